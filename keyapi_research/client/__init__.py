@@ -1,0 +1,244 @@
+"""Clients: connections to a source, with a store and a purse. The only place that speaks HTTP."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import AbstractContextManager
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import InvalidArgumentError
+from ..settings import DEFAULT_PACE, hide, read_settings
+from .budget import Budget
+from .call import Call, Collection, Plan, failures_frame
+from .session import DAY, CallRecord, Client, Status, ledger_frame, planning
+
+__all__ = [
+    "DAY",
+    "Budget",
+    "Call",
+    "CallRecord",
+    "Client",
+    "Collection",
+    "Plan",
+    "Status",
+    "budget",
+    "connect",
+    "failures_frame",
+    "find_client",
+    "ledger",
+    "ledger_frame",
+    "planning",
+    "replay",
+    "status",
+]
+
+_default: Client | None = None
+_choosing = threading.RLock()
+
+
+def connect(
+    *,
+    token: str | None = None,
+    base_url: str | None = None,
+    sandbox: bool = False,
+    store: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    as_of: str | date | None = None,
+    max_age: str | timedelta | int | None = None,
+    max_credits: int | None = None,
+    max_call_credits: int | None = 100,
+    requests_per_second: float | None = DEFAULT_PACE,
+    max_workers: int = 4,
+    timeout: float | tuple[float, float] = (5, 30),
+    retries: int = 2,
+    progress: bool | None = None,
+    replay: str | os.PathLike[str] | bool | None = None,
+) -> Client:
+    """Connect, and use this connection from now on; sends nothing and costs nothing.
+
+    With unchanged settings the open connection is returned. In a replay (`KEYAPI_REPLAY`, or after `replay(path)`)
+    the replay is, whatever else is asked for, so that a published notebook runs unchanged.
+
+    Parameters
+    ----------
+    token : str, optional
+        KeyAPI's key; else the environment's KEYAPI_TOKEN. Kept in memory only, sent to `base_url` only.
+    base_url : str, optional
+        Another server that speaks KeyAPI: https, or this machine. Else KEYAPI_BASE_URL, else https://api.keyapi.ai.
+    sandbox : bool
+        Synthetic data from a server in this process: no key, no credits.
+    store : path, optional
+        File that keeps every answer; ":memory:" keeps none. Else KEYAPI_STORE, else a file in your data folder.
+    offline : bool
+        Only what is stored; the network is never touched.
+    as_of : str or datetime, optional
+        Read the store as it was then (naive = UTC, a bare date includes its day); implies offline.
+    max_age : str or timedelta or 0, optional
+        Pay for answers newer than this ("1D", "6h"); 0 always asks; "any" never warns. By default what is stored
+        serves, with a warning when it is older than a day.
+    max_credits : int, optional
+        Most credits this connection may spend.
+    max_call_credits : int, optional
+        Most credits one call may spend outside a `budget` block; None for no limit.
+    requests_per_second : float, optional
+        Pace of sending; None sends as fast as answers come (the default in the sandbox).
+    max_workers : int
+        Requests in flight at once.
+    timeout : float or tuple of float
+        Seconds to connect, and to wait for data.
+    retries : int
+        How often a request is sent again where that cannot be paid twice.
+    progress : bool, optional
+        Progress bars; None: in a terminal or notebook, for more than a few requests.
+    replay : path or False, optional
+        Replay an archive that `freeze` wrote; False leaves a replay.
+
+    Returns
+    -------
+    Client
+        The connection.
+
+    Raises
+    ------
+    MissingTokenError
+        There is no token, and it is neither sandbox nor offline.
+    InvalidArgumentError
+        An option is not what it should be.
+    StoreError
+        The store cannot be opened, or belongs to another source.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> client.source
+    'sandbox'
+    """
+    global _default  # noqa: PLW0603 - the one default client
+    token = hide(token)  # type: ignore[assignment]
+    with _choosing:
+        if replay is not None and not isinstance(replay, str | os.PathLike | bool):
+            raise InvalidArgumentError(f"replay is the path of an archive, or False; got {replay!r}")
+        archive = replay if isinstance(replay, str | os.PathLike) else None
+        if archive is None and replay is not False:
+            if _default is not None and _default.replaying and not _default.closed:
+                return _default
+            archive = os.environ.get("KEYAPI_REPLAY") or None
+        if archive is not None:
+            return _replay(archive)
+        settings = read_settings(
+            token=token, base_url=base_url, sandbox=sandbox, store=store, offline=offline, as_of=as_of,
+            max_age=max_age, max_credits=max_credits, max_call_credits=max_call_credits,
+            requests_per_second=requests_per_second, max_workers=max_workers, timeout=timeout, retries=retries,
+            progress=progress,
+        )
+        if _default is None or _default.closed or _default.replaying or _default.settings != settings:
+            _default = Client.of(settings)
+        return _default
+
+
+def _replay(path: str | os.PathLike[str]) -> Client:
+    global _default  # noqa: PLW0603 - the one default client
+    from .. import archive  # noqa: PLC0415 - only where one is replayed
+
+    name = str(Path(path).expanduser().absolute())
+    with _choosing:
+        if _default is None or _default.closed or _default.replaying != name:
+            store, settings = archive.load(name)
+            _default = Client.of(settings, store=store, replaying=name)
+        return _default
+
+
+def replay(path: str | os.PathLike[str]) -> Client:
+    """Replay a study from its archive: no key, no credits, no network, the same tables.
+
+    Parameters
+    ----------
+    path : path
+        An archive that `freeze` wrote.
+
+    Returns
+    -------
+    Client
+        An offline client on the archive, now the default one; `connect(replay=False)` leaves it.
+
+    Raises
+    ------
+    StoreError
+        The file is no such archive, or was changed.
+    """
+    return _replay(path)
+
+
+def find_client(client: Client | None) -> Client:
+    """Take the client given, else the default one, connecting if there is none yet."""
+    if client is not None:
+        if not isinstance(client, Client):
+            raise InvalidArgumentError(f"client is what kr.connect or kr.Client gave; got {type(client).__name__}")
+        return client
+    return connect() if _default is None or _default.closed else _default
+
+
+def ledger(*, client: Client | None = None) -> pd.DataFrame:
+    """Tabulate every request ever sent into this store, in the order of sending.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per request: sent_at, endpoint, params (JSON text), n_entities, attempt, http_status, code, message,
+        request_id, credits, elapsed_s. `credits` is the documented price where the answer had code 0, 0 for an
+        answered refusal, missing where no answer came: whether KeyAPI charges failures is not known.
+    """
+    return find_client(client).ledger()
+
+
+def status(*, client: Client | None = None) -> Status:
+    """Tell where the token came from, whom the data come from, where they are kept and what they cost.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    Status
+        Facts with a repr for terminals and notebooks; never the token.
+    """
+    return find_client(client).status()
+
+
+def budget(credits: int, *, client: Client | None = None) -> AbstractContextManager[Budget]:  # noqa: A002 - its name
+    """Limit what may be spent within a `with` block; nested budgets hold together.
+
+    Parameters
+    ----------
+    credits : int
+        The limit. A call that would exceed it is refused before anything is sent.
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    context manager
+        Gives the `Budget`, with `spent` and `remaining`.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> with kr.budget(4) as budget:
+    ...     _ = kr.fetch_hashtags(["ufc324", "perfume"])
+    >>> budget.spent
+    4
+    """
+    return find_client(client).budget(credits)

@@ -1,0 +1,271 @@
+"""The wire: the one place that sends, and the pace it sends at."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import version
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Retry
+
+from ..envelope import read_json
+from ..settings import Secret, is_loopback
+from ..store import now_us
+
+_SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
+_BLOT: Final = "[token]"
+_LARGEST_BODY: Final = 64 * 1024 * 1024
+_PIECE: Final = 64 * 1024
+_READS: Final = 4  # a whole body may take this many times the read timeout
+_SOURCE_HEADER: Final = "X-KeyAPI-Source"
+_SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
+_FORGETS_AFTER: Final = 30.0
+
+
+class WireFailure(Exception):  # noqa: N818 - never leaves the client
+    """No usable answer came; `delivered` is False only where the request surely never arrived."""
+
+    def __init__(self, text: str, *, delivered: bool, elapsed_s: float) -> None:
+        super().__init__(text)
+        self.delivered = delivered
+        self.elapsed_s = elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, the token blotted out."""
+
+    status: int
+    body: bytes
+    payload: Any
+    retry_after: float | None
+    source: str | None
+    elapsed_s: float
+    arrived_at: int
+
+
+class _Bearer(AuthBase):
+    """Puts the token into the header; given as `auth`, so that no .netrc replaces it."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+class _Connecting:
+    """Marks errors before a connection stands: what was being sent then surely never arrived."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        except Exception as error:
+            error.before_sending = True  # type: ignore[attr-defined]
+            raise
+
+
+class _HTTPConnection(_Connecting, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Connecting, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Never sends twice by itself: each attempt is decided on, paced and written down by the client."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+def _never_delivered(error: BaseException | None) -> bool:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if getattr(error, "before_sending", False):
+            return True
+        seen.add(id(error))
+        inner = [one for one in (getattr(error, "reason", None), *error.args) if isinstance(one, BaseException)]
+        error = inner[0] if inner else error.__cause__ or error.__context__
+    return False
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Read seconds or an HTTP date."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, Retry().parse_retry_after(header))
+    except Exception:  # noqa: BLE001 - urllib3 raises InvalidHeader; dates out of range raise others
+        return None
+
+
+class Wire:
+    """Sends GET requests to one host.
+
+    Parameters
+    ----------
+    base_url : str
+        Checked: https, or this machine.
+    token : Secret
+        Goes into the Authorization header, nowhere else.
+    timeout : tuple of float
+        Seconds to connect, and to wait for data.
+    connections : int
+        Connections kept open.
+    """
+
+    def __init__(self, base_url: str, token: Secret, *, timeout: tuple[float, float], connections: int) -> None:
+        self.base_url = base_url
+        self._timeout = timeout
+        self._auth = _Bearer(token)
+        secret = token.reveal()
+        forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
+        self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_BLOTTED else ()
+        del secret, forms
+        self._session = requests.Session()
+        self._session.mount("https://", _Adapter(connections))
+        self._session.mount("http://", _Adapter(connections))
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.update(
+            {"Accept": "application/json", "User-Agent": f"keyapi-research/{version('keyapi-research')}"}
+        )
+        # A proxy is for the world outside, never for a server on this machine.
+        self._session.trust_env = not is_loopback(str(urlsplit(base_url).hostname))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def blot(self, text: str) -> str:
+        """Take the token out of a text."""
+        for form in self._forms:
+            text = text.replace(form.reveal(), _BLOT)
+        return text
+
+    def get(self, path: str, params: Mapping[str, str]) -> Reply:
+        """Send one request, once.
+
+        Raises
+        ------
+        WireFailure
+            No answer came, or not all of it.
+        """
+        started = time.monotonic()
+        reply: Reply | None = None
+        text, delivered = "", True
+        try:
+            with self._session.get(
+                f"{self.base_url}{path}",
+                params=params,
+                auth=self._auth,
+                timeout=self._timeout,
+                allow_redirects=False,  # a redirect would take the token to another host
+                stream=True,
+            ) as response:
+                reply = self._read(response, started)
+        except (requests.RequestException, OSError, ValueError) as error:
+            delivered = not _never_delivered(error) and not isinstance(error, requests.ConnectTimeout)
+            text = self.blot(f"{type(error).__name__}: {error}")
+        # Raised out here so that the error does not carry the sending frames, which hold the header.
+        if reply is None:
+            raise WireFailure(text, delivered=delivered, elapsed_s=time.monotonic() - started)
+        return reply
+
+    def _read(self, response: requests.Response, started: float) -> Reply:
+        deadline = started + self._timeout[0] + _READS * self._timeout[1]
+        pieces, size = [], 0
+        for piece in response.iter_content(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_BODY:
+                raise requests.RequestException(f"the answer is larger than {_LARGEST_BODY // 2**20} MB")
+            if time.monotonic() > deadline:
+                raise requests.ReadTimeout("the answer did not end in time")
+        body = b"".join(pieces)
+        for form in self._forms:
+            body = body.replace(form.reveal().encode(), _BLOT.encode())
+        try:
+            payload = read_json(body)
+        except ValueError:
+            payload = None
+        else:
+            written = json.dumps(payload)  # one spelling of every escape
+            if self.blot(written) != written:
+                payload = json.loads(self.blot(written))
+        return Reply(
+            status=response.status_code,
+            body=body,
+            payload=payload,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+            source=response.headers.get(_SOURCE_HEADER),
+            elapsed_s=time.monotonic() - started,
+            arrived_at=now_us(),
+        )
+
+
+class Pace:
+    """Even pacing: sends at least an interval apart, by the clock they are stamped with.
+
+    Rate limiters of the shelf count requests in buckets, which lets bursts through, and know nothing of an answer
+    that says "wait": both matter here, where a refused burst may be charged.
+    """
+
+    def __init__(self, per_second: float | None) -> None:
+        self._usual = 0.0 if per_second is None else 1 / per_second
+        self._interval = self._usual
+        self._next = 0.0
+        self._refused_at = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self, stop: threading.Event) -> int | None:
+        """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
+        with self._lock:  # held while waiting: the next in line cannot wake early
+            now = time.monotonic()
+            if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:
+                self._interval = self._usual
+            while now < self._next:
+                if stop.wait(self._next - now):
+                    return None
+                now = time.monotonic()
+            margin = 0.0005 if self._interval else 0.0  # the two clocks differ a little
+            self._next = max(self._next, now + self._interval + margin)  # somebody may just have slowed down
+            return None if stop.is_set() else now_us()
+
+    def slow_down(self, seconds: float) -> None:
+        """Send nothing for some time, and more slowly after it."""
+        now = time.monotonic()
+        self._refused_at = now + seconds
+        self._next = max(self._next, now + seconds)
+        self._interval = min(max(self._interval * 2, 0.05), max(_SLOWEST, self._usual))
+
+
+def jittered(attempt: int) -> float:
+    """Seconds before attempt number n + 1: growing, and different for each who waits."""
+    return min(0.5 * 2 ** (attempt - 1), 8.0) * (0.5 + random.random() / 2)  # noqa: S311 - no secret depends on it

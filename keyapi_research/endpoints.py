@@ -1,0 +1,478 @@
+"""The endpoints: what may be asked, how it is written on the wire, what it costs, which tables it gives.
+
+Another endpoint is one more block here, its tables in `schema` and its fetch functions in `fetch`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import numbers
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final
+
+import pandas as pd
+
+from . import schema
+from .errors import InvalidArgumentError, listed
+from .schema import Asked, Deepest, Field, Table
+
+Value = str | int | bool | None
+PAGE_SIZE: Final = 20
+SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
+_KEY_VERSION: Final = "1"
+
+# Checks of arguments ----------------------------------------------------------------------------------------
+
+_COUNTRIES: Final = frozenset(
+    """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
+    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM
+    FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT
+    JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN
+    MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT
+    PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL
+    TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()
+)
+ALL_REGIONS: Final = "all_regions"
+_ID: Final = re.compile(r"[0-9]{1,32}")
+_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_MONTHS_BACK: Final = 4
+
+INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        f"{number}000000000": name
+        for number, name in (
+            (10, "Education"), (11, "Vehicle & Transportation"), (12, "Baby, Kids & Maternity"),
+            (13, "Financial Services"), (14, "Beauty & Personal Care"), (15, "Tech & Electronics"),
+            (16, "Appliances"), (17, "Travel"), (18, "Household Products"), (19, "Pets"), (20, "Apps"),
+            (21, "Home Improvement"), (22, "Apparel & Accessories"), (23, "News & Entertainment"),
+            (24, "Business Services"), (25, "Games"), (26, "Life Services"), (27, "Food & Beverage"),
+            (28, "Sports & Outdoor"), (29, "Health"), (30, "E-Commerce (Non-app)"),
+        )
+    }
+)
+
+
+def is_missing(value: object) -> bool:
+    """Whether pandas takes a single value for missing."""
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
+
+
+_REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path), or pandas.read_csv(path, dtype=str)"
+
+
+def check_id(name: str, value: object) -> str:
+    """Take an id: ASCII digits, as text or as a whole number."""
+    if is_missing(value):
+        raise InvalidArgumentError(f"{name}: one of the ids is missing; drop it first (ids.dropna()). {_REREAD}")
+    if isinstance(value, str):
+        text = value.strip()
+    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        text = str(int(value))
+    elif isinstance(value, float):
+        raise InvalidArgumentError(f"{name}: {value!r} is a float, its last digits may be lost; {_REREAD}")
+    else:
+        raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
+    if _ID.fullmatch(text) is None:
+        advice = " Pass several as a list." if "," in text else ""
+        raise InvalidArgumentError(f"{name}: {text[:60]!r} is not an id, which is digits only.{advice}")
+    return text
+
+
+def check_hashtag(name: str, value: object) -> str:
+    """Take the name of a hashtag and write it the one way it is asked and kept."""
+    if is_missing(value):
+        raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{name} takes text, as \"perfume\" or \"#perfume\"; got {value!r}")
+    text = schema.normal_hashtag(value)
+    if not text or re.search(r"[\s,]", text) or not text.isprintable():
+        advice = " Pass several as a list." if "," in text or " " in text else ""
+        raise InvalidArgumentError(
+            f"{name}: {value[:60]!r} is not the name of one hashtag (no comma, white space or control character)."
+            + advice
+        )
+    return text
+
+
+def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
+    """Take a country code, or all_regions where the endpoint has it."""
+    allowed = f'an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
+    if not isinstance(value, str):
+        hint = ""
+        if is_missing(value):
+            hint = '. A missing region is often Namibia\'s "NA": read the file with kr.read_csv'
+        raise InvalidArgumentError(f"{name} is {allowed}; got {value!r}{hint}")
+    if value.strip().lower() == ALL_REGIONS:
+        if all_regions:
+            return ALL_REGIONS
+        raise InvalidArgumentError(f"{name} is {allowed}; this endpoint documents no {ALL_REGIONS!r}")
+    code = value.strip().upper()
+    if code == "UK":
+        raise InvalidArgumentError(f'{name}: the United Kingdom is "GB", not "UK"')
+    if code not in _COUNTRIES:
+        raise InvalidArgumentError(f"{name} is {allowed}; got {value!r}")
+    return code
+
+
+def check_music_region(name: str, value: object) -> str:
+    """Take a country code: the music endpoints document no all_regions."""
+    return check_region(name, value, all_regions=False)
+
+
+def check_time_scope(name: str, value: object) -> str:
+    """Take 1, 7, 30 (days) or a month."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    text = str(int(value)) if whole else value  # type: ignore[call-overload]
+    if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
+        return text.strip()
+    raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {value!r}')
+
+
+def check_months_back(value: Value, today: date) -> None:
+    """Refuse a month that KeyAPI documents it does not answer for; only for what is about to be sent."""
+    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
+        return
+    back = (today.year - int(value[:4])) * 12 + today.month - int(value[5:])
+    if not 0 <= back <= _MONTHS_BACK:
+        earliest = today.year * 12 + today.month - 1 - _MONTHS_BACK
+        raise InvalidArgumentError(
+            f"time_scope {value!r} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
+            f"before it (from {earliest // 12}-{earliest % 12 + 1:02d}); what is stored of it can still be read offline"
+        )
+
+
+def month_is_over(value: object, observed: date) -> bool:
+    """Whether a month was over, by two days, when it was observed, so that its figures stay."""
+    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
+        return False
+    year, month = int(value[:4]), int(value[5:])
+    return observed >= date(year + month // 12, month % 12 + 1, 3)
+
+
+def _check_period(*allowed: int) -> Callable[[str, object], int]:
+    def check(name: str, value: object) -> int:
+        text = str(value).strip()
+        if not isinstance(value, bool) and isinstance(value, str | numbers.Integral) and text.isascii():
+            if text.isdigit() and int(text) in allowed:
+                return int(text)
+        days = ", ".join(map(str, allowed))
+        raise InvalidArgumentError(f"{name} is one of {days} (days); got {value!r}")
+
+    return check
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Take True or False."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidArgumentError(f"{name} is True or False; got {value!r}")
+
+
+def check_search(name: str, value: object) -> str | None:
+    """Take a search word or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise InvalidArgumentError(f"{name} is a search word, or None for no search; got {value!r}")
+    if value.strip().upper() == "FALSE":
+        raise InvalidArgumentError(f"{name}: KeyAPI reads the word FALSE as no search; pass None for that")
+    return value.strip()
+
+
+def check_category_filter(name: str, value: object) -> str | None:
+    """Take the id of a category or None."""
+    return None if value is None else check_id(name, value)
+
+
+def check_industry(name: str, value: object) -> str | None:
+    """Take an industry by id or by name, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str) and not value.strip().isdigit():
+        by_name = {label.lower(): industry for industry, label in INDUSTRIES.items()}
+        found = by_name.get(value.strip().lower())
+        if found is None:
+            raise InvalidArgumentError(
+                f"{name}: {value!r} is no industry; known are {', '.join(INDUSTRIES.values())} (or an id)"
+            )
+        return found
+    return check_id(name, value)
+
+
+def check_limit(limit: object) -> int | None:
+    """Take a number of rows, or None for all."""
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or int(limit) < 1:
+        raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {limit!r}")
+    return int(limit)
+
+
+# Declarations -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter: the argument of the fetch function, the column of the tables and the word on the wire.
+
+    `unset` is the word that says "none" on the wire; None leaves the parameter out.
+    """
+
+    argument: str
+    column: str
+    wire: str
+    check: Callable[[str, object], Value]
+    meaning: str
+    default: Value = None
+    unset: str | None = None
+    check_before_sending: Callable[[Value, date], None] | None = None
+
+    def write(self, value: Value) -> str | None:
+        """Write a value as it goes over the wire."""
+        if value is None:
+            return self.unset
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """One endpoint of KeyAPI and the tables it gives; the first is its own, the others come free with it.
+
+    `record` is the part of `data` an answer is empty without. `batch` ids go into one request; a ranking has pages
+    instead of ids. `page` is the title of KeyAPI's page, `docs.keyapi.ai` lists them.
+    """
+
+    name: str
+    path: str
+    credits: int
+    page: str
+    parameters: tuple[Parameter, ...]
+    tables: tuple[Table, ...]
+    record: str
+    entity: Parameter | None = None
+    batch: int = 1
+    not_tabled: tuple[str, ...] = ()
+
+    @property
+    def ranking(self) -> bool:
+        """Whether the endpoint is asked page by page instead of by id."""
+        return self.entity is None
+
+    @property
+    def asked(self) -> tuple[Parameter, ...]:
+        """All parameters that make up what is asked, the id first."""
+        return self.parameters if self.entity is None else (self.entity, *self.parameters)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Parameter]:
+        """Parameters by the column they fill."""
+        return {parameter.column: parameter for parameter in self.asked}
+
+    @cached_property
+    def identity(self) -> Field | Deepest:
+        """Where an answer says whom it is about (of a ranking: whom a row is about)."""
+        table = self.tables[0]
+        place = table[self.entity.column if self.entity else table.key[-1]].place
+        place = place.checked if isinstance(place, Asked) else place
+        if not isinstance(place, Field | Deepest):
+            raise TypeError(f"{self.name} declares no place for its identity")
+        return place
+
+    @cached_property
+    def market(self) -> Field | None:
+        """Where an answer names its market."""
+        places = (column.place for column in self.tables[0].columns if column.name == "market")
+        return next((place for place in places if isinstance(place, Field)), None)
+
+    def cost(self, entities: int) -> int:
+        """Credits of asking for so many entities (or pages)."""
+        return math.ceil(entities / self.batch) * self.credits
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One entity asked for: a video, a hashtag x region x period, or a whole ranking."""
+
+    endpoint: Endpoint
+    values: tuple[Value, ...]  # in the order of `endpoint.asked`
+
+    @property
+    def value_of(self) -> dict[str, Value]:
+        """What was asked, by column."""
+        return dict(zip((p.column for p in self.endpoint.asked), self.values, strict=True))
+
+    @property
+    def id(self) -> str:
+        """The id or name asked for; of a ranking, its parameters."""
+        if self.endpoint.entity is not None:
+            return str(self.values[0])
+        return ", ".join(f"{name}={value}" for name, value in self.value_of.items() if value is not None)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters as they go over the wire."""
+        written = {p.wire: p.write(value) for p, value in zip(self.endpoint.asked, self.values, strict=True)}
+        return {wire: text for wire, text in written.items() if text is not None}
+
+    @cached_property
+    def key(self) -> str:
+        """Stable key of the entity: versioned, without host, the same on every machine."""
+        written = json.dumps([_KEY_VERSION, self.endpoint.path, sorted(self.params.items())], ensure_ascii=True)
+        return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
+
+
+def make_ask(endpoint: Endpoint, arguments: Mapping[str, object]) -> Ask:
+    """Check the arguments of one call and make an ask of them."""
+    return Ask(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.asked))
+
+
+def make_asks(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Ask, ...]:
+    """Check ids and arguments; one ask for each distinct id, in the order given."""
+    entity = endpoint.entity
+    if entity is None:
+        raise TypeError(f"{endpoint.name} is not asked by id")
+    rest = tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters)
+    distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
+    return tuple(Ask(endpoint, (one, *rest)) for one in distinct)
+
+
+def each_id(entity: Parameter, ids: object) -> Iterable[object]:
+    """Take one id or any iterable of them."""
+    if isinstance(ids, pd.DataFrame):
+        column = entity.column if entity.column in ids.columns else f"one of {listed([str(c) for c in ids.columns])}"
+        raise InvalidArgumentError(
+            f'{entity.argument} takes ids, not a DataFrame: pass one of its columns, as df["{entity.column}"]'
+            + ("" if column == entity.column else f" (this frame has {column})")
+        )
+    if isinstance(ids, str | numbers.Number | None) or is_missing(ids):
+        return (ids,)
+    if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
+        raise InvalidArgumentError(
+            f"{entity.argument} takes one id, or a list, Series or Index of them; got {type(ids).__name__}"
+        )
+    return ids
+
+
+_ANY_REGION = Parameter("region", "region", "region", check_region, f'ISO-2 country code, or "{ALL_REGIONS}".',
+                        ALL_REGIONS)
+_MUSIC_REGION = Parameter("region", "region", "region", check_music_region, "ISO-2 country code.", "US")
+_TIME_SCOPE = Parameter(
+    "time_scope", "time_scope", "time_scope", check_time_scope,
+    'Window: 1, 7 or 30 days back, or a month as "2025-10" (up to four months back).', "1",
+    check_before_sending=check_months_back,
+)
+_SEARCH = Parameter("search", "search", "search_keyword", check_search, "Search word; None for no search.", None, "FALSE")
+_NEW_ONLY = Parameter("new_only", "new_only", "new_to_top_100", check_flag,
+                      "Only entries that are new to the top 100.", default=False)
+
+
+def _period(*allowed: int) -> Parameter:
+    days = ", ".join(map(str, allowed))
+    return Parameter("period", "period", "period", _check_period(*allowed), f"Days back: one of {days}.", 7)
+
+
+PRODUCT_INSIGHTS = Endpoint(
+    name="product_insights",
+    path="/v1/tiktok/insights/products",
+    credits=2,
+    page="商品洞察 (product insights)",
+    parameters=(
+        _ANY_REGION, _TIME_SCOPE, _SEARCH,
+        Parameter("category_id", "filter_category_id", "ecom_category_id", check_category_filter,
+                  "Only rows of this category; None for all."),
+    ),
+    tables=(schema.PRODUCT_INSIGHTS,),
+    record="list",
+    not_tabled=("pagination", *schema.category_extras("list[]")),
+)
+PRODUCT_DETAIL = Endpoint(
+    name="product_detail",
+    path="/v1/tiktok/insights/product/detail",
+    credits=2,
+    page="商品洞察详情 (product insight detail)",
+    entity=Parameter("category_ids", "category_id", "id", check_id, "Ids of product categories."),
+    parameters=(_ANY_REGION, _TIME_SCOPE),
+    tables=(schema.PRODUCT_DETAILS, schema.PRODUCT_AUDIENCE, schema.PRODUCT_HASHTAGS, schema.PRODUCT_POSTS),
+    record="info",
+    not_tabled=schema.category_extras("info"),
+)
+VIDEO_ANALYTICS = Endpoint(
+    name="video_analytics",
+    path="/v1/tiktok/video/detail/analytics",
+    credits=1,
+    page="视频详情分析 (video detail analytics)",
+    entity=Parameter("video_ids", "video_id", "video_ids", check_id, "Ids of videos."),
+    parameters=(),
+    tables=(schema.VIDEOS,),
+    record="",
+    batch=10,
+)
+HASHTAG_DETAIL = Endpoint(
+    name="hashtag_detail",
+    path="/v1/tiktok/trending/hashtag/detail",
+    credits=2,
+    page="热门 Hashtag 详情 (trending hashtag detail)",
+    entity=Parameter("hashtag_names", "hashtag_name", "hashtag_name", check_hashtag,
+                     "Names of hashtags, with or without #; compared in lower case."),
+    parameters=(_ANY_REGION, _period(7, 30, 120, 365, 1095)),
+    tables=(schema.HASHTAGS, schema.HASHTAG_TRENDS, schema.HASHTAG_AUDIENCE, schema.RELATED_HASHTAGS),
+    record="info",
+    not_tabled=("info.hashtag_name", "info.country_info.id", "info.industry_info.label", "info.related_items",
+                "info.description"),
+)
+MUSIC_DETAIL = Endpoint(
+    name="music_detail",
+    path="/v1/tiktok/trending/music/detail",
+    credits=2,
+    page="热门音乐详情 (trending music detail)",
+    entity=Parameter("clip_ids", "clip_id", "clip_id", check_id, "Ids of sounds (clip ids)."),
+    parameters=(_MUSIC_REGION, _period(7, 30, 120)),
+    tables=(schema.MUSIC, schema.MUSIC_TRENDS, schema.MUSIC_AUDIENCE, schema.MUSIC_VIDEOS),
+    record="sound",
+    not_tabled=("sound.clip_id", "liked", "disliked", "sound.is_search", "sound.rank_diff_type"),
+)
+TRENDING_HASHTAGS = Endpoint(
+    name="trending_hashtags",
+    path="/v1/tiktok/trending/hashtags",
+    credits=2,
+    page="trending hashtags (list)",
+    parameters=(
+        _ANY_REGION, _period(7, 30, 120),
+        Parameter("industry", "filter_industry_id", "industry_id", check_industry,
+                  "Only hashtags of this industry, by id or name; None for all.", None, "nothing"),
+        _NEW_ONLY,
+    ),
+    tables=(schema.TRENDING_HASHTAGS, schema.TRENDING_HASHTAG_TRENDS, schema.TRENDING_HASHTAG_CREATORS),
+    record="list",
+    not_tabled=("pagination", "list[].country_info.id", "list[].industry_info.label"),
+)
+TRENDING_MUSIC = Endpoint(
+    name="trending_music",
+    path="/v1/tiktok/trending/music",
+    credits=2,
+    page="trending music (list)",
+    parameters=(
+        _MUSIC_REGION, _period(7, 30, 120), _SEARCH, _NEW_ONLY,
+        Parameter("commercial_only", "commercial_only", "commercial_music", check_flag,
+                  "Only sounds cleared for commercial use.", default=False),
+    ),
+    tables=(schema.TRENDING_MUSIC, schema.TRENDING_MUSIC_TRENDS),
+    record="sound_list",
+    not_tabled=("pagination", "sound_list[].is_search", "sound_list[].related_items"),
+)
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    PRODUCT_INSIGHTS, PRODUCT_DETAIL, VIDEO_ANALYTICS, HASHTAG_DETAIL, MUSIC_DETAIL,
+    TRENDING_HASHTAGS, TRENDING_MUSIC,
+)
+ENDPOINT_OF: Final[Mapping[str, Endpoint]] = MappingProxyType(
+    {table.name: endpoint for endpoint in ENDPOINTS for table in endpoint.tables}
+)
+BY_PATH: Final[Mapping[str, Endpoint]] = MappingProxyType({endpoint.path: endpoint for endpoint in ENDPOINTS})

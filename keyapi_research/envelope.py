@@ -1,0 +1,289 @@
+"""Envelopes: what an answer is worth. Only JSON with code 0 about the entity asked for is data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import schema
+from .endpoints import Ask, Endpoint
+from .errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    CreditsExhaustedError,
+    InvalidRequestError,
+    KeyAPIError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from .schema import Deepest, Field
+
+_SHOWN: Final = 200  # characters of an odd answer that an error message quotes
+_DEEPEST_WRAP: Final = 3
+_OK: Final = 200
+_REFUSED: Final = 400
+_BROKEN: Final = 500
+_BEYOND: Final = 600
+
+_ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
+    400: (InvalidRequestError, "KeyAPI refused the parameters; see them in .params"),
+    401: (
+        AuthenticationError,
+        "KeyAPI does not accept the token: check KEYAPI_TOKEN (or connect(token=...)) against your account's key",
+    ),
+    402: (
+        CreditsExhaustedError,
+        "the account has no credits left: top it up and run the call again; what came before is stored",
+    ),
+    403: (AccessDeniedError, "the account may not use this endpoint: check its plan at KeyAPI"),
+    404: (NotFoundError, "there is no such endpoint at this base_url; check it"),
+    429: (RateLimitedError, "too many requests: wait, or connect with a lower requests_per_second"),
+}
+_BROKEN_TEXT: Final = "KeyAPI or the service behind it failed; the same call may work later"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An answer with code 0, as it will be stored: one envelope, unwrapped."""
+
+    message: str | None
+    request_id: str | None
+    data: Any
+    whole: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an answer says of one entity (or of one page of a ranking)."""
+
+    ask: Ask
+    envelope: Mapping[str, Any]
+    absent: bool = False
+    ids: tuple[str | None, ...] = ()
+    more: bool | None = None
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:  # noqa: PLR2004
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _message_of(node: Mapping[str, Any]) -> str | None:
+    return _text(node.get("message")) or _text(node.get("msg"))
+
+
+def _request_id_of(node: Mapping[str, Any]) -> str | None:
+    return _text(node.get("requestId")) or _text(node.get("request_id"))
+
+
+def read_json(body: bytes) -> Any:
+    """Read a body as JSON.
+
+    Raises
+    ------
+    ValueError
+        It is none: text, half a document, another encoding, nested or long beyond reason.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def refusal(
+    *, status: int, code: int | None, message: str | None, request_id: str | None, retry_after: float | None, answer: Any
+) -> KeyAPIError:
+    """Make the error of an answer that is none, from its HTTP status and its code."""
+    reason = code if code not in (None, 0, _OK) else status
+    if reason in _ERRORS:
+        kind, advice = _ERRORS[reason]
+    elif status in _ERRORS and (code is None or status >= _REFUSED):
+        kind, advice = _ERRORS[status]
+    elif _REFUSED <= status < _BROKEN and code is None:
+        kind, advice = InvalidRequestError, _ERRORS[400][1]
+    else:
+        kind, advice = ServerError, _BROKEN_TEXT
+    said = f' KeyAPI says: "{message[:_SHOWN]}".' if message else ""
+    numbers = f"HTTP {status}" + (f", code {code}" if code is not None else "")
+    return kind(
+        f"{advice} ({numbers}).{said}",
+        status_code=status,
+        code=code,
+        message=message,
+        request_id=request_id,
+        retry_after=retry_after,
+        answer=answer,
+    )
+
+
+def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float | None) -> Envelope:
+    """Take the data out of an answer.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    body : bytes
+        The body, for errors.
+    payload : object
+        The body as JSON, or None where it is none.
+    retry_after : float or None
+        Seconds the service asked to wait.
+
+    Raises
+    ------
+    KeyAPIError
+        The class says why it is no data.
+    """
+    if not isinstance(payload, dict):
+        text = body.decode("utf-8", "replace")
+        if status >= _REFUSED:
+            raise refusal(status=status, code=None, message=text.strip()[:_SHOWN] or None, request_id=None,
+                          retry_after=retry_after, answer=text)
+        what = f"starts with {text.strip()[:60]!r}" if text.strip() else "is empty"
+        raise UnexpectedResponseError(
+            f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: it {what}. It may have been charged; "
+            "it is on .answer and is not served. Check base_url, and whether a proxy or a login page answers",
+            status_code=status,
+            answer=text,
+        )
+    request_id = _request_id_of(payload)
+    node = payload
+    for _ in range(_DEEPEST_WRAP):
+        code, inner = _whole_number(node.get("code")), node.get("data")
+        wrapped = isinstance(inner, dict) and _whole_number(inner.get("code")) is not None
+        if code in (0, _OK) and wrapped and status < _REFUSED:
+            node, request_id = inner, _request_id_of(inner) or request_id
+            continue
+        break
+    if status >= _REFUSED or (code is not None and code not in (0, _OK)):
+        raise refusal(status=status, code=code, message=_message_of(node), request_id=request_id,
+                      retry_after=retry_after, answer=payload)
+    if code != 0 or "data" not in node:
+        lacks = "code 0" if code != 0 else "data"
+        raise UnexpectedResponseError(
+            f"the answer (HTTP {status}) has no {lacks}: it is not KeyAPI's envelope. It is on .answer and is not served",
+            status_code=status, code=code, message=_message_of(node), request_id=request_id, answer=payload,
+        )
+    whole = payload if node is payload else {**payload, "code": 0, "data": node["data"]}
+    return Envelope(_message_of(node), request_id, node["data"], whole)
+
+
+def dig(node: Any, path: str) -> Any:
+    """Follow a dotted path through objects."""
+    for step in path.split(".") if path else ():
+        if not isinstance(node, dict):
+            return None
+        node = node.get(step)
+    return node
+
+
+def _identity(endpoint: Endpoint, node: Any, below: str) -> str | None:
+    """Read whom a record (or row) is about; `below` is the path that leads to the node."""
+    place = endpoint.identity
+    if isinstance(place, Deepest):
+        ids = (schema.plain_id(dig(node, f"{level.removeprefix(below)}.{place.leaf}")) for level in place.levels)
+        return next((one for one in ids if one is not None), None)
+    value = dig(node, place.path.removeprefix(below))
+    column = endpoint.entity.column if endpoint.entity else endpoint.tables[0].key[-1]
+    if endpoint.tables[0][column].kind == "hashtag":
+        return schema.normal_hashtag(value) or None if isinstance(value, str) else None
+    return schema.plain_id(value)
+
+
+def _empty(node: Any) -> bool:
+    return node is None or node in ({}, [], "")
+
+
+def _odd(envelope: Envelope, text: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(
+        f"{text}. It may have been charged; it is on .answer and is not served",
+        status_code=_OK,
+        code=0,
+        message=envelope.message,
+        request_id=envelope.request_id,
+        answer=envelope.whole,
+    )
+
+
+def match(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
+    """Say for each entity asked what the answer has: its record, nothing, or something else.
+
+    A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
+    entity asked for is never taken for it.
+    """
+    if endpoint.ranking:
+        return [_match_page(endpoint, asks[0], envelope)]
+    if endpoint.record:
+        return [_match_record(endpoint, asks[0], envelope)]
+    return _match_rows(endpoint, asks, envelope)
+
+
+def _match_record(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | UnexpectedResponseError:
+    data = envelope.data
+    if _empty(data):
+        return Found(ask, envelope.whole, absent=True)
+    if not isinstance(data, dict) or endpoint.record not in data:
+        return _odd(envelope, f"the answer for {ask.id!r} has no data.{endpoint.record}: its shape has changed")
+    record = data[endpoint.record]
+    if _empty(record):
+        return Found(ask, envelope.whole, absent=True)
+    identity = _identity(endpoint, data, "")
+    if identity == ask.id:
+        return Found(ask, envelope.whole)
+    if identity is None:
+        return _odd(envelope, f"the answer for {ask.id!r} does not say whom it is about ({endpoint.identity})")
+    return _odd(envelope, f"asked for {ask.id!r}, the answer is about {identity!r}")
+
+
+def _match_rows(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
+    rows = [] if _empty(envelope.data) else envelope.data
+    if not isinstance(rows, list):
+        return [_odd(envelope, f"the answer for {ask.id!r} is no list: its shape has changed") for ask in asks]
+    by_id: dict[str | None, Any] = {}
+    for row in rows:
+        by_id.setdefault(_identity(endpoint, row, "[]."), row)
+    strangers = set(by_id) - {ask.id for ask in asks}
+    found: list[Found | UnexpectedResponseError] = []
+    for ask in asks:
+        if ask.id in by_id:
+            found.append(Found(ask, {**envelope.whole, "data": [by_id[ask.id]]}))
+        elif strangers:
+            whom = ", ".join(sorted(repr(one) if one else "nobody" for one in strangers)[:3])
+            found.append(_odd(envelope, f"asked for {ask.id!r}, the answer has rows about {whom} instead"))
+        else:
+            found.append(Found(ask, {**envelope.whole, "data": []}, absent=True))
+    return found
+
+
+def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | UnexpectedResponseError:
+    data = {} if _empty(envelope.data) else envelope.data
+    if not isinstance(data, dict):
+        return _odd(envelope, "the page of the ranking is no object: its shape has changed")
+    rows = data.get(endpoint.record)
+    others = {name for name, value in data.items() if isinstance(value, list) and value and name != endpoint.record}
+    if (rows is not None and not isinstance(rows, list)) or (rows is None and others):
+        return _odd(envelope, f"the page of the ranking has no list data.{endpoint.record}: its shape has changed")
+    ids = tuple(_identity(endpoint, row, f"{endpoint.record}[].") for row in rows or ())
+    if ids and not any(ids):
+        return _odd(envelope, f"no row of the ranking says whom it is about ({endpoint.identity})")
+    pagination = data.get("pagination")
+    more = pagination.get("has_more") if isinstance(pagination, dict) else None
+    more = data.get("has_more") if more is None else more
+    return Found(ask, envelope.whole, ids=ids, more=_flag(more))
+
+
+def _flag(value: object) -> bool | None:
+    written = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
+    return {"true": True, "1": True, "false": False, "0": False}.get(written)

@@ -1,0 +1,193 @@
+"""What can go wrong, as types.
+
+With paid calls nothing degrades silently: an answer that is not what was asked for, an answer that could not
+be stored and a call that would cost more than allowed are errors. What a user may want to live with (rows that
+do not exist, old rows, fields that changed) is a warning. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class KeyAPIError(Exception):
+    """Base of every error of this package; all fields exist on all errors.
+
+    Parameters
+    ----------
+    text : str
+        What happened and what to do next.
+
+    Attributes
+    ----------
+    status_code : int or None
+        HTTP status of the answer.
+    code : int or None
+        Code in the answer's envelope.
+    message : str
+        The service's own words where it said something, else the text of the error.
+    request_id : str or None
+        KeyAPI's id of the request, for its support.
+    endpoint : str or None
+        Path of the endpoint.
+    params : dict or None
+        Parameters of the request, never the token.
+    retryable : bool
+        Whether the same call may succeed later.
+    retry_after : float or None
+        Seconds the service asked to wait.
+    frame : pandas.DataFrame or None
+        The rows that did come, on every error raised after a request was sent.
+    failures : pandas.DataFrame or None
+        One row per id that failed: id, error, status_code, code, message, request_id, retryable.
+    answer : object
+        What was answered: the envelope, text that is no JSON, or (StoreError) a list of envelopes.
+    """
+
+    retryable_by_default = False
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        status_code: int | None = None,
+        code: int | None = None,
+        message: str | None = None,
+        request_id: str | None = None,
+        endpoint: str | None = None,
+        params: dict[str, str] | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        frame: pd.DataFrame | None = None,
+        failures: pd.DataFrame | None = None,
+        answer: Any = None,
+    ) -> None:
+        super().__init__(text)
+        self.status_code = status_code
+        self.code = code
+        self.message = text if message is None else message
+        self.request_id = request_id
+        self.endpoint = endpoint
+        self.params = params
+        self.retryable = self.retryable_by_default if retryable is None else retryable
+        self.retry_after = retry_after
+        self.frame = frame
+        self.failures = failures
+        self.answer = answer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.__dict__
+
+
+class InvalidArgumentError(KeyAPIError, ValueError):
+    """An argument is not what the function takes; nothing was sent."""
+
+
+class MissingTokenError(KeyAPIError):
+    """A request is needed and there is no token."""
+
+
+class InvalidRequestError(KeyAPIError):
+    """400: KeyAPI refused the parameters."""
+
+
+class AuthenticationError(KeyAPIError):
+    """401: KeyAPI does not know the token."""
+
+
+class CreditsExhaustedError(KeyAPIError):
+    """402: the account has no credits left."""
+
+
+class AccessDeniedError(KeyAPIError):
+    """403: the account may not use this endpoint."""
+
+
+class NotFoundError(KeyAPIError):
+    """404: there is no such endpoint."""
+
+
+class RateLimitedError(KeyAPIError):
+    """429: too many requests; `retry_after` has the seconds to wait where the service said."""
+
+    retryable_by_default = True
+
+
+class ServerError(KeyAPIError):
+    """5xx, or another code the service uses for its own failures."""
+
+    retryable_by_default = True
+
+
+class NetworkError(KeyAPIError):
+    """No usable answer came back."""
+
+    retryable_by_default = True
+
+
+class UnexpectedResponseError(KeyAPIError):
+    """An answer came that is not what was asked for; `answer` has it. It is never served."""
+
+
+class BudgetExceededError(KeyAPIError):
+    """The call would cost more than was allowed; nothing was spent beyond the limit."""
+
+
+class NotStoredError(KeyAPIError):
+    """Offline, and some of what was asked for is not in the store."""
+
+
+class StoreError(KeyAPIError):
+    """The store cannot be opened, read or written; `answer` lists paid answers that could not be kept."""
+
+
+class FetchIncompleteError(KeyAPIError):
+    """Some ids failed, the others are stored; a rerun pays only for what is missing."""
+
+
+class KeyAPIWarning(UserWarning):
+    """Base of every warning of this package."""
+
+
+class MissingDataWarning(KeyAPIWarning):
+    """KeyAPI has nothing for some of the ids asked for."""
+
+
+class IncompleteDataWarning(KeyAPIWarning):
+    """Some ids failed and are not in the table (`errors="warn"`)."""
+
+
+class StaleDataWarning(KeyAPIWarning):
+    """Stored rows older than a day were served."""
+
+
+class SchemaDriftWarning(KeyAPIWarning):
+    """Answers differ from what this package knows of them."""
+
+
+class UnexpectedMarketWarning(KeyAPIWarning):
+    """An answer names another market than the region asked for."""
+
+
+def warn(text: str, category: type[KeyAPIWarning]) -> None:
+    """Warn at the user's line: the first frame outside this package."""
+    level = 2
+    frame = sys._getframe(1)  # noqa: SLF001 - the stack is the only source; skip_file_prefixes needs 3.12
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(text, category, stacklevel=level)
+
+
+def listed(items: list[str], most: int = 5) -> str:
+    """Write a few items, and how many more there are."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")

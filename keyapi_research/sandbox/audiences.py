@@ -1,0 +1,168 @@
+"""Audiences: ages, interests and countries of hashtags, sounds and product categories."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from keyapi_research.sandbox import chance, effects, names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Scores = dict[str, float]
+
+_YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
+_AGES = {10: _YOUNG, 23: _YOUNG, 25: _YOUNG, 11: _OLD, 13: _OLD, 18: _OLD, 21: _OLD, 29: _OLD}
+_PRODUCT_AGES = {
+    14: (34.0, 34.0, 18.0, 9.0, 5.0),
+    22: (36.0, 33.0, 18.0, 8.0, 5.0),
+    23: (46.0, 28.0, 14.0, 8.0, 4.0),
+    25: (48.0, 30.0, 13.0, 6.0, 3.0),
+    18: (18.0, 28.0, 25.0, 17.0, 12.0),
+    21: (14.0, 27.0, 27.0, 19.0, 13.0),
+    29: (15.0, 25.0, 26.0, 20.0, 14.0),
+    12: (16.0, 42.0, 27.0, 10.0, 5.0),
+}
+_PRODUCT_AGES_ELSEWHERE = (25.0, 31.0, 23.0, 13.0, 8.0)
+
+
+def percentages(weights: Sequence[float]) -> list[int]:
+    """Return whole percentages that sum to 100."""
+    total = sum(weights)
+    exact = [100.0 * weight / total for weight in weights]
+    whole = [int(share) for share in exact]
+    by_rest = sorted(range(len(exact)), key=lambda place: whole[place] - exact[place])
+    for place in by_rest[: 100 - sum(whole)]:
+        whole[place] += 1
+    return whole
+
+
+def _aged(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) -> list[dict[str, Any]]:
+    shares = percentages([weight * dice.between(0.8, 1.2) for weight in weights])
+    rows = [{"age_level": level, "score": share} for level, share in zip(levels, shares, strict=True)]
+    return sorted(rows, key=lambda row: -row["score"])
+
+
+@lru_cache(maxsize=4096)
+def _country_scores(seed: str, profile: str, language: str | None) -> tuple[tuple[str, float], ...]:
+    unit = chance.Dice(seed, "audience countries", profile).unit
+    scores = {}
+    for code, country in names.countries().items():
+        score = 75.0 / math.sqrt(1.0 - 0.998 * unit())
+        scores[code] = score * 2.4 if country.language == language else score
+    return tuple(sorted(scores.items(), key=lambda item: -item[1])[:16])
+
+
+@lru_cache(maxsize=4096)
+def _interest_scores(seed: str, profile: str, industry: int) -> tuple[tuple[str, float], ...]:
+    unit = chance.Dice(seed, "audience interests", profile).unit
+    favoured = names.FAVOURED_INTERESTS[industry]
+    scores = {}
+    for identifier in names.INTERESTS:
+        score = 75.0 / math.sqrt(1.0 - 0.8 * unit())
+        scores[identifier] = score * 2.6 if identifier in favoured else score
+    return tuple(sorted(scores.items(), key=lambda item: -item[1])[:9])
+
+
+def _ranked(
+    base: Sequence[tuple[str, float]], noise: float, count: int, dice: chance.Dice, tied: bool
+) -> list[tuple[str, int]]:
+    shaken = [(name, int(score * (1.0 + dice.between(-noise, noise)))) for name, score in base]
+    rows = sorted(shaken, key=lambda item: -item[1])[:count]
+    if tied and len(rows) > 1:
+        place = dice.whole(1, len(rows) - 1)
+        rows[place] = (rows[place][0], rows[place - 1][1])
+    return rows
+
+
+def of_trend(
+    seed: str,
+    identity: tuple[object, ...],
+    n: int,
+    *,
+    profile: str,
+    industry: int,
+    language: str | None,
+    noise: float,
+    planted: bool,
+    ages_null: float,
+) -> dict[str, Any]:
+    """Return the three lists of a hashtag's or a sound's audience.
+
+    Parameters
+    ----------
+    seed, identity, n
+        Of the world, of the thing asked for, and the how-manieth answer.
+    profile
+        What its audience is drawn by; those with the same profile share an audience, but for ``noise``.
+    industry, language
+        What its audience likes and where it lives.
+    noise
+        Half width of the relative difference between its scores and the profile's.
+    planted
+        Whether it must have all lists.
+    ages_null
+        How often the ages are null.
+    """
+    dice = chance.Dice(seed, "audience", *identity)
+    odd_ages, odd_interests, odd_countries = dice.unit(), dice.unit(), dice.unit()
+    tied = dice.chance(effects.TIED_SCORES)
+    interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
+    moved = chance.Dice(seed, "audience now", *identity, n)
+    ages: list[dict[str, Any]] | None = _aged((3, 4, 5), _AGES.get(industry, _MIDDLE), dice)
+    interests = _ranked(
+        _interest_scores(seed, profile, industry), noise + 0.01 * min(n - 1, 9), interest_count, moved, tied
+    )
+    countries = _ranked(
+        _country_scores(seed, profile, language), noise + 0.01 * min(n - 1, 9), country_count, moved, tied
+    )
+    if not planted:
+        if odd_ages < ages_null:
+            ages = None
+        elif odd_ages > 1.0 - effects.AGES_EMPTY:
+            ages = []
+        interests = interests if odd_interests >= effects.INTERESTS_EMPTY else []
+        countries = countries if odd_countries >= effects.COUNTRIES_EMPTY else []
+    known = names.countries()
+    return {
+        "audience_ages": ages,
+        "audience_interests": [
+            {
+                "interest_info": {
+                    "id": identifier,
+                    "label": f"diversify_{identifier}",
+                    "value": names.INTERESTS[identifier],
+                },
+                "score": score,
+            }
+            for identifier, score in interests
+        ],
+        "audience_countries": [
+            {
+                "country_info": {"id": known[code].geonames_id, "label": code, "value": known[code].name},
+                "score": score,
+            }
+            for code, score in countries
+        ],
+    }
+
+
+def of_product(seed: str, identity: tuple[object, ...], industry: int) -> dict[str, Any]:
+    """Return the two lists of a product category's audience."""
+    dice = chance.Dice(seed, "product audience", *identity)
+    weights = _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE)
+    ages = _aged((18, 25, 35, 45, 55), weights, dice)
+    if dice.chance(effects.PRODUCT_INTERESTS_EMPTY):
+        return {"audience_ages": ages, "audience_interests": []}
+    near = [(industry, place) for place in range(len(names.AD_INTERESTS[industry]))]
+    far = [(other, place) for other in names.industries() if other != industry for place in range(3)]
+    chosen = [*near, *dice.sample(far, dice.whole(2, 5))]
+    rows = []
+    for number, place in chosen:
+        identifier = f"{number}{101 + place}000000"
+        score = int(dice.between(118, 190) if number == industry else dice.between(101, 136))
+        info = {"id": identifier, "label": f"label_{identifier}", "value": names.AD_INTERESTS[number][place]}
+        rows.append({"interest_info": info, "score": score})
+    return {"audience_ages": ages, "audience_interests": sorted(rows, key=lambda row: -row["score"])}

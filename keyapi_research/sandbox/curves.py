@@ -1,0 +1,256 @@
+"""Time: the sandbox's calendar, and how the popularity of anything goes up and down in it.
+
+A day is a number: days since 1970-01-01. Times in answers are 00:00 UTC of a day, in seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache, lru_cache
+from typing import Any
+
+from keyapi_research.sandbox import chance, effects
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_YEAR = 365.2425
+SECONDS_A_DAY = 86_400
+_SATURDAY = 2  # 1970-01-03
+_BURST_DAYS = 64  # each such stretch of days has a burst of its own, or none
+
+_BURST_ODDS = 140  # of 255: a little more than every second stretch
+
+# How finely the days of a period are looked at: so far back, every so many days.
+_SAMPLING = ((7, 1), (30, 3), (120, 9), (365, 30), (1095, 90))
+
+Points = list[tuple[int, float]]
+Burst = tuple[float, float, float, float]  # day of the peak, days of rise, days of fall, height
+
+
+def number_of(day: date) -> int:
+    """Return the number of a day."""
+    return day.toordinal() - _EPOCH
+
+
+def date_of(day: int) -> date:
+    """Return the day of a number."""
+    return date.fromordinal(day + _EPOCH)
+
+
+FIRST_DAY = number_of(effects.TODAY)
+
+
+def today(n: int) -> int:
+    """Return the day on which an entity's n-th answer is given."""
+    return FIRST_DAY + effects.DAYS_BETWEEN_ANSWERS * (n - 1)
+
+
+@cache
+def months() -> tuple[str, ...]:
+    """Return the months that may be asked for: the current one, and four back."""
+    count = effects.TODAY.year * 12 + effects.TODAY.month - 1
+    return tuple(f"{month // 12}-{month % 12 + 1:02}" for month in range(count - 4, count + 1))
+
+
+def month_start(day: int, back: int = 0) -> int:
+    """Return the first day of the month so many months before the day's."""
+    current = date_of(day)
+    count = current.year * 12 + current.month - 1 - back
+    return number_of(date(count // 12, count % 12 + 1, 1))
+
+
+def window(time_scope: str, n: int) -> tuple[int, int]:
+    """Return the first day and the day after the last that a time scope stands for."""
+    now = today(n)
+    if "-" not in time_scope:
+        return now - int(time_scope), now
+    year, month = map(int, time_scope.split("-"))
+    first = number_of(date(year, month, 1))
+    following = number_of(date(year + month // 12, month % 12 + 1, 1))
+    return first, max(first + 1, min(following, now))
+
+
+def bump(distance: float, rise: float, fall: float) -> float:
+    """Return 1 at the peak, and less with the distance (days) before or after it."""
+    if distance < 0:
+        return 1.0 / (1.0 + (distance / rise) * (distance / rise))
+    x = distance / fall
+    return 1.0 / (1.0 + x + x * x / 2.0 + x * x * x / 6.0)
+
+
+def season(name: str | None, day: float) -> float:
+    """Return what a season multiplies demand by on a day."""
+    if name is None:
+        return 1.0
+    month, of_month, rise, fall, height = effects.SEASONS[name]
+    peak = _season_peak(month, of_month)
+    distance = (day - peak + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
+    days = rise if distance < 0 else fall
+    return 1.0 + height / (1.0 + (distance / days) * (distance / days))
+
+
+@cache
+def _season_peak(month: int, of_month: int) -> int:
+    return number_of(date(2026, month, of_month))
+
+
+def season_mean(name: str | None, first: int, end: int) -> float:
+    """Return the mean of a season over some days."""
+    if name is None:
+        return 1.0
+    step = max(1, (end - first) // 8)
+    days = range(first, end, step)
+    return sum(season(name, day) for day in days) / len(days)
+
+
+@lru_cache(maxsize=4096)
+def _traits(seed: str, name: str) -> bytes:
+    return chance.grains(seed, "curve", name)
+
+
+@lru_cache(maxsize=16384)
+def _burst(seed: str, name: str, stretch: int) -> Burst | None:
+    draws = chance.grains(seed, "burst", name, stretch)
+    if draws[0] > _BURST_ODDS:
+        return None
+    peak = stretch * _BURST_DAYS + draws[1] % _BURST_DAYS
+    rise, fall = 1.0 + 4.0 * draws[2] / 255.0, 2.0 + 12.0 * draws[3] / 255.0
+    return float(peak), rise, fall, min(9.0, 0.5 + 1.2 / (1.05 - draws[4] / 255.0))
+
+
+class Curve:
+    """How often a hashtag or a sound is used, day by day, relative to its own usual level.
+
+    Parameters
+    ----------
+    seed
+        Of the world.
+    name
+        Of the hashtag, or clip id of the sound.
+    region
+        Where; markets follow one another within days.
+    family
+        Name of the family whose bursts it shares, if any.
+    lead
+        Days by which it is ahead of that family.
+    """
+
+    def __init__(self, seed: str, name: str, region: str, family: str | None = None, lead: int = 0) -> None:
+        self.region = region
+        self._seed, self._name = seed, name
+        self._family = effects.FAMILY_BURSTS[family] if family is not None else None
+        self._lead = lead
+        self._season = effects.SEASONAL_HASHTAGS.get(name)
+        self._event = effects.EVENTS.get(name)
+        self.planted = bool(self._family or self._season)
+        self._noise = effects.FAMILY_NOISE if self.planted else effects.OWN_NOISE
+        traits = _traits(seed, name)
+        self._weekend = 0.9 + 0.4 * traits[0] / 255.0
+        self._growth = -0.4 + 1.2 * traits[1] / 255.0
+        self._shift = 0 if region == "all_regions" else traits[2 + sum(map(ord, region)) % 32] % 5 - 2
+        self._stretches: dict[int, tuple[Burst, ...]] = {}
+        self._grains: dict[int, bytes] = {}
+
+    def at(self, day: int) -> float:
+        """Return the level on a day."""
+        level = max(0.2, 1.0 + self._growth * (day - FIRST_DAY) / _YEAR)
+        if (day - _SATURDAY) % 7 < 2:  # noqa: PLR2004 - Saturday and Sunday
+            level *= self._weekend
+        if self.planted:
+            if self._family is not None:
+                level += self._family_bursts(day + self._lead)
+            level *= season(self._season, day)
+        else:
+            level += self._own_bursts(day + self._shift)
+        if self._event is not None:
+            peak, rise, fall, height = self._event
+            level += height * bump(day - number_of(peak), rise, fall)
+        return level * (1.0 + self._noise * self._wobble(day))
+
+    def mean(self, first: int, end: int, *, samples: int) -> float:
+        """Return the mean level over some days."""
+        step = max(1, (end - first) // samples)
+        days = range(end - 1, first - 1, -step)
+        return sum(map(self.at, days)) / len(days)
+
+    def total(self, now: int, period: int) -> float:
+        """Return the sum of the levels of the days before today; a longer period never has less."""
+        total, done = 0.0, 0
+        for reach, step in _SAMPLING:
+            reached = min(reach, period)
+            days = range(now - 1 - done, now - 1 - reached, -step)
+            if days:
+                total += (reached - done) * sum(map(self.at, days)) / len(days)
+            done = reached
+        return total
+
+    def _family_bursts(self, day: int) -> float:
+        if self._family is None:
+            return 0.0
+        peak, every = self._family
+        since = (day - number_of(peak)) % every
+        both = bump(since, effects.FAMILY_RISE, effects.FAMILY_FALL)
+        both += bump(since - every, effects.FAMILY_RISE, effects.FAMILY_FALL)
+        return effects.FAMILY_HEIGHT * both
+
+    def _own_bursts(self, day: int) -> float:
+        stretch = day // _BURST_DAYS
+        bursts = self._stretches.get(stretch)
+        if bursts is None:
+            near = (_burst(self._seed, self._name, stretch + which) for which in (-2, -1, 0, 1))
+            bursts = self._stretches[stretch] = tuple(burst for burst in near if burst is not None)
+        total = 0.0
+        for peak, rise, fall, height in bursts:
+            total += height * bump(day - peak, rise, fall)
+        return total
+
+    def _wobble(self, day: int) -> float:
+        block, place = divmod(day, 32)
+        if block not in self._grains:
+            self._grains[block] = chance.grains(self._seed, "wobble", self._name, self.region, block)
+        grains = self._grains[block]
+        return (grains[2 * place] * 256 + grains[2 * place + 1]) / 32767.5 - 1.0
+
+
+def points(curve: Curve, period: int, now: int) -> Points:
+    """Return the buckets of a trend: time and level. The last one is the last that has begun before today."""
+    if period <= 30:  # noqa: PLR2004 - daily
+        return [(day * SECONDS_A_DAY, curve.at(day)) for day in range(now - period, now)]
+    if period == 1095:  # noqa: PLR2004 - monthly
+        starts = [month_start(now - 1, back) for back in range(35, -1, -1)]
+        ends = [*starts[1:], now]
+        steps = [(start, max(start + 1, end), 6) for start, end in zip(starts, ends, strict=True)]
+    else:
+        last = now - 1 - (now - 1 - _SATURDAY) % 7
+        weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
+        steps = [(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
+    return [
+        (start * SECONDS_A_DAY, sum(map(curve.at, days)) / len(days))
+        for start, end, step in steps
+        for days in (range(start, end, step),)
+    ]
+
+
+def trend(seed: str, identity: tuple[object, ...], curve: Curve, period: int, now: int) -> list[dict[str, Any]]:
+    """Return a trend as the answers have it: each level a share of the highest, with the odd series now and then.
+
+    The oddities depend on ``identity`` and not on the day: a short series stays short.
+    """
+    found = points(curve, period, now)
+    odd = 1.0 if curve.planted else chance.unit(seed, "odd trend", *identity)
+    if odd < effects.TREND_EMPTY:
+        return []
+    odd -= effects.TREND_EMPTY
+    if 0 <= odd < effects.TREND_SHORT:
+        found = found[-max(3, len(found) // 2 - 1) :]
+    odd -= effects.TREND_SHORT
+    if 0 <= odd < effects.TREND_UNSORTED:
+        found = [*found[1::2], *found[::2]]
+    odd -= effects.TREND_UNSORTED
+    if 0 <= odd < effects.TREND_TWICE:
+        middle = len(found) // 2
+        found = [*found[:middle], *found[middle - 1 :]]
+    odd -= effects.TREND_TWICE
+    peak = max(level for _, level in found)
+    if 0 <= odd < effects.TREND_PEAK_CUT:
+        peak *= 1.02 + 3.0 * odd
+    return [{"time": time, "value": chance.tidy(level / peak)} for time, level in found]

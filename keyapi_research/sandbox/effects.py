@@ -1,0 +1,161 @@
+"""What is planted in the world, and how often it is odd: every number a notebook's conclusion can be held against.
+
+These constants hold for every seed. ``docs/sandbox.md`` tells them to readers.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+TODAY = date(2026, 2, 3)  # the day of the documented answers
+DAYS_BETWEEN_ANSWERS = 3  # the n-th answer about an entity is given this many days times n - 1 later
+
+# ---- videos: engagement = (likes + comments + shares) / views, all effects multiply ----------------------------
+
+DURATION_SLOPE = -0.22  # of log(engagement) on log(duration)
+EVENING_HOURS = range(17, 22)  # hours of create_time, UTC
+EVENING_LIFT = 1.35
+AI_FACTOR = 0.68
+AGE_SLOPE = -0.12  # of log(engagement) on log(age in days)
+ENGAGEMENT_NOISE = 0.40  # standard deviation of log(engagement) that nothing explains
+CREATOR_NOISE = 0.20  # the same, shared by the videos of one creator
+ENGAGEMENT_ELSEWHERE = 0.065  # of a 20 s video of a year's age, posted by day, not AI-made
+ENGAGEMENT = {
+    "602118": 0.115,  # Pet Supplies
+    "604206": 0.095,  # Toys & Hobbies
+    "700437": 0.085,  # Food & Beverages
+    "601450": 0.075,  # Beauty & Personal Care
+    "951432": 0.080,  # Collectibles
+    "801928": 0.070,  # Books, Magazines & Audio
+    "601739": 0.050,  # Phones & Electronics
+    "601755": 0.048,  # Computers & Office Equipment
+    "604579": 0.045,  # Tools & Hardware
+    "604968": 0.052,  # Home Improvement
+    "605196": 0.050,  # Automotive & Motorcycle
+}
+SALES_SHARE_ELSEWHERE = 0.30  # share of videos with a sales_flag other than 0
+SALES_SHARE = {
+    "601450": 0.58,
+    "700645": 0.52,  # Health
+    "601152": 0.48,  # Womenswear
+    "600001": 0.40,  # Home Supplies
+    "601739": 0.35,
+    "700437": 0.30,
+    "602118": 0.20,
+    "801928": 0.12,
+    "951432": 0.12,
+    "834312": 0.06,  # Virtual Products
+}
+LIVE_SHARE = 0.12  # of the videos with a sales flag, those with 2 (live) instead of 1 (video)
+UNSOLD_SHARE = 0.35  # of the videos with a sales flag, those without any sale
+AI_SHARE_ELSEWHERE = 0.14
+AI_SHARE = {"834312": 0.30, "601739": 0.20, "601755": 0.20, "602118": 0.08, "602284": 0.08}
+VIEWS_MEDIAN = 260_000.0
+VIEWS_SIGMA = 1.5  # standard deviation of log(views): heavy tail
+
+# ---- ranking of product categories -----------------------------------------------------------------------------
+
+CTR_MEDIAN = 1.05
+CVR_MEDIAN = 2.9
+OPPORTUNITIES = ("Perfume", "Body Mist", "Matcha", "Cat Trees", "Press-On Nails", "Walking Pads")
+OPPORTUNITY_CTR = 1.6
+OPPORTUNITY_CVR = 1.8  # the price of a conversion falls by the product of the two, to 0.35
+OPPORTUNITY_GROWTH = 8.0  # percentage points more post_change (7 and 30 days, months)
+TRAPS = ("Phone Cases", "Women's T-Shirts", "LED Strip Lights", "Novels")
+TRAP_CTR = 0.9
+TRAP_CVR = 0.35  # many posts, but a conversion costs 3.2 times the usual
+
+# Seasons: (month, day of the peak, days of rise, days of fall, height). Demand is 1 + height x bump, and the bump
+# is 1 / (1 + (distance / days)**2).
+SEASONS = {
+    "valentine": (2, 12, 9.0, 2.0, 3.0),
+    "christmas": (12, 14, 14.0, 5.0, 2.0),
+    "new year": (1, 6, 5.0, 18.0, 1.2),
+    "winter": (1, 5, 40.0, 40.0, 1.5),
+    "summer": (7, 5, 45.0, 45.0, 2.5),
+}
+SEASONAL_CATEGORIES = {
+    "valentine": (
+        "Chocolate Gift Boxes",
+        "Lingerie Sets",
+        "Necklaces",
+        "Artificial Flowers",
+        "Greeting Cards",
+        "Gift Wrap",
+        "Engagement Rings",
+        "Plush Toys",
+    ),
+    "christmas": ("Board Games", "Dolls", "Party Decorations", "Building Blocks", "Jigsaw Puzzles"),
+    "new year": ("Dumbbells", "Yoga Mats", "Resistance Bands", "Protein Powder", "Planners", "Slimming Tea"),
+    "winter": ("Space Heaters", "Down Jackets", "Winter Warmers", "Ski Goggles", "Weighted Blankets"),
+    "summer": ("Sunscreen", "Swimsuits", "Fans", "Paddle Boards", "Cool Boxes"),
+}
+
+# ---- hashtags and sounds ---------------------------------------------------------------------------------------
+
+SEASONAL_HASHTAGS = {
+    "valentinesday": "valentine",
+    "valentinesgift": "valentine",
+    "galentines": "valentine",
+    "datenightoutfit": "valentine",
+    "christmasgifts": "christmas",
+    "christmastree": "christmas",
+    "newyearreset": "new year",
+    "summervibes": "summer",
+    "beachday": "summer",
+    "winteroutfit": "winter",
+}
+# Families rise and fall together: one burst every so many days, one of them peaking on the date given.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "perfume": ("perfumetok", "scentoftheday", "fragrancecollection", "vanillaperfume", "smellgood"),
+    "running": ("runtok", "couchto5k", "marathontraining", "5kchallenge", "runningcommunity"),
+}
+FAMILY_BURSTS = {"perfume": (date(2026, 1, 29), 43), "running": (date(2026, 1, 12), 51)}
+FAMILY_RISE, FAMILY_FALL, FAMILY_HEIGHT = 3.0, 5.0, 6.0
+FAMILY_NOISE = 0.12  # half width of what each member does on its own
+OWN_NOISE = 0.18  # the same for all other hashtags and sounds
+# Events of the calendar: day of the peak, days of rise, days of fall, height.
+EVENTS = {
+    "ufc324": (date(2026, 1, 25), 2.0, 2.5, 9.0),
+    "paddypimblett": (date(2026, 1, 25), 3.0, 3.0, 5.0),
+    "justingaethje": (date(2026, 1, 25), 2.0, 4.0, 4.0),
+    "grammys2026": (date(2026, 2, 1), 2.0, 2.0, 8.0),
+    "superbowl": (date(2026, 2, 8), 4.0, 1.5, 9.0),
+    "halftimeshow": (date(2026, 2, 9), 2.0, 2.5, 8.0),
+    "winterolympics": (date(2026, 2, 15), 9.0, 7.0, 6.0),
+    "oscars2026": (date(2026, 3, 15), 5.0, 2.0, 7.0),
+}
+TWIN_SOUND = "7498251163905427713"  # its audience is that of TWIN_HASHTAG
+TWIN_HASHTAG = "perfumetok"
+TWIN_NOISE = 0.05  # half width of the relative difference of their index scores
+TWIN_LEAD_DAYS = 3  # and its bursts come so many days before those of the family
+FAMILY_AUDIENCE_NOISE = 0.20
+
+# ---- oddities: how often, each entity for itself. Nothing planted above has an odd trend or audience -----------
+
+INDUSTRY_MISSING = 0.12
+TREND_SHORT = 0.04
+TREND_UNSORTED = 0.02
+TREND_TWICE = 0.02
+TREND_EMPTY = 0.005
+TREND_PEAK_CUT = 0.04  # highest value below 1
+AGES_NULL = 0.05  # hashtags
+AGES_EMPTY = 0.03
+SOUND_AGES_NULL = 0.60
+INTERESTS_EMPTY = 0.06
+COUNTRIES_EMPTY = 0.04
+TIED_SCORES = 0.15
+PRODUCT_INTERESTS_EMPTY = 0.35
+RELATED_ITEMS_NULL = 0.50
+PROMOTED = 0.04
+FAVORITES_UNKNOWN = 0.15  # -99999
+REGION_BLANK = 0.18
+CAPTION_EMPTY = 0.02
+CAPTION_FORMULA = 0.02  # starts with "=", "+", "-" or "@"
+CAPTION_NA = 0.004
+CAPTION_LINES = 0.10
+INCREMENTS_STALE = 0.03  # 1 and 7 days 0, 30 days the lifetime total
+SMALL_ROW_POSTS = 120  # below, a ranking row may have no conversions: cvr 0 beside cpa 0
+SMALL_ROW_ZERO = 0.30
+LEVEL_2_SHARE = 0.25  # of the second-level categories, those that are rows of the rankings
+LIST_TWICE = 0.25  # of the hashtag lists, those in which one hashtag comes twice

@@ -1,0 +1,242 @@
+"""Product categories: their rankings, and what is told of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from keyapi_research.sandbox import audiences, chance, curves, documented, effects, names, videos
+from keyapi_research.sandbox.catalogue import L2, L3, Category, by_id, by_name, categories
+
+_LARGEST = 11_500.0  # posts of the documented row: all regions, one day
+_WORLD_TOTAL = 500
+_POSTS_OF_DETAIL = 50
+_PLANTED_SPREAD = 0.5  # planted categories differ less by chance, so that what is planted shows
+_DAYS = {"1": 1.0, "7": 6.2, "30": 24.0}
+_DAYS_OF_MONTH = 25.0
+_MORE_ROWS = {"1": 1.0, "7": 1.15, "30": 1.3}
+_MORE_ROWS_OF_MONTH = 1.35
+_CHANGE_NOISE = {"1": 6.0, "7": 7.0, "30": 5.0}
+_CHANGE_NOISE_OF_MONTH = 5.0
+
+
+def _perfume() -> Category:
+    return by_id()[documented.CATEGORY_ID]
+
+
+@cache
+def _rows_of_rankings() -> tuple[Category, ...]:
+    return tuple(
+        category
+        for category in categories()
+        if category.level == L3 or (category.level == L2 and chance.unit("row", category.id) < effects.LEVEL_2_SHARE)
+    )
+
+
+@cache
+def _seasons() -> dict[int, str]:
+    return {by_name(name).index: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
+
+
+@lru_cache(maxsize=16)
+def _planted(which: tuple[str, ...]) -> frozenset[int]:
+    return frozenset(by_name(name).index for name in which)
+
+
+@lru_cache(maxsize=4096)
+def _volume(seed: str, index: int) -> float:
+    if index in _planted(effects.TRAPS):
+        return 2.0 + 3.0 * chance.unit(seed, "volume", index)
+    usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
+    if index in _planted(effects.OPPORTUNITIES):
+        return max(usual, 0.35)
+    return max(usual, 0.15) if index in _seasons() else usual
+
+
+def _market(region: str) -> float:
+    """Return how large a region is beside the world."""
+    if region == "all_regions":
+        return 1.0
+    return 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+
+
+def _posts(seed: str, category: Category, region: str, time_scope: str, n: int) -> float:
+    first, end = curves.window(time_scope, n)
+    taste = 1.0 if region == "all_regions" else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
+    z = _volume(seed, category.index) * taste
+    z *= curves.season_mean(_seasons().get(category.index), first, end)
+    share = 0.97 * z / (1.0 + z)
+    if category.id == documented.CATEGORY_ID:
+        share = 1.0 if region == "all_regions" else 0.6 + 0.4 * z / (1.0 + z)
+    moved = 0.96 + 0.06 * chance.unit(seed, "posts", category.id, region, time_scope, first)
+    if category.id == documented.CATEGORY_ID and region == "all_regions":
+        moved = 1.0 + 0.3 * (moved - 0.96)
+    return _LARGEST * _DAYS.get(time_scope, _DAYS_OF_MONTH) * _market(region) * share * moved
+
+
+@lru_cache(maxsize=256)
+def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[int, float], ...]:
+    """Return the ranking: place of each category in the catalogue, and its posts."""
+    rows = [(category.index, _posts(seed, category, region, time_scope, n)) for category in _rows_of_rankings()]
+    rows.sort(key=lambda row: (-row[1], row[0]))
+    if region == "all_regions":
+        return tuple(rows[:_WORLD_TOTAL])
+    total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
+    return tuple(rows[: max(4, int(total * _MORE_ROWS.get(time_scope, _MORE_ROWS_OF_MONTH) + 0.5))])
+
+
+def _change(seed: str, category: Category, region: str, time_scope: str, n: int) -> float:
+    first, end = curves.window(time_scope, n)
+    season = _seasons().get(category.index)
+    before = curves.season_mean(season, first - (end - first), first)
+    growth = 100.0 * (curves.season_mean(season, first, end) / before - 1.0)
+    if time_scope != "1" and category.index in _planted(effects.OPPORTUNITIES):
+        growth += effects.OPPORTUNITY_GROWTH
+    noise = _CHANGE_NOISE.get(time_scope, _CHANGE_NOISE_OF_MONTH)
+    growth += noise * chance.Dice(seed, "change", category.id, region, time_scope, first).normal()
+    return round(max(-95.0, growth), 2)
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What does not change about a category in a region."""
+
+    ctr: float
+    cvr: float
+    impressions_a_post: float
+    cost_a_thousand: float
+    likes_an_impression: float
+    comments_a_like: float
+    shares_a_like: float
+    play_six_rate: float
+
+
+@lru_cache(maxsize=8192)
+def _traits(seed: str, index: int, region: str) -> _Traits:
+    category = categories()[index]
+    own = chance.Dice(seed, "metrics", category.id)
+    here = chance.Dice(seed, "metrics", category.id, region)
+    kind = chance.Dice(seed, "metrics", category.l1_id)
+    spread = _PLANTED_SPREAD if index in _planted(effects.OPPORTUNITIES + effects.TRAPS) else 1.0
+    ctr = effects.CTR_MEDIAN * chance.exp(spread * (0.12 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal()))
+    cvr = effects.CVR_MEDIAN * chance.exp(spread * (0.14 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal()))
+    if index in _planted(effects.OPPORTUNITIES):
+        ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
+    elif index in _planted(effects.TRAPS):
+        ctr, cvr = ctr * effects.TRAP_CTR, cvr * effects.TRAP_CVR
+    return _Traits(
+        ctr=ctr,
+        cvr=cvr,
+        impressions_a_post=own.lognormal(1700.0, 0.35),
+        cost_a_thousand=own.between(1.8, 3.2) * here.between(0.85, 1.18),
+        likes_an_impression=own.lognormal(0.0024, 0.4),
+        comments_a_like=own.between(0.012, 0.035),
+        shares_a_like=own.between(0.01, 0.04),
+        play_six_rate=own.lognormal(9.2, 0.25),
+    )
+
+
+def _metrics(seed: str, n: int, category: Category, posts: float, *, region: str, time_scope: str) -> dict[str, Any]:
+    """Return the measures of a row, before the documented one takes its place."""
+    traits = _traits(seed, category.index, region)
+    first, _ = curves.window(time_scope, n)
+    now = chance.Dice(seed, "metrics", category.id, region, time_scope, first)
+    ctr, cvr = traits.ctr * now.between(0.92, 1.08), traits.cvr * now.between(0.88, 1.12)
+    impressions = posts * traits.impressions_a_post * now.between(0.85, 1.15)
+    cost = impressions / 1000.0 * traits.cost_a_thousand
+    # As in public rows, the columns do not reconcile: cost / cpa is near 0.46 of impressions x ctr x cvr.
+    cpa = cost / (impressions * (ctr / 100.0) * (cvr / 100.0) * now.between(0.43, 0.49))
+    if posts < effects.SMALL_ROW_POSTS and now.chance(effects.SMALL_ROW_ZERO):
+        cvr, cpa, cost = 0.0, 0.0, max(10.0, cost / 50.0)
+    likes = impressions * traits.likes_an_impression
+    return {
+        "comment": int(likes * traits.comments_a_like),
+        "cost": chance.significant(cost),
+        "cover_url": None,
+        "cpa": chance.tidy(cpa),
+        "ctr": chance.tidy(ctr),
+        "cvr": chance.tidy(cvr),
+        "ecom_type": category.level,
+        "impression": chance.significant(impressions),
+        "like": int(likes),
+        "play_six_rate": chance.tidy(traits.play_six_rate * now.between(0.95, 1.05)),
+        "post": max(1, chance.significant(posts)),
+        "post_change": chance.tidy(_change(seed, category, region, time_scope, n)),
+        "share": int(likes * traits.shares_a_like),
+        "url_title": category.slug,
+        **category.blocks(),
+    }
+
+
+def _row(seed: str, n: int, index: int, posts: float, *, region: str, time_scope: str) -> dict[str, Any]:
+    category = categories()[index]
+    if (category.id, region, time_scope, n) == (documented.CATEGORY_ID, "all_regions", "1", 1):
+        row: dict[str, Any] = documented.data("insights/products")["list"][0]
+        return row
+    return dict(sorted(_metrics(seed, n, category, posts, region=region, time_scope=time_scope).items()))
+
+
+def ranking(
+    seed: str,
+    n: int,
+    *,
+    region: str,
+    time_scope: str,
+    search: str | None,
+    category_id: str | None,
+    page: int,
+    limit: int,
+) -> dict[str, Any]:
+    """Return one page of a ranking, the n-th time it is asked for."""
+    rows: tuple[tuple[int, float], ...] | list[tuple[int, float]] = _ranking(seed, region, time_scope, n)
+    if category_id is not None:
+        rows = [row for row in rows if category_id in {step for step, _ in categories()[row[0]].path}]
+    if search is not None:
+        wanted = search.casefold()
+        rows = [row for row in rows if any(wanted in name.casefold() for _, name in categories()[row[0]].path)]
+    found = [
+        _row(seed, n, index, posts, region=region, time_scope=time_scope)
+        for index, posts in rows[(page - 1) * limit : page * limit]
+    ]
+    return {"list": found, "pagination": pagination(page, len(found), len(rows), limit)}
+
+
+def pagination(page: int, size: int, total: int, limit: int) -> dict[str, Any]:
+    """Return the pagination of a page."""
+    return {"page": page, "size": size, "total": total, "has_more": page * limit < total}
+
+
+def _hashtags(seed: str, category: Category, region: str, time_scope: str) -> list[str]:
+    dice = chance.Dice(seed, "product hashtags", category.id, region, time_scope)
+    industry = names.INDUSTRY_OF_CATEGORY[category.l1_id]
+    country = region if region in names.countries() else dice.pick(names.country_codes())
+    found = [category.stem, *dice.sample(names.hashtags(industry), 3), *dice.sample(names.hashtags(23), 2)]
+    local = dice.sample(names.language_hashtags(names.countries()[country].language), 2)
+    chosen = dict.fromkeys([*dice.sample(found, 3), *local])
+    return dice.sample(list(chosen), 5)
+
+
+def detail(seed: str, n: int, *, region: str, time_scope: str, category_id: str) -> dict[str, Any] | None:
+    """Return what is told of a category the n-th time it is asked for; None where there is no such category."""
+    if (category_id, region, time_scope, n) == (documented.CATEGORY_ID, "all_regions", "1", 1):
+        info: dict[str, Any] = documented.data("insights/product/detail")["info"]
+        return info
+    category = by_id().get(category_id)
+    if category is None:
+        return None
+    industry = names.INDUSTRY_OF_CATEGORY[category.l1_id]
+    posts = _posts(seed, category, region, time_scope, n)
+    count = min(_POSTS_OF_DETAIL, max(3, int(posts / 6.0)))
+    order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
+    later = 4 * (n - 1) if "-" not in time_scope else 0  # a past month stays as it was
+    chosen = [order[(later + place) % videos.POOL] for place in range(count)]
+    return {
+        **audiences.of_product(seed, (category.id, region, time_scope), industry),
+        "cover_url": None,
+        "ecom_type": category.level,
+        "hashtags": _hashtags(seed, category, region, time_scope),
+        "posts": [videos.video_id(seed, category, region, k) for k in chosen],
+        **category.blocks(),
+        "url_title": category.slug,
+    }

@@ -1,0 +1,689 @@
+"""The HTTP side of the sandbox: routes, parameter checks, prices, envelopes, and misbehaviour on demand."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import queue
+import re
+import selectors
+import socket
+import struct
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from keyapi_research.sandbox import world
+
+if TYPE_CHECKING:
+    from socketserver import BaseServer
+    from types import TracebackType
+
+TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
+SOURCE_HEADER = "X-KeyAPI-Source"
+SOURCE = "sandbox"
+LARGEST_PAGE = 20
+LARGEST_BATCH = 10
+_LONGEST_ID, _LONGEST_PAGE, _LONGEST_TEXT = 30, 6, 150
+
+Check = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a route: its name on the wire, its live default, and its check.
+
+    The check returns the canonical value, or None where the value is refused. A default of None with
+    ``required`` unset stands for "no filter".
+    """
+
+    wire: str
+    default: str | None
+    check: Check
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint: its name in the world, its path, its price and its parameters."""
+
+    name: str
+    path: str
+    credits: int
+    parameters: tuple[Parameter, ...]
+
+
+def _digits(value: str) -> str | None:
+    return value if value.isascii() and value.isdigit() and len(value) <= _LONGEST_ID else None
+
+
+def _digits_list(value: str) -> str | None:
+    ids = [part.strip() for part in value.split(",")]
+    known = all(_digits(part) for part in ids)
+    return ",".join(ids) if known and len(ids) <= LARGEST_BATCH else None
+
+
+def _one_of(*allowed: str) -> Check:
+    return lambda value: value if value in allowed else None
+
+
+def _flag(value: str) -> str | None:
+    return value.lower() if value.lower() in {"true", "false"} else None
+
+
+def _text(value: str) -> str | None:
+    return value if len(value) <= _LONGEST_TEXT else None
+
+
+def _country(value: str) -> str | None:
+    return value if world.is_region(value) else None
+
+
+def _region(value: str) -> str | None:
+    return value if value == "all_regions" else _country(value)
+
+
+def _time_scope(value: str) -> str | None:
+    return value if value in {"1", "7", "30"} or world.is_month(value) else None
+
+
+def _page(value: str) -> str | None:
+    return str(int(value)) if _digits(value) and len(value) <= _LONGEST_PAGE and int(value) >= 1 else None
+
+
+def _limit(value: str) -> str | None:
+    page = _page(value)
+    return None if page is None else str(min(int(page), LARGEST_PAGE))
+
+
+def _industry(value: str) -> str | None:
+    return value if value == "nothing" else _digits(value)
+
+
+def _hashtag(value: str) -> str | None:
+    name = world.hashtag_name(value)
+    return name if name and len(name) <= _LONGEST_TEXT and not re.search(r"[\s,#]", name) else None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "insights/products",
+        "/v1/tiktok/insights/products",
+        2,
+        (
+            Parameter("search_keyword", "FALSE", _text),
+            Parameter("page", "1", _page),
+            Parameter("limit", "20", _limit),
+            Parameter("time_scope", "1", _time_scope),
+            Parameter("region", "all_regions", _region),
+            Parameter("ecom_category_id", None, _digits),
+        ),
+    ),
+    Route(
+        "insights/product/detail",
+        "/v1/tiktok/insights/product/detail",
+        2,
+        (
+            Parameter("time_scope", "1", _time_scope),
+            Parameter("region", "all_regions", _region),
+            Parameter("id", "601583", _digits),
+        ),
+    ),
+    Route(
+        "video/detail/analytics",
+        "/v1/tiktok/video/detail/analytics",
+        1,
+        (Parameter("video_ids", None, _digits_list, required=True),),
+    ),
+    Route(
+        "trending/hashtag/detail",
+        "/v1/tiktok/trending/hashtag/detail",
+        2,
+        (
+            Parameter("period", "7", _one_of("7", "30", "120", "365", "1095")),
+            Parameter("region", "all_regions", _region),
+            Parameter("hashtag_name", "ufc324", _hashtag),
+        ),
+    ),
+    Route(
+        "trending/music/detail",
+        "/v1/tiktok/trending/music/detail",
+        2,
+        (
+            Parameter("period", "7", _one_of("7", "30", "120")),
+            Parameter("region", "US", _country),
+            Parameter("clip_id", "6703723351497508865", _digits),
+        ),
+    ),
+    Route(
+        "trending/hashtags",
+        "/v1/tiktok/trending/hashtags",
+        2,
+        (
+            Parameter("page", "1", _page),
+            Parameter("limit", "20", _limit),
+            Parameter("period", "7", _one_of("7", "30", "120")),
+            Parameter("region", "all_regions", _region),
+            Parameter("industry_id", "nothing", _industry),
+            Parameter("new_to_top_100", "false", _flag),
+        ),
+    ),
+    Route(
+        "trending/music",
+        "/v1/tiktok/trending/music",
+        2,
+        (
+            Parameter("search_keyword", "FALSE", _text),
+            Parameter("page", "1", _page),
+            Parameter("limit", "20", _limit),
+            Parameter("period", "7", _one_of("7", "30", "120")),
+            Parameter("region", "US", _country),
+            Parameter("new_to_top_100", "false", _flag),
+            Parameter("commercial_music", "false", _flag),
+        ),
+    ),
+)
+_BY_PATH = {route.path: route for route in ROUTES}
+
+# The texts of KeyAPI's documented error bodies; 404 and 405 are not documented.
+MESSAGES = {
+    400: "Invalid request parameter",
+    401: "apiKey is null",
+    402: "apiKey quota is not enough",
+    403: "Access denied",
+    404: "Not found",
+    405: "Method not allowed",
+    429: "qps limit exceeded",
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "Service unavailable",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One misbehaviour, for one request. ``Fault()`` changes nothing.
+
+    Parameters
+    ----------
+    status
+        HTTP status of an error answer; None or 200 keep the normal answer (which the other fields may still delay,
+        cut or dress), unless ``code``, ``inside_200`` or ``body`` ask for another.
+    code
+        Code in the error envelope; the status by default.
+    message
+        Message of the error envelope; the documented text of the code by default.
+    headers
+        Headers to add, or to put in the place of the usual ones.
+    body
+        These bytes instead of an envelope.
+    inside_200
+        Send the error envelope in an HTTP 200.
+    close
+        ``"before"`` drops the connection without an answer; ``"mid_body"`` sends half of the body, then resets.
+    delay
+        Seconds to wait before the answer, besides the server's ``latency``.
+    charge
+        Whether the request is charged; by default what the service would do: a success is, a failure is not.
+    """
+
+    status: int | None = None
+    code: int | None = None
+    message: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    inside_200: bool = False
+    close: Literal["before", "mid_body"] | None = None
+    delay: float = 0.0
+    charge: bool | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request the sandbox has served: what was asked, what it said, what it charged.
+
+    ``status`` is None where the connection was dropped without an answer, ``code`` where the answer was no
+    envelope. The token itself is never kept.
+    """
+
+    path: str
+    params: dict[str, str]
+    status: int | None
+    code: int | None
+    credits: int
+    started: float
+    finished: float
+    authorization: bool
+
+
+@dataclass
+class _Answer:
+    """What is about to be sent."""
+
+    status: int
+    body: bytes
+    code: int | None = None
+    credits: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    close: Literal["before", "mid_body"] | None = None
+
+
+def _error(status: int, message: str | None = None, *, code: int | None = None) -> _Answer:
+    code = status if code is None else code
+    text = message if message is not None else MESSAGES.get(code, "error")
+    return _Answer(status, _encoded({"code": code, "data": None, "message": text}), code)
+
+
+def _encoded(envelope: object) -> bytes:
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _code_of(envelope: object) -> int | None:
+    code = envelope.get("code") if isinstance(envelope, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def _checked(route: Route, sent: Mapping[str, str]) -> dict[str, str | None] | str:
+    """Return the canonical parameters, or the text of the refusal. Unknown keys are ignored, as upstream."""
+    canonical: dict[str, str | None] = {}
+    for parameter in route.parameters:
+        value = sent.get(parameter.wire, "")
+        if not value.strip():
+            if parameter.required:
+                return f"Missing required parameter: {parameter.wire}"
+            canonical[parameter.wire] = parameter.default
+            continue
+        checked = parameter.check(value)
+        if checked is None:
+            return f"Invalid parameter: {parameter.wire}"
+        canonical[parameter.wire] = checked
+    return canonical
+
+
+class Sandbox:
+    """A KeyAPI-compatible HTTP server on loopback, with a synthetic world behind it.
+
+    Parameters
+    ----------
+    port
+        Port on 127.0.0.1; 0 takes a free one.
+    seed
+        Which world: the same seed gives the same answers on every machine.
+    token
+        Insist on this token; None accepts any that is not blank.
+    latency
+        Seconds to wait before each answer.
+    page_cap
+        Most rows a page may have, whatever ``limit`` asks for.
+    credits
+        Credits the account has left; None is endless.
+
+    Attributes
+    ----------
+    latency, page_cap
+        May be changed while the server runs.
+    faults
+        ``faults.put(Fault(...))``: each request takes one.
+    on_request
+        ``(path, params) -> Fault | None``, asked where the queue of faults is empty.
+    mutate
+        ``(path, params, envelope) -> envelope``, to change an otherwise normal answer.
+    extra_headers
+        Headers to add to every response.
+
+    Examples
+    --------
+    >>> with Sandbox() as sandbox:
+    ...     sandbox.url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        seed: int | str = world.SEED,
+        token: str | None = None,
+        latency: float = 0.0,
+        page_cap: int = LARGEST_PAGE,
+        credits: int | None = None,  # noqa: A002 - the word of the service
+    ) -> None:
+        self.seed = str(seed)
+        self.latency = latency
+        self.page_cap = page_cap
+        self.faults: queue.SimpleQueue[Fault] = queue.SimpleQueue()
+        self.on_request: Callable[[str, dict[str, str]], Fault | None] | None = None
+        self.mutate: Callable[[str, dict[str, str], dict[str, Any]], Any] | None = None
+        self.extra_headers: dict[str, str] = {}
+        self._port = port
+        self._token = token
+        self._credits = credits
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self._listener: socket.socket | None = None
+        self._wake: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
+        self._forget()
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the server."""
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.url if self._listener is not None else "not running"
+        return f"<Sandbox {where}, seed {self.seed}, {self.charged} credits charged>"
+
+    @property
+    def url(self) -> str:
+        """Base URL of the running server."""
+        if self._listener is None:
+            raise RuntimeError("the sandbox is not running: use start(), or a with block")
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def charged(self) -> int:
+        """Credits charged so far."""
+        with self._lock:
+            return self._charged
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests served so far, by the time they came."""
+        with self._lock:
+            return sorted(self._requests, key=lambda request: request.started)
+
+    @property
+    def credits(self) -> int | None:
+        """Credits the account has left; None is endless."""
+        with self._lock:
+            return self._credits
+
+    @credits.setter  # noqa: A003 - the word of the service
+    def credits(self, value: int | None) -> None:
+        with self._lock:
+            self._credits = value
+
+    def start(self) -> Self:
+        """Start serving; nothing happens where it runs already.
+
+        Returns
+        -------
+        Sandbox
+            Itself.
+        """
+        if self._listener is not None:
+            return self
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self._port))
+            listener.listen(256)
+        except BaseException:
+            listener.close()
+            raise
+        wake, woken = socket.socketpair()
+        self._closing.clear()
+        self._listener, self._wake = listener, wake
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(listener, woken), name="keyapi-sandbox", daemon=True
+        )
+        self._acceptor.start()
+        atexit.register(self.close)
+        return self
+
+    def close(self) -> None:
+        """Stop serving and close every connection; nothing happens where it does not run."""
+        listener, wake, acceptor = self._listener, self._wake, self._acceptor
+        if listener is None or wake is None or acceptor is None:
+            return
+        atexit.unregister(self.close)
+        self._closing.set()
+        wake.close()
+        acceptor.join()
+        listener.close()
+        self._listener = self._wake = self._acceptor = None
+        with self._lock:
+            open_connections = dict(self._connections)
+        for connection in open_connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in open_connections:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
+
+    def reset(self) -> None:
+        """Forget everything that was asked: requests, charges, faults, and how far time has moved on."""
+        with self._lock:
+            self._forget()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.faults.get_nowait()
+
+    def _forget(self) -> None:
+        self._charged = 0
+        self._served = 0
+        self._requests: list[Request] = []
+        self._asks: Counter[tuple[object, ...]] = Counter()
+
+    def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
+        with woken, selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while not self._closing.is_set():
+                selector.select()
+                if self._closing.is_set():
+                    return
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    continue
+                thread = threading.Thread(
+                    target=self._serve, args=(connection,), name="keyapi-sandbox-connection", daemon=True
+                )
+                with self._lock:
+                    self._connections[thread] = connection
+                thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            _Handler(connection, self)
+        with self._lock:
+            self._connections.pop(threading.current_thread(), None)
+
+    def respond(self, method: str, target: str, authorization: str | None) -> _Answer:
+        """Decide on the answer to one request, after the delays, and write the request down."""
+        started = time.monotonic()
+        split = urlsplit(target)
+        sent: dict[str, str] = {}
+        for name, value in parse_qsl(split.query, keep_blank_values=True):
+            sent.setdefault(name, value)
+        fault = self._next_fault(split.path, sent)
+        self._closing.wait(max(0.0, self.latency) + max(0.0, fault.delay))
+        answer = self._faulty(fault)
+        if answer is None:
+            free = fault.charge is False
+            answer = self._normal(method, split.path, sent, authorization, free=free)
+        elif fault.charge and split.path in _BY_PATH:
+            answer.credits = _BY_PATH[split.path].credits
+            with self._lock:
+                self._charge(answer.credits)
+        answer.headers = {**self.extra_headers, **answer.headers, **fault.headers}
+        answer.close = fault.close
+        dropped = fault.close == "before"
+        record = Request(
+            path=split.path,
+            params=sent,
+            status=None if dropped else answer.status,
+            code=None if dropped else answer.code,
+            credits=answer.credits,
+            started=started,
+            finished=time.monotonic(),
+            authorization=bool(authorization),
+        )
+        with self._lock:
+            self._requests.append(record)
+        return answer
+
+    def _next_fault(self, path: str, sent: dict[str, str]) -> Fault:
+        try:
+            return self.faults.get_nowait()
+        except queue.Empty:
+            return (self.on_request(path, dict(sent)) if self.on_request is not None else None) or Fault()
+
+    def _faulty(self, fault: Fault) -> _Answer | None:
+        if fault.body is not None:
+            try:
+                code = _code_of(json.loads(fault.body))
+            except ValueError:
+                code = None
+            return _Answer(fault.status or 200, fault.body, code)
+        if fault.close == "before":
+            return _error(500)
+        if fault.inside_200:
+            return _error(200, fault.message, code=fault.code or fault.status or 500)
+        if fault.status not in {None, 200} or fault.code is not None:
+            status = fault.status or fault.code or 500
+            return _error(status, fault.message, code=fault.code)
+        return None
+
+    def _charge(self, price: int) -> None:
+        """Charge the account; called with the lock held."""
+        self._charged += price
+        if self._credits is not None:
+            self._credits = max(0, self._credits - price)
+
+    def _normal(
+        self, method: str, path: str, sent: dict[str, str], authorization: str | None, *, free: bool
+    ) -> _Answer:
+        refusal = self._refusal(method, path, authorization)
+        if refusal is not None:
+            return refusal
+        route = _BY_PATH[path]
+        params = _checked(route, sent)
+        if isinstance(params, str):
+            return _error(400, params)
+        price = 0 if free else route.credits
+        with self._lock:
+            if self._credits is not None and price > self._credits:
+                return _error(402)
+            self._charge(price)
+            self._served += 1
+            served = self._served
+            data_of = self._counted(route, params)
+        envelope: dict[str, Any] = {
+            "code": 0,
+            "message": "success",
+            "data": data_of(),
+            "requestId": _request_id(self.seed, served),
+        }
+        if self.mutate is not None:
+            envelope = self.mutate(path, dict(sent), envelope)
+        return _Answer(200, _encoded(envelope), _code_of(envelope), price)
+
+    def _counted(self, route: Route, params: dict[str, str | None]) -> Callable[[], Any]:
+        """Count this ask of each entity, and return what computes the answer."""
+        if route.name == "video/detail/analytics":
+            asks: dict[str, int] = {}
+            for video_id in dict.fromkeys(str(params["video_ids"]).split(",")):
+                self._asks[route.name, video_id] += 1
+                asks[video_id] = self._asks[route.name, video_id]
+            return lambda: world.videos(self.seed, asks)
+        identity = (route.name, *params.items())
+        self._asks[identity] += 1
+        n = self._asks[identity]
+        cap = max(1, int(self.page_cap))
+        return lambda: world.answer(self.seed, route.name, params, n, page_cap=cap)
+
+    def _refusal(self, method: str, path: str, authorization: str | None) -> _Answer | None:
+        if path not in _BY_PATH:
+            return _error(404)
+        if method != "GET":
+            answer = _error(405)
+            answer.headers["Allow"] = "GET"
+            return answer
+        scheme, _, token = (authorization or "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            return _error(401)
+        if self._token is not None and token != self._token:
+            return _error(401, "apiKey is invalid")
+        return None
+
+
+def _request_id(seed: str, served: int) -> str:
+    digest = blake2b(f"{seed} request {served}".encode(), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. Of the base class only the parsing of requests is used: it would send head and body apart."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def __init__(self, connection: socket.socket, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        super().__init__(connection, ("127.0.0.1", 0), cast("BaseServer", None))
+
+    def do_GET(self) -> None:
+        self._send(self.sandbox.respond(self.command, self.path, self.headers.get("Authorization")))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what the base class refuses (another method, a broken request line) as the service would."""
+        del explain
+        self.close_connection = True
+        if code == HTTPStatus.NOT_IMPLEMENTED and self.command:
+            answer = self.sandbox.respond(self.command, self.path, self.headers.get("Authorization"))
+        else:
+            answer = _error(code, message)
+            answer.headers = dict(self.sandbox.extra_headers)
+        self._send(answer)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+    def _send(self, answer: _Answer) -> None:
+        if answer.close == "before":
+            self.close_connection = True
+            return
+        if answer.close == "mid_body":
+            self.close_connection = True
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            SOURCE_HEADER: SOURCE,
+            "Content-Length": str(len(answer.body)),
+        }
+        if self.close_connection:
+            headers["Connection"] = "close"
+        usual = {name.lower(): name for name in headers}
+        for name, value in answer.headers.items():
+            headers[usual.get(name.lower(), name)] = value
+        reason = HTTPStatus(answer.status).phrase if answer.status in _STATUSES else "Unknown"
+        lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        body = b"" if self.command == "HEAD" else answer.body
+        if answer.close != "mid_body":
+            self.wfile.write(head + body)
+            return
+        self.wfile.write(head + body[: len(body) // 2])
+        # Linger zero: closing sends a reset instead of an orderly end.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+_STATUSES = frozenset(status.value for status in HTTPStatus)

@@ -1,0 +1,239 @@
+"""What `connect` was told: checked, completed from the environment, and comparable."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, time, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+from platformdirs import user_data_path
+
+from .errors import InvalidArgumentError
+
+DEFAULT_BASE_URL = "https://api.keyapi.ai"
+SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
+DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
+MEMORY = ":memory:"
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+
+
+class Secret:
+    """A token that cannot be shown, copied into a pickle or written by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Give the text, to the one place that puts it into a header."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<token hidden>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a token is never pickled")
+
+
+def read_token(given: object) -> tuple[Secret | None, str]:
+    """Take the token from the argument or the environment, and say which."""
+    origin = "argument" if given is not None else "KEYAPI_TOKEN"
+    given = hide(os.environ.get("KEYAPI_TOKEN") if given is None else given)
+    if given is None:
+        return None, "none"
+    if not isinstance(given, Secret):
+        raise InvalidArgumentError(f"token is text, not {type(given).__name__}")
+    secret = Secret("".join(given.reveal().split()))
+    if not secret.reveal():
+        return None, "none"
+    if _PRINTABLE.fullmatch(secret.reveal()) is None:
+        raise InvalidArgumentError(
+            "the token has a character that no HTTP header can carry; copy it again from your KeyAPI account"
+        )
+    return secret, origin
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a client was told; two equal ones need only one client."""
+
+    token: Secret | None
+    token_origin: str
+    base_url: str
+    sandbox: bool
+    store: str
+    offline: bool
+    as_of: datetime | None
+    max_age: timedelta | str | None
+    max_credits: int | None
+    max_call_credits: int | None
+    requests_per_second: float | None
+    max_workers: int
+    timeout: tuple[float, float]
+    retries: int
+    progress: bool | None
+    source: str | None = field(default=None)  # None: the first answer tells
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
+        return f"Settings({shown})"
+
+
+def hide(token: object) -> object:
+    """Wrap a token at once: a traceback that prints local variables must not print it."""
+    return Secret(token) if isinstance(token, str) else token
+
+
+def check_base_url(url: object) -> str:
+    """Check that the token may travel there: https, or this machine."""
+    advice = "base_url is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
+    if not isinstance(url, str):
+        raise InvalidArgumentError(f"{advice}; got {type(url).__name__}")
+    parts = urlsplit(url.strip())
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    unwanted = parts.username or parts.password or parts.query or parts.fragment
+    if not parts.hostname or unwanted or not port_is_fine:
+        raise InvalidArgumentError(advice)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise InvalidArgumentError(f"{advice}; got {parts.scheme}://{parts.hostname}")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def source_of(base_url: str) -> str:
+    """Name a source by its host: `keyapi` for the service itself."""
+    return "keyapi" if base_url == DEFAULT_BASE_URL else str(urlsplit(base_url).hostname)
+
+
+def data_folder() -> Path:
+    """Folder of the user's stores."""
+    return user_data_path("keyapi_research", appauthor=False)
+
+
+def read_as_of(moment: object) -> datetime | None:
+    """Read a moment: naive is UTC, a bare date includes its day."""
+    if moment is None:
+        return None
+    try:
+        stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise InvalidArgumentError(
+            f'as_of is a date or a time, as "2026-02-03" or "2026-02-03 12:00"; got {moment!r}'
+        ) from error
+    if pd.isna(stamp):
+        raise InvalidArgumentError(f"as_of is a date or a time; got {moment!r}")
+    bare = isinstance(moment, str) and re.fullmatch(r"\s*\d{4}-\d{2}-\d{2}\s*", moment) is not None
+    if type(moment).__name__ == "date" or bare:
+        return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
+    when: datetime = stamp.to_pydatetime(warn=False)
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def read_max_age(age: object) -> timedelta | str | None:
+    """Read how old an answer may be: None, 0, "any", or a length of time."""
+    advice = 'max_age is a length of time as "1D" or "6h", 0 (always ask), "any" (never warn) or None'
+    if age is None or age == "any":
+        return None if age is None else "any"
+    if isinstance(age, bool) or (isinstance(age, int | float) and age != 0):
+        raise InvalidArgumentError(f'{advice}; of numbers only 0 is taken, got {age!r} (say "{age}D" or "{age}h")')
+    try:
+        length = pd.Timedelta(age)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise InvalidArgumentError(f"{advice}; got {age!r}") from error
+    if pd.isna(length) or length < pd.Timedelta(0):
+        raise InvalidArgumentError(f"{advice}; got {age!r}")
+    return length.to_pytimedelta()
+
+
+def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
+    fits = isinstance(value, int) if whole else isinstance(value, int | float)
+    if isinstance(value, bool) or not fits or not value >= least:  # type: ignore[operator]
+        kind = "a whole number" if whole else "a number"
+        raise InvalidArgumentError(f"{name} is {kind} of at least {least:g}; got {value!r}")
+    return value
+
+
+def read_settings(
+    *,
+    token: object,
+    base_url: str | None,
+    sandbox: bool,
+    store: object,
+    offline: bool,
+    as_of: object,
+    max_age: object,
+    max_credits: object,
+    max_call_credits: object,
+    requests_per_second: object,
+    max_workers: object,
+    timeout: object,
+    retries: object,
+    progress: bool | None,
+) -> Settings:
+    """Check the options of a client and complete them from the environment."""
+    token, origin = read_token(token)
+    url = check_base_url(base_url or os.environ.get("KEYAPI_BASE_URL") or DEFAULT_BASE_URL)
+    if sandbox and base_url is not None:
+        raise InvalidArgumentError("sandbox=True brings its own base_url: leave one of the two out")
+    source = "sandbox" if sandbox else source_of(url)
+    where = store if store is not None else os.environ.get("KEYAPI_STORE") or None
+    if where is None:
+        where = data_folder() / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
+        where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not isinstance(where, str | os.PathLike):
+        raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
+    where = os.fspath(where)
+    moment = read_as_of(as_of)
+    if isinstance(timeout, int | float) and not isinstance(timeout, bool):
+        timeout = (timeout, timeout)
+    if not isinstance(timeout, tuple) or len(timeout) != 2:  # noqa: PLR2004 - connect and read
+        raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
+    wait = [_number("timeout", seconds, least=0.001) for seconds in timeout]
+    rate = requests_per_second
+    if sandbox and rate is DEFAULT_PACE:
+        rate = None
+    if rate is not None:
+        rate = float(_number("requests_per_second", rate, least=0.001))
+    return Settings(
+        token=token,
+        token_origin=origin,
+        base_url="" if sandbox else url,
+        sandbox=sandbox,
+        store=where if where == MEMORY else str(Path(where).expanduser().absolute()),
+        offline=bool(offline) or moment is not None,
+        as_of=moment,
+        max_age=read_max_age(max_age),
+        max_credits=None if max_credits is None else _number("max_credits", max_credits, least=0, whole=True),
+        max_call_credits=None
+        if max_call_credits is None
+        else _number("max_call_credits", max_call_credits, least=0, whole=True),
+        requests_per_second=rate,
+        max_workers=_number("max_workers", max_workers, least=1, whole=True),
+        timeout=(wait[0], wait[1]),
+        retries=_number("retries", retries, least=0, whole=True),
+        progress=progress,
+        source=source if sandbox or url == DEFAULT_BASE_URL else None,
+    )

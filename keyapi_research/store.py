@@ -1,0 +1,542 @@
+"""The store: every paid answer, once, in one SQLite file.
+
+The file is a requests-cache with its JSON serializer (table `responses`), so that plain requests-cache opens and
+lists it; beside it stand an index of what was asked for, the ledger of all requests, and whom the file belongs to.
+requests-cache's own writer swallows errors and overwrites, so rows are written here, an answer, its index and its
+ledger row in one transaction, and nothing is ever updated or deleted but the ledger row that waits for its answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from requests_cache.models import CachedRequest, CachedResponse
+from requests_cache.serializers.preconf import json_preconf_stage
+
+from .errors import StoreError
+from .settings import MEMORY
+
+FORMAT: Final = 1
+_APPLICATION_ID: Final = 0x4B415249
+_WAIT_FOR_LOCK: Final = 20.0
+_LEAST_FREE: Final = 256 * 1024
+_CHUNK: Final = 1000
+_HEADER: Final = b"SQLite format 3\x00"
+
+_SCHEMA: Final = (
+    "CREATE TABLE responses (key TEXT PRIMARY KEY, value BLOB CHECK (typeof(value) = 'text'), expires INTEGER)",
+    "CREATE INDEX expires_idx ON responses(expires)",
+    "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
+    "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, sent_at INTEGER NOT NULL, endpoint TEXT NOT NULL,"
+    " params TEXT NOT NULL, n_entities INTEGER NOT NULL, attempt INTEGER NOT NULL, http_status INTEGER,"
+    " code INTEGER, message TEXT, request_id TEXT, credits INTEGER, elapsed_s REAL)",
+    "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, response TEXT NOT NULL UNIQUE, entity TEXT NOT NULL,"
+    " endpoint TEXT NOT NULL, params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL,"
+    " request INTEGER NOT NULL, walk INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " fresh INTEGER NOT NULL, more INTEGER)",
+    "CREATE INDEX keyapi_entity ON keyapi_answers(entity, observed_at)",
+    "CREATE INDEX keyapi_walk ON keyapi_answers(walk)",
+)
+_LEDGER: Final = (
+    "id, sent_at, endpoint, params, n_entities, attempt, http_status, code, message, request_id, credits, elapsed_s"
+)
+_INDEX: Final = "id, entity, endpoint, params, observed_at, absent, request, walk, page, rows, fresh, more"
+_OF_ANSWERS: Final = ", ".join(f"a.{column}" for column in _INDEX.split(", "))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One stored answer about one entity, without its body; times in microseconds since 1970, UTC.
+
+    Of a ranking each page is one; `walk` (the ledger id of its first page) says which pages belong together.
+    """
+
+    id: int
+    entity: str
+    endpoint: str
+    params: str
+    observed_at: int
+    absent: bool
+    request: int
+    walk: int
+    page: int
+    rows: int
+    fresh: int
+    more: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An answer about one entity, about to be stored."""
+
+    entity: str
+    params: Mapping[str, str]
+    envelope: Mapping[str, Any]
+    absent: bool = False
+    walk: int | None = None
+    page: int = 0
+    rows: int = 0
+    fresh: int = 0
+    more: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended, for the ledger; None where no answer came."""
+
+    http_status: int | None = None
+    code: int | None = None
+    message: str | None = None
+    request_id: str | None = None
+    credits: int | None = None
+    elapsed_s: float | None = None
+
+
+def now_us() -> int:
+    """Microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def when(microseconds: int) -> datetime:
+    """Turn microseconds since 1970 into a time."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+def _write_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+
+
+def _observation(row: tuple[Any, ...]) -> Observation:
+    *head, absent, request, walk, page, rows, fresh, more = row
+    return Observation(*head, bool(absent), request, walk, page, rows, fresh, None if more is None else bool(more))
+
+
+def _advice(error: sqlite3.Error, path: str) -> str:
+    text = str(error).lower()
+    if "full" in text:
+        return f"the disk that holds {path} is full; make room and run the call again"
+    if "readonly" in text:
+        return f"{path} cannot be written; make it writable, or read it with connect(offline=True)"
+    if "locked" in text or "busy" in text:
+        return f"another program keeps {path} locked (waited {_WAIT_FOR_LOCK:.0f} s); close it and run the call again"
+    return f"{path}: {error}; if the file is damaged, restore a copy of it"
+
+
+class Store:
+    """An open store.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file, or ":memory:".
+    source : str or None
+        Whom its answers come from; None = the first answer tells.
+    read_only : bool
+        Whether it is only read; then the file must exist.
+    """
+
+    def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self.read_only = read_only
+        try:
+            self._db = self._open()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be opened: {_advice(error, path)}") from error
+        except OSError as error:
+            raise StoreError(
+                f"the store cannot be opened: {error.strerror or error}: {path}; choose another path with store="
+            ) from error
+        self._closing = weakref.finalize(self, self._db.close)
+        self._inode = None if path == MEMORY else os.stat(path).st_ino
+        self.source: str | None = self._meta("source")
+        if source is not None:
+            self.claim(source)
+
+    # Opening ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        if self.path == MEMORY:
+            return self._prepare(self._connect(MEMORY, uri=False), new=True)
+        file = Path(self.path)
+        if file.is_dir():
+            raise StoreError(f"{file} is a folder; a store is a file, as {file / 'study.sqlite'}")
+        if not file.exists() and self.read_only:
+            raise StoreError(
+                f"there is no store at {file}: offline=True reads one that exists. Check the path, or fetch first "
+                "without offline"
+            )
+        if not file.parent.is_dir():
+            raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")
+        new = not file.exists() or file.stat().st_size == 0
+        if new and not self.read_only:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            return self._prepare(self._connect(str(file), uri=False), new=True)
+        with file.open("rb") as head:
+            if head.read(len(_HEADER)) != _HEADER:
+                raise StoreError(f"{file} is not a store: it is not an SQLite file. Choose another store=")
+        self.read_only = self.read_only or not _may_write(file)
+        if self.read_only:
+            return self._verify(self._connect_read_only(file))
+        return self._prepare(self._verify(self._connect(str(file), uri=False)), new=False)
+
+    def _connect(self, where: str, *, uri: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            where, timeout=_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, uri=uri
+        )
+        db.execute("PRAGMA trusted_schema = OFF")
+        return db
+
+    def _connect_read_only(self, file: Path) -> sqlite3.Connection:
+        """Open without writing anything, also where SQLite's helper files cannot be made."""
+        log = file.with_name(file.name + "-wal")
+        if not _may_write(file.parent, folder=True):
+            if not log.exists() or log.stat().st_size == 0:
+                return self._connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            # A log that was left behind holds answers; they can be read from a copy only.
+            self._copy = tempfile.TemporaryDirectory(prefix="keyapi_research_")
+            for part in (file, log):
+                shutil.copyfile(part, Path(self._copy.name) / part.name)
+            file = Path(self._copy.name) / file.name
+        return self._connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+
+    def _prepare(self, db: sqlite3.Connection, *, new: bool) -> sqlite3.Connection:
+        if self.path != MEMORY:
+            self._use_write_ahead_log(db)
+        # An answer that was paid for survives a power cut, too.
+        db.execute("PRAGMA synchronous = FULL")
+        if new:
+            db.execute("BEGIN IMMEDIATE")
+            if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():  # another process may have been first
+                for statement in _SCHEMA:
+                    db.execute(statement)
+                db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute("COMMIT")
+        return db
+
+    @staticmethod
+    def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + _WAIT_FOR_LOCK
+        while True:  # SQLite does not wait for this lock by itself
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _verify(self, db: sqlite3.Connection) -> sqlite3.Connection:
+        """Refuse a file that this package did not make: it would be trusted with what is paid for."""
+        have = {_folded(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if not have:
+            return self._prepare(db, new=True) if not self.read_only else db
+        wanted = {_folded(sql) for sql in _SCHEMA}
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        if application != _APPLICATION_ID:
+            raise StoreError(
+                f"{self.path} is an SQLite file of another program, not a store of keyapi_research; "
+                "choose another store="
+            )
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != FORMAT:
+            raise StoreError(
+                f"{self.path} has format {version}, this version of keyapi_research reads {FORMAT}: "
+                "update the package"
+            )
+        if have != wanted:
+            odd = sorted(sql[:60] for sql in have ^ wanted)
+            raise StoreError(
+                f"{self.path} was changed by another program and is not opened ({'; '.join(odd[:3])}); "
+                "use an untouched copy"
+            )
+        foreign = (
+            "SELECT 1 FROM responses WHERE key NOT IN (SELECT response FROM keyapi_answers)"
+            " AND typeof(value) <> 'text' LIMIT 1"
+        )
+        counts = "SELECT (SELECT count(*) FROM responses) - (SELECT count(*) FROM keyapi_answers)"
+        if db.execute(counts).fetchone()[0] > 0 and db.execute(foreign).fetchone():
+            raise StoreError(
+                f"{self.path} holds rows of another program that may run code when they are read (pickle); "
+                "it is not opened"
+            )
+        return db
+
+    def close(self) -> None:
+        """Close the file; SQLite then folds its log into it."""
+        with self._lock:
+            self._closing()
+            if self._copy is not None:
+                self._copy.cleanup()
+
+    # Whose it is --------------------------------------------------------------------------------------------
+
+    def _meta(self, name: str) -> str | None:
+        row = self._rows("SELECT value FROM keyapi_meta WHERE name = ?", (name,))
+        return str(row[0][0]) if row else None
+
+    def claim(self, source: str) -> None:
+        """Say whom the answers come from: written when first known, held against ever after."""
+        if self.source is None and not self.read_only:
+            with self._transaction() as db:
+                db.execute("INSERT OR IGNORE INTO keyapi_meta VALUES ('source', ?)", (source,))
+            self.source = self._meta("source")
+        if self.source is not None and self.source != source:
+            raise StoreError(
+                f"the store {self.path} belongs to {self.source!r} and these answers come from {source!r}: "
+                "they are never mixed. Give each source a store of its own with store="
+            )
+
+    # Reading ------------------------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreError(f"the store cannot be read: {_advice(error, self.path)}") from error
+
+    def _observations(self, sql: str, values: Sequence[Any]) -> list[Observation]:
+        return [_observation(row) for row in self._rows(sql, values)]
+
+    def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
+        """Find the newest observation of each entity, not later than a moment."""
+        found = self._observations(
+            f"SELECT {_OF_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON a.id ="
+            " (SELECT id FROM keyapi_answers WHERE entity = k.entity AND observed_at <= ?"
+            " ORDER BY observed_at DESC LIMIT 1)",
+            (_write_json(list(entities)), _FAR if until is None else until),
+        )
+        return {one.entity: one for one in found}
+
+    def history(self, entities: Iterable[str]) -> list[Observation]:
+        """Find all observations of some entities, oldest first."""
+        return self._observations(
+            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.entity = j.value"
+            " ORDER BY a.observed_at, a.id",
+            (_write_json(list(entities)),),
+        )
+
+    def exactly(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Observation]:
+        """Find the observations of some entities at exact moments."""
+        found = self._observations(
+            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a"
+            " ON a.entity = json_extract(j.value, '$[0]') AND a.observed_at = json_extract(j.value, '$[1]')",
+            (_write_json([list(one) for one in wanted]),),
+        )
+        return {(one.entity, one.observed_at): one for one in found}
+
+    def walks(self, entity: str, *, until: int | None = None) -> list[list[Observation]]:
+        """Find the walks through a ranking, newest first, each the pages in order."""
+        pages: dict[int, list[Observation]] = {}
+        for one in self._observations(
+            f"SELECT {_OF_ANSWERS} FROM keyapi_answers a WHERE a.entity = ? AND a.observed_at <= ?"
+            " ORDER BY a.walk DESC, a.page, a.id",
+            (entity, _FAR if until is None else until),
+        ):
+            walk = pages.setdefault(one.walk, [])
+            if one.page == len(walk) + 1:  # two processes may both have paid for a page: the first counts
+                walk.append(one)
+        return [walk for walk in pages.values() if walk]
+
+    def envelopes(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Read stored answers, in the order of their ids, without holding them all."""
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            rows = self._rows(
+                "SELECT a.id, r.value FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value"
+                " JOIN responses r ON r.key = a.response",
+                (_write_json(list(chunk)),),
+            )
+            bodies = dict(rows)
+            for one in chunk:
+                yield self._read(one, bodies.get(one))
+
+    def _read(self, identity: int, value: object) -> dict[str, Any]:
+        try:
+            envelope = json.loads(value)["_decoded_content"]  # type: ignore[arg-type]
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            where = self._rows("SELECT endpoint, params FROM keyapi_answers WHERE id = ?", (identity,))
+            raise StoreError(
+                f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is damaged. "
+                "Restore a copy of it; nothing was asked again"
+            ) from error
+        if not isinstance(envelope, dict):
+            raise StoreError(f"{self.path}: a stored answer is not an envelope; the file is damaged")
+        return envelope
+
+    def ledger(self, ids: Iterable[int] | None = None) -> list[tuple[Any, ...]]:
+        """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on."""
+        if ids is None:
+            return self._rows(f"SELECT {_LEDGER} FROM keyapi_ledger ORDER BY id")
+        of_ledger = ", ".join(f"l.{column}" for column in _LEDGER.split(", "))
+        return self._rows(
+            f"SELECT {of_ledger} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id",
+            (_write_json(sorted(set(ids))),),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Count answers, absences, requests, credits and bytes."""
+        answers, absences = self._rows("SELECT count(*), coalesce(sum(absent), 0) FROM keyapi_answers")[0]
+        requests, paid, unknown = self._rows(
+            "SELECT count(*), coalesce(sum(credits), 0), count(*) - count(credits) FROM keyapi_ledger"
+        )[0]
+        pages, size = self._rows("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")[0]
+        return {
+            "answers": answers - absences,
+            "absences": absences,
+            "requests": requests,
+            "credits": paid,
+            "requests_without_answer": unknown,
+            "bytes": pages * size,
+        }
+
+    # Writing ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise StoreError(f"the store cannot be written: {_advice(error, self.path)}") from error
+
+    def check_writable(self) -> None:
+        """Refuse to start spending where an answer could not be kept."""
+        if self.read_only:
+            raise StoreError(
+                f"{self.path} is read-only, an answer could not be kept; nothing was sent. Make it writable, copy it, "
+                "or read what it has with connect(offline=True)"
+            )
+        if self.path == MEMORY:
+            return
+        try:
+            there = os.stat(self.path).st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(f"{self.path} was moved, replaced or deleted while it was open; connect again")
+        if not _may_write(Path(self.path)):
+            raise StoreError(f"{self.path} has become read-only; nothing more is sent. Make it writable first")
+        if shutil.disk_usage(Path(self.path).parent).free < _LEAST_FREE:
+            raise StoreError(f"the disk that holds {self.path} is full; nothing more is sent. Make room first")
+
+    def open_row(
+        self, *, sent_at: int, endpoint: str, params: Mapping[str, str], n_entities: int, attempt: int
+    ) -> int:
+        """Write the ledger row of a request that is about to be sent."""
+        self.check_writable()
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO keyapi_ledger (sent_at, endpoint, params, n_entities, attempt) VALUES (?, ?, ?, ?, ?)",
+                (sent_at, endpoint, _write_json(dict(params)), n_entities, attempt),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def keep(
+        self, request: int, outcome: Outcome, arrivals: Sequence[Arrival], *, url: str, endpoint: str, observed_at: int
+    ) -> list[Observation]:
+        """Store the answers of one request and complete its ledger row, all or nothing."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE keyapi_ledger SET http_status = ?, code = ?, message = ?, request_id = ?, credits = ?,"
+                " elapsed_s = ? WHERE id = ?",
+                (outcome.http_status, outcome.code, outcome.message, outcome.request_id, outcome.credits,
+                 outcome.elapsed_s, request),
+            )
+            return [self._insert(db, request, one, url=url, endpoint=endpoint, observed_at=observed_at)
+                    for one in arrivals]
+
+    @staticmethod
+    def _insert(
+        db: sqlite3.Connection, request: int, one: Arrival, *, url: str, endpoint: str, observed_at: int
+    ) -> Observation:
+        last = db.execute("SELECT max(observed_at) FROM keyapi_answers WHERE entity = ?", (one.entity,)).fetchone()[0]
+        moment = observed_at if last is None else max(observed_at, last + 1)  # a clock that was set back
+        key = f"{one.entity}-{moment}"
+        params = dict(one.params)
+        value = _response(f"{url}?{urlencode(params)}", one.envelope, moment)
+        db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
+        walk = request if one.walk is None else one.walk
+        columns = (one.entity, endpoint, _write_json(params), moment, one.absent, request, walk if one.page else 0,
+                   one.page, one.rows, one.fresh, one.more)
+        cursor = db.execute(
+            "INSERT INTO keyapi_answers (response, entity, endpoint, params, observed_at, absent, request, walk, page,"
+            " rows, fresh, more) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, *columns),
+        )
+        return _observation((cursor.lastrowid, *columns))
+
+    def restore(
+        self, ledger: Iterable[tuple[Any, ...]], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
+    ) -> None:
+        """Write rows of an archive into this (empty) store."""
+        with self._transaction() as db:
+            db.executemany(f"INSERT INTO keyapi_ledger ({_LEDGER}) VALUES ({', '.join('?' * 12)})", ledger)
+            for one, envelope in answers:
+                key = f"{one.entity}-{one.observed_at}"
+                params = json.loads(one.params)
+                value = _response(f"{url}{one.endpoint}?{urlencode(params)}", envelope, one.observed_at)
+                db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
+                db.execute(
+                    f"INSERT INTO keyapi_answers (response, {_INDEX}) VALUES ({', '.join('?' * 13)})",
+                    (key, one.id, one.entity, one.endpoint, one.params, one.observed_at, one.absent, one.request,
+                     one.walk, one.page, one.rows, one.fresh, one.more),
+                )
+
+
+_FAR: Final = 2**62
+
+
+def _folded(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _may_write(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file or folder is writable; without any write bit it is not, whoever asks."""
+    bits = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    return bool(path.stat().st_mode & bits) and os.access(path, os.W_OK | (os.X_OK if folder else 0))
+
+
+def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
+    """Write an answer as requests-cache's JSON serializer does, readable and compact.
+
+    Only the content type of the answer's headers is kept: others may carry cookies, or the token.
+    """
+    shell = CachedResponse(
+        url=url,
+        status_code=200,
+        reason="OK",
+        headers={"Content-Type": "application/json"},
+        request=CachedRequest(method="GET", url=url),
+        created_at=when(observed_at),
+    )
+    written = json_preconf_stage.dumps(shell)
+    written.pop("_content", None)
+    return _write_json({**written, "_decoded_content": envelope})

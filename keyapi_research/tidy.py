@@ -1,0 +1,538 @@
+"""From stored answers to tidy frames: one pass over all answers of a call, column by column, by declaration.
+
+Nothing here touches the network or the store. What a declaration does not expect is counted, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .endpoints import ALL_REGIONS, ENDPOINT_OF, Ask, Endpoint
+from .schema import (
+    NOT_AVAILABLE,
+    Asked,
+    ByList,
+    Coded,
+    Column,
+    Constant,
+    Deepest,
+    Field,
+    Length,
+    Position,
+    Stamp,
+    Table,
+    normal_hashtag,
+    plain_id,
+)
+
+Index = npt.NDArray[np.intp]
+Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
+
+_CHUNK: Final = 1000  # answers tidied at once: bounds memory, and a ranking is never longer
+_MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
+_LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
+_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_DECIMAL: Final = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
+_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True)
+class Oddities:
+    """What was dropped or not understood, counted, by place; and answers that name another market."""
+
+    duplicates: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
+    markets: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One answer to be tidied: what was asked, and when it arrived (microseconds since 1970)."""
+
+    ask: Ask
+    observed_at: int
+
+
+# Values -----------------------------------------------------------------------------------------------------
+
+
+def _strings(values: list[str | None]) -> Array:
+    try:
+        "".join(filter(None, values)).encode()
+    except UnicodeEncodeError:  # half a surrogate pair cannot be written anywhere
+        values = [v and v.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for v in values]
+    return pd.array(values, dtype="string")
+
+
+def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
+    if set(map(type, values)) <= {str, type(None)} and convert is not normal_hashtag:
+        return _strings([v or None for v in values]), 0
+    read = [None if v is None or v == "" else convert(v) for v in values]
+    return _strings(read), _lost(values, read)
+
+
+def _lost(values: list[Any], read: list[Any]) -> int:
+    """Count values that were there and could not be read."""
+    return sum(
+        was is not None and now is None and not (isinstance(was, str) and not was.strip())
+        for was, now in zip(values, read, strict=True)
+    )
+
+
+def _plain_text(value: Any) -> str | None:
+    return value if isinstance(value, str) else plain_id(value)
+
+
+def _plain_hashtag(value: Any) -> str | None:
+    return normal_hashtag(value) or None if isinstance(value, str) else None
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str):
+        if _WHOLE.fullmatch(value):
+            return int(value)
+        value = float(value) if _DECIMAL.fullmatch(value) else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+
+
+def _real(value: Any) -> float | None:
+    if isinstance(value, str):
+        return float(value) if _DECIMAL.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _whole_numbers(values: list[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
+    lost = 0
+    if not set(map(type, values)) <= {int, type(None)}:
+        read = [_whole(v) for v in values]
+        values, lost = read, _lost(values, read)
+    try:
+        numbers = np.array([NOT_AVAILABLE if v is None else v for v in values], dtype=np.int64)
+    except OverflowError:
+        read = [_whole(v) for v in values]
+        lost += _lost(values, read)
+        numbers = np.array([NOT_AVAILABLE if v is None else v for v in read], dtype=np.int64)
+    return numbers, numbers == NOT_AVAILABLE, lost
+
+
+def _read_integers(column: Column, values: list[Any]) -> tuple[Array, int]:
+    numbers, missing, lost = _whole_numbers(values)
+    if column.least is not None:  # a negative count is the service's "not available"
+        missing = missing | (numbers < column.least)
+    return pd.arrays.IntegerArray(numbers, missing), lost
+
+
+def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
+    lost = 0
+    if not set(map(type, values)) <= {float, int, type(None)}:
+        read = [_real(v) for v in values]
+        values, lost = read, _lost(values, read)
+    try:
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+    except (OverflowError, TypeError):
+        read = [_real(v) for v in values]
+        lost += _lost(values, read)
+        numbers = np.array(read, dtype=np.float64)
+    odd = np.isinf(numbers)
+    if column.least is not None:
+        odd |= numbers < column.least
+    if column.most is not None:
+        odd |= numbers > column.most
+    odd |= numbers == NOT_AVAILABLE
+    lost += int(odd.sum()) - int((numbers == NOT_AVAILABLE).sum())
+    numbers[odd] = np.nan
+    return numbers, lost
+
+
+def _read_flags(values: list[Any]) -> tuple[Array, int]:
+    read = [_FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, bool | int | str) else None
+            for v in values]
+    return pd.array(read, dtype="boolean"), 0
+
+
+def _read_times(values: list[Any]) -> tuple[Array, int]:
+    seconds, missing, lost = _whole_numbers(values)
+    milliseconds = np.abs(seconds) >= _MILLISECONDS
+    whole_seconds = np.where(milliseconds, seconds // 1000, seconds)
+    odd = ~missing & ((whole_seconds < 0) | (whole_seconds > _LAST_SECOND))
+    scale = np.where(milliseconds, 1000, 1_000_000)
+    stamps = np.where(missing | odd, 0, seconds) * scale
+    return moments(stamps, missing | odd), lost + int(odd.sum())
+
+
+def moments(microseconds: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None) -> Array:
+    """Make times (UTC, microseconds) of numbers."""
+    stamps = np.asarray(microseconds, dtype=np.int64).astype("datetime64[us]")
+    if missing is not None:
+        stamps[missing] = np.datetime64("NaT")
+    return pd.Series(stamps).dt.tz_localize("UTC").array
+
+
+def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
+    """Turn values of an answer into an array of the column's dtype; count those that could not be."""
+    kind = column.kind
+    if kind == "id":
+        return _read_texts(values, plain_id)
+    if kind == "text":
+        return _read_texts(values, _plain_text)
+    if kind == "hashtag":
+        read = [_plain_hashtag(v) for v in values]
+        return _strings(read), _lost(values, read)
+    if kind in ("count", "integer"):
+        return _read_integers(column, values)
+    if kind == "number":
+        return _read_numbers(column, values)
+    return _read_flags(values) if kind == "flag" else _read_times(values)
+
+
+# Answers ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The items of a list in all answers: which answer and which parent item each belongs to, and its place."""
+
+    items: list[Any]
+    answer: Index
+    parent: Index
+    position: Index
+
+
+class _Answers:
+    """The payloads of some answers, read path by path; every path is walked once."""
+
+    def __init__(self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None) -> None:
+        self.endpoint = endpoint
+        self.sources = sources
+        self.limit = limit
+        everyone = np.arange(len(payloads))
+        self.levels = {"": _Level(payloads, everyone, everyone, np.zeros(len(payloads), dtype=np.intp))}
+        self._values: dict[str, list[Any]] = {"": payloads}
+
+    def level_of(self, path: str) -> str:
+        """Path of the innermost list a path goes through."""
+        return path[: path.rindex("[]") + 2] if "[]" in path else ""
+
+    def values(self, path: str) -> list[Any]:
+        known = self._values.get(path)
+        if known is None:
+            if path.endswith("[]"):
+                known = self.level(path).items
+            else:
+                parent, _, leaf = path.rpartition(".")
+                known = [node.get(leaf) if type(node) is dict else None for node in self.values(parent)]
+            self._values[path] = known
+        return known
+
+    def level(self, path: str) -> _Level:
+        if path not in self.levels:
+            outer = self.levels.get(self.level_of(path[:-2])) or self.level(self.level_of(path[:-2]))
+            lists = [node if type(node) is list else () for node in self.values(path[:-2])]
+            lengths = np.fromiter(map(len, lists), dtype=np.intp, count=len(lists))
+            parent = np.repeat(np.arange(len(lists)), lengths)
+            starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+            items = list(chain.from_iterable(lists))
+            whole = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
+            ranked = self.endpoint.ranking and path == f"{self.endpoint.record}[]"
+            self.levels[path] = self._ranked(whole) if ranked else whole
+        return self.levels[path]
+
+    def _ranked(self, level: _Level) -> _Level:
+        """Number the rows of a ranking through its pages, each entity once, and no more than asked for."""
+        place = self.endpoint.identity
+        seen: dict[Ask, set[str | None]] = {}
+        counted: Counter[Ask] = Counter()
+        keep, places = [], []
+        for at, (item, answer) in enumerate(zip(level.items, level.answer, strict=True)):
+            ask = self.sources[answer].ask
+            counted[ask] += 1
+            known = seen.setdefault(ask, {None})
+            who = _row_identity(place, item)
+            if who not in known and (self.limit is None or len(known) <= self.limit):
+                known.add(who)
+                keep.append(at)
+                places.append(counted[ask])
+        kept = np.array(keep, dtype=np.intp)
+        return _Level([level.items[at] for at in keep], level.answer[kept], level.parent[kept],
+                      np.array(places, dtype=np.intp))
+
+    def up(self, level: str, to: str) -> Index | None:
+        """For each item of a level, its ancestor on another; None = itself."""
+        if level == to:
+            return None
+        if to == "":
+            return self.levels[level].answer
+        parent = self.levels[level].parent
+        above = self.up(self.level_of(level[:-2]), to)
+        return parent if above is None else above[parent]
+
+
+def _row_identity(place: Field | Deepest, row: Any) -> str | None:
+    def at(path: str) -> Any:
+        node = row
+        for step in path[path.index("[]") + 3 :].split("."):
+            node = node.get(step) if isinstance(node, dict) else None
+        return node
+
+    if isinstance(place, Deepest):
+        found = (plain_id(at(f"{level}.{place.leaf}")) for level in place.levels)
+        return next((one for one in found if one is not None), None)
+    value = at(place.path)
+    return _plain_hashtag(value) if place.path.endswith("hashtag_name") else plain_id(value)
+
+
+class _Reader:
+    """Reads the columns of one table from one chunk of answers."""
+
+    def __init__(self, table: Table, answers: _Answers, source: str, odd: Oddities) -> None:
+        self.table, self.answers, self.source, self.odd = table, answers, source, odd
+
+    def rows(self) -> pd.DataFrame:
+        """Make the rows of this chunk, in order, unusable ones dropped."""
+        parts = [self._part(number, path) for number, path in enumerate(self.table.rows)]
+        columns = {c.name: _joined([part[0][c.name] for part in parts]) for c in self.table.columns}
+        answer = np.concatenate([part[1] for part in parts])
+        frame = pd.DataFrame(columns, copy=False)
+        order = self._order(frame, answer)
+        if order is not None:
+            frame, answer = frame.take(order), answer[order]
+        return self._distinct(frame, answer)
+
+    def _part(self, number: int, path: str) -> tuple[dict[str, Array], Index]:
+        level_path = self.answers.level_of(path)
+        level = self.answers.level(level_path) if level_path else self.answers.levels[""]
+        columns = {column.name: self._column(column, number, level_path) for column in self.table.columns}
+        for column in self.table.columns:
+            if column.zero_beside:
+                free = (columns[column.name] == 0) & (columns[column.zero_beside] == 0)
+                columns[column.name] = np.where(free, np.nan, columns[column.name])
+        records = self.answers.values(path)
+        present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
+        if path and path == level_path and not present.all():
+            self.odd.unusable[f"data.{path}"] += int((~present).sum())
+        if not present.all():
+            columns = {name: values[present] for name, values in columns.items()}
+        return columns, level.answer[present]
+
+    def _column(self, column: Column, number: int, level: str) -> Array:
+        place = column.place.places[number] if isinstance(column.place, ByList) else column.place
+        answers = self.answers
+        if isinstance(place, Position):
+            return pd.arrays.IntegerArray(answers.level(level).position.astype(np.int64),
+                                          np.zeros(len(answers.level(level).items), dtype=np.bool_))
+        if place is None or isinstance(place, Constant):
+            value = None if place is None else place.value
+            return pd.array([value], dtype="string").take(np.zeros(len(answers.levels[level].items), dtype=np.intp))
+        if isinstance(place, Asked | Stamp):
+            return _taken(self._known(column, place), answers.up(level, ""))
+        values, at, where = self._read(place)
+        array, lost = read_values(column, values)
+        if lost:
+            self.odd.unusable[where] += lost
+        return _taken(array, answers.up(level, at))
+
+    def _known(self, column: Column, place: Asked | Stamp) -> Array:
+        """What is known of each answer without reading it."""
+        sources = self.answers.sources
+        if isinstance(place, Stamp):
+            if column.kind == "time":
+                return moments(np.fromiter((s.observed_at for s in sources), dtype=np.int64, count=len(sources)))
+            return pd.array([self.source], dtype="string").take(np.zeros(len(sources), dtype=np.intp))
+        if not sources:
+            return read_values(column, [])[0]
+        at = [p.column for p in sources[0].ask.endpoint.asked].index(column.name)
+        return read_values(column, [s.ask.values[at] for s in sources])[0]
+
+    def _read(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str, str]:
+        """Values of the answers at a place, the level they are on, and the place in words."""
+        answers = self.answers
+        if isinstance(place, Deepest):
+            ids = [answers.values(f"{level}.id") for level in place.levels]
+            leaves = [answers.values(f"{level}.{place.leaf}") for level in place.levels]
+            deepest = [
+                next((leaf for one, leaf in zip(*pair, strict=True) if plain_id(one) is not None), None)
+                for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
+            ]
+            return deepest, answers.level_of(place.levels[0]), str(place)
+        values, level, where = answers.values(place.path), answers.level_of(place.path), f"data.{place.path}"
+        if isinstance(place, Length):
+            return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level, where
+        if isinstance(place, Coded):
+            return [place.codes.get(_whole(v)) for v in values], level, where  # type: ignore[call-overload]
+        return values, level, where
+
+    def _order(self, frame: pd.DataFrame, answer: Index) -> Index | None:
+        """The order of the rows, where it is not the one they are in."""
+        if self.table.sorted_by:
+            stamps = frame[self.table.sorted_by].to_numpy(dtype="datetime64[us]").astype(np.int64)
+            same = answer[1:] == answer[:-1]
+            if (same & (stamps[1:] < stamps[:-1])).any():
+                return np.lexsort((stamps, answer))
+            return None
+        return np.argsort(answer, kind="stable") if len(self.table.rows) > 1 else None
+
+    def _distinct(self, frame: pd.DataFrame, answer: Index) -> pd.DataFrame:
+        """Drop rows without a key, and all but the first of a key within one answer."""
+        read = [name for name in self.table.key if not isinstance(self.table[name].place, Asked | Position)]
+        if not read or not len(frame):
+            return frame
+        keyless = frame[read].isna().any(axis=1).to_numpy()
+        if keyless.any():
+            self.odd.unusable[f"the key ({', '.join(read)}) of {self.table.name}"] += int(keyless.sum())
+            frame, answer = frame[~keyless], answer[~keyless]
+        again = frame[read].assign(_answer=answer).duplicated().to_numpy()
+        if again.any():
+            self.odd.duplicates[f"{self.table.name} ({', '.join(read)})"] += int(again.sum())
+            frame = frame[~again]
+        return frame
+
+
+def _taken(array: Array, at: Index | None) -> Array:
+    return array if at is None else array.take(at)
+
+
+def _joined(arrays: list[Array]) -> Array:
+    return arrays[0] if len(arrays) == 1 else pd.concat([pd.Series(a, copy=False) for a in arrays]).array
+
+
+def make_frame(
+    table: Table, sources: Sequence[Source], envelopes: Iterable[Mapping[str, Any]], *, source: str,
+    limit: int | None = None,
+) -> tuple[pd.DataFrame, Oddities]:
+    """Make one table of all answers of a call.
+
+    Parameters
+    ----------
+    table : Table
+        The declaration.
+    sources : sequence of Source
+        What was asked and when it was answered, in the order of the rows.
+    envelopes : iterable of dict
+        The stored answers, in the same order; read as they are needed.
+    source : str
+        Whom the answers come from.
+    limit : int, optional
+        Most rows of a ranking.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows, with exactly the declared columns and dtypes.
+    Oddities
+        What was dropped or not understood.
+    """
+    endpoint = ENDPOINT_OF[table.name]
+    odd = Oddities()
+    frames = []
+    supply = iter(envelopes)
+    for start in range(0, max(len(sources), 1), _CHUNK):
+        chunk = sources[start : start + _CHUNK]
+        payloads = [envelope.get("data") for envelope in islice(supply, len(chunk))]
+        answers = _Answers(endpoint, chunk, payloads, limit)
+        frames.append(_Reader(table, answers, source, odd).rows())
+        _note_markets(endpoint, answers, odd)
+    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    return frame.reset_index(drop=True), odd
+
+
+def empty_frame(table: Table) -> pd.DataFrame:
+    """Make a table without rows."""
+    return make_frame(table, (), (), source="")[0]
+
+
+def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
+    if endpoint.market is None:
+        return
+    level = answers.level_of(endpoint.market.path)
+    named = answers.values(endpoint.market.path)
+    at = [p.column for p in endpoint.asked].index("region")
+    of = answers.levels[level].answer
+    for answer, market in zip(of.tolist(), named, strict=True):
+        region = answers.sources[answer].ask.values[at]
+        expected = "ALL" if region == ALL_REGIONS else region
+        if isinstance(market, str) and market and market.upper() != expected:
+            odd.markets[str(region), market] += 1
+
+
+# Drift ------------------------------------------------------------------------------------------------------
+
+
+def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
+    """Paths an endpoint's tables know, and whether an answer may leave them out."""
+    for table in endpoint.tables:
+        for column in table.columns:
+            places = column.place.places if isinstance(column.place, ByList) else (column.place,)
+            for place in places:
+                if isinstance(place, Asked) and place.checked is not None:
+                    place = place.checked  # noqa: PLW2901 - the place that is read
+                if isinstance(place, Field | Length | Coded):
+                    yield place.path, column.optional
+                elif isinstance(place, Deepest):
+                    yield from ((f"{level}.{place.leaf}", True) for level in place.levels)
+
+
+def _leaves(node: Any, path: str, found: set[str]) -> None:
+    if isinstance(node, dict) and node:
+        for name, value in node.items():
+            _leaves(value, f"{path}.{name}" if path else name, found)
+    elif isinstance(node, list) and node:
+        for value in node:
+            _leaves(value, f"{path}[]", found)
+    else:
+        found.add(path)
+
+
+def _within(path: str, whole: str) -> bool:
+    return path == whole or path.startswith((f"{whole}.", f"{whole}[]"))
+
+
+def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Compare new answers with what is declared.
+
+    Returns
+    -------
+    new : set of str
+        Paths that no declaration knows.
+    gone : set of str
+        Paths that every answer of the call lacks though it has what they stand in.
+    """
+    found: set[str] = set()
+    for envelope in envelopes:
+        _leaves(envelope.get("data"), "", found)
+    declared = dict(_declared(endpoint))
+    known = set(declared) | set(endpoint.not_tabled)
+    new = {
+        path
+        for path in found
+        if not any(_within(path, whole) for whole in endpoint.not_tabled)
+        and path not in declared
+        and not any(_within(name, path) for name in known)
+    }
+    present = set(found)
+    for path in found:  # a path is there when anything below it is
+        parts = re.split(r"(\[\]|\.)", path)
+        present.update("".join(parts[:end]).removesuffix(".") for end in range(1, len(parts)))
+    required = {path for path, optional in declared.items() if not optional}
+    gone = {
+        path
+        for path in required - present
+        if any(_within(other, path.rpartition(".")[0]) and other != path.rpartition(".")[0] for other in found)
+    }
+    return {f"data.{path}" for path in new if path}, {f"data.{path}" for path in gone}
