@@ -1,4 +1,7 @@
-"""TikTok commerce data from KeyAPI as tidy tables: nothing paid twice, nothing spent unasked."""
+"""TikTok commerce data from KeyAPI as tidy tables: nothing paid twice, nothing spent unasked.
+
+`connect`, then one fetch function for each table; `plan` says what a call would cost; `df.keyapi` has what comes next.
+"""
 
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .errors import (
@@ -47,3 +50,15 @@ from .fetch import (
     fetch_videos,
     plan,
 )
+
+import contextlib as _contextlib  # TEMPORARY while modules are being written
+
+with _contextlib.suppress(ImportError):
+    from .dictionary import describe, tables
+with _contextlib.suppress(ImportError):
+    from .export import freeze, read_csv, read_package, write_package
+with _contextlib.suppress(ImportError):
+    from . import plots
+with _contextlib.suppress(ImportError):
+    from . import accessor as _accessor
+

@@ -3,6 +3,7 @@
 Another endpoint is one more block here, its tables in `schema` and its fetch functions in `fetch`.
 """
 
+# fmt: off - a declaration reads as a table: one entry, one line or two
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -32,12 +33,12 @@ _KEY_VERSION: Final = "1"
 
 _COUNTRIES: Final = frozenset(
     """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
-    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM
-    FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT
-    JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN
-    MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT
-    PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL
-    TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()
+    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK
+    FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR
+    IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK
+    ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM
+    PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF
+    TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()  # noqa: SIM905 - codes read best as text
 )
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
@@ -90,7 +91,7 @@ def check_hashtag(name: str, value: object) -> str:
     if is_missing(value):
         raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{name} takes text, as \"perfume\" or \"#perfume\"; got {value!r}")
+        raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {value!r}')
     text = schema.normal_hashtag(value)
     if not text or re.search(r"[\s,]", text) or not text.isprintable():
         advice = " Pass several as a list." if "," in text or " " in text else ""
@@ -157,11 +158,13 @@ def month_is_over(value: object, observed: date) -> bool:
 
 
 def _check_period(*allowed: int) -> Callable[[str, object], int]:
+    known = {str(days): days for days in allowed}
+
     def check(name: str, value: object) -> int:
         text = str(value).strip()
-        if not isinstance(value, bool) and isinstance(value, str | numbers.Integral) and text.isascii():
-            if text.isdigit() and int(text) in allowed:
-                return int(text)
+        numeric = isinstance(value, str | numbers.Integral) and not isinstance(value, bool)
+        if numeric and text in known:
+            return known[text]
         days = ", ".join(map(str, allowed))
         raise InvalidArgumentError(f"{name} is one of {days} (days); got {value!r}")
 
@@ -279,8 +282,8 @@ class Endpoint:
     def identity(self) -> Field | Deepest:
         """Where an answer says whom it is about (of a ranking: whom a row is about)."""
         table = self.tables[0]
-        place = table[self.entity.column if self.entity else table.key[-1]].place
-        place = place.checked if isinstance(place, Asked) else place
+        declared = table[self.entity.column if self.entity else table.key[-1]].place
+        place = declared.checked if isinstance(declared, Asked) else declared
         if not isinstance(place, Field | Deepest):
             raise TypeError(f"{self.name} declares no place for its identity")
         return place
@@ -368,7 +371,9 @@ _TIME_SCOPE = Parameter(
     'Window: 1, 7 or 30 days back, or a month as "2025-10" (up to four months back).', "1",
     check_before_sending=check_months_back,
 )
-_SEARCH = Parameter("search", "search", "search_keyword", check_search, "Search word; None for no search.", None, "FALSE")
+_SEARCH = Parameter(
+    "search", "search", "search_keyword", check_search, "Search word; None for no search.", None, "FALSE"
+)
 _NEW_ONLY = Parameter("new_only", "new_only", "new_to_top_100", check_flag,
                       "Only entries that are new to the top 100.", default=False)
 

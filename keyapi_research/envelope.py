@@ -20,7 +20,7 @@ from .errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from .schema import Deepest, Field
+from .schema import Deepest
 
 _SHOWN: Final = 200  # characters of an odd answer that an error message quotes
 _DEEPEST_WRAP: Final = 3
@@ -102,7 +102,13 @@ def read_json(body: bytes) -> Any:
 
 
 def refusal(
-    *, status: int, code: int | None, message: str | None, request_id: str | None, retry_after: float | None, answer: Any
+    *,
+    status: int,
+    code: int | None,
+    message: str | None,
+    request_id: str | None,
+    retry_after: float | None,
+    answer: Any,
 ) -> KeyAPIError:
     """Make the error of an answer that is none, from its HTTP status and its code."""
     reason = code if code not in (None, 0, _OK) else status
@@ -149,8 +155,14 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
     if not isinstance(payload, dict):
         text = body.decode("utf-8", "replace")
         if status >= _REFUSED:
-            raise refusal(status=status, code=None, message=text.strip()[:_SHOWN] or None, request_id=None,
-                          retry_after=retry_after, answer=text)
+            raise refusal(
+                status=status,
+                code=None,
+                message=text.strip()[:_SHOWN] or None,
+                request_id=None,
+                retry_after=retry_after,
+                answer=text,
+            )
         what = f"starts with {text.strip()[:60]!r}" if text.strip() else "is empty"
         raise UnexpectedResponseError(
             f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: it {what}. It may have been charged; "
@@ -159,22 +171,33 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
             answer=text,
         )
     request_id = _request_id_of(payload)
-    node = payload
+    node: dict[str, Any] = payload
     for _ in range(_DEEPEST_WRAP):
         code, inner = _whole_number(node.get("code")), node.get("data")
-        wrapped = isinstance(inner, dict) and _whole_number(inner.get("code")) is not None
-        if code in (0, _OK) and wrapped and status < _REFUSED:
+        if not isinstance(inner, dict) or status >= _REFUSED:
+            break
+        if code in (0, _OK) and _whole_number(inner.get("code")) is not None:
             node, request_id = inner, _request_id_of(inner) or request_id
             continue
         break
     if status >= _REFUSED or (code is not None and code not in (0, _OK)):
-        raise refusal(status=status, code=code, message=_message_of(node), request_id=request_id,
-                      retry_after=retry_after, answer=payload)
+        raise refusal(
+            status=status,
+            code=code,
+            message=_message_of(node),
+            request_id=request_id,
+            retry_after=retry_after,
+            answer=payload,
+        )
     if code != 0 or "data" not in node:
         lacks = "code 0" if code != 0 else "data"
         raise UnexpectedResponseError(
-            f"the answer (HTTP {status}) has no {lacks}: it is not KeyAPI's envelope. It is on .answer and is not served",
-            status_code=status, code=code, message=_message_of(node), request_id=request_id, answer=payload,
+            f"the answer (HTTP {status}) has no {lacks}: not KeyAPI's envelope. It is on .answer and is not served",
+            status_code=status,
+            code=code,
+            message=_message_of(node),
+            request_id=request_id,
+            answer=payload,
         )
     whole = payload if node is payload else {**payload, "code": 0, "data": node["data"]}
     return Envelope(_message_of(node), request_id, node["data"], whole)

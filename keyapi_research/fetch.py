@@ -15,12 +15,11 @@ import pandas as pd
 
 from . import endpoints, schema
 from .client import DAY, Call, Client, Collection, Plan, failures_frame, find_client, planning
-from .endpoints import ENDPOINT_OF, Ask, Endpoint, month_is_over
+from .endpoints import ENDPOINT_OF, Ask, month_is_over
 from .errors import (
     FetchIncompleteError,
     IncompleteDataWarning,
     InvalidArgumentError,
-    KeyAPIError,
     MissingDataWarning,
     SchemaDriftWarning,
     StaleDataWarning,
@@ -45,7 +44,12 @@ _LONGEST_LINE: Final = 100
 
 
 def fetch_table(
-    table: Table, asks: Sequence[Ask], *, limit: int | None = None, max_age: MaxAge, errors: Errors = "raise",
+    table: Table,
+    asks: Sequence[Ask],
+    *,
+    limit: int | None = None,
+    max_age: MaxAge,
+    errors: Errors = "raise",
     client: Client | None,
 ) -> pd.DataFrame:
     """Get one table of some asks; the fetch functions and the accessor's `fetch_*` all go through here.
@@ -157,8 +161,11 @@ def _say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client
     if quiet or ("stale", call.table.name) in client.told:
         return
     limit = now_us() - int(DAY.total_seconds() * 1_000_000)
-    old = [(ask, one) for ask, one in collection.found
-           if one.observed_at < limit and not one.absent and not _is_settled(ask, one)]
+    old = [
+        (ask, one)
+        for ask, one in collection.found
+        if one.observed_at < limit and not one.absent and not _is_settled(ask, one)
+    ]
     if not old:
         return
     client.told.add(("stale", call.table.name))
@@ -190,18 +197,23 @@ def _say_what_is_odd(collection: Collection, odd: Oddities, client: Client) -> N
             texts.append(f"fields this package does not know (kept, see df.keyapi.raw()): {listed(sorted(new), 10)}")
         if gone:
             texts.append(f"fields that are gone from every answer: {listed(sorted(gone), 10)}")
-    for counts, what in ((odd.unusable, "values or rows that could not be read and are missing"),
-                         (odd.duplicates, "rows that came twice and were dropped")):
+    for counts, what in (
+        (odd.unusable, "values or rows that could not be read and are missing"),
+        (odd.duplicates, "rows that came twice and were dropped"),
+    ):
         told = [f"{number:,} x {place}" for place, number in counts.items() if _first_time(client, f"{table} {place}")]
         if told:
             texts.append(f"{what}: {listed(told, 10)}")
     if texts:
         warn(f"{table}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
     if odd.markets:
-        named = [f"{market} where {region} was asked for ({number:,})"
-                 for (region, market), number in odd.markets.items()]
-        warn(f"{table}: answers name another market: {listed(named)}. Compare the column market before use",
-             UnexpectedMarketWarning)
+        named = [
+            f"{market} where {region} was asked for ({number:,})" for (region, market), number in odd.markets.items()
+        ]
+        warn(
+            f"{table}: answers name another market: {listed(named)}. Compare the column market before use",
+            UnexpectedMarketWarning,
+        )
 
 
 def _first_time(client: Client, what: str) -> bool:
@@ -221,16 +233,21 @@ def _settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors
     kinds = {(type(error), error.code) for error in collection.failures.values() if error is not None}
     first = collection.stop or next((e for e in collection.failures.values() if e is not None), None)
     if collection.stop is None and errors == "warn":
-        warn(f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}) and are not in the "
-             f"table; {rerun}{older}", IncompleteDataWarning)
+        warn(
+            f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}) and are not in the "
+            f"table; {rerun}{older}",
+            IncompleteDataWarning,
+        )
         return
     if first is not None and (collection.stop is not None or (failed == total and len(kinds) == 1)):
         error = copy.copy(first)  # the same one may be raised in another thread, with other rows
-        error.args = (f"{first.args[0] if first.args else ''} [{collection.call.name}: {total - failed:,} of {total:,} "
-                      f"came. {rerun}{older}]",)
+        error.args = (
+            f"{first.args[0] if first.args else ''} [{collection.call.name}: {total - failed:,} of {total:,} "
+            f"came. {rerun}{older}]",
+        )
     else:
         error = FetchIncompleteError(
-            f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}); the others are stored "
+            f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}); the rest is stored "
             f'and on .frame, the failures on .failures. {rerun}{older} With errors="warn" the table comes without them',
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
@@ -323,7 +340,7 @@ def document(table: Table) -> Callable[[Callable[P, R]], Callable[P, R]]:
             f"Columns:\n\n{columns}",
             f"Raises\n------\n{errors}",
             f"Notes\n-----\nPrice: {price}; what is stored costs nothing.\n"
-            f"Source: GET {endpoint.path}, page \"{endpoint.page}\" of docs.keyapi.ai.",
+            f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
         ]
         body = "\n\n".join("\n".join(f"    {line}".rstrip() for line in part.split("\n")) for part in sections)
         function.__doc__ = f"{head.rstrip()}\n\n{body}\n" + (f"\n    Examples\n{examples}" if examples else "    ")
@@ -393,7 +410,9 @@ def fetch_product_details(
     >>> kr.fetch_product_details("601583")["category"].item()
     'Perfume'
     """
-    return _by_id(schema.PRODUCT_DETAILS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client)
+    return _by_id(
+        schema.PRODUCT_DETAILS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client
+    )
 
 
 @document(schema.PRODUCT_AUDIENCE)
@@ -415,7 +434,9 @@ def fetch_product_audience(
     >>> kr.fetch_product_audience("601583")["segment"].tolist()
     ['25-34', '18-24', '35-44', '45-54', '55+']
     """
-    return _by_id(schema.PRODUCT_AUDIENCE, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client)
+    return _by_id(
+        schema.PRODUCT_AUDIENCE, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client
+    )
 
 
 @document(schema.PRODUCT_HASHTAGS)
@@ -437,7 +458,9 @@ def fetch_product_hashtags(
     >>> kr.fetch_product_hashtags("601583")["hashtag_name"].tolist()[:2]
     ['vlog', 'perfume']
     """
-    return _by_id(schema.PRODUCT_HASHTAGS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client)
+    return _by_id(
+        schema.PRODUCT_HASHTAGS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client
+    )
 
 
 @document(schema.PRODUCT_POSTS)
@@ -459,7 +482,9 @@ def fetch_product_posts(
     >>> len(kr.fetch_product_posts("601583"))
     50
     """
-    return _by_id(schema.PRODUCT_POSTS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client)
+    return _by_id(
+        schema.PRODUCT_POSTS, category_ids, {"region": region, "time_scope": time_scope}, max_age, errors, client
+    )
 
 
 @document(schema.VIDEOS)
@@ -751,7 +776,13 @@ def fetch_trending_music(
     >>> len(kr.fetch_trending_music(region="US", limit=5))
     5
     """
-    arguments = {"region": region, "period": period, "search": search, "new_only": new_only, "commercial_only": commercial_only}
+    arguments = {
+        "region": region,
+        "period": period,
+        "search": search,
+        "new_only": new_only,
+        "commercial_only": commercial_only,
+    }
     return _by_page(schema.TRENDING_MUSIC, arguments, limit, max_age, client)
 
 
@@ -776,5 +807,11 @@ def fetch_trending_music_trends(
     >>> int(kr.fetch_trending_music_trends(region="US", limit=5)["clip_id"].nunique())
     5
     """
-    arguments = {"region": region, "period": period, "search": search, "new_only": new_only, "commercial_only": commercial_only}
+    arguments = {
+        "region": region,
+        "period": period,
+        "search": search,
+        "new_only": new_only,
+        "commercial_only": commercial_only,
+    }
     return _by_page(schema.TRENDING_MUSIC_TRENDS, arguments, limit, max_age, client)

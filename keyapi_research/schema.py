@@ -8,6 +8,7 @@ Statuses are `documented` (KeyAPI's or TikTok's own pages say so), `inferred` (f
 people's documentation) and `unknown`, each with its reason.
 """
 
+# fmt: off - a declaration reads as a table: one entry, one line or two
 from __future__ import annotations
 
 import unicodedata
@@ -263,7 +264,7 @@ def category_identity(base: str) -> Deepest:
 
 
 def category_extras(base: str) -> tuple[str, ...]:
-    """What a product category carries that no column has."""
+    """List what a product category carries that no column has."""
     return tuple(f"{level}.{leaf}" for level in _levels(base) for leaf in ("label", "parent_id"))
 
 
@@ -608,7 +609,8 @@ RELATED_HASHTAGS = Table(
                "TikTok's id of the related hashtag.", _SAMPLE),
         Column("related_hashtag_name", "text", Field("info.related_hashtags[].hashtag_name"),
                "Its name, as answered.", _SAMPLE),
-        Column("related_url", "text", Field("info.related_hashtags[].video_url"), "Its page on TikTok.", _SAMPLE, "URL"),
+        Column("related_url", "text", Field("info.related_hashtags[].video_url"), "Its page on TikTok.", _SAMPLE,
+               "URL"),
         *_STAMPS,
     ),
     references=_OF_HASHTAGS,

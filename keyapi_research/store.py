@@ -123,8 +123,9 @@ def _write_json(value: Any) -> str:
 
 
 def _observation(row: tuple[Any, ...]) -> Observation:
-    *head, absent, request, walk, page, rows, fresh, more = row
-    return Observation(*head, bool(absent), request, walk, page, rows, fresh, None if more is None else bool(more))
+    one, entity, endpoint, params, observed_at, absent, request, walk, page, rows, fresh, more = row
+    more = None if more is None else bool(more)
+    return Observation(one, entity, endpoint, params, observed_at, bool(absent), request, walk, page, rows, fresh, more)
 
 
 def _advice(error: sqlite3.Error, path: str) -> str:
@@ -165,7 +166,7 @@ class Store:
                 f"the store cannot be opened: {error.strerror or error}: {path}; choose another path with store="
             ) from error
         self._closing = weakref.finalize(self, self._db.close)
-        self._inode = None if path == MEMORY else os.stat(path).st_ino
+        self._inode = None if path == MEMORY else Path(path).stat().st_ino
         self.source: str | None = self._meta("source")
         if source is not None:
             self.claim(source)
@@ -198,9 +199,7 @@ class Store:
         return self._prepare(self._verify(self._connect(str(file), uri=False)), new=False)
 
     def _connect(self, where: str, *, uri: bool) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            where, timeout=_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, uri=uri
-        )
+        db = sqlite3.connect(where, timeout=_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, uri=uri)
         db.execute("PRAGMA trusted_schema = OFF")
         return db
 
@@ -260,8 +259,7 @@ class Store:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
             raise StoreError(
-                f"{self.path} has format {version}, this version of keyapi_research reads {FORMAT}: "
-                "update the package"
+                f"{self.path} has format {version}, this version of keyapi_research reads {FORMAT}: update the package"
             )
         if have != wanted:
             odd = sorted(sql[:60] for sql in have ^ wanted)
@@ -321,7 +319,8 @@ class Store:
     def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
         """Find the newest observation of each entity, not later than a moment."""
         found = self._observations(
-            f"SELECT {_OF_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON a.id ="
+            f"SELECT {_OF_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON"
+            " a.id ="
             " (SELECT id FROM keyapi_answers WHERE entity = k.entity AND observed_at <= ?"
             " ORDER BY observed_at DESC LIMIT 1)",
             (_write_json(list(entities)), _FAR if until is None else until),
@@ -377,8 +376,8 @@ class Store:
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             where = self._rows("SELECT endpoint, params FROM keyapi_answers WHERE id = ?", (identity,))
             raise StoreError(
-                f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is damaged. "
-                "Restore a copy of it; nothing was asked again"
+                f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is damaged: "
+                "restore a copy; nothing was asked again"
             ) from error
         if not isinstance(envelope, dict):
             raise StoreError(f"{self.path}: a stored answer is not an envelope; the file is damaged")
@@ -437,7 +436,7 @@ class Store:
         if self.path == MEMORY:
             return
         try:
-            there = os.stat(self.path).st_ino == self._inode
+            there = Path(self.path).stat().st_ino == self._inode
         except OSError:
             there = False
         if not there:
@@ -447,9 +446,7 @@ class Store:
         if shutil.disk_usage(Path(self.path).parent).free < _LEAST_FREE:
             raise StoreError(f"the disk that holds {self.path} is full; nothing more is sent. Make room first")
 
-    def open_row(
-        self, *, sent_at: int, endpoint: str, params: Mapping[str, str], n_entities: int, attempt: int
-    ) -> int:
+    def open_row(self, *, sent_at: int, endpoint: str, params: Mapping[str, str], n_entities: int, attempt: int) -> int:
         """Write the ledger row of a request that is about to be sent."""
         self.check_writable()
         with self._transaction() as db:
@@ -467,11 +464,19 @@ class Store:
             db.execute(
                 "UPDATE keyapi_ledger SET http_status = ?, code = ?, message = ?, request_id = ?, credits = ?,"
                 " elapsed_s = ? WHERE id = ?",
-                (outcome.http_status, outcome.code, outcome.message, outcome.request_id, outcome.credits,
-                 outcome.elapsed_s, request),
+                (
+                    outcome.http_status,
+                    outcome.code,
+                    outcome.message,
+                    outcome.request_id,
+                    outcome.credits,
+                    outcome.elapsed_s,
+                    request,
+                ),
             )
-            return [self._insert(db, request, one, url=url, endpoint=endpoint, observed_at=observed_at)
-                    for one in arrivals]
+            return [
+                self._insert(db, request, one, url=url, endpoint=endpoint, observed_at=observed_at) for one in arrivals
+            ]
 
     @staticmethod
     def _insert(
@@ -484,8 +489,19 @@ class Store:
         value = _response(f"{url}?{urlencode(params)}", one.envelope, moment)
         db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
         walk = request if one.walk is None else one.walk
-        columns = (one.entity, endpoint, _write_json(params), moment, one.absent, request, walk if one.page else 0,
-                   one.page, one.rows, one.fresh, one.more)
+        columns = (
+            one.entity,
+            endpoint,
+            _write_json(params),
+            moment,
+            one.absent,
+            request,
+            walk if one.page else 0,
+            one.page,
+            one.rows,
+            one.fresh,
+            one.more,
+        )
         cursor = db.execute(
             "INSERT INTO keyapi_answers (response, entity, endpoint, params, observed_at, absent, request, walk, page,"
             " rows, fresh, more) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -506,12 +522,26 @@ class Store:
                 db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
                 db.execute(
                     f"INSERT INTO keyapi_answers (response, {_INDEX}) VALUES ({', '.join('?' * 13)})",
-                    (key, one.id, one.entity, one.endpoint, one.params, one.observed_at, one.absent, one.request,
-                     one.walk, one.page, one.rows, one.fresh, one.more),
+                    (
+                        key,
+                        one.id,
+                        one.entity,
+                        one.endpoint,
+                        one.params,
+                        one.observed_at,
+                        one.absent,
+                        one.request,
+                        one.walk,
+                        one.page,
+                        one.rows,
+                        one.fresh,
+                        one.more,
+                    ),
                 )
 
 
 _FAR: Final = 2**62
+_JSON: Final = CachedResponse().headers.__class__({"Content-Type": "application/json"})
 
 
 def _folded(sql: str) -> str:
@@ -533,7 +563,7 @@ def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
         url=url,
         status_code=200,
         reason="OK",
-        headers={"Content-Type": "application/json"},
+        headers=_JSON,
         request=CachedRequest(method="GET", url=url),
         created_at=when(observed_at),
     )

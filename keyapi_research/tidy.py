@@ -162,8 +162,10 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 
 def _read_flags(values: list[Any]) -> tuple[Array, int]:
-    read = [_FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, bool | int | str) else None
-            for v in values]
+    read = [
+        _FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, bool | int | str) else None
+        for v in values
+    ]
     return pd.array(read, dtype="boolean"), 0
 
 
@@ -224,27 +226,29 @@ class _Answers:
         self.limit = limit
         everyone = np.arange(len(payloads))
         self.levels = {"": _Level(payloads, everyone, everyone, np.zeros(len(payloads), dtype=np.intp))}
-        self._values: dict[str, list[Any]] = {"": payloads}
+        self._known: dict[str, list[Any]] = {"": payloads}
 
     def level_of(self, path: str) -> str:
         """Path of the innermost list a path goes through."""
         return path[: path.rindex("[]") + 2] if "[]" in path else ""
 
-    def values(self, path: str) -> list[Any]:
-        known = self._values.get(path)
+    def read(self, path: str) -> list[Any]:
+        """Read what every item of a path's level has there."""
+        known = self._known.get(path)
         if known is None:
             if path.endswith("[]"):
                 known = self.level(path).items
             else:
                 parent, _, leaf = path.rpartition(".")
-                known = [node.get(leaf) if type(node) is dict else None for node in self.values(parent)]
-            self._values[path] = known
+                known = [node.get(leaf) if type(node) is dict else None for node in self.read(parent)]
+            self._known[path] = known
         return known
 
     def level(self, path: str) -> _Level:
+        """Take the lists at a path apart."""
         if path not in self.levels:
             outer = self.levels.get(self.level_of(path[:-2])) or self.level(self.level_of(path[:-2]))
-            lists = [node if type(node) is list else () for node in self.values(path[:-2])]
+            lists = [node if type(node) is list else () for node in self.read(path[:-2])]
             lengths = np.fromiter(map(len, lists), dtype=np.intp, count=len(lists))
             parent = np.repeat(np.arange(len(lists)), lengths)
             starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -255,7 +259,7 @@ class _Answers:
         return self.levels[path]
 
     def _ranked(self, level: _Level) -> _Level:
-        """Number the rows of a ranking through its pages, each entity once, and no more than asked for."""
+        """Keep each entity of a ranking once, numbered through its pages, and no more than asked for."""
         place = self.endpoint.identity
         seen: dict[Ask, set[str | None]] = {}
         counted: Counter[Ask] = Counter()
@@ -270,8 +274,9 @@ class _Answers:
                 keep.append(at)
                 places.append(counted[ask])
         kept = np.array(keep, dtype=np.intp)
-        return _Level([level.items[at] for at in keep], level.answer[kept], level.parent[kept],
-                      np.array(places, dtype=np.intp))
+        return _Level(
+            [level.items[at] for at in keep], level.answer[kept], level.parent[kept], np.array(places, dtype=np.intp)
+        )
 
     def up(self, level: str, to: str) -> Index | None:
         """For each item of a level, its ancestor on another; None = itself."""
@@ -323,7 +328,7 @@ class _Reader:
             if column.zero_beside:
                 free = (columns[column.name] == 0) & (columns[column.zero_beside] == 0)
                 columns[column.name] = np.where(free, np.nan, columns[column.name])
-        records = self.answers.values(path)
+        records = self.answers.read(path)
         present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
         if path and path == level_path and not present.all():
             self.odd.unusable[f"data.{path}"] += int((~present).sum())
@@ -335,21 +340,23 @@ class _Reader:
         place = column.place.places[number] if isinstance(column.place, ByList) else column.place
         answers = self.answers
         if isinstance(place, Position):
-            return pd.arrays.IntegerArray(answers.level(level).position.astype(np.int64),
-                                          np.zeros(len(answers.level(level).items), dtype=np.bool_))
+            return pd.arrays.IntegerArray(
+                answers.level(level).position.astype(np.int64),
+                np.zeros(len(answers.level(level).items), dtype=np.bool_),
+            )
         if place is None or isinstance(place, Constant):
             value = None if place is None else place.value
             return pd.array([value], dtype="string").take(np.zeros(len(answers.levels[level].items), dtype=np.intp))
         if isinstance(place, Asked | Stamp):
             return _taken(self._known(column, place), answers.up(level, ""))
-        values, at, where = self._read(place)
+        values, at, where = self._look_up(place)
         array, lost = read_values(column, values)
         if lost:
             self.odd.unusable[where] += lost
         return _taken(array, answers.up(level, at))
 
     def _known(self, column: Column, place: Asked | Stamp) -> Array:
-        """What is known of each answer without reading it."""
+        """Give what is known of each answer without reading it."""
         sources = self.answers.sources
         if isinstance(place, Stamp):
             if column.kind == "time":
@@ -358,28 +365,29 @@ class _Reader:
         if not sources:
             return read_values(column, [])[0]
         at = [p.column for p in sources[0].ask.endpoint.asked].index(column.name)
-        return read_values(column, [s.ask.values[at] for s in sources])[0]
+        return read_values(column, [s.ask.values[at] for s in sources])[0]  # noqa: PD011 - not pandas
 
-    def _read(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str, str]:
+    def _look_up(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str, str]:
         """Values of the answers at a place, the level they are on, and the place in words."""
         answers = self.answers
         if isinstance(place, Deepest):
-            ids = [answers.values(f"{level}.id") for level in place.levels]
-            leaves = [answers.values(f"{level}.{place.leaf}") for level in place.levels]
+            ids = [answers.read(f"{level}.id") for level in place.levels]
+            leaves = [answers.read(f"{level}.{place.leaf}") for level in place.levels]
             deepest = [
                 next((leaf for one, leaf in zip(*pair, strict=True) if plain_id(one) is not None), None)
                 for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
             ]
             return deepest, answers.level_of(place.levels[0]), str(place)
-        values, level, where = answers.values(place.path), answers.level_of(place.path), f"data.{place.path}"
+        values, level, where = answers.read(place.path), answers.level_of(place.path), f"data.{place.path}"
         if isinstance(place, Length):
             return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level, where
         if isinstance(place, Coded):
-            return [place.codes.get(_whole(v)) for v in values], level, where  # type: ignore[call-overload]
+            codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
+            return [codes.get(_whole(v)) for v in values], level, where
         return values, level, where
 
     def _order(self, frame: pd.DataFrame, answer: Index) -> Index | None:
-        """The order of the rows, where it is not the one they are in."""
+        """Find the order of the rows, where it is not the one they are in."""
         if self.table.sorted_by:
             stamps = frame[self.table.sorted_by].to_numpy(dtype="datetime64[us]").astype(np.int64)
             same = answer[1:] == answer[:-1]
@@ -413,7 +421,11 @@ def _joined(arrays: list[Array]) -> Array:
 
 
 def make_frame(
-    table: Table, sources: Sequence[Source], envelopes: Iterable[Mapping[str, Any]], *, source: str,
+    table: Table,
+    sources: Sequence[Source],
+    envelopes: Iterable[Mapping[str, Any]],
+    *,
+    source: str,
     limit: int | None = None,
 ) -> tuple[pd.DataFrame, Oddities]:
     """Make one table of all answers of a call.
@@ -461,11 +473,11 @@ def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
     if endpoint.market is None:
         return
     level = answers.level_of(endpoint.market.path)
-    named = answers.values(endpoint.market.path)
+    named = answers.read(endpoint.market.path)
     at = [p.column for p in endpoint.asked].index("region")
     of = answers.levels[level].answer
     for answer, market in zip(of.tolist(), named, strict=True):
-        region = answers.sources[answer].ask.values[at]
+        region = answers.sources[answer].ask.values[at]  # noqa: PD011 - not pandas
         expected = "ALL" if region == ALL_REGIONS else region
         if isinstance(market, str) and market and market.upper() != expected:
             odd.markets[str(region), market] += 1

@@ -13,8 +13,8 @@ import pandas as pd
 from ..errors import InvalidArgumentError
 from ..settings import DEFAULT_PACE, hide, read_settings
 from .budget import Budget
-from .call import Call, Collection, Plan, failures_frame
-from .session import DAY, CallRecord, Client, Status, ledger_frame, planning
+from .call import Call, Collection, Plan, failures_frame, ledger_frame
+from .session import DAY, CallRecord, Client, Status, planning
 
 __all__ = [
     "DAY",
@@ -131,9 +131,19 @@ def connect(
         if archive is not None:
             return _replay(archive)
         settings = read_settings(
-            token=token, base_url=base_url, sandbox=sandbox, store=store, offline=offline, as_of=as_of,
-            max_age=max_age, max_credits=max_credits, max_call_credits=max_call_credits,
-            requests_per_second=requests_per_second, max_workers=max_workers, timeout=timeout, retries=retries,
+            token=token,
+            base_url=base_url,
+            sandbox=sandbox,
+            store=store,
+            offline=offline,
+            as_of=as_of,
+            max_age=max_age,
+            max_credits=max_credits,
+            max_call_credits=max_call_credits,
+            requests_per_second=requests_per_second,
+            max_workers=max_workers,
+            timeout=timeout,
+            retries=retries,
             progress=progress,
         )
         if _default is None or _default.closed or _default.replaying or _default.settings != settings:

@@ -93,7 +93,9 @@ class Reservation:
             for budget in self._purse.budgets:
                 if budget.remaining < amount:
                     whose = (
-                        "connect(max_credits=...)" if budget.whole_client else f"the budget of {budget.credits:,} credits"
+                        "connect(max_credits=...)"
+                        if budget.whole_client
+                        else f"the budget of {budget.credits:,} credits"
                     )
                     allow = (
                         f"connect with max_credits={budget.spent + budget.held + amount} or more"
@@ -101,7 +103,7 @@ class Reservation:
                         else f"allow it: with kr.budget({budget.spent + budget.held + amount}): ..."
                     )
                     raise BudgetExceededError(
-                        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} of {budget.credits:,} left. "
+                        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. "
                         f"Nothing was sent for it; {allow}"
                     )
             if self._held is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from ..endpoints import Ask, Endpoint
 from ..errors import KeyAPIError
 from ..schema import Table
-from ..store import Observation
+from ..store import Observation, when
 from .display import facts_html, facts_text
 
 
@@ -99,26 +99,71 @@ class Collection:
         return self.call.endpoint.cost(len(self.failures))
 
 
+_FAILURE_DTYPES: Final = {
+    "id": "string",
+    "error": "string",
+    "status_code": "Int64",
+    "code": "Int64",
+    "message": "string",
+    "request_id": "string",
+    "retryable": "boolean",
+}
+_LEDGER_DTYPES: Final = {
+    "sent_at": "datetime64[us, UTC]",
+    "endpoint": "string",
+    "params": "string",
+    "n_entities": "Int64",
+    "attempt": "Int64",
+    "http_status": "Int64",
+    "code": "Int64",
+    "message": "string",
+    "request_id": "string",
+    "credits": "Int64",
+    "elapsed_s": "float64",
+}
+_LARGEST: Final = 2**63
+
+
+def _tabulate(rows: Sequence[Sequence[Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    columns = list(zip(*rows, strict=True)) or [()] * len(dtypes)
+    return pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype=dtype)
+            for (name, dtype), values in zip(dtypes.items(), columns, strict=True)
+        }
+    )
+
+
 def failures_frame(failures: Mapping[Ask, KeyAPIError | None], stop: KeyAPIError | None) -> pd.DataFrame:
     """Tabulate what failed: id, error, status_code, code, message, request_id, retryable."""
-    rows: list[tuple[Any, ...]] = []
-    for ask, error in failures.items():
-        if error is None:
-            why = f"not sent, because of {type(stop).__name__}" if stop else "not sent"
-            rows.append((ask.id, "NotSent", None, None, why, None, True))
-        else:
-            rows.append((ask.id, type(error).__name__, error.status_code, error.code, error.message,
-                         error.request_id, error.retryable))
-    dtypes = {"id": "string", "error": "string", "status_code": "Int64", "code": "Int64", "message": "string",
-              "request_id": "string", "retryable": "boolean"}
-    columns: Sequence[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * len(dtypes)
-    return pd.DataFrame({name: pd.array(_small(list(values), dtype), dtype=dtype)
-                         for (name, dtype), values in zip(dtypes.items(), columns, strict=True)})
+    unsent = f"not sent, because of {type(stop).__name__}" if stop else "not sent"
+    return _tabulate(
+        [
+            (ask.id, "NotSent", None, None, unsent, None, True)
+            if error is None
+            else (
+                ask.id,
+                type(error).__name__,
+                error.status_code,
+                _writable(error.code),
+                error.message,
+                error.request_id,
+                error.retryable,
+            )
+            for ask, error in failures.items()
+        ],
+        _FAILURE_DTYPES,
+    )
 
 
-def _small(values: list[Any], dtype: str) -> list[Any]:
-    """Codes too large for a column are left out of it; the error has them."""
-    return [None if dtype == "Int64" and v is not None and abs(v) >= 2**63 else v for v in values]
+def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on."""
+    return _tabulate([(when(sent_at), *rest) for _, sent_at, *rest in rows], _LEDGER_DTYPES)
+
+
+def _writable(code: int | None) -> int | None:
+    """Leave out a code too large for a column; the error has it."""
+    return None if code is None or abs(code) >= _LARGEST else code
 
 
 def oldest_of(observations: Sequence[Observation]) -> pd.Timestamp:

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import numpy as np
 import pandas as pd
 import tenacity
 
@@ -39,7 +38,7 @@ from ..errors import (
 from ..settings import DEFAULT_PACE, Secret, Settings, hide, read_settings, source_of
 from ..store import Arrival, Observation, Outcome, Store, now_us
 from .budget import Budget, Purse, Reservation
-from .call import Call, Collection, Plan, failures_frame, oldest_of
+from .call import Call, Collection, Plan, failures_frame, ledger_frame, oldest_of
 from .display import facts_html, facts_text
 from .progress import Progress
 from .wire import Pace, Reply, Wire, WireFailure, jittered
@@ -237,9 +236,19 @@ class Client:
         token = hide(token)  # type: ignore[assignment]
         self._set_up(
             read_settings(
-                token=token, base_url=base_url, sandbox=sandbox, store=store, offline=offline, as_of=as_of,
-                max_age=max_age, max_credits=max_credits, max_call_credits=max_call_credits,
-                requests_per_second=requests_per_second, max_workers=max_workers, timeout=timeout, retries=retries,
+                token=token,
+                base_url=base_url,
+                sandbox=sandbox,
+                store=store,
+                offline=offline,
+                as_of=as_of,
+                max_age=max_age,
+                max_credits=max_credits,
+                max_call_credits=max_call_credits,
+                requests_per_second=requests_per_second,
+                max_workers=max_workers,
+                timeout=timeout,
+                retries=retries,
                 progress=progress,
             )
         )
@@ -365,7 +374,7 @@ class Client:
             self._sandbox.close()
         self.store.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -399,8 +408,13 @@ class Client:
         with self._lock:
             self._purse.saved += max(0, call.endpoint.cost(len(collection.found)) - collection.spent)
             self.calls.append(
-                CallRecord(call.table.name, call.asks, call.limit, tuple(one.id for _, one in collection.found),
-                           tuple(collection.failures))
+                CallRecord(
+                    call.table.name,
+                    call.asks,
+                    call.limit,
+                    tuple(one.id for _, one in collection.found),
+                    tuple(collection.failures),
+                )
             )
 
     def note_read(self, table: str, observations: Sequence[Observation]) -> None:
@@ -446,7 +460,7 @@ class Client:
         raise error
 
     def _today(self) -> date | None:
-        """The day at the source; None where its calendar is not known."""
+        """Tell the day at the source; None where its calendar is not known."""
         if self.synthetic:
             from ..sandbox.effects import TODAY  # noqa: PLC0415 - only where the sandbox is used
 
@@ -519,7 +533,9 @@ class Client:
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
 
     def _join(
-        self, joined: dict[Ask, Future[Observation | KeyAPIError | None]], collection: Collection,
+        self,
+        joined: dict[Ask, Future[Observation | KeyAPIError | None]],
+        collection: Collection,
         results: dict[Ask, Observation],
     ) -> list[Ask]:
         """Take what other calls were fetching; give back what they did not get to."""
@@ -543,7 +559,10 @@ class Client:
             collection.stop = error
 
     def _send(
-        self, requests: Sequence[_Request], collection: Collection, reservation: Reservation,
+        self,
+        requests: Sequence[_Request],
+        collection: Collection,
+        reservation: Reservation,
         results: dict[Ask, Observation],
     ) -> None:
         """Send requests side by side; after a hard stop or Ctrl-C, nothing more."""
@@ -616,8 +635,15 @@ class Client:
             if call.limit is None:
                 note = note or "the number of pages is not known; counted as it goes"
         unknown = call.limit is None and requests > 0
-        return Plan(requests, requests * price, None if unknown else most * price, len(served), oldest_of(served),
-                    call.table.name, note)
+        return Plan(
+            requests,
+            requests * price,
+            None if unknown else most * price,
+            len(served),
+            oldest_of(served),
+            call.table.name,
+            note,
+        )
 
     def _walk(self, ask: Ask, collection: Collection) -> None:
         """Walk through a ranking, page after page: only the server knows where it ends."""
@@ -641,10 +667,8 @@ class Client:
                     reservation.hold(price, f"page {request.page} of {call.name}")
                 collection.sent = True
                 page = self._send_page(request, reservation)
-                if request.walk is not None and page.walk != request.walk:
-                    pages = []  # the server cuts pages differently now: what is stored cannot be continued
-                else:
-                    pages = [*pages, page]
+                # Where the server cuts pages differently now, what is stored cannot be continued.
+                pages = [] if request.walk not in (None, page.walk) else [*pages, page]
                 collection.arrived.add(page.id)
                 bar.step(reservation.spent)
                 request = self._continue(ask, pages, request)
@@ -661,12 +685,15 @@ class Client:
         if not pages:
             return _Request(ask.endpoint, (ask,), page=1)
         if last is not None and last.page == len(pages):
-            return _Request(ask.endpoint, (ask,), page=len(pages) + 1, walk=pages[0].walk, rows=last.rows, seen=last.seen)
+            return replace(last, page=len(pages) + 1, walk=pages[0].walk)
         stored = self.store.envelopes([page.id for page in pages])
         ids = (found.ids for found in (_read_page(ask, envelope) for envelope in stored))
         size = max(page.rows for page in pages)
         return _Request(
-            ask.endpoint, (ask,), page=len(pages) + 1, walk=pages[0].walk,
+            ask.endpoint,
+            (ask,),
+            page=len(pages) + 1,
+            walk=pages[0].walk,
             rows=size if size >= SMALLEST_PAGE else None,
             seen={one for page in ids for one in page if one is not None},
         )
@@ -730,7 +757,7 @@ class Client:
             stop=tenacity.stop_after_attempt(self.settings.retries + 1),
             retry=tenacity.retry_if_exception(_worth_another),
             wait=_wait_before_another,
-            sleep=stop.wait,
+            sleep=tenacity.sleep_using_event(stop),
             reraise=True,
         )
         try:
@@ -773,8 +800,12 @@ class Client:
         self, row: int, outcome: Outcome, request: _Request, arrivals: Sequence[Arrival] = (), at: int = 0
     ) -> list[Observation]:
         return self.store.keep(
-            row, outcome, arrivals, url=f"{self._connection().base_url}{request.endpoint.path}",
-            endpoint=request.endpoint.path, observed_at=at,
+            row,
+            outcome,
+            arrivals,
+            url=f"{self._connection().base_url}{request.endpoint.path}",
+            endpoint=request.endpoint.path,
+            observed_at=at,
         )
 
     def _receive(
@@ -789,14 +820,26 @@ class Client:
             if unknown:
                 settle(price)
             code = error.code if error.code is None or abs(error.code) < _LARGEST else None
-            self._complete(row, Outcome(reply.status, code, _clean(error.message), _clean(error.request_id),
-                                        None if unknown else 0, reply.elapsed_s), request)
+            self._complete(
+                row,
+                Outcome(
+                    reply.status,
+                    code,
+                    _clean(error.message),
+                    _clean(error.request_id),
+                    None if unknown else 0,
+                    reply.elapsed_s,
+                ),
+                request,
+            )
             if isinstance(error, RateLimitedError):
                 self._pace.slow_down(min(error.retry_after or jittered(1), _LONGEST_WAIT))
             raise
         settle(price)
         found = match(request.endpoint, request.asks, envelope)
-        outcome = Outcome(reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s)
+        outcome = Outcome(
+            reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
+        )
         try:
             try:
                 self.store.claim(reply.source or source_of(self._connection().base_url))
@@ -811,8 +854,9 @@ class Client:
         for one in found:
             if isinstance(one, UnexpectedResponseError):
                 one.endpoint, one.params = request.endpoint.path, request.params
-        return [(ask, next(kept) if isinstance(one, Found) else one)
-                for ask, one in zip(request.asks, found, strict=True)]
+        return [
+            (ask, next(kept) if isinstance(one, Found) else one) for ask, one in zip(request.asks, found, strict=True)
+        ]
 
 
 class _Lock:
@@ -847,18 +891,12 @@ def _arrival(request: _Request, found: Found) -> Arrival:
     rows = len(found.ids)
     fits = request.rows is None or rows == request.rows or (rows < request.rows and found.more is not True)
     return Arrival(
-        found.ask.key, {**params, "page": str(request.page)}, found.envelope, page=request.page, rows=rows,
-        walk=request.walk if fits else None, fresh=len(new), more=found.more,
+        found.ask.key,
+        {**params, "page": str(request.page)},
+        found.envelope,
+        page=request.page,
+        rows=rows,
+        walk=request.walk if fits else None,
+        fresh=len(new),
+        more=found.more,
     )
-
-
-def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on."""
-    names = ("sent_at", "endpoint", "params", "n_entities", "attempt", "http_status", "code", "message", "request_id",
-             "credits", "elapsed_s")
-    dtypes = ("", "string", "string", "Int64", "Int64", "Int64", "Int64", "string", "string", "Int64", "float64")
-    columns = list(zip(*rows, strict=True))[1:] if rows else [()] * len(names)
-    stamps = pd.Series(np.array(columns[0], dtype="int64").astype("datetime64[us]")).dt.tz_localize("UTC")
-    rest = {name: pd.array(list(values), dtype=dtype)
-            for name, values, dtype in zip(names[1:], columns[1:], dtypes[1:], strict=True)}
-    return pd.DataFrame({names[0]: stamps, **rest})

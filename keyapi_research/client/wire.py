@@ -101,7 +101,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
@@ -268,4 +268,4 @@ class Pace:
 
 def jittered(attempt: int) -> float:
     """Seconds before attempt number n + 1: growing, and different for each who waits."""
-    return min(0.5 * 2 ** (attempt - 1), 8.0) * (0.5 + random.random() / 2)  # noqa: S311 - no secret depends on it
+    return float(min(0.5 * 2 ** (attempt - 1), 8.0)) * (0.5 + random.random() / 2)  # noqa: S311 - no secret depends on it

@@ -159,11 +159,11 @@ class Curve:
             if self._family is not None:
                 level += self._family_bursts(day + self._lead)
             level *= season(self._season, day)
+        elif self._event is not None:
+            peak, rise, fall, height = self._event
+            level = effects.EVENT_USUAL * level + height * bump(day - number_of(peak), rise, fall)
         else:
             level += self._own_bursts(day + self._shift)
-        if self._event is not None:
-            peak, rise, fall, height = self._event
-            level += height * bump(day - number_of(peak), rise, fall)
         return level * (1.0 + self._noise * self._wobble(day))
 
     def mean(self, first: int, end: int, *, samples: int) -> float:

@@ -114,9 +114,10 @@ FAMILY_BURSTS = {"perfume": (date(2026, 1, 29), 43), "running": (date(2026, 1, 1
 FAMILY_RISE, FAMILY_FALL, FAMILY_HEIGHT = 3.0, 5.0, 6.0
 FAMILY_NOISE = 0.12  # half width of what each member does on its own
 OWN_NOISE = 0.18  # the same for all other hashtags and sounds
-# Events of the calendar: day of the peak, days of rise, days of fall, height.
+# Events of the calendar: day of the peak, days of rise, days of fall, height. Before and after, little happens.
+EVENT_USUAL = 0.15
 EVENTS = {
-    "ufc324": (date(2026, 1, 25), 2.0, 2.5, 9.0),
+    "ufc324": (date(2026, 1, 25), 0.8, 2.5, 9.0),
     "paddypimblett": (date(2026, 1, 25), 3.0, 3.0, 5.0),
     "justingaethje": (date(2026, 1, 25), 2.0, 4.0, 4.0),
     "grammys2026": (date(2026, 2, 1), 2.0, 2.0, 8.0),

@@ -101,7 +101,7 @@ def _weight(daily_posts: float) -> float:
 
 def _documented_facts() -> _Facts:
     info = documented.data("trending/hashtag/detail")["info"]
-    daily_posts = 700.0
+    daily_posts = 900.0
     return _Facts(
         name=info["hashtag_name"],
         id=info["hashtag_id"],
@@ -134,7 +134,10 @@ def _curve(seed: str, facts: _Facts, region: str) -> curves.Curve:
 
 def _counts(seed: str, facts: _Facts, curve: curves.Curve, period: int, now: int) -> dict[str, int]:
     region = curve.region
-    ever = facts.daily_posts * (facts.days_before + (now - curves.FIRST_DAY) * 1.2) * _POSTS_OF_OLDER
+    days = facts.days_before * _POSTS_OF_OLDER
+    if now > curves.FIRST_DAY:
+        days += (now - curves.FIRST_DAY) * _curve(seed, facts, ALL).mean(curves.FIRST_DAY, now, samples=8)
+    ever = facts.daily_posts * days
     within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, period)
     posts = max(1, int(min(within, 0.9 * ever)))
     views = facts.views_a_post * (0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region))
@@ -255,7 +258,9 @@ def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> t
     # Where there are too few hashtags for a cut, what was last is new.
     last = min(TOP, int(len(pool) * 0.85))
     before = {name: rank for rank, (_, name) in enumerate(sorted(earlier)[:last], start=1)}
-    rows = [(name, before.get(name)) for _, name in sorted(current)[:TOP]]
+    families = _family_of()
+    kept = sorted(current, key=lambda entry: (entry[1] not in families, entry))[:TOP]
+    rows = [(name, before.get(name)) for _, name in sorted(kept)]
     if len(rows) == TOP and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
         place = _BEFORE_THE_CUT[chance.number(seed, "which twice", region, period, n) % len(_BEFORE_THE_CUT)]
         rows.insert(21 + place % 4, rows[place])

@@ -209,7 +209,8 @@ def _top(seed: str, region: str, period: int, n: int) -> tuple[tuple[str, int | 
         current.append((-size * curve.mean(now - recent, now, samples=3), clip_id))
         earlier.append((-size * curve.mean(now - period - recent, now - period, samples=3), clip_id))
     before = {clip_id: rank for rank, (_, clip_id) in enumerate(sorted(earlier)[:TOP], start=1)}
-    return tuple((clip_id, before.get(clip_id)) for _, clip_id in sorted(current)[:TOP])
+    kept = sorted(current, key=lambda entry: (entry[1] != effects.TWIN_SOUND, entry))[:TOP]
+    return tuple((clip_id, before.get(clip_id)) for _, clip_id in sorted(kept))
 
 
 def top(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 import queue
 import re
 import selectors
@@ -431,7 +432,8 @@ class Sandbox:
             return self
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # elsewhere it would let two servers share the port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", self._port))
             listener.listen(256)
         except BaseException:
@@ -507,14 +509,28 @@ class Sandbox:
             self._connections.pop(threading.current_thread(), None)
 
     def respond(self, method: str, target: str, authorization: str | None) -> _Answer:
-        """Decide on the answer to one request, after the delays, and write the request down."""
+        """Decide on the answer to one request, after the delays, and write the request down.
+
+        Parameters
+        ----------
+        method, target
+            Of the request line.
+        authorization
+            Value of that header.
+
+        Returns
+        -------
+        _Answer
+            What is to be sent.
+        """
         started = time.monotonic()
         split = urlsplit(target)
         sent: dict[str, str] = {}
         for name, value in parse_qsl(split.query, keep_blank_values=True):
             sent.setdefault(name, value)
         fault = self._next_fault(split.path, sent)
-        self._closing.wait(max(0.0, self.latency) + max(0.0, fault.delay))
+        if self._closing.wait(max(0.0, self.latency) + max(0.0, fault.delay)):
+            return _Answer(500, b"", close="before")
         answer = self._faulty(fault)
         if answer is None:
             free = fault.charge is False
@@ -683,7 +699,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(head + body[: len(body) // 2])
         # Linger zero: closing sends a reset instead of an orderly end.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii" if os.name == "posix" else "hh", 1, 0))
 
 
 _STATUSES = frozenset(status.value for status in HTTPStatus)

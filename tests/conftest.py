@@ -1,0 +1,67 @@
+"""What the tests share: clients of a sandbox that can be told to misbehave, and an environment without a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.sandbox import Sandbox
+
+DOCUMENTED = Path(__file__).parent / "data" / "documented"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No key, no store and no replay of whoever runs the tests, and a data folder of their own."""
+    for name in ("KEYAPI_TOKEN", "KEYAPI_BASE_URL", "KEYAPI_STORE", "KEYAPI_REPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setattr("keyapi_research.client._default", None)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A server whose answers, faults and charges a test controls."""
+    with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def make_client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., kr.Client]]:
+    """Make clients of that server; by default all on one store file, unpaced, without progress bars."""
+    made = []
+
+    def make(**options: Any) -> kr.Client:
+        client = kr.Client(
+            **{
+                "token": "a-token-of-the-tests",
+                "base_url": sandbox.url,
+                "store": tmp_path / "store.sqlite",
+                "requests_per_second": None,
+                "progress": False,
+                **options,
+            }
+        )
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(make_client: Callable[..., kr.Client]) -> kr.Client:
+    """One client of the server."""
+    return make_client()
+
+
+@pytest.fixture(scope="session")
+def documented() -> dict[str, Any]:
+    """KeyAPI's five example answers, by the name of their page."""
+    return {path.stem: json.loads(path.read_text()) for path in DOCUMENTED.glob("*.json")}
