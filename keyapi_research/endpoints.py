@@ -395,7 +395,7 @@ PRODUCT_INSIGHTS = Endpoint(
     ),
     tables=(schema.PRODUCT_INSIGHTS,),
     record="list",
-    not_tabled=("pagination", *schema.category_extras("list[]")),
+    not_tabled=("pagination", "has_more", *schema.category_extras("list[]")),
 )
 PRODUCT_DETAIL = Endpoint(
     name="product_detail",
@@ -456,7 +456,7 @@ TRENDING_HASHTAGS = Endpoint(
     ),
     tables=(schema.TRENDING_HASHTAGS, schema.TRENDING_HASHTAG_TRENDS, schema.TRENDING_HASHTAG_CREATORS),
     record="list",
-    not_tabled=("pagination", "list[].country_info.id", "list[].industry_info.label"),
+    not_tabled=("pagination", "has_more", "list[].country_info.id", "list[].industry_info.label"),
 )
 TRENDING_MUSIC = Endpoint(
     name="trending_music",
@@ -470,7 +470,7 @@ TRENDING_MUSIC = Endpoint(
     ),
     tables=(schema.TRENDING_MUSIC, schema.TRENDING_MUSIC_TRENDS),
     record="sound_list",
-    not_tabled=("pagination", "sound_list[].is_search", "sound_list[].related_items"),
+    not_tabled=("pagination", "has_more", "sound_list[].is_search", "sound_list[].related_items"),
 )
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

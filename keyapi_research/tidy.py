@@ -220,7 +220,10 @@ class _Level:
 class _Answers:
     """The payloads of some answers, read path by path; every path is walked once."""
 
-    def __init__(self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None, odd: Oddities
+    ) -> None:
+        self.odd = odd
         self.endpoint = endpoint
         self.sources = sources
         self.limit = limit
@@ -261,21 +264,30 @@ class _Answers:
     def _ranked(self, level: _Level) -> _Level:
         """Keep each entity of a ranking once, numbered through its pages, and no more than asked for."""
         place = self.endpoint.identity
-        seen: dict[Ask, set[str | None]] = {}
+        seen: dict[Ask, set[str]] = {}
         counted: Counter[Ask] = Counter()
         keep, places = [], []
         for at, (item, answer) in enumerate(zip(level.items, level.answer, strict=True)):
             ask = self.sources[answer].ask
             counted[ask] += 1
-            known = seen.setdefault(ask, {None})
+            known = seen.setdefault(ask, set())
             who = _row_identity(place, item)
-            if who not in known and (self.limit is None or len(known) <= self.limit):
+            if self.limit is not None and len(known) >= self.limit:
+                continue
+            if who is None:
+                self.odd.unusable[f"a row without {place}"] += 1
+            elif who in known:
+                self.odd.duplicates[f"{self.endpoint.tables[0].name} ({self.endpoint.tables[0].key[-1]})"] += 1
+            else:
                 known.add(who)
                 keep.append(at)
                 places.append(counted[ask])
         kept = np.array(keep, dtype=np.intp)
         return _Level(
-            [level.items[at] for at in keep], level.answer[kept], level.parent[kept], np.array(places, dtype=np.intp)
+            [level.items[at] for at in keep],
+            level.answer[kept],
+            level.parent[kept],
+            np.array(places, dtype=np.intp),
         )
 
     def up(self, level: str, to: str) -> Index | None:
@@ -331,7 +343,7 @@ class _Reader:
         records = self.answers.read(path)
         present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
         if path and path == level_path and not present.all():
-            self.odd.unusable[f"data.{path}"] += int((~present).sum())
+            self.odd.unusable[str(Field(path))] += int((~present).sum())
         if not present.all():
             columns = {name: values[present] for name, values in columns.items()}
         return columns, level.answer[present]
@@ -378,7 +390,7 @@ class _Reader:
                 for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
             ]
             return deepest, answers.level_of(place.levels[0]), str(place)
-        values, level, where = answers.read(place.path), answers.level_of(place.path), f"data.{place.path}"
+        values, level, where = answers.read(place.path), answers.level_of(place.path), str(Field(place.path))
         if isinstance(place, Length):
             return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level, where
         if isinstance(place, Coded):
@@ -457,7 +469,7 @@ def make_frame(
     for start in range(0, max(len(sources), 1), _CHUNK):
         chunk = sources[start : start + _CHUNK]
         payloads = [envelope.get("data") for envelope in islice(supply, len(chunk))]
-        answers = _Answers(endpoint, chunk, payloads, limit)
+        answers = _Answers(endpoint, chunk, payloads, limit, odd)
         frames.append(_Reader(table, answers, source, odd).rows())
         _note_markets(endpoint, answers, odd)
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
@@ -547,4 +559,4 @@ def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tu
         for path in required - present
         if any(_within(other, path.rpartition(".")[0]) and other != path.rpartition(".")[0] for other in found)
     }
-    return {f"data.{path}" for path in new if path}, {f"data.{path}" for path in gone}
+    return {str(Field(path)) for path in new if path}, {str(Field(path)) for path in gone}

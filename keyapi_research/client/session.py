@@ -265,8 +265,10 @@ class Client:
             raise MissingTokenError(WAYS_OUT)
         self.settings = settings
         self.replaying = replaying
-        self.store = store or Store(settings.store, source=settings.source, read_only=settings.offline)
+        self.closed = True  # until all is set up
         self._purse = Purse(settings.max_credits)
+        source = None if settings.offline and not settings.sandbox else settings.source
+        self.store = store or Store(settings.store, source=source, read_only=settings.offline)
         self._pace = Pace(settings.requests_per_second)
         self._lock = threading.RLock()
         self._flights: dict[Ask, Future[Observation | KeyAPIError | None]] = {}
@@ -289,7 +291,8 @@ class Client:
     @property
     def source(self) -> str:
         """Whom the answers come from."""
-        return self.store.source or source_of(self.settings.base_url)
+        known = self.store.source if hasattr(self, "store") else self.settings.source
+        return known or source_of(self.settings.base_url)
 
     @property
     def synthetic(self) -> bool:
@@ -315,6 +318,8 @@ class Client:
         return "offline" if self.offline else "online"
 
     def __repr__(self) -> str:
+        if not hasattr(self, "store"):  # a traceback may show a client that was refused
+            return "<keyapi_research.Client: not connected>"
         state = "closed, " if self.closed else ""
         return (
             f"<keyapi_research.Client: {state}{self._mode}, source {self.source}, store {self.settings.store}, "

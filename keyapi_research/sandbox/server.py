@@ -112,7 +112,7 @@ def _industry(value: str) -> str | None:
 
 def _hashtag(value: str) -> str | None:
     name = world.hashtag_name(value)
-    return name if name and len(name) <= _LONGEST_TEXT and not re.search(r"[\s,#]", name) else None
+    return name if name and len(name) <= _LONGEST_TEXT and not re.search(r"[\s,]", name) else None
 
 
 ROUTES: tuple[Route, ...] = (
@@ -566,7 +566,7 @@ class Sandbox:
         if fault.body is not None:
             try:
                 code = _code_of(json.loads(fault.body))
-            except ValueError:
+            except (ValueError, RecursionError):
                 code = None
             return _Answer(fault.status or 200, fault.body, code)
         if fault.close == "before":
@@ -699,7 +699,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(head + body[: len(body) // 2])
         # Linger zero: closing sends a reset instead of an orderly end.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii" if os.name == "posix" else "hh", 1, 0))
+        self.connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii" if os.name == "posix" else "hh", 1, 0)
+        )
 
 
 _STATUSES = frozenset(status.value for status in HTTPStatus)

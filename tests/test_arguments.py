@@ -1,0 +1,161 @@
+"""Wrong arguments are refused before anything is sent, and right ones are written one way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.endpoints import ENDPOINTS, HASHTAG_DETAIL, VIDEO_ANALYTICS, Endpoint, make_ask, make_asks
+from keyapi_research.sandbox import Sandbox
+
+VIDEO = "7117191641181555995"
+
+WRONG: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], str]] = [
+    ("float id", kr.fetch_videos, ([7.117191641181556e18],), {}, "read_csv"),
+    ("missing id", kr.fetch_videos, ([VIDEO, None],), {}, "missing"),
+    ("NaN id", kr.fetch_videos, ([math.nan],), {}, "missing"),
+    ("NA id", kr.fetch_videos, (pd.Series([VIDEO, pd.NA], dtype="string"),), {}, "dropna"),
+    ("float column", kr.fetch_videos, (pd.Series([7.1e18, 2.0]),), {}, "read_csv"),
+    ("letters", kr.fetch_videos, ("video",), {}, "digits"),
+    ("several in one text", kr.fetch_videos, (f"{VIDEO},{VIDEO}",), {}, "list"),
+    ("Arabic digits", kr.fetch_music, ("٦٧٠٣٧٢٣٣٥١٤٩٧٥٠٨٨٦٥",), {}, "digits"),
+    ("negative", kr.fetch_videos, (-5,), {}, "digits"),
+    ("bool", kr.fetch_videos, (True,), {}, "bool"),
+    ("bytes", kr.fetch_videos, (b"123",), {}, "list, Series or Index"),
+    ("dict", kr.fetch_videos, ({"video_id": VIDEO},), {}, "list, Series or Index"),
+    ("frame", kr.fetch_videos, (pd.DataFrame({"video_id": [VIDEO]}),), {}, r'df\["video_id"\]'),
+    ("frame without it", kr.fetch_videos, (pd.DataFrame({"a": [VIDEO]}),), {}, "this frame has"),
+    ("category letters", kr.fetch_product_details, ("perfume",), {}, "digits"),
+    ("hashtag int", kr.fetch_hashtags, (2024,), {}, "text"),
+    ("hashtag space", kr.fetch_hashtags, ("two words",), {}, "white space"),
+    ("hashtag comma", kr.fetch_hashtags, ("a,b",), {}, "list"),
+    ("hashtag empty", kr.fetch_hashtags, ("#",), {}, "not the name"),
+    ("hashtag control", kr.fetch_hashtags, ("a\x00b",), {}, "control"),
+    ("hashtag surrogate", kr.fetch_hashtags, ("a\ud800",), {}, "not the name"),
+    ("region name", kr.fetch_hashtags, ("a",), {"region": "Germany"}, "ISO-2"),
+    ("UK", kr.fetch_hashtags, ("a",), {"region": "UK"}, '"GB"'),
+    ("region NaN", kr.fetch_hashtags, ("a",), {"region": math.nan}, "Namibia"),
+    ("music all_regions", kr.fetch_music, ("1",), {"region": "all_regions"}, "no 'all_regions'"),
+    ("period 8", kr.fetch_hashtags, ("a",), {"period": 8}, "7, 30, 120, 365, 1095"),
+    ("music period 365", kr.fetch_music, ("1",), {"period": 365}, "7, 30, 120"),
+    ("period bool", kr.fetch_hashtags, ("a",), {"period": True}, "days"),
+    ("time_scope 2", kr.fetch_product_details, ("1",), {"time_scope": 2}, "2025-10"),
+    ("time_scope month 13", kr.fetch_product_details, ("1",), {"time_scope": "2025-13"}, "2025-10"),
+    ("limit 0", kr.fetch_product_insights, (), {"limit": 0}, "at least 1"),
+    ("limit float", kr.fetch_product_insights, (), {"limit": 2.5}, "whole number"),
+    ("search blank", kr.fetch_product_insights, (), {"search": " "}, "None"),
+    ("search FALSE", kr.fetch_product_insights, (), {"search": "FALSE"}, "None"),
+    ("industry", kr.fetch_trending_hashtags, (), {"industry": "Beauty"}, "Beauty & Personal Care"),
+    ("new_only", kr.fetch_trending_hashtags, (), {"new_only": 1}, "True or False"),
+    ("max_age number", kr.fetch_hashtags, ("a",), {"max_age": 3}, '"3D"'),
+    ("max_age text", kr.fetch_hashtags, ("a",), {"max_age": "soon"}, "max_age"),
+    ("max_age negative", kr.fetch_hashtags, ("a",), {"max_age": "-1D"}, "max_age"),
+    ("errors", kr.fetch_hashtags, ("a",), {"errors": "ignore"}, '"warn"'),
+    ("client", kr.fetch_hashtags, ("a",), {"client": "x"}, "kr.connect"),
+]
+
+
+@pytest.mark.parametrize(("fetch", "args", "options", "advice"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+def test_wrong_arguments_say_what_to_do(
+    fetch: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], advice: str, client: kr.Client,
+    sandbox: Sandbox,
+) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=advice) as caught:
+        fetch(*args, **{"client": client, **options})
+    assert isinstance(caught.value, ValueError)
+    assert not sandbox.requests
+    assert client.ledger().empty
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [VIDEO, int(VIDEO), np.int64(int(VIDEO)), [VIDEO], (VIDEO, int(VIDEO)), {VIDEO}, iter([VIDEO]), pd.Series([VIDEO]),
+     pd.Series([int(VIDEO)], dtype="Int64"), pd.Index([VIDEO]), np.array([VIDEO]), f" {VIDEO}\n", {VIDEO: 1}.keys()],
+)
+def test_ids_may_come_in_any_container(ids: object) -> None:
+    assert [ask.id for ask in make_asks(VIDEO_ANALYTICS, ids, {})] == [VIDEO]
+
+
+def test_ids_are_asked_once_in_the_order_given(client: kr.Client, sandbox: Sandbox) -> None:
+    ids = ["7300000000000000003", "7300000000000000001", "7300000000000000003", 7300000000000000002]
+    frame = kr.fetch_videos(ids, client=client)
+    assert frame["video_id"].tolist() == ["7300000000000000003", "7300000000000000001", "7300000000000000002"]
+    assert len(sandbox.requests) == 1
+
+
+def test_hashtags_are_written_one_way(client: kr.Client) -> None:
+    decomposed = "Cafe\u0301"  # e and a combining accent
+    frame = kr.fetch_hashtags([" #UFC324 ", "ufc324", decomposed], client=client)
+    assert frame["hashtag_name"].tolist() == ["ufc324", "caf\u00e9"]
+
+
+def test_regions_are_written_one_way() -> None:
+    asks = [make_asks(HASHTAG_DETAIL, "a", {"region": region, "period": "7"})[0] for region in ("us", "US", " US ")]
+    assert len({ask.key for ask in asks}) == 1
+
+
+@pytest.mark.parametrize("table", [t.name for e in ENDPOINTS if e.entity for t in e.tables])
+def test_an_empty_list_gives_the_empty_frame(table: str, client: kr.Client, sandbox: Sandbox) -> None:
+    frame = getattr(kr, f"fetch_{table}")([], client=client)
+    declared = kr.describe(table)
+    assert frame.empty
+    assert [(name, str(dtype)) for name, dtype in frame.dtypes.items()] == list(
+        zip(declared["column"], declared["dtype"], strict=True)
+    )
+    assert not sandbox.requests
+
+
+def test_ten_thousand_ids_are_stopped_and_told_how_to_go_on(make_client: Callable[..., kr.Client]) -> None:
+    ids = range(7_300_000_000_000_000_000, 7_300_000_000_000_010_000)
+    client = make_client(token="some-token-here", base_url="https://api.keyapi.ai", store=":memory:")
+    with pytest.raises(kr.BudgetExceededError, match=r"1,000 requests = 1,000 credits.*kr\.budget\(1000\)"):
+        kr.fetch_videos(ids, client=client)
+    assert client.ledger().empty
+
+
+def test_months_are_checked_only_for_what_is_sent(make_client: Callable[..., kr.Client], sandbox: Sandbox) -> None:
+    client = make_client()
+    kr.fetch_product_details("601583", client=client)  # the sandbox's calendar: 2026-02
+    assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=client)) == 1
+    with pytest.raises(kr.InvalidArgumentError, match="from 2025-10"):
+        kr.fetch_product_details("601583", time_scope="2025-09", client=client)
+    assert len(sandbox.requests) == 2
+
+
+# Keys of stored answers: a changed key is a paid answer that is never found again.
+GOLDEN = {
+    "product_insights": ({"region": "US", "time_scope": 7, "search": None, "category_id": None}, None),
+    "product_detail": ({"region": "all_regions", "time_scope": "1"}, "601583"),
+    "video_analytics": ({}, VIDEO),
+    "hashtag_detail": ({"region": "all_regions", "period": 7}, "สตอรี่ความรู้สึก"),
+    "music_detail": ({"region": "US", "period": 7}, "6703723351497508865"),
+    "trending_hashtags": ({"region": "US", "period": 7, "industry": "Pets", "new_only": True}, None),
+    "trending_music": (
+        {"region": "US", "period": 7, "search": "sun", "new_only": False, "commercial_only": False}, None,
+    ),
+}
+GOLDEN_KEYS = {
+    "product_insights": "k1-5cc1f9e05c7390d911ed68a7536a668e47744787",
+    "product_detail": "k1-64014011f1d6387ad2e9d055dc973e82ea8415ca",
+    "video_analytics": "k1-d4f686cbde265b3b50d1b32d284bed7966a31f80",
+    "hashtag_detail": "k1-215123c749f9d779b37d094f4ee4d1e2068a69dc",
+    "music_detail": "k1-771d33a879afe2f2feeb3f7d1f240a44b1bd8c09",
+    "trending_hashtags": "k1-a6d7ba8c9e6cfdf65e731aca3b20ac658dfd7fec",
+    "trending_music": "k1-51b1d65b3bc729f6e4a12fb95014c09685ac89b0",
+}
+
+
+def golden_ask(endpoint: Endpoint) -> Any:
+    arguments, one = GOLDEN[endpoint.name]
+    return make_ask(endpoint, arguments) if one is None else make_asks(endpoint, one, arguments)[0]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_keys_never_change(endpoint: Endpoint) -> None:
+    assert golden_ask(endpoint).key == GOLDEN_KEYS[endpoint.name]

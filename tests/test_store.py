@@ -1,0 +1,173 @@
+"""The store: opened by plain requests-cache, one answer an entity, one source, private to its owner."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests_cache
+
+import keyapi_research as kr
+from keyapi_research.sandbox import Sandbox
+
+TABLES = {
+    "hashtags": ("ufc324", ["hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags"]),
+    "product_details": ("601583", ["product_details", "product_audience", "product_hashtags", "product_posts"]),
+    "music": ("6703723351497508865", ["music", "music_trends", "music_audience", "music_videos"]),
+    "videos": ("7117191641181555995", ["videos"]),
+}
+AGAIN = """
+import sys
+import keyapi_research as kr
+client = kr.Client(token="t", base_url=sys.argv[1], store=sys.argv[2])
+for table, one in (("hashtags", "#UFC324"), ("hashtag_trends", "ufc324"), ("videos", "7117191641181555995")):
+    assert len(getattr(kr, f"fetch_{table}")(one, client=client))
+assert len(kr.fetch_product_insights(limit=1, client=client)) == 1
+print(client.credits_spent, client.credits_saved)
+"""
+
+
+@pytest.mark.parametrize("asked", TABLES)
+def test_what_came_with_an_answer_costs_nothing_more(asked: str, client: kr.Client, sandbox: Sandbox) -> None:
+    one, tables = TABLES[asked]
+    for table in tables:
+        getattr(kr, f"fetch_{table}")(one, client=client)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_second_call_in_another_process_sends_nothing(
+    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.fetch_hashtags("ufc324", client=client)
+    kr.fetch_videos("7117191641181555995", client=client)
+    kr.fetch_product_insights(limit=1, client=client)
+    charged = sandbox.charged
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", AGAIN, sandbox.url, tmp_path / "store.sqlite"],
+        capture_output=True, text=True, check=False,
+    )
+    assert result.stderr == ""
+    assert result.stdout.split() == ["0", "7"]
+    assert sandbox.charged == charged
+
+
+def test_plain_requests_cache_opens_and_lists_it(client: kr.Client, tmp_path: Path) -> None:
+    ids = ["7117191641181555995", "7300000000000000001"]
+    kr.fetch_videos(ids, client=client)
+    kr.fetch_hashtags("ufc324", client=client)
+    client.close()
+    with requests_cache.CachedSession(
+        tmp_path / "store.sqlite", backend="sqlite", serializer="json", use_cache_dir=False
+    ) as session:
+        answers = list(session.cache.filter())
+        bodies = [answer.json() for answer in answers]
+        session.cache.close()
+    assert len(answers) == 3  # one for each entity, though both videos came in one response
+    assert all(answer.status_code == 200 and answer.expires is None for answer in answers)
+    assert {body["data"][0]["video_id"] for body in bodies if isinstance(body["data"], list)} == set(ids)
+    assert {body["data"]["info"]["publish_cnt"] for body in bodies if isinstance(body["data"], dict)} == {12142}
+    assert all(set(answer.headers) == {"Content-Type"} and not answer.request.headers for answer in answers)
+    again = kr.Client(token="t", base_url="http://127.0.0.1:9", store=tmp_path / "store.sqlite")
+    assert kr.fetch_videos(ids, client=again)["video_id"].tolist() == ids  # it changed nothing of ours
+    again.close()
+
+
+def test_the_file_is_its_owners(client: kr.Client, tmp_path: Path) -> None:
+    kr.fetch_hashtags("ufc324", client=client)
+    for file in tmp_path.glob("store.sqlite*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+@pytest.mark.parametrize("name", ["study", "a b.c", "percent%41#?.sqlite", "ünï.db"])
+def test_nothing_is_added_to_the_name(name: str, make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
+    client = make_client(store=tmp_path / name)
+    kr.fetch_hashtags("ufc324", client=client)
+    client.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    offline = kr.Client(store=tmp_path / name, offline=True)
+    assert len(kr.fetch_hashtags("ufc324", client=offline)) == 1
+    offline.close()
+
+
+def test_memory_stores_are_private(make_client: Callable[..., kr.Client], sandbox: Sandbox) -> None:
+    for number in (1, 2):
+        kr.fetch_hashtags("ufc324", client=make_client(store=":memory:"))
+        assert len(sandbox.requests) == number
+
+
+def test_sources_never_mix(make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path) -> None:
+    client = make_client()
+    kr.fetch_hashtags("ufc324", client=client)
+    client.close()
+    with pytest.raises(kr.StoreError, match=r"belongs to 'sandbox'.*'keyapi'"):
+        kr.Client(token="a-real-token", store=tmp_path / "store.sqlite")
+
+
+def test_a_paid_store_refuses_synthetic_answers(
+    make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.Client(token="a-real-token", store=tmp_path / "paid.sqlite").close()
+    client = make_client(store=tmp_path / "paid.sqlite")
+    with pytest.raises(kr.StoreError, match="never mixed") as caught:
+        kr.fetch_hashtags(["ufc324", "cats", "dogs"], client=client)
+    assert client.status().answers == 0
+    assert caught.value.answer[0]["data"]["info"]["hashtag_name"]
+    assert client.source == "keyapi"
+
+
+def test_frames_say_whose_they_are(make_client: Callable[..., kr.Client], sandbox: Sandbox) -> None:
+    assert kr.fetch_hashtags("ufc324", client=make_client())["source"].tolist() == ["sandbox"]
+
+
+def test_offline_needs_a_store(tmp_path: Path) -> None:
+    with pytest.raises(kr.StoreError, match="no store at"):
+        kr.Client(store=tmp_path / "none.sqlite", offline=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["folder", "nowhere/store.sqlite"])
+def test_places_that_are_none(where: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(kr.StoreError, match="folder"):
+        kr.Client(token="t", store=tmp_path / where)
+
+
+def test_no_token_names_three_ways_out() -> None:
+    with pytest.raises(kr.MissingTokenError, match=r"KEYAPI_TOKEN.*sandbox=True.*offline=True"):
+        kr.connect()
+    with pytest.raises(kr.MissingTokenError):
+        kr.fetch_hashtags("cats")
+
+
+def test_connect_returns_the_open_client_with_unchanged_settings() -> None:
+    one = kr.connect(sandbox=True, store=":memory:")
+    assert kr.connect(sandbox=True, store=":memory:") is one
+    other = kr.connect(sandbox=True, store=":memory:", max_credits=5)
+    assert other is not one
+    other.close()
+    assert kr.connect(sandbox=True, store=":memory:", max_credits=5) is not other
+    one.close()
+
+
+def test_defaults_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEYAPI_TOKEN", " from-the-environment\n")
+    monkeypatch.setenv("KEYAPI_BASE_URL", sandbox.url + "/")
+    monkeypatch.setenv("KEYAPI_STORE", str(tmp_path / "env.sqlite"))
+    client = kr.connect()
+    assert len(kr.fetch_hashtags("ufc324")) == 1
+    status = kr.status()
+    assert (status.token, status.store) == ("KEYAPI_TOKEN", str(tmp_path / "env.sqlite"))
+    client.close()
+
+
+def test_the_sandbox_has_a_store_of_its_own() -> None:
+    client = kr.connect(sandbox=True)
+    assert Path(client.settings.store).name == "sandbox-world-1.sqlite"
+    assert client.settings.requests_per_second is None
+    assert os.environ["XDG_DATA_HOME"] in client.settings.store
+    client.close()
