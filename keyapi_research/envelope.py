@@ -212,7 +212,7 @@ def dig(node: Any, path: str) -> Any:
     return node
 
 
-def _identity(endpoint: Endpoint, node: Any, below: str) -> str | None:
+def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
     """Read whom a record (or row) is about; `below` is the path that leads to the node."""
     place = endpoint.identity
     if isinstance(place, Deepest):
@@ -262,7 +262,7 @@ def _match_record(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | U
     record = data[endpoint.record]
     if _empty(record):
         return Found(ask, envelope.whole, absent=True)
-    identity = _identity(endpoint, data, "")
+    identity = identify(endpoint, data, "")
     if identity == ask.id:
         return Found(ask, envelope.whole)
     if identity is None:
@@ -276,7 +276,7 @@ def _match_rows(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> 
         return [_odd(envelope, f"the answer for {ask.id!r} is no list: its shape has changed") for ask in asks]
     by_id: dict[str | None, Any] = {}
     for row in rows:
-        by_id.setdefault(_identity(endpoint, row, "[]."), row)
+        by_id.setdefault(identify(endpoint, row, "[]."), row)
     strangers = set(by_id) - {ask.id for ask in asks}
     found: list[Found | UnexpectedResponseError] = []
     for ask in asks:
@@ -298,7 +298,7 @@ def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | Une
     others = {name for name, value in data.items() if isinstance(value, list) and value and name != endpoint.record}
     if (rows is not None and not isinstance(rows, list)) or (rows is None and others):
         return _odd(envelope, f"the page of the ranking has no list data.{endpoint.record}: its shape has changed")
-    ids = tuple(_identity(endpoint, row, f"{endpoint.record}[].") for row in rows or ())
+    ids = tuple(identify(endpoint, row, f"{endpoint.record}[].") for row in rows or ())
     if ids and not any(ids):
         return _odd(envelope, f"no row of the ranking says whom it is about ({endpoint.identity})")
     pagination = data.get("pagination")

@@ -17,6 +17,7 @@ from platformdirs import user_data_path
 from .errors import InvalidArgumentError
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
+SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox says who it is
 SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
 DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
 MEMORY = ":memory:"
@@ -26,10 +27,11 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 class Secret:
     """A token that cannot be shown, copied into a pickle or written by accident."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "kind")
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, given: object) -> None:
+        self.kind = type(given).__name__
+        self._text = given if isinstance(given, str) else ""
 
     def reveal(self) -> str:
         """Give the text, to the one place that puts it into a header."""
@@ -54,8 +56,8 @@ def read_token(given: object) -> tuple[Secret | None, str]:
     given = hide(os.environ.get("KEYAPI_TOKEN") if given is None else given)
     if given is None:
         return None, "none"
-    if not isinstance(given, Secret):
-        raise InvalidArgumentError(f"token is text, not {type(given).__name__}")
+    if given.kind != "str":
+        raise InvalidArgumentError(f"token is text, not {given.kind}")
     secret = Secret("".join(given.reveal().split()))
     if not secret.reveal():
         return None, "none"
@@ -92,9 +94,9 @@ class Settings:
         return f"Settings({shown})"
 
 
-def hide(token: object) -> object:
+def hide(token: object) -> Secret | None:
     """Wrap a token at once: a traceback that prints local variables must not print it."""
-    return Secret(token) if isinstance(token, str) else token
+    return token if token is None or isinstance(token, Secret) else Secret(token)
 
 
 def check_base_url(url: object) -> str:

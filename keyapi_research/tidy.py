@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .endpoints import ALL_REGIONS, ENDPOINT_OF, Ask, Endpoint
+from .envelope import identify
 from .schema import (
     NOT_AVAILABLE,
     Asked,
@@ -258,12 +259,11 @@ class _Answers:
             items = list(chain.from_iterable(lists))
             whole = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
             ranked = self.endpoint.ranking and path == f"{self.endpoint.record}[]"
-            self.levels[path] = self._ranked(whole) if ranked else whole
+            self.levels[path] = self._ranked(whole, path) if ranked else whole
         return self.levels[path]
 
-    def _ranked(self, level: _Level) -> _Level:
+    def _ranked(self, level: _Level, path: str) -> _Level:
         """Keep each entity of a ranking once, numbered through its pages, and no more than asked for."""
-        place = self.endpoint.identity
         seen: dict[Ask, set[str]] = {}
         counted: Counter[Ask] = Counter()
         keep, places = [], []
@@ -271,11 +271,11 @@ class _Answers:
             ask = self.sources[answer].ask
             counted[ask] += 1
             known = seen.setdefault(ask, set())
-            who = _row_identity(place, item)
+            who = identify(self.endpoint, item, f"{path}.")
             if self.limit is not None and len(known) >= self.limit:
                 continue
             if who is None:
-                self.odd.unusable[f"a row without {place}"] += 1
+                self.odd.unusable[f"a row without {self.endpoint.identity}"] += 1
             elif who in known:
                 self.odd.duplicates[f"{self.endpoint.tables[0].name} ({self.endpoint.tables[0].key[-1]})"] += 1
             else:
@@ -299,20 +299,6 @@ class _Answers:
         parent = self.levels[level].parent
         above = self.up(self.level_of(level[:-2]), to)
         return parent if above is None else above[parent]
-
-
-def _row_identity(place: Field | Deepest, row: Any) -> str | None:
-    def at(path: str) -> Any:
-        node = row
-        for step in path[path.index("[]") + 3 :].split("."):
-            node = node.get(step) if isinstance(node, dict) else None
-        return node
-
-    if isinstance(place, Deepest):
-        found = (plain_id(at(f"{level}.{place.leaf}")) for level in place.levels)
-        return next((one for one in found if one is not None), None)
-    value = at(place.path)
-    return _plain_hashtag(value) if place.path.endswith("hashtag_name") else plain_id(value)
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Retry
 
 from ..envelope import read_json
-from ..settings import Secret, is_loopback
+from ..settings import SOURCE_HEADER, Secret, is_loopback
 from ..store import now_us
 
 _SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
@@ -29,7 +29,6 @@ _BLOT: Final = "[token]"
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole body may take this many times the read timeout
-_SOURCE_HEADER: Final = "X-KeyAPI-Source"
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0
 
@@ -224,7 +223,7 @@ class Wire:
             body=body,
             payload=payload,
             retry_after=_retry_after(response.headers.get("Retry-After")),
-            source=response.headers.get(_SOURCE_HEADER),
+            source=response.headers.get(SOURCE_HEADER),
             elapsed_s=time.monotonic() - started,
             arrived_at=now_us(),
         )

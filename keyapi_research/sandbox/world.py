@@ -11,8 +11,9 @@ from typing import Any
 
 from keyapi_research.sandbox import chance, curves, documented, hashtags, music, names, products
 from keyapi_research.sandbox.videos import rows as videos
+from keyapi_research.settings import SANDBOX_WORLD
 
-WORLD_VERSION = "1"
+WORLD_VERSION = SANDBOX_WORLD
 SEED = "1"
 
 Params = Mapping[str, str | None]

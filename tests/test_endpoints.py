@@ -1,0 +1,62 @@
+"""The declarations against two other readings of KeyAPI's pages: the sandbox's routes and, by hand, the price list."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyapi_research import schema
+from keyapi_research.endpoints import ENDPOINTS, Endpoint
+from keyapi_research.sandbox.server import ROUTES
+
+PAGING = {"page", "limit"}
+PRICES = {
+    "/v1/tiktok/insights/products": (2, 1),
+    "/v1/tiktok/insights/product/detail": (2, 1),
+    "/v1/tiktok/video/detail/analytics": (1, 10),
+    "/v1/tiktok/trending/hashtag/detail": (2, 1),
+    "/v1/tiktok/trending/music/detail": (2, 1),
+    "/v1/tiktok/trending/hashtags": (2, 1),
+    "/v1/tiktok/trending/music": (2, 1),
+}
+
+
+def test_prices() -> None:
+    assert {e.path: (e.credits, e.batch) for e in ENDPOINTS} == PRICES
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_what_goes_over_the_wire_is_what_the_server_knows(endpoint: Endpoint) -> None:
+    route = next(route for route in ROUTES if route.path == endpoint.path)
+    known = {parameter.wire: parameter.default for parameter in route.parameters}
+    asked = {p.wire: p.write(p.default) for p in endpoint.parameters}
+    paging = PAGING if endpoint.ranking else set()
+    of_entity = {endpoint.entity.wire} if endpoint.entity else set()
+    assert set(asked) | of_entity | paging == set(known)
+    assert asked == {wire: default for wire, default in known.items() if wire in asked}
+    assert route.credits == endpoint.credits
+
+
+def test_every_table_comes_from_one_endpoint_and_has_its_asked_columns() -> None:
+    tables = [table for endpoint in ENDPOINTS for table in endpoint.tables]
+    assert [table.name for table in tables] == list(schema.TABLES)
+    for endpoint in ENDPOINTS:
+        for table in endpoint.tables:
+            asked = {c.name for c in table.columns if isinstance(c.place, schema.Asked)}
+            assert asked == set(endpoint.columns)
+
+
+def test_a_column_name_has_one_dtype_everywhere() -> None:
+    dtypes: dict[str, set[str]] = {}
+    for table in schema.TABLES.values():
+        for column in table.columns:
+            dtypes.setdefault(column.name, set()).add(column.dtype)
+    assert {name for name, kinds in dtypes.items() if len(kinds) > 1} == set()
+
+
+def test_every_status_has_its_reason() -> None:
+    for table in schema.TABLES.values():
+        for column in table.columns:
+            word = column.status.split(" ")[0].rstrip(":;")
+            assert word in {"documented", "inferred", "unknown"}, (table.name, column.name)
+            assert word == "documented" or len(column.status) > len("inferred: "), (table.name, column.name)
+            assert column.meaning.endswith("."), (table.name, column.name)

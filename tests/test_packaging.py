@@ -1,0 +1,43 @@
+"""What is stated twice must agree: dependencies for pip and for conda, the README's commands, the version."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"matplotlib": "matplotlib-base"}
+
+
+def requirement(text: str) -> tuple[str, str]:
+    name, bounds = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", text.strip()).groups()
+    return CONDA_NAMES.get(name, name), bounds
+
+
+def test_conda_has_what_pip_has() -> None:
+    text = (ROOT / "environment.yml").read_text()
+    listed = dict(requirement(line) for line in re.findall(r"^  - ([a-z0-9_-]+[^:\n]*)$", text, re.MULTILINE)
+                  if line not in ("conda-forge", "nodefaults", "pip"))
+    wanted = dict(requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"]])
+    assert listed.pop("python") == PROJECT["requires-python"]
+    assert listed == wanted
+    assert "--no-deps -e ." in text  # the package itself
+
+
+def test_the_readme_has_the_two_commands_alone_on_a_line() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert 'python -m pip install -e ".[lab]" && jupyter lab notebooks/01_quickstart.ipynb' in lines
+    assert 'python -m pip install -e ".[test]" && python -m pytest' in lines
+
+
+def test_the_version_is_the_changelogs() -> None:
+    newest = re.search(r"^## ([0-9.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE).group(1)
+    assert newest == PROJECT["version"] == version("keyapi-research")
+
+
+def test_no_path_of_a_machine_is_in_the_files() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb")]:
+        assert not re.search(r"/(home|root|Users)/\w", path.read_text()), path
