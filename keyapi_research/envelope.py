@@ -25,6 +25,7 @@ from .schema import Deepest
 _SHOWN: Final = 200  # characters of an odd answer that an error message quotes
 _DEEPEST_WRAP: Final = 3
 _OK: Final = 200
+_MOVED: Final = 300
 _REFUSED: Final = 400
 _BROKEN: Final = 500
 _BEYOND: Final = 600
@@ -116,7 +117,7 @@ def refusal(
         kind, advice = _ERRORS[reason]
     elif status in _ERRORS and (code is None or status >= _REFUSED):
         kind, advice = _ERRORS[status]
-    elif _REFUSED <= status < _BROKEN and code is None:
+    elif _REFUSED <= reason < _BROKEN:
         kind, advice = InvalidRequestError, _ERRORS[400][1]
     else:
         kind, advice = ServerError, _BROKEN_TEXT
@@ -152,6 +153,13 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
     KeyAPIError
         The class says why it is no data.
     """
+    if _MOVED <= status < _REFUSED:
+        raise UnexpectedResponseError(
+            f"the answer (HTTP {status}) points to another address, which is not followed: the token goes to base_url "
+            "only. Check base_url, and whether a proxy or a login page answers",
+            status_code=status,
+            answer=body.decode("utf-8", "replace") if payload is None else payload,
+        )
     if not isinstance(payload, dict):
         text = body.decode("utf-8", "replace")
         if status >= _REFUSED:

@@ -23,6 +23,7 @@ from .errors import (
     MissingDataWarning,
     SchemaDriftWarning,
     StaleDataWarning,
+    StoreError,
     UnexpectedMarketWarning,
     listed,
     warn,
@@ -30,7 +31,7 @@ from .errors import (
 from .schema import Table
 from .settings import read_max_age
 from .store import Observation, now_us, when
-from .tidy import Oddities, Source, find_drift, make_frame
+from .tidy import Oddities, Source, empty_frame, find_drift, make_frame
 
 Ids = str | int | Iterable[str | int]
 MaxAge = str | timedelta | int | None
@@ -81,13 +82,25 @@ def fetch_table(
     collection = connection.collect(call)
     if isinstance(collection, Plan):
         return cast("pd.DataFrame", collection)  # only `plan` asks for this, and unpacks it
+    try:
+        return _conclude(collection, connection, errors)
+    except StoreError as error:
+        if error.frame is None:  # the store broke, or was closed, while the table was made
+            error.frame, error.failures = empty_frame(table), failures_frame(collection.failures, error)
+            error.answer = _unkept(collection)
+        raise
+
+
+def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.DataFrame:
+    """Make the table of what a call got, and say what there is to say about it."""
+    call = collection.call
     there = [(ask, one) for ask, one in collection.found if not one.absent]
-    frame, odd = read_table(table, there, connection, limit=limit)
+    frame, odd = read_table(call.table, there, client, limit=call.limit)
     _say_what_is_missing(collection)
-    _say_what_is_old(collection, frame, connection)
-    _say_what_is_odd(collection, odd, connection)
+    _say_what_is_old(collection, frame, client)
+    _say_what_is_odd(collection, odd, client)
     if collection.failures or collection.stop is not None:
-        _settle_failures(collection, frame, errors, connection)
+        _settle_failures(collection, frame, errors, client)
     return frame
 
 
@@ -252,8 +265,16 @@ def _settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
         error.endpoint = collection.call.endpoint.path
+    if isinstance(error, StoreError):
+        error.answer = _unkept(collection)
     error.frame, error.failures = frame, failures
     raise error from None
+
+
+def _unkept(collection: Collection) -> list[Any]:
+    """Gather the answers that could not be stored: several may have been in flight."""
+    problems = {id(error): error for error in collection.failures.values() if isinstance(error, StoreError)}
+    return [answer for error in problems.values() for answer in error.answer or ()]
 
 
 def _rerun(collection: Collection) -> str:
@@ -264,10 +285,12 @@ def _rerun(collection: Collection) -> str:
 def _older(collection: Collection, client: Client) -> str:
     """Say that what a failed refresh would have replaced is still there."""
     keys = [ask.key for ask in collection.failures]
-    kept = client.store.latest(keys) if keys and not collection.call.endpoint.ranking else {}
-    if not kept:
-        return ""
-    return f" Older answers of {len(kept):,} of them are kept and served without max_age."
+    if collection.call.endpoint.ranking:
+        found = {one.id for _, one in collection.found}
+        before = any(walk[0].id not in found for key in keys for walk in client.store.walks(key))
+        return " The ranking observed before is kept and served without max_age." if before else ""
+    kept = client.store.latest(keys) if keys else {}
+    return f" Older answers of {len(kept):,} of them are kept and served without max_age." if kept else ""
 
 
 def _kinds(collection: Collection) -> str:

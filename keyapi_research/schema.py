@@ -830,6 +830,7 @@ TABLES: Final[Mapping[str, Table]] = MappingProxyType(
         )
     }
 )
+RATES: Final = ("like_rate", "comment_rate", "share_rate", "engagement_rate")  # df.keyapi.engagement() adds them
 COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     {column.name: column.dtype for table in TABLES.values() for column in table.columns}
 )

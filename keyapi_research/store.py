@@ -357,6 +357,13 @@ class Store:
                 walk.append(one)
         return [walk for walk in pages.values() if walk]
 
+    def observations(self, ids: Iterable[int]) -> list[Observation]:
+        """Find observations by their ids, in the order of these."""
+        return self._observations(
+            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id",
+            (_write_json(sorted(set(ids))),),
+        )
+
     def envelopes(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Read stored answers, in the order of their ids, without holding them all."""
         for start in range(0, len(ids), _CHUNK):

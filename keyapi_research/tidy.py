@@ -270,10 +270,10 @@ class _Answers:
         for at, (item, answer) in enumerate(zip(level.items, level.answer, strict=True)):
             ask = self.sources[answer].ask
             counted[ask] += 1
+            if self.limit is not None and counted[ask] > self.limit:
+                continue
             known = seen.setdefault(ask, set())
             who = identify(self.endpoint, item, f"{path}.")
-            if self.limit is not None and len(known) >= self.limit:
-                continue
             if who is None:
                 self.odd.unusable[f"a row without {self.endpoint.identity}"] += 1
             elif who in known:

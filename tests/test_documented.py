@@ -211,9 +211,9 @@ def test_every_value_arrives(table: str, client: kr.Client) -> None:
     for name, value in constant.items():
         for have in frame[name]:
             assert pd.isna(have) if value is None else have == value, name
-    for have, want in zip(frame[names].itertuples(index=False), rows, strict=True):
-        for one, wanted in zip(have, want, strict=True):
-            assert pd.isna(one) if wanted is None else one == wanted
+    for name, values in zip(names, zip(*rows, strict=True), strict=bool(rows)):
+        for have, value in zip(frame[name], values, strict=True):
+            assert pd.isna(have) if value is None else have == value, name
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

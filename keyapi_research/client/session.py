@@ -6,8 +6,9 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed, wait
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
@@ -86,6 +87,11 @@ class _Request:
         if entity is not None and self.endpoint.batch > 1:
             params[entity.wire] = ",".join(ask.id for ask in self.asks)
         return params
+
+
+# What a request brings, ask by ask; None: it was not sent. Who else asks for the same waits for the same job.
+_Delivered = list[tuple[Ask, Observation | KeyAPIError | None]]
+_Job = Future[_Delivered]
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ def _pages_needed(walk: Sequence[Observation], limit: int | None) -> int | None:
     """How many pages of a walk give so many rows; None where it ends before."""
     have = 0
     for number, page in enumerate(walk, start=1):
-        have += page.fresh
+        have += page.rows  # a row that came twice has its place: a plan holds whatever the rows are
         before = walk[number - 2] if number > 1 else None
         if (limit is not None and have >= limit) or _ends(page, before):
             return number
@@ -271,9 +277,9 @@ class Client:
         self.store = store or Store(settings.store, source=source, read_only=settings.offline)
         self._pace = Pace(settings.requests_per_second)
         self._lock = threading.RLock()
-        self._flights: dict[Ask, Future[Observation | KeyAPIError | None]] = {}
+        self._flights: dict[Ask, _Job] = {}
+        self._slots = threading.Semaphore(settings.max_workers)
         self._ranking_locks: weakref.WeakValueDictionary[Ask, Any] = weakref.WeakValueDictionary()
-        self._pool: ThreadPoolExecutor | None = None
         self._wire: Wire | None = None
         self._sandbox: Sandbox | None = None
         self._until = None if settings.as_of is None else int(pd.Timestamp(settings.as_of).value // 1000)
@@ -287,6 +293,11 @@ class Client:
     def offline(self) -> bool:
         """Whether nothing is ever sent."""
         return self.settings.offline
+
+    @property
+    def until(self) -> int | None:
+        """Latest moment it reads (`as_of`), in microseconds since 1970; None: no limit."""
+        return self._until
 
     @property
     def source(self) -> str:
@@ -371,13 +382,14 @@ class Client:
         if self.closed:
             return
         self.closed = True
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=False)
+        for _ in range(self.settings.max_workers):
+            self._slots.acquire()
         if self._wire is not None:
             self._wire.close()
         if self._sandbox is not None:
             self._sandbox.close()
         self.store.close()
+        self._slots.release(self.settings.max_workers)  # calls of other threads go on, and are told
 
     def __enter__(self) -> Self:
         return self
@@ -397,13 +409,14 @@ class Client:
         if _planning.get():
             return self._plan_ranking(call) if call.endpoint.ranking else self._plan_entities(call)
         collection = Collection(call)
+        since = now_us()
         try:
             if call.endpoint.ranking:
                 for ask in call.asks:
                     with self._ranking_lock(ask):
-                        self._walk(ask, collection)
+                        self._walk(ask, collection, since)
             else:
-                self._collect_entities(collection)
+                self._collect_entities(collection, since)
         finally:
             self._account(collection)
         return collection
@@ -411,7 +424,8 @@ class Client:
     def _account(self, collection: Collection) -> None:
         call = collection.call
         with self._lock:
-            self._purse.saved += max(0, call.endpoint.cost(len(collection.found)) - collection.spent)
+            cost = call.endpoint.cost
+            self._purse.saved += max(0, cost(len(collection.found)) - cost(len(collection.arrived)))
             self.calls.append(
                 CallRecord(
                     call.table.name,
@@ -503,19 +517,19 @@ class Client:
         cost = requests * call.endpoint.credits
         return Plan(requests, cost, cost, len(stored), oldest_of(list(stored.values())), call.table.name)
 
-    def _collect_entities(self, collection: Collection) -> None:
+    def _collect_entities(self, collection: Collection, since: int) -> None:
         call = collection.call
         results: dict[Ask, Observation] = {}
         waiting: Sequence[Ask] = call.asks
-        since = now_us()
         reservation = Reservation(self._purse)
+        jobs: dict[_Job, _Request] = {}
         try:
             while waiting:
                 # "Is it stored?" and "is it in flight?" are one question, else two threads pay.
                 with self._lock:
                     stored, missing = self._survey(call, waiting, since)
                     results.update(stored)
-                    joined = {ask: self._flights[ask] for ask in missing if ask in self._flights}
+                    joined = {ask: self._flights[ask] for ask in missing if self._in_flight(ask)}
                     requests = _pack(call.endpoint, [ask for ask in missing if ask not in joined])
                     if requests:
                         own = [ask for request in requests for ask in request.asks]
@@ -523,9 +537,10 @@ class Client:
                         self._check_sendable(call, own, len(requests))
                         self._check_price(call, cost, collection.spent)
                         reservation.hold(cost, f"{call.name} ({len(requests):,} requests)")
-                        self._flights.update((ask, Future()) for ask in own)
+                        jobs = {Future(): request for request in requests}
+                        self._flights.update((ask, job) for job, request in jobs.items() for ask in request.asks)
                 if requests:
-                    self._send(requests, collection, reservation, results)
+                    self._send_entities(jobs, collection, reservation, results)
                 waiting = self._join(joined, collection, results)
         except KeyAPIError as error:  # a later round was refused: what came before is still the caller's
             if not collection.sent:
@@ -533,20 +548,31 @@ class Client:
             collection.stop = error
             collection.failures.update(dict.fromkeys((a for a in waiting if a not in results), None))
         finally:
+            self._land([job for job in jobs if job.cancel()], jobs)
             reservation.release()
             collection.spent = reservation.spent
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
 
-    def _join(
-        self,
-        joined: dict[Ask, Future[Observation | KeyAPIError | None]],
-        collection: Collection,
-        results: dict[Ask, Observation],
-    ) -> list[Ask]:
+    def _in_flight(self, ask: Ask) -> bool:
+        job = self._flights.get(ask)
+        return job is not None and not job.cancelled()
+
+    def _land(self, landing: Sequence[_Job], jobs: Mapping[_Job, _Request]) -> None:
+        """Take flights off the board: what they bring is stored, or will never come."""
+        with self._lock:
+            for job in landing:
+                for ask in jobs[job].asks:
+                    if self._flights.get(ask) is job:
+                        del self._flights[ask]
+
+    def _join(self, joined: Mapping[Ask, _Job], collection: Collection, results: dict[Ask, Observation]) -> list[Ask]:
         """Take what other calls were fetching; give back what they did not get to."""
         again = []
-        for ask, flight in joined.items():
-            got = flight.result()
+        for ask, job in joined.items():
+            try:
+                got = dict(job.result()).get(ask)
+            except Exception:  # noqa: BLE001 - cancelled, or broken: the other call's trouble, this one asks itself
+                got = None
             if isinstance(got, Observation):
                 results[ask] = got
             elif isinstance(got, KeyAPIError):
@@ -560,34 +586,31 @@ class Client:
     @staticmethod
     def _fail(collection: Collection, ask: Ask, error: KeyAPIError | None) -> None:
         collection.failures[ask] = error
-        if error is not None and _is_hard(error) and collection.stop is None:
+        worse = isinstance(error, StoreError) and not isinstance(collection.stop, StoreError)
+        if error is not None and _is_hard(error) and (collection.stop is None or worse):
             collection.stop = error
 
-    def _send(
+    def _send_entities(
         self,
-        requests: Sequence[_Request],
+        jobs: Mapping[_Job, _Request],
         collection: Collection,
         reservation: Reservation,
         results: dict[Ask, Observation],
     ) -> None:
-        """Send requests side by side; after a hard stop or Ctrl-C, nothing more."""
         collection.sent = True
-        stop = threading.Event()
-        bar = Progress(collection.call.name, len(requests), wanted=self.settings.progress)
-        jobs = [self._workers().submit(self._deliver, request, stop, reservation) for request in requests]
+        bar = Progress(collection.call.name, len(jobs), wanted=self.settings.progress)
+
+        def take(delivered: _Delivered) -> None:
+            for ask, got in delivered:
+                if isinstance(got, Observation):
+                    results[ask] = got
+                    collection.arrived.add(got.id)
+                else:
+                    self._fail(collection, ask, got)
+            bar.step(reservation.spent)
+
         try:
-            for job in as_completed(jobs):
-                for ask, got in job.result():
-                    if isinstance(got, Observation):
-                        results[ask] = got
-                        collection.arrived.add(got.id)
-                    else:
-                        self._fail(collection, ask, got)
-                bar.step(reservation.spent)
-        except BaseException:  # the first Ctrl-C: what is in flight was paid for and is awaited
-            stop.set()
-            wait(jobs)
-            raise
+            self._send(jobs, reservation, take)
         finally:
             bar.close()
 
@@ -620,7 +643,7 @@ class Client:
             return 1
         known = max((page.rows for page in pages), default=0)
         size = known if known >= SMALLEST_PAGE else size
-        return max(1, math.ceil((call.limit - sum(page.fresh for page in pages)) / size))
+        return max(1, math.ceil((call.limit - sum(page.rows for page in pages)) / size))
 
     def _plan_ranking(self, call: Call) -> Plan:
         price = call.endpoint.credits
@@ -650,11 +673,11 @@ class Client:
             note,
         )
 
-    def _walk(self, ask: Ask, collection: Collection) -> None:
+    def _walk(self, ask: Ask, collection: Collection, since: int) -> None:
         """Walk through a ranking, page after page: only the server knows where it ends."""
         call = collection.call
         price = call.endpoint.credits
-        pages, enough, _ = self._survey_ranking(call, ask, now_us())
+        pages, enough, _ = self._survey_ranking(call, ask, since)
         if enough:
             collection.found += [(ask, page) for page in pages]
             return
@@ -704,25 +727,58 @@ class Client:
         )
 
     def _send_page(self, request: _Request, reservation: Reservation) -> Observation:
-        stop = threading.Event()
-        job = self._workers().submit(self._deliver, request, stop, reservation)
-        try:
-            [(_, got)] = job.result()
-        except BaseException:
-            stop.set()
-            wait([job])
-            raise
+        delivered: _Delivered = []
+        self._send({Future(): request}, reservation, delivered.extend)
+        [(_, got)] = delivered
         if isinstance(got, Observation):
             return got
         raise got if got is not None else KeyboardInterrupt
 
-    # One request --------------------------------------------------------------------------------------------
+    # Requests -----------------------------------------------------------------------------------------------
 
-    def _workers(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.settings.max_workers, thread_name_prefix="keyapi")
-            return self._pool
+    def _send(
+        self, jobs: Mapping[_Job, _Request], reservation: Reservation, take: Callable[[_Delivered], None]
+    ) -> None:
+        """Deliver requests side by side and hand over what comes; after a hard stop or Ctrl-C, nothing more is sent."""
+        stop = threading.Event()
+        left = deque(jobs.items())
+        try:
+            for _ in range(min(len(jobs), self.settings.max_workers)):
+                # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
+                threading.Thread(
+                    target=self._work, args=(left, jobs, stop, reservation), name="keyapi", daemon=True
+                ).start()
+            for job in as_completed(jobs):
+                take(job.result())
+        except BaseException:  # the first Ctrl-C: what is in flight was paid for and is awaited
+            stop.set()
+            wait([job for job in jobs if not job.cancel()])
+            raise
+
+    def _work(
+        self,
+        left: deque[tuple[_Job, _Request]],
+        jobs: Mapping[_Job, _Request],
+        stop: threading.Event,
+        reservation: Reservation,
+    ) -> None:
+        """Deliver what is left; the threads of one call share one list, all calls of a client its slots."""
+        while left:
+            with self._slots:
+                try:
+                    job, request = left.popleft()
+                except IndexError:
+                    return
+                if not job.set_running_or_notify_cancel():
+                    continue
+                try:
+                    delivered = self._deliver(request, stop, reservation)
+                except BaseException as error:  # noqa: BLE001 - raised where the call waits
+                    self._land([job], jobs)
+                    job.set_exception(error)
+                else:
+                    self._land([job], jobs)
+                    job.set_result(delivered)
 
     def _connection(self) -> Wire:
         """Open the wire when the first request is sent; so the sandbox starts only when it is needed."""
@@ -741,18 +797,15 @@ class Client:
                 self._wire = Wire(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
             return self._wire
 
-    def _deliver(
-        self, request: _Request, stop: threading.Event, reservation: Reservation
-    ) -> list[tuple[Ask, Observation | KeyAPIError | None]]:
-        """Send one request, again where that is safe, and land its flights."""
-        results: list[tuple[Ask, Observation | KeyAPIError | None]] = [(ask, None) for ask in request.asks]
+    def _deliver(self, request: _Request, stop: threading.Event, reservation: Reservation) -> _Delivered:
+        """Send one request, again where that is safe."""
         unsettled = [request.endpoint.credits]
 
         def settle(cost: int) -> None:
             if unsettled:
                 reservation.settle(unsettled.pop(), cost)
 
-        def attempt() -> list[tuple[Ask, Observation | KeyAPIError | None]]:
+        def attempt() -> _Delivered:
             sent_at = self._pace.wait(stop)
             if sent_at is None:
                 raise _StoppedError
@@ -766,27 +819,21 @@ class Client:
             reraise=True,
         )
         try:
-            results = retrying(attempt)
+            return retrying(attempt)
         except _StoppedError:
-            pass
+            return [(ask, None) for ask in request.asks]
         except (KeyAPIError, WireFailure) as problem:
             error = _network_error(problem) if isinstance(problem, WireFailure) else problem
             error.endpoint, error.params = request.endpoint.path, request.params
             if _is_hard(error):
                 stop.set()
-            results = [(ask, error) for ask in request.asks]
+            return [(ask, error) for ask in request.asks]
         finally:
             settle(0)
-            with self._lock:
-                for ask, got in results:
-                    flight = self._flights.pop(ask, None)
-                    if flight is not None:
-                        flight.set_result(got)
-        return results
 
-    def _attempt(
-        self, request: _Request, number: int, sent_at: int, settle: Any
-    ) -> list[tuple[Ask, Observation | KeyAPIError | None]]:
+    def _attempt(self, request: _Request, number: int, sent_at: int, settle: Callable[[int], None]) -> _Delivered:
+        if self.closed:
+            raise StoreError("this client was closed meanwhile, nothing more is sent; connect again")
         endpoint, params = request.endpoint, request.params
         wire = self._connection()
         row = self.store.open_row(
@@ -799,7 +846,11 @@ class Client:
                 settle(endpoint.credits)
             self._complete(row, Outcome(message=_clean(f"no answer: {failure}"), elapsed_s=failure.elapsed_s), request)
             raise
-        return self._receive(request, row, reply, settle)
+        try:
+            return self._receive(request, row, reply, settle)
+        except StoreError as error:
+            error.answer = [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+            raise
 
     def _complete(
         self, row: int, outcome: Outcome, request: _Request, arrivals: Sequence[Arrival] = (), at: int = 0
@@ -813,9 +864,7 @@ class Client:
             observed_at=at,
         )
 
-    def _receive(
-        self, request: _Request, row: int, reply: Reply, settle: Any
-    ) -> list[tuple[Ask, Observation | KeyAPIError | None]]:
+    def _receive(self, request: _Request, row: int, reply: Reply, settle: Callable[[int], None]) -> _Delivered:
         """Take an answer for what it is worth and write it down."""
         price = request.endpoint.credits
         try:
@@ -846,16 +895,12 @@ class Client:
             reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
         )
         try:
-            try:
-                self.store.claim(reply.source or source_of(self._connection().base_url))
-            except StoreError:
-                self._complete(row, outcome, request)
-                raise
-            arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
-            kept = iter(self._complete(row, outcome, request, arrivals, reply.arrived_at))
-        except StoreError as error:
-            error.answer = [reply.payload]
+            self.store.claim(reply.source or source_of(self._connection().base_url))
+        except StoreError:
+            self._complete(row, outcome, request)
             raise
+        arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
+        kept = iter(self._complete(row, outcome, request, arrivals, reply.arrived_at))
         for one in found:
             if isinstance(one, UnexpectedResponseError):
                 one.endpoint, one.params = request.endpoint.path, request.params

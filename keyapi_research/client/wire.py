@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Final
@@ -18,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
 from urllib3.util import Retry
 
 from ..envelope import read_json
@@ -28,9 +34,12 @@ _SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that
 _BLOT: Final = "[token]"
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
-_READS: Final = 4  # a whole body may take this many times the read timeout
+_READS: Final = 4  # a whole answer may take this many times the read timeout
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0
+_LONGEST_REASON: Final = 500
+_LONGEST_NUMBER: Final = 12
+_FINAL: Final = 200  # lower statuses announce an answer that follows
 
 
 class WireFailure(Exception):  # noqa: N818 - never leaves the client
@@ -66,6 +75,42 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Hurried(io.RawIOBase):
+    """Reads a socket until a deadline: its own timeout starts anew with every byte that drips in."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, patience: float) -> None:
+        self._raw, self._sock, self._patience = raw, sock, patience
+        self._deadline = time.monotonic() + _READS * patience
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not end in time")
+        self._sock.settimeout(min(left, self._patience))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """An answer that must end in time, head and body, and that is not an interim one."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Hurried(self.fp.detach(), sock, sock.gettimeout() or 0.0))
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < _FINAL:  # http.client skips a 100 only; the next request would be given the real answer
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+
+
 class _Connecting:
     """Marks errors before a connection stands: what was being sent then surely never arrived."""
 
@@ -78,11 +123,11 @@ class _Connecting:
 
 
 class _HTTPConnection(_Connecting, HTTPConnection):
-    pass
+    response_class = _Response
 
 
 class _HTTPSConnection(_Connecting, HTTPSConnection):
-    pass
+    response_class = _Response
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -93,6 +138,9 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
+_POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
 class _Adapter(HTTPAdapter):
     """Never sends twice by itself: each attempt is decided on, paced and written down by the client."""
 
@@ -101,7 +149,19 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _Session(requests.Session):
+    """Follows no redirect, which would take the token to another host, and does not prepare to."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none: requests reads all of a redirect's body before it looks whether to follow."""
 
 
 def _never_delivered(error: BaseException | None) -> bool:
@@ -116,13 +176,15 @@ def _never_delivered(error: BaseException | None) -> bool:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Read seconds or an HTTP date."""
-    if header is None:
-        return None
+    """Read seconds or an HTTP date; urllib3's own reader would cut what is long, and how long is for the user."""
+    text = (header or "").strip()
+    if text.isdecimal():
+        return float(text[:_LONGEST_NUMBER])
     try:
-        return max(0.0, Retry().parse_retry_after(header))
-    except Exception:  # noqa: BLE001 - urllib3 raises InvalidHeader; dates out of range raise others
+        moment = parsedate_to_datetime(text)
+    except ValueError:
         return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 class Wire:
@@ -148,7 +210,7 @@ class Wire:
         forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
         self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_BLOTTED else ()
         del secret, forms
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.mount("https://", _Adapter(connections))
         self._session.mount("http://", _Adapter(connections))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -185,28 +247,25 @@ class Wire:
                 params=params,
                 auth=self._auth,
                 timeout=self._timeout,
-                allow_redirects=False,  # a redirect would take the token to another host
+                allow_redirects=False,
                 stream=True,
             ) as response:
                 reply = self._read(response, started)
-        except (requests.RequestException, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a library raises of an odd answer, it may be charged
             delivered = not _never_delivered(error) and not isinstance(error, requests.ConnectTimeout)
-            text = self.blot(f"{type(error).__name__}: {error}")
+            text = self.blot(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:
             raise WireFailure(text, delivered=delivered, elapsed_s=time.monotonic() - started)
         return reply
 
     def _read(self, response: requests.Response, started: float) -> Reply:
-        deadline = started + self._timeout[0] + _READS * self._timeout[1]
         pieces, size = [], 0
         for piece in response.iter_content(_PIECE):
             pieces.append(piece)
             size += len(piece)
             if size > _LARGEST_BODY:
                 raise requests.RequestException(f"the answer is larger than {_LARGEST_BODY // 2**20} MB")
-            if time.monotonic() > deadline:
-                raise requests.ReadTimeout("the answer did not end in time")
         body = b"".join(pieces)
         for form in self._forms:
             body = body.replace(form.reveal().encode(), _BLOT.encode())
@@ -218,12 +277,13 @@ class Wire:
             written = json.dumps(payload)  # one spelling of every escape
             if self.blot(written) != written:
                 payload = json.loads(self.blot(written))
+        source = response.headers.get(SOURCE_HEADER)
         return Reply(
             status=response.status_code,
             body=body,
             payload=payload,
             retry_after=_retry_after(response.headers.get("Retry-After")),
-            source=response.headers.get(SOURCE_HEADER),
+            source=None if source is None else self.blot(source),
             elapsed_s=time.monotonic() - started,
             arrived_at=now_us(),
         )
@@ -245,6 +305,8 @@ class Pace:
 
     def wait(self, stop: threading.Event) -> int | None:
         """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
+        if stop.is_set():
+            return None
         with self._lock:  # held while waiting: the next in line cannot wake early
             now = time.monotonic()
             if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:
@@ -253,9 +315,11 @@ class Pace:
                 if stop.wait(self._next - now):
                     return None
                 now = time.monotonic()
+            stamp = now_us()
             margin = 0.0005 if self._interval else 0.0  # the two clocks differ a little
-            self._next = max(self._next, now + self._interval + margin)  # somebody may just have slowed down
-            return None if stop.is_set() else now_us()
+            # Counted from after the stamp; and somebody may just have slowed down.
+            self._next = max(self._next, time.monotonic() + self._interval + margin)
+            return None if stop.is_set() else stamp
 
     def slow_down(self, seconds: float) -> None:
         """Send nothing for some time, and more slowly after it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,12 +30,17 @@ def _constants(column: str) -> list[str]:
 DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
     dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
 )
+INDEXED: Final = tuple(name for name, unit in DIMENSIONS.items() if unit == "index")
 AGE_ORDER: Final = sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+")))
 AVERAGE: Final = 100.0  # of an index, by its declaration
+MOST_BARS: Final = 6  # entities side by side
+MOST_SEGMENTS: Final = 12
+MOST_GROUPS: Final = 7
+MOST_CATEGORIES: Final = 20
 TREND: Final = ("date", "share_of_peak")
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
-PRODUCTS: Final = ("ctr_pct", "cvr_pct", "impressions", "category_l1")
-HIERARCHY: Final = ("category_id", "category_l1", "category_l2")
+PRODUCTS: Final = ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category")
+HIERARCHY: Final = ("category_id", "category_l1", "category_l2", "category_l3")
 PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
@@ -138,25 +144,33 @@ class Origin:
 
 
 def find_origin(df: pd.DataFrame) -> Origin:
-    """Say where rows came from and when, from all source and observed_at columns, a merge's suffixed ones too."""
+    """Say where rows came from and when. A merge's suffixed columns count where there are no others.
+
+    Rows are made up where any column of that kind says so, suffixed or not.
+    """
     if df.empty:
         return Origin("source: no rows", synthetic=False)
-    sources = sorted({str(one) for column in _like(df, "source") for one in column.dropna().unique()})
-    stamps = pd.concat(
-        [pd.Series([], dtype="datetime64[us, UTC]")]
-        + [_typed(column.rename("observed_at")).dropna() for column in _like(df, "observed_at")]
-    )
+    plain, suffixed = _columns_like(df, "source")
+    sources = sorted({str(one) for column in plain or suffixed for one in column.dropna().unique()})
+    synthetic = any(column.astype("string").eq("sandbox").any() for column in plain + suffixed)
     said = f"source{'s' if len(sources) > 1 else ''}: {', '.join(sources) or 'not in this frame'}"
-    if stamps.empty:
-        return Origin(f"{said}; observed: not in this frame", "sandbox" in sources)
-    first, last = (f"{day:%Y-%m-%d}" for day in (stamps.min(), stamps.max()))
+    stamps = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna()
+              for column in next(filter(None, _columns_like(df, "observed_at")), [])]  # fmt: skip
+    moments = [moment for column in stamps for moment in (column.min(), column.max()) if not column.empty]
+    if not moments:
+        return Origin(f"{said}; observed: not in this frame", synthetic)
+    first, last = (f"{moment:%Y-%m-%d}" for moment in (min(moments), max(moments)))
     days = first if first == last else f"{first} to {last}"
-    return Origin(f"{said}, observed {days} (UTC)", "sandbox" in sources)
+    return Origin(f"{said}, observed {days} (UTC)", synthetic)
 
 
-def _like(df: pd.DataFrame, name: str) -> list[pd.Series[Any]]:
-    places = [i for i, label in enumerate(df.columns) if label == name or str(label).startswith(f"{name}_")]
-    return [df.iloc[:, i] for i in places]
+def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], list[pd.Series[Any]]]:
+    """Columns of this name, and those of this name with a suffix."""
+    labels = [str(label) for label in df.columns]
+    return (
+        [df.iloc[:, i] for i, label in enumerate(labels) if label == name],
+        [df.iloc[:, i] for i, label in enumerate(labels) if label.startswith(f"{name}_")],
+    )
 
 
 # Entities ---------------------------------------------------------------------------------------------------
@@ -179,8 +193,11 @@ class Entities:
     shared: str
 
 
-_CALLED: Final = (("hashtag_name", "hashtag_name", "#"), ("clip_id", "title", "sound "), ("category_id", "category", ""))
-_ALWAYS_TOLD: Final = ("region", "period", "time_scope")
+_CALLED: Final = (
+    ("hashtag_name", "hashtag_name", "#"),
+    ("clip_id", "title", "sound "),
+    ("category_id", "category", "category "),
+)
 
 
 def identity_of(needed: Sequence[str]) -> list[str]:
@@ -190,7 +207,7 @@ def identity_of(needed: Sequence[str]) -> list[str]:
 
 
 def find_entities(df: pd.DataFrame, plot: str, needed: Sequence[str]) -> Entities:
-    """Number the entities of a frame in order of appearance and name them.
+    """Give the entities of a frame numbers, in order of appearance, and names.
 
     Two pulls of one series are two entities: each is scaled on its own peak.
     """
@@ -203,30 +220,53 @@ def find_entities(df: pd.DataFrame, plot: str, needed: Sequence[str]) -> Entitie
         )
     rows = typed(df, [*identity, "observed_at", *(name for _, name, _ in _CALLED)])
     keys = [name for name in (*identity, "observed_at") if name in rows]
-    codes = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy(dtype=np.intp)
+    codes = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy().astype(np.intp)
     first = rows.loc[~pd.Series(codes).duplicated()]
-    told = [name for name in _ALWAYS_TOLD if name in keys]
-    constant = [name for name in told if first[name].nunique(dropna=False) == 1]
-    names = _name_entities(first, keys, [name for name in told if name not in constant])
-    shared = ", ".join(_tell(name, first[name].iloc[0]) for name in constant if first[name].notna().any())
-    return Entities(codes, names, shared)
+    windows, shared = _tell_windows(first)
+    return Entities(codes, _name_entities(first, keys, windows), shared)
 
 
-def _name_entities(first: pd.DataFrame, keys: list[str], told: list[str]) -> list[Name]:
+def _tell_windows(rows: pd.DataFrame) -> tuple[list[list[str]], str]:
+    """Say region and window of each row, where rows differ in them; and of all rows, where they do not."""
+    records = rows.to_dict("records")
+    regions = [_tell("region", row.get("region")) for row in records]
+    windows = [_tell("period", row.get("period")) or _tell("time_scope", row.get("time_scope")) for row in records]
+    differing = [told for told in (regions, windows) if len(set(told)) > 1]
+    shared = [told[0] for told in (regions, windows) if len(set(told)) == 1 and told[0]]
+    return [[told[place] for told in differing] for place in range(len(records))], ", ".join(shared)
+
+
+def _varying(rows: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in rows and len(rows[name].drop_duplicates()) > 1]
+
+
+def _name_entities(first: pd.DataFrame, keys: list[str], windows: list[list[str]]) -> list[Name]:
     """Name entities; what tells namesakes apart is added until no two are called the same."""
     named = [_call(row) for row in first.to_dict("records")]
-    added = [[_tell(name, row[name]) for name in told] for row in first.to_dict("records")]
-    for name in (key for key in keys if key not in told):
+    added = [list(more) for more in windows]
+    for name in (key for key in keys if key not in ("hashtag_name", "region", "period")):
         calls = Counter((one.text, *more) for one, more in zip(named, added, strict=True))
         if max(calls.values(), default=0) <= 1:
             break
         for one, more, value in zip(named, added, first[name], strict=True):
-            if calls[(one.text, *more)] > 1 and name not in ("hashtag_name", *_ALWAYS_TOLD):
+            if calls[(one.text, *more)] > 1:
                 more.append(_tell(name, value))
     return [
         Name(_with(one.text, more), _with(one.plain, more) if one.plain else "")
         for one, more in zip(named, added, strict=True)
     ]
+
+
+def elide(text: str, most: int = 28) -> str:
+    """Shorten a name in its middle: what tells namesakes apart is often at the end."""
+    if len(text) <= most:
+        return text
+    head, tail = most * 2 // 3, len(text) - (most - most * 2 // 3 - 1)
+    while head > 1 and unicodedata.category(text[head]).startswith("M"):  # a mark stays with its letter
+        head -= 1
+    while tail < len(text) and unicodedata.category(text[tail]).startswith("M"):
+        tail += 1
+    return f"{text[:head]}…{text[tail:]}"
 
 
 def _with(name: str, more: list[str]) -> str:
@@ -239,10 +279,10 @@ def _call(row: dict[Any, Any]) -> Name:
         plain = row.get(of)
         if plain is not None and not pd.isna(plain):
             name = row.get(spoken)
+            by_id = elide(f"{sign}{plain}")
             if of == spoken:
-                return Name(f"{sign}{plain}")
-            by_id = f"{sign or f'{spoken} '}{plain}"
-            return Name(by_id, by_id) if name is None or pd.isna(name) else Name(str(name), by_id)
+                return Name(by_id)
+            return Name(by_id if name is None or pd.isna(name) else elide(str(name)), by_id)
     return Name("(no name)")
 
 
@@ -275,17 +315,17 @@ def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:
     entities = find_entities(df, "trend", TREND)
     rows = typed(df, TREND).assign(entity=entities.codes).dropna(subset=["date"])
     rows = rows.drop_duplicates(["entity", "date"]).sort_values(["entity", "date"])
-    parts = {int(code): part for code, part in rows.groupby("entity")}
-    empty = rows.iloc[:0]
-    lines = [_line(name, parts.get(code, empty)) for code, name in enumerate(entities.names)]
-    return [line for line in lines if len(line.dates)], entities.shared
+    lines = [_line(entities.names[part["entity"].iloc[0]], part) for _, part in rows.groupby("entity")]
+    return lines, entities.shared
 
 
 def _line(name: Name, rows: pd.DataFrame) -> Line:
     dates = rows["date"].dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
     values = rows["share_of_peak"].to_numpy(dtype="float64")
     after = gaps(dates)
-    return Line(name, np.insert(dates, after, dates[after - 1] + np.timedelta64(1, "us")), np.insert(values, after, np.nan))
+    return Line(
+        name, np.insert(dates, after, dates[after - 1] + np.timedelta64(1, "us")), np.insert(values, after, np.nan)
+    )
 
 
 def gaps(dates: Dates) -> npt.NDArray[np.intp]:
@@ -313,58 +353,58 @@ class Audience:
     segments: list[str]
     scores: Floats
     shared: str
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...]
 
 
-def find_audience(df: pd.DataFrame, dimension: str | None, *, most_names: int, most_segments: int) -> Audience:
+def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
     """Take one dimension of audiences: ages in age order, others by their highest index."""
     check_columns(df, "audience", AUDIENCE)
     present = df["dimension"].dropna().astype("string").unique()
-    chosen = check_dimension(dimension, DIMENSIONS) or next((one for one in DIMENSIONS if one in present), "age")
+    if dimension is not None:
+        check_dimension(dimension, DIMENSIONS)
+    chosen = dimension or next((one for one in DIMENSIONS if one in present), "age")
     rows = df[(df["dimension"].astype("string") == chosen).fillna(value=False).to_numpy(dtype=bool)]
     notes = [f"No {chosen} rows; the frame has {', '.join(present)}."] if rows.empty and len(present) else []
     if dimension is None and len(present) > 1:
         notes.append(f"Shown: {chosen}. Also in the frame: {', '.join(one for one in present if one != chosen)}.")
-    entities, table = _pivot(rows, "audience")
-    if len(entities.names) > most_names:
-        notes.append(f"The first {most_names} of {len(entities.names)} entities.")
-        table = table.iloc[:, :most_names].dropna(how="all")
-    labels = table.index.get_level_values("segment")
+    entities, segments, scores = _spread(rows, "audience")
+    if len(entities.names) > MOST_BARS:
+        notes.append(f"The first {MOST_BARS} of {len(entities.names)} entities.")
+        scores = scores[:, :MOST_BARS]
+    listed = np.flatnonzero(~np.isnan(scores).all(axis=1))
     if chosen == "age":
-        table = table.iloc[np.argsort([_age_place(label) for label in labels], kind="stable")]
+        order = sorted(listed, key=lambda i: (_age_place(segments[i]), segments[i]))
     else:
-        table = table.iloc[np.argsort(-table.max(axis=1).to_numpy(), kind="stable")]
-        if len(table) > most_segments:
-            notes.append(f"The {most_segments} highest of {len(table)} segments.")
-            table = table.iloc[:most_segments]
-    if table.isna().to_numpy().any():
+        order = sorted(listed, key=lambda i: -np.nanmax(scores[i]))
+        if len(order) > MOST_SEGMENTS:
+            notes.append(f"The {MOST_SEGMENTS} highest of {len(order)} segments.")
+    order = order[:MOST_SEGMENTS]
+    scores = scores[order]
+    if np.isnan(scores).any():
         notes.append("No bar: not in that entity's list, which is unknown, not zero.")
     return Audience(
-        chosen,
-        entities.names[:most_names],
-        [str(label) for label in table.index.get_level_values("segment")],
-        table.to_numpy(dtype="float64"),
-        entities.shared,
-        notes,
+        chosen, entities.names[:MOST_BARS], [segments[i] for i in order], scores, entities.shared, tuple(notes)
     )
 
 
-def check_dimension(dimension: object, allowed: Iterable[str]) -> str | None:
+def check_dimension(dimension: object, allowed: Iterable[str]) -> None:
     """Check the name of a dimension."""
-    if dimension is None or (isinstance(dimension, str) and dimension in set(allowed)):
-        return dimension
-    raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, allowed))}; got {dimension!r}")
+    if not isinstance(dimension, str) or dimension not in set(allowed):
+        raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, allowed))}; got {dimension!r}")
 
 
-def _pivot(rows: pd.DataFrame, plot: str) -> tuple[Entities, pd.DataFrame]:
-    """Spread scores: a row for each segment, a column for each entity."""
-    entities = find_entities(rows, plot, ("dimension", "segment_id"))
+def _spread(rows: pd.DataFrame, plot: str) -> tuple[Entities, list[str], Floats]:
+    """Spread scores: a row for each segment, a column for each entity, missing where it is not listed."""
+    entities = find_entities(rows, plot, AUDIENCE)
     long = typed(rows, AUDIENCE).assign(entity=entities.codes).dropna(subset=["segment_id", "score"])
     long["segment"] = long["segment"].fillna("code " + long["segment_id"])
-    long["segment"] = long.groupby("segment_id")["segment"].transform("first")  # one label, also if answers differ
-    long = long.drop_duplicates(["entity", "segment_id"])
-    table = long.set_index(["segment_id", "segment", "entity"])["score"].unstack("entity", sort=False)
-    return entities, table.reindex(columns=range(len(entities.names)))
+    # two lists have other codes for one age band
+    same = long["segment_id"].where(long["dimension"] != "age", long["segment"])
+    codes, ids = pd.factorize(same)
+    scores = np.full((len(ids), len(entities.names)), np.nan)
+    scores[codes, long["entity"]] = long["score"]
+    labels = long.loc[~same.duplicated(), "segment"]
+    return entities, [str(label) for label in labels], scores
 
 
 def _age_place(band: str) -> int:
@@ -382,26 +422,24 @@ class Overlap:
     similarity: Floats
     common: npt.NDArray[np.intp]
     shared: str
+    notes: tuple[str, ...]
 
 
 def find_overlap(df: pd.DataFrame, dimension: str) -> Overlap:
     """Compare the audiences of entities; those that are alike stand side by side."""
     check_columns(df, "overlap", AUDIENCE)
-    check_dimension(dimension, indexed := [name for name, unit in DIMENSIONS.items() if unit == "index"])
-    if dimension not in indexed:
-        raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, indexed))}; got {dimension!r}")
-    everything = find_entities(df, "overlap", ("dimension", "segment_id"))
+    check_dimension(dimension, INDEXED)
     here = (df["dimension"].astype("string") == dimension).fillna(value=False).to_numpy(dtype=bool)
-    entities, table = _pivot(df[here], "overlap")
-    left_out = len(everything.names) - len(entities.names)
-    scores = table.to_numpy(dtype="float64")
+    entities, _, scores = _spread(df[here], "overlap")
+    left_out = len(find_entities(df, "overlap", AUDIENCE).names) - len(entities.names)
     similarity, common = compare(scores)
     order = side_by_side(np.nan_to_num(similarity))
-    names = [entities.names[i] for i in order]
-    note = f"{left_out} without a list of this dimension left out" if left_out else ""
     return Overlap(
-        names, similarity[np.ix_(order, order)], common[np.ix_(order, order)],
-        ", ".join(one for one in (entities.shared, note) if one),
+        [entities.names[i] for i in order],
+        similarity[np.ix_(order, order)],
+        common[np.ix_(order, order)],
+        entities.shared,
+        (f"{left_out} without a list by {dimension} left out.",) if left_out else (),
     )
 
 
@@ -464,11 +502,10 @@ class Points:
 OTHER: Final = "other"
 
 
-def find_points(df: pd.DataFrame, most_groups: int) -> Points:
+def find_points(df: pd.DataFrame) -> Points:
     """Take the points of the ctr x cvr picture; the level-1 categories with most impressions get a colour each."""
     check_columns(df, "products", PRODUCTS)
-    identity = [name for name in ("category", "category_id", "region", "time_scope") if name in df.columns]
-    rows = typed(df, [*PRODUCTS, *identity])
+    rows = typed(df, [*PRODUCTS, "category_id", "region", "time_scope"])
     drawn = rows.dropna(subset=["ctr_pct", "cvr_pct"])
     notes = []
     if len(drawn) < len(rows):
@@ -477,16 +514,14 @@ def find_points(df: pd.DataFrame, most_groups: int) -> Points:
     if unknown:
         notes.append(f"{_rows(unknown)} without impressions drawn as a small cross.")
     totals = drawn.groupby("category_l1")["impressions"].sum().sort_values(ascending=False, kind="stable")
-    groups = [str(name) for name in totals.index[:most_groups]]
+    groups = [str(name) for name in totals.index[:MOST_GROUPS]]
     group = drawn["category_l1"].map({name: i for i, name in enumerate(groups)}).astype("float64")
     if group.isna().any():
         groups.append(OTHER)
     place = group.fillna(len(groups) - 1).astype("int64")
-    told = [name for name in ("region", "time_scope") if name in drawn and drawn[name].nunique(dropna=False) > 1]
-    names = [
-        Name(_with(_call(row).text, [_tell(name, row[name]) for name in told]), str(row.get("category_id") or ""))
-        for row in drawn.to_dict("records")
-    ]
+    windows, _ = _tell_windows(drawn)
+    called = [_call(row) for row in drawn.to_dict("records")]
+    names = [Name(_with(name.text, more), name.plain) for name, more in zip(called, windows, strict=True)]
     return Points(drawn.assign(group=place).reset_index(drop=True), groups, names, notes)
 
 
@@ -508,13 +543,13 @@ class Hierarchy:
     notes: list[str]
 
 
-def find_hierarchy(df: pd.DataFrame, measure: str, most: int) -> Hierarchy:
+def find_hierarchy(df: pd.DataFrame, measure: str) -> Hierarchy:
     """Add up, or take medians of, a measure over the categories below each level-2 category."""
     column = MEASURES.get(measure)
     if column is None:
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
     check_columns(df, "categories", (*HIERARCHY, measure))
-    rows = typed(df, [*HIERARCHY, measure, "category_l3_id", "region", "time_scope", "observed_at"])
+    rows = typed(df, [*HIERARCHY, measure, "region", "time_scope", "observed_at"])
     _check_once(rows)
     rows, notes = _deepest_rows(rows)
     missing = int(rows[measure].isna().sum())
@@ -528,13 +563,11 @@ def find_hierarchy(df: pd.DataFrame, measure: str, most: int) -> Hierarchy:
     inner = rows.groupby(["category_l1", "category_l2"], sort=False)[measure].agg([how, "size"]).reset_index()
     inner.columns = pd.Index(["l1", "l2", "value", "n"])
     inner["total"] = inner["l1"].map(rows.groupby("category_l1")[measure].agg(how))
-    shown = inner.sort_values("value", ascending=False, kind="stable").head(most)
+    shown = inner.sort_values("value", ascending=False, kind="stable").head(MOST_CATEGORIES)
     if len(shown) < len(inner):
-        notes.append(f"The {most} highest of {len(inner)} level-2 categories.")
+        notes.append(f"The {MOST_CATEGORIES} highest of {len(inner)} level-2 categories.")
     shown = shown.sort_values(["total", "l1", "value"], ascending=[False, True, False], kind="stable")
-    told = [name for name in _ALWAYS_TOLD if name in rows and rows[name].nunique() == 1]
-    shared = ", ".join(_tell(name, rows[name].iloc[0]) for name in told)
-    return Hierarchy(shown.reset_index(drop=True), summed, column, shared, notes)
+    return Hierarchy(shown.reset_index(drop=True), summed, column, _tell_windows(rows)[1], notes)
 
 
 def can_be_summed(column: Column) -> bool:
@@ -544,10 +577,9 @@ def can_be_summed(column: Column) -> bool:
 
 def _check_once(rows: pd.DataFrame) -> None:
     """Refuse frames in which a category comes twice: no sum or median over them means anything."""
-    told = [name for name in ("region", "time_scope", "observed_at") if name in rows]
     again = rows.drop_duplicates()["category_id"].dropna().duplicated()
     if again.any():
-        several = [name for name in told if rows[name].nunique(dropna=False) > 1]
+        several = _varying(rows, ("region", "time_scope", "observed_at"))
         cut = f", as df[df[{several[0]!r}] == {str(rows[several[0]].iloc[0])!r}]" if several else ""
         raise InvalidArgumentError(
             f"plots.categories draws one ranking: {int(again.sum())} categories come more than once in this frame "
@@ -558,12 +590,11 @@ def _check_once(rows: pd.DataFrame) -> None:
 def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Keep rows of one level: a level-2 row beside its level-3 rows would count twice."""
     rows = rows.drop_duplicates()
-    if "category_l3_id" not in rows:
+    level = 1 + rows["category_l2"].notna().astype(int) + rows["category_l3"].notna().astype(int)
+    deep = level == level.max()
+    if deep.all():
         return rows, []
-    deep = rows["category_l3_id"].notna()
-    if not deep.any() or deep.all():
-        return rows, []
-    return rows[deep], [f"{_rows(int((~deep).sum()))} of level 1 or 2 left out: level-3 rows are counted."]
+    return rows[deep], [f"{_rows(int((~deep).sum()))} above level {level.max()} left out, so nothing counts twice."]
 
 
 # Engagement -------------------------------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""`df.keyapi`: what can be asked next of the rows at hand."""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import pandas as pd
+
+from ..schema import COLUMN_DTYPES
+from .methods import METHODS
+from .pictures import PICTURES, Pictures
+from .recognise import MARKS, joined, refuse
+
+__all__ = ["KeyAPIAccessor"]
+
+
+class KeyAPIAccessor:
+    """What can be asked next of a frame, known by its columns: filtered, sorted, merged or read from a file.
+
+    A row stands for the answer it came from: its table's key columns and `observed_at` say which. Everything reads
+    that very answer and is free, but for the methods named `fetch_...`, which pay for what is not stored.
+    Tab shows what applies to the frame at hand; the rest is an AttributeError that says why.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows with columns of this package.
+
+    Notes
+    -----
+    trend(), audience(dimension=None), posts(), hashtags(), related() and example_videos() give other parts of the
+    same answers; fetch_details(), fetch_videos() and fetch_hashtags() what the rows name; engagement() rates of
+    videos; history() all observations of the rows; raw() and provenance() the answers themselves and the requests
+    that brought them; validate() holds a frame against its table; to_csv() writes it; plot draws it.
+    Where a frame holds two entities, as after a merge, `of="hashtags"` says which is meant.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> tags = kr.fetch_hashtags(["ufc324", "perfume"])
+    >>> tags[tags["views"] > 0].keyapi.audience("age")["segment"].unique().tolist()
+    ['18-24', '25-34', '35+']
+    """
+
+    # Methods are looked up, not defined here: IPython lists what a class has, whether or not an object has it.
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
+            raise refuse("df.keyapi", MARKS, frame)
+        self._frame = frame
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "plot":
+            return Pictures(self._frame)
+        method = METHODS.get(name)
+        if method is None:
+            raise AttributeError(f"df.keyapi has no {name!r}; there are {joined(METHODS)}")
+        if not method.applies(self._frame):
+            raise refuse(f"{name}()", method.needs or {}, self._frame)
+        return MethodType(method.function, self._frame)
+
+    def __dir__(self) -> list[str]:
+        plot = ["plot"] if any(picture.applies(self._frame) for picture in PICTURES.values()) else []
+        return [*object.__dir__(self), *self._names(), *plot]
+
+    def _names(self) -> list[str]:
+        return [name for name, method in METHODS.items() if method.applies(self._frame)]
+
+    def __repr__(self) -> str:
+        return f"<df.keyapi: {', '.join(f'{name}()' for name in self._names())}>"
+
+
+def _register() -> None:
+    """Make it `DataFrame.keyapi`; again without a warning when a notebook reloads this module."""
+    known = getattr(pd.DataFrame, "keyapi", None)
+    if getattr(known, "__module__", None) == __name__:
+        delattr(pd.DataFrame, "keyapi")
+    pd.api.extensions.register_dataframe_accessor("keyapi")(KeyAPIAccessor)
+
+
+_register()

@@ -1,0 +1,83 @@
+"""From ids in the rows of a frame to the asks that fetch what they name. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import pandas as pd
+
+from ..endpoints import ENDPOINTS, Ask, Endpoint, Parameter, Value
+from ..errors import InvalidArgumentError
+from ..schema import TABLES, Asked, Column, Table
+from .answers import check_column, read_column
+
+
+@dataclass(frozen=True)
+class Link:
+    """A column whose values another endpoint (or the same, about somebody else) is asked by."""
+
+    table: Table
+    column: Column
+    endpoint: Endpoint
+    entity: Parameter
+
+    @property
+    def gives(self) -> Table:
+        """The table of what the ids name."""
+        return self.endpoint.tables[0]
+
+
+def _links_of(table: Table) -> list[Link]:
+    """Find a table's links: ids the answer brought, and not those of the rows it is a detail of."""
+    of_others = {name for columns, _ in table.references for name in columns}
+    return [
+        Link(table, column, endpoint, endpoint.entity)
+        for column in table.columns
+        for endpoint in ENDPOINTS
+        if endpoint.entity is not None
+        and f"_{column.name}".endswith(f"_{endpoint.entity.column}")
+        and not isinstance(column.place, Asked)
+        and column.name not in of_others
+    ]
+
+
+LINKS: Final[Mapping[str, Link]] = MappingProxyType(
+    {table.name: link for table in TABLES.values() for link in _links_of(table)}
+)
+
+
+def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Ask]:
+    """Make the asks of what the rows name, each once, in their order.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of the link's table.
+    link : Link
+        Which column to follow, and where to.
+    given : mapping
+        Parameters that go before those of the rows.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An id or a parameter is missing or is none.
+    """
+    endpoint = link.endpoint
+    unknown = set(given) - {p.argument for p in endpoint.parameters}
+    if unknown:
+        raise InvalidArgumentError(f"{link.gives.name} take no {', '.join(sorted(unknown))}: leave it out")
+    if link.column.name not in link.table.key:  # the answer may have left an id out: there is nothing to ask for
+        ids = pd.Series(read_column(frame[link.column.name], link.column), dtype=object)
+        frame = frame[ids.notna().to_numpy()]
+    columns: list[list[Value]] = [check_column(frame[link.column.name], link.column, link.entity)]
+    for parameter in endpoint.parameters:
+        if parameter.argument not in given and parameter.column in link.table.names:
+            columns.append(check_column(frame[parameter.column], link.table[parameter.column], parameter))
+        else:
+            value = given.get(parameter.argument, parameter.default)
+            columns.append([parameter.check(parameter.argument, value)] * len(frame))
+    return [Ask(endpoint, values) for values in dict.fromkeys(zip(*columns, strict=True))]

@@ -1,0 +1,94 @@
+"""Whether a frame is what its table is declared to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from ..endpoints import ENDPOINT_OF, Parameter
+from ..errors import InvalidArgumentError, listed
+from ..schema import OBSERVED_AT, SOURCE, ByList, Coded, Column, Constant, Table
+from .answers import read_column
+from .recognise import columns_of
+
+_MOST_TOLD: Final = 3  # values of one column that cannot be asked for
+
+
+def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
+    """List everything in which a frame is not the table it is declared to be; columns of the user's own are fine."""
+    have = columns_of(frame)
+    twice = [name for name in table.names if name in frame.columns and name not in have]
+    missing = [name for name in table.names if name not in frame.columns]
+    found = [f"the column {name} is there more than once" for name in twice]
+    found += [f"the column {name} is missing" for name in missing]
+    for column in table.columns:
+        if column.name in have:
+            found += _of_column(frame[column.name], column, table)
+    unique = [*table.key, OBSERVED_AT.name]
+    if have.issuperset(unique):
+        again = _count_repeated(frame[unique])
+        found += [f"{again:,} rows repeat a key ({', '.join(unique)})"] if again else []
+    return found
+
+
+def _count_repeated(keys: pd.DataFrame) -> int:
+    try:
+        return int(keys.duplicated().sum())
+    except TypeError:  # lists or the like, which is the breach of a dtype
+        return 0
+
+
+def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator[str]:
+    if str(series.dtype) != column.dtype:
+        yield f"{column.name} has dtype {series.dtype}, not {column.dtype}"
+    parameter = ENDPOINT_OF[table.name].columns.get(column.name)
+    if parameter is not None:
+        yield from _refused(series, column, parameter)
+    elif column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
+        yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
+    if column.kind in ("count", "integer", "number"):
+        yield from _out_of_range(series, column)
+    known = _vocabulary(column)
+    words = dict.fromkeys(read_column(series, column)) if known else ()
+    unknown = [str(one) for one in words if one is not None and one not in known]
+    if unknown:
+        yield f"{column.name} has {listed(unknown)}; known are {', '.join(known)}"
+
+
+def _refused(series: pd.Series[Any], column: Column, parameter: Parameter) -> Iterator[str]:
+    """Hold what was asked for against what can be asked; missing values too, where asking for nothing is no way."""
+    texts = []
+    for value in dict.fromkeys(read_column(series, column)):
+        try:
+            parameter.check(column.name, value)
+        except InvalidArgumentError as error:
+            texts.append(str(error))
+    yield from texts[:_MOST_TOLD]
+    if len(texts) > _MOST_TOLD:
+        yield f"{column.name} has {len(texts) - _MOST_TOLD:,} more values that cannot be asked for"
+
+
+def _out_of_range(series: pd.Series[Any], column: Column) -> Iterator[str]:
+    plain = series if pd.api.types.is_numeric_dtype(series) else series.astype("string")
+    values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    least = -np.inf if column.least is None else column.least
+    most = np.inf if column.most is None else column.most
+    for odd, what in (
+        (np.isinf(values), "infinite"),
+        (np.isfinite(values) & (values < least), f"below {least:g}"),
+        (np.isfinite(values) & (values > most), f"above {most:g}"),
+    ):
+        if odd.any():
+            yield f"{int(odd.sum()):,} values of {column.name} are {what}"
+
+
+def _vocabulary(column: Column) -> list[str]:
+    """List the only words a column can have, where its declaration says so."""
+    if isinstance(column.place, Coded):
+        return list(column.place.codes.values())
+    places = column.place.places if isinstance(column.place, ByList) else ()
+    words = [place.value for place in places if isinstance(place, Constant)]
+    return list(dict.fromkeys(words)) if len(words) == len(places) else []

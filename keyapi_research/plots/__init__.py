@@ -1,0 +1,284 @@
+"""Pictures of tables, each `(df, *, ax=None, ...) -> Axes`: drawn, never shown or saved, and no global style touched.
+
+They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
+or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
+stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them. Matplotlib is imported when the
+first picture is drawn.
+
+Draw into an Axes of your own with `ax=`; a figure made with `layout="constrained"` makes room for legends and footers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ..errors import InvalidArgumentError
+from .reading import (
+    find_audience,
+    find_hierarchy,
+    find_lines,
+    find_origin,
+    find_overlap,
+    find_points,
+    find_rates,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["audience", "categories", "engagement", "overlap", "products", "trend"]
+
+
+def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
+    """Draw popularity over time, one line a series.
+
+    A series is what the key of its table says: a hashtag or sound in a region and period (and as observed: two pulls
+    are two series). Each is relative to its own peak in its window, so levels of two series cannot be compared; a
+    picture of several says so. Where buckets are missing the line breaks; the step is the series' own most frequent
+    distance between dates, never its period.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, also several
+        concatenated: date, share_of_peak, and hashtag_name or clip_id.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    small_multiples : bool, default False
+        A panel for each series (up to 30) in a new figure, instead of lines in one.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into; with `small_multiples` the first panel, the others being in `ax.figure.axes`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing; it names them and says what to call.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> trends = kr.fetch_hashtag_trends(["ufc324", "perfumetok"])
+    >>> kr.plots.trend(trends).get_ylabel()
+    'popularity (share of own peak, 0 to 1)'
+    """
+    lines, shared = find_lines(df)
+    if small_multiples and ax is not None:
+        raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    if small_multiples:
+        return charts.draw_trend_panels(lines, shared, find_origin(df))
+    return charts.draw_trend(lines, shared, find_origin(df), ax)
+
+
+def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
+
+    Up to six entities are drawn side by side, and of countries and interests the twelve with the highest index of
+    any entity; the picture says what it leaves out. No bar means that the answer did not list the segment, which is
+    unknown, not zero.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of product_audience, hashtag_audience or music_audience, also several concatenated: dimension,
+        segment_id, segment, score, and category_id, hashtag_name or clip_id.
+    dimension : {"age", "interest", "country"}, optional
+        What to split by; by default the first of these that the frame has, and the picture says which others it has.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing, or there is no such dimension.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> kr.plots.audience(kr.fetch_hashtag_audience("ufc324")).get_ylabel()
+    'share of the audience (percent)'
+    """
+    shown = find_audience(df, dimension)
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return charts.draw_audience(shown, find_origin(df), ax)
+
+
+def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
+    """Draw product categories by click-through rate (across) and conversion rate (up).
+
+    The area of a mark is its impressions; colour and shape are its level-1 category (the seven with most impressions,
+    then "other"). The first rows of the frame are named where there is room, so sort it by what matters.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of product_insights: ctr_pct, cvr_pct, impressions, category_l1, category.
+    labels : int, default 15
+        How many of the first rows to name, at most.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> kr.plots.products(kr.fetch_product_insights(region="US", limit=40)).get_xlabel()
+    'click-through rate (percent)'
+    """
+    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
+        raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
+    points = find_points(df)
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return charts.draw_products(points, find_origin(df), ax, labels)
+
+
+def categories(df: pd.DataFrame, *, measure: str = "impressions", ax: Axes | None = None) -> Axes:
+    """Draw a measure over the hierarchy: level-2 categories as bars, under their level-1 categories.
+
+    Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) may not
+    be: they are medians in which each category counts once, and the picture says so. Only rows of the deepest level
+    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest level-2 categories are drawn.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of one ranking of product_insights: category_id, category_l1, category_l2, category_l3 and the measure.
+    measure : str, default "impressions"
+        A count, amount or rate of product_insights, as "posts", "cost" or "ctr_pct".
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing, there is no such measure, or a category comes more than once, as it does in several
+        rankings put together: sums over them would mean nothing.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> ranking = kr.fetch_product_insights(region="US", limit=40)
+    >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
+    'ctr_pct (percent), median of the categories below'
+    """
+    hierarchy = find_hierarchy(df, measure)
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return charts.draw_categories(hierarchy, find_origin(df), ax)
+
+
+def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how engagement_rate, like_rate, comment_rate and share_rate are distributed, on a log axis.
+
+    A strip of points for each rate, one point a video (its newest row), with the middle half and the median. Medians
+    and quartiles are those of all known rates, zeros included; what a log axis cannot show is counted below it.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of videos. Where `df.keyapi.engagement()` has not added the rates they are computed from views, likes,
+        comments and shares: (likes + comments + shares) / views, and each part / views.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> kr.plots.engagement(kr.fetch_videos(["7117191641181555995"])).get_xscale()
+    'log'
+    """
+    rates, videos = find_rates(df)
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return charts.draw_engagement(rates, videos, find_origin(df), ax)
+
+
+def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = None) -> Axes:
+    """Draw how alike the audiences of hashtags and sounds are, as a heat map; those alike stand side by side.
+
+    The similarity of two audiences a and b is the cosine of their profiles, a profile being the logarithm of each
+    segment's index over the average of 100::
+
+        sum(log(a / 100) * log(b / 100)) / sqrt(sum(log(a / 100) ** 2) * sum(log(b / 100) ** 2))
+
+    It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. The
+    sums go over all segments that either list has. Answers list only a handful of segments, so one that only one of
+    two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above the
+    line. Where no segment is in both lists nothing is known, and the cell stays grey. The number of segments in
+    both lists is in each cell: a similarity that rests on one or two says little.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of hashtag_audience, music_audience or product_audience, concatenated: dimension, segment_id, segment,
+        score, and hashtag_name, clip_id or category_id. (Interests of products are ids of another list than those of
+        hashtags and sounds: the two share none.)
+    dimension : {"country", "interest"}, default "country"
+        What to compare by. Ages are shares of three bands, too few to compare.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure. The colour scale takes some of its room.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn into.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing, or there is no such dimension.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
+    >>> [label.get_text() for label in kr.plots.overlap(tags).get_yticklabels()]
+    ['#perfumetok', '#smellgood', '#ufc324']
+    """
+    compared = find_overlap(df, dimension)
+    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return charts.draw_overlap(compared, dimension, find_origin(df), ax)

@@ -1,0 +1,117 @@
+"""The quickstart in a real JupyterLab: all cells run, and a reader sees the outputs, a progress bar and the reprs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_quickstart.ipynb"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run", "--disable-quic"]
+BAR = """
+import keyapi_research as kr
+client = kr.connect(sandbox=True, store=":memory:")
+_ = kr.fetch_hashtags([f"bar{n}" for n in range(8)])
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # the browser's driver leaves its loop to the collector
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[str]:
+    """A JupyterLab that serves a copy of the quickstart, with one more cell that is long enough for a bar."""
+    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed (extra lab)")
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(NOTEBOOK, 4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.cells.append(nbformat.v4.new_code_cell(BAR))
+    work = tmp_path / "work"
+    work.mkdir()
+    nbformat.write(notebook, work / "quickstart.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+                   "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.token=",
+               "--ServerApp.ip=127.0.0.1", "--allow-root", "--ServerApp.disable_check_xsrf=True", "--LabApp.expose_app_in_browser=True"]
+    with (tmp_path / "lab.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(f"{url}/api/status", timeout=2).close()
+                    break
+                except OSError:
+                    time.sleep(0.25)
+            else:
+                pytest.fail((tmp_path / "lab.log").read_text()[-2000:])
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def run_all(page: Any, url: str) -> None:
+    page.goto(f"{url}/lab/tree/quickstart.ipynb?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_function("() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'",
+                           timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.wait_for_function(
+        """() => { const app = window.jupyterapp; const panel = app.shell.currentWidget;
+        const cells = panel.content.widgets.filter(w => w.model.type === 'code');
+        return cells.length > 3 && cells.every(w => w.model.executionCount !== null); }""",
+        timeout=120_000,
+    )
+
+
+def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra slow)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        run_all(page, lab)
+        outputs = page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(w => w.model.type === 'code')
+            .map(w => w.model.outputs.toJSON())"""
+        )
+        kinds = [set(output.get("data", {})) for cell in outputs for output in cell]
+        shown = " ".join(str(output) for cell in outputs for output in cell)
+        page.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
+        page.screenshot(path=os.environ.get("KEYAPI_SCREENSHOT", str(tmp_path / "lab.png")))
+        picture = page.locator(".jp-OutputArea-output img").first.bounding_box()
+        page.locator(".jp-CodeCell").last.scroll_into_view_if_needed()
+        bar = page.locator(".widget-html, .jupyter-widgets").last
+        bar.wait_for(timeout=20_000)
+        bars = page.locator(".jp-OutputArea-output").last.inner_text()
+        browser.close()
+    assert "error" not in {output["output_type"] for cell in outputs for output in cell}, shown[:2000]
+    assert sum("image/png" in kind for kind in kinds) >= 1
+    assert picture["width"] > 300
+    assert sum("text/html" in kind for kind in kinds) >= 6
+    assert "<strong>KeyAPI client</strong>" in shown
+    assert "Plan of fetch_product_insights (nothing was sent)" in shown
+    assert "<strong>Budget</strong>" in shown
+    assert "<strong>KeyAPI status</strong>" in shown
+    assert re.search(r"8/8.*16 credits", bars, re.DOTALL), bars

@@ -1,0 +1,1183 @@
+"""The pictures, judged by what is on them: data, labels, units, order, colours, notes, source, marks."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import dates as mdates
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import keyapi_research as kr
+from keyapi_research import plots
+from keyapi_research.plots import lettering, reading
+from keyapi_research.plots.reading import Name
+from keyapi_research.sandbox import Sandbox
+from keyapi_research.schema import TABLES
+
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+OBSERVED = pd.Timestamp("2026-02-03 08:30", tz="UTC")
+NAMES = ["trend", "audience", "products", "categories", "engagement", "overlap"]
+NEEDS = {
+    "trend": "hashtag_trends",
+    "audience": "hashtag_audience",
+    "products": "product_insights",
+    "categories": "product_insights",
+    "engagement": "videos",
+    "overlap": "music_audience",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_global(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test may leave a setting changed; nothing is ever shown or saved by the package."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the package shows and saves nothing")
+
+    before = dict(mpl.rcParams)
+    with monkeypatch.context() as patch:
+        patch.setattr(plt, "show", refuse)
+        patch.setattr(plt, "close", refuse)
+        patch.setattr(plt, "savefig", refuse)
+        yield
+    assert dict(mpl.rcParams) == before
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[kr.Client]:
+    """A client of a sandbox, for pictures of its data."""
+    with Sandbox() as server:
+        client = kr.Client(
+            token="a-token-of-the-tests",
+            base_url=server.url,
+            store=":memory:",
+            requests_per_second=None,
+            progress=False,
+        )
+        yield client
+        client.close()
+
+
+def rows(table: str, records: list[dict[str, Any]], **constant: Any) -> pd.DataFrame:
+    """Make rows of a table by hand, with its columns and dtypes."""
+    constant = {"observed_at": OBSERVED, "source": "keyapi", **constant}
+    frame = pd.DataFrame([{**constant, **record} for record in records])
+    columns = {column.name: column.dtype for column in TABLES[table].columns}
+    return frame.reindex(columns=list(columns)).astype(columns)
+
+
+def series(name: str, values: dict[str, float], table: str = "hashtag_trends", **constant: Any) -> pd.DataFrame:
+    key = "clip_id" if "music" in table else "hashtag_name"
+    points = [{"date": pd.Timestamp(day, tz="UTC"), "share_of_peak": value} for day, value in values.items()]
+    return rows(table, points, **{"region": "US", "period": 7, key: name, **constant})
+
+
+def days(*numbers: int) -> dict[str, float]:
+    return {f"2026-01-{number:02}": number / 100 for number in numbers}
+
+
+def people(
+    name: str, dimension: str, scores: dict[str, float], table: str = "hashtag_audience", **more: Any
+) -> pd.DataFrame:
+    key = {"hashtag_audience": "hashtag_name", "music_audience": "clip_id", "product_audience": "category_id"}[table]
+    codes = {"18-24": "3", "25-34": "4", "35+": "5", "35-44": "35", "45-54": "45", "55+": "55"}
+    lines = [
+        {"dimension": dimension, "segment_id": codes.get(label, label), "segment": label, "score": score}
+        for label, score in scores.items()
+    ]
+    window = {"time_scope": "7"} if table == "product_audience" else {"period": 7}
+    return rows(table, lines, **{"region": "US", key: name, **window, **more})
+
+
+def ranking(*records: dict[str, Any], **constant: Any) -> pd.DataFrame:
+    """Rows of a ranking; categories are numbered where they are not named."""
+    made = [
+        {
+            "position": place,
+            "category_id": str(600000 + place),
+            "category": f"Things {place}",
+            "category_l1": "Home",
+            "category_l2": "Decor",
+            "category_l3": f"Things {place}",
+            "ctr_pct": 1.0 + place,
+            "cvr_pct": 2.0 + place,
+            "impressions": 1_000_000,
+            **record,
+        }
+        for place, record in enumerate(records, 1)
+    ]
+    return rows("product_insights", made, **{"region": "US", "time_scope": "7", **constant})
+
+
+def videos(*records: dict[str, Any]) -> pd.DataFrame:
+    made = [{"video_id": str(7000 + i), "likes": 60, "comments": 30, "shares": 10, **r} for i, r in enumerate(records)]
+    return rows("videos", made)
+
+
+def draw(figure: Any) -> bytes:
+    """Render a figure as a notebook would; warnings are errors here."""
+    buffer = io.BytesIO()
+    figure.canvas.figure.savefig(buffer, format="png", bbox_inches="tight", dpi=50)
+    return buffer.getvalue()
+
+
+def texts(ax: Axes, gid: str) -> list[str]:
+    return [text.get_text() for text in ax.figure.canvas.figure.findobj(Text) if text.get_gid() == gid]
+
+
+def footer(ax: Axes) -> str:
+    (text,) = texts(ax, "footer")
+    return " ".join(text.split())
+
+
+def legend(ax: Axes) -> list[str]:
+    made = ax.get_legend()
+    return [text.get_text() for text in made.get_texts()] if made else []
+
+
+def ticks(labels: list[Text]) -> list[str]:
+    return [label.get_text() for label in labels]
+
+
+def known(line: Any) -> tuple[list[str], list[float]]:
+    """Points of a line that are there."""
+    values = np.asarray(line.get_ydata(), dtype=float)
+    dates = np.asarray(line.get_xdata(orig=True), dtype="datetime64[D]")
+    return [str(day) for day in dates[~np.isnan(values)]], values[~np.isnan(values)].tolist()
+
+
+# All pictures -----------------------------------------------------------------------------------------------
+
+
+def example(plot: str, **constant: Any) -> pd.DataFrame:
+    if plot == "trend":
+        return pd.concat([series("ufc324", days(1, 2, 3), **constant), series("perfume", days(1, 2, 3), **constant)])
+    if plot in ("audience", "overlap"):
+        return pd.concat(
+            [
+                people("ufc324", "country", {"Macao": 780, "Belarus": 617}, **constant),
+                people("perfume", "country", {"Macao": 300, "Chad": 200}, **constant),
+            ]
+        )
+    if plot == "engagement":
+        return videos({"views": 1000}, {"views": 2000}).assign(**constant)
+    return ranking({}, {"category_l1": "Food"}).assign(**constant)
+
+
+@pytest.fixture(params=NAMES)
+def plot(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_importing_the_pictures_does_not_import_matplotlib() -> None:
+    code = "import sys, keyapi_research.plots as p; assert callable(p.trend); print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_picture_of_its_own_is_one_open_figure_of_notebook_size(plot: str) -> None:
+    ax = getattr(plots, plot)(example(plot))
+    assert plt.get_fignums() == [ax.figure.number]
+    width, height = ax.figure.get_size_inches()
+    assert width == 8
+    assert 3 <= height <= 11
+    assert draw(ax.figure).startswith(b"\x89PNG")
+
+
+def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
+    figure, (left, right) = plt.subplots(1, 2, layout="constrained", figsize=(14, 5))
+    assert getattr(plots, plot)(example(plot), ax=right) is right
+    assert plt.get_fignums() == [figure.number]
+    assert right.has_data()
+    assert not left.has_data()
+    assert list(left.texts) == []
+    draw(figure)
+
+
+@pytest.mark.parametrize("kind", ["no pyplot", "subfigure", "no layout", "dark"])
+def test_axes_of_any_figure_will_do(plot: str, kind: str) -> None:
+    with plt.style.context("dark_background" if kind == "dark" else "default"):
+        figure = Figure(figsize=(8, 6)) if kind == "no pyplot" else plt.figure(figsize=(8, 6))
+        ax = (figure.subfigures(1, 2)[0] if kind == "subfigure" else figure).subplots()
+        getattr(plots, plot)(example(plot, source="sandbox"), ax=ax)
+        draw(figure)
+        if kind == "dark":
+            inks = {
+                to_hex(text.get_color()) for text in figure.findobj(Text) if text.get_gid() in ("footer", "synthetic")
+            }
+            assert inks == {"#ffffff"}
+
+
+def test_the_frame_is_left_alone(plot: str) -> None:
+    frame = example(plot)
+    before = frame.copy(deep=True)
+    getattr(plots, plot)(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_source_and_age_stand_under_the_axes(plot: str) -> None:
+    frame = example(plot)
+    ax = getattr(plots, plot)(frame)
+    assert footer(ax).endswith("source: keyapi, observed 2026-02-03 (UTC)")
+    assert texts(ax, "synthetic") == []
+    draw(ax.figure)
+    (text,) = [one for one in ax.findobj(Text) if one.get_gid() == "footer"]
+    box, inside = text.get_window_extent(), ax.get_window_extent()
+    assert box.y1 <= inside.y0
+    assert box.y1 <= ax.xaxis.get_tightbbox().y0 + 1
+    assert box.y0 >= 0
+    assert box.x0 >= 0
+    assert box.x1 <= ax.figure.bbox.width
+
+
+def test_several_sources_and_days_are_all_told() -> None:
+    later = {"observed_at": OBSERVED + pd.Timedelta(days=3), "source": "127.0.0.1"}
+    ax = plots.trend(pd.concat([series("a", days(1, 2)), series("b", days(1, 2), **later)]))
+    assert footer(ax).endswith("sources: 127.0.0.1, keyapi, observed 2026-02-03 to 2026-02-06 (UTC)")
+
+
+def test_what_the_frame_does_not_say_is_said_to_be_missing() -> None:
+    ax = plots.trend(series("a", days(1, 2)).drop(columns=["source", "observed_at"]))
+    assert footer(ax) == "source: not in this frame; observed: not in this frame"
+
+
+def test_one_synthetic_row_marks_the_whole_picture(plot: str) -> None:
+    frame = example(plot).reset_index(drop=True)
+    frame.loc[0, "source"] = "sandbox"
+    ax = getattr(plots, plot)(frame)
+    assert texts(ax, "synthetic") == ["SYNTHETIC"]
+    draw(ax.figure)
+    (mark,) = [one for one in ax.findobj(Text) if one.get_gid() == "synthetic"]
+    box, inside = mark.get_window_extent(), ax.get_window_extent()
+    assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+    assert box.width > inside.width / 3 or box.height > inside.height / 3
+    assert mark.get_zorder() >= max(artist.get_zorder() for artist in ax.get_children() if artist is not mark)
+
+
+def test_a_merge_does_not_hide_synthetic_rows() -> None:
+    frame = series("a", days(1, 2)).rename(columns={"source": "source_x", "observed_at": "observed_at_x"})
+    ax = plots.trend(frame.assign(source_y="sandbox", observed_at_y=OBSERVED + pd.Timedelta(days=1)))
+    assert texts(ax, "synthetic") == ["SYNTHETIC"]
+    assert footer(ax) == "sources: keyapi, sandbox, observed 2026-02-03 to 2026-02-04 (UTC)"
+
+
+@pytest.mark.parametrize("how", ["typed", "untyped"])
+def test_no_rows_give_an_empty_labelled_picture(plot: str, how: str) -> None:
+    frame = example(plot).iloc[:0]
+    ax = getattr(plots, plot)(frame if how == "typed" else frame.astype(object))
+    assert "no rows" in ticks(ax.texts)
+    assert footer(ax) == "source: no rows"
+    if plot != "overlap":
+        assert ax.get_xlabel()
+    assert list(ax.get_xticks()) == []
+    draw(ax.figure)
+
+
+def test_other_things_than_frames_are_refused(plot: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=rf"plots.{plot} draws a DataFrame; got list"):
+        getattr(plots, plot)([1, 2])
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("plot", "table", "said"),
+    [
+        (
+            "trend",
+            "hashtags",
+            ["share_of_peak", "date", "df.keyapi.plot.trend()", "hashtag_trends", "trending_music_trends"],
+        ),
+        ("audience", "product_details", ["dimension", "score", "df.keyapi.plot.audience()", "product_audience"]),
+        ("overlap", "music", ["dimension", "score", "pd.concat", "music_audience"]),
+        ("products", "videos", ["ctr_pct", "impressions", "kr.fetch_product_insights"]),
+        ("categories", "hashtags", ["category_l1", "impressions", "product_insights"]),
+        ("engagement", "music", ["views", "shares", "kr.fetch_videos", "videos"]),
+    ],
+)
+def test_missing_columns_are_named_with_the_way_to_get_them(plot: str, table: str, said: list[str]) -> None:
+    frame = rows(table, [{}])
+    with pytest.raises(kr.InvalidArgumentError) as caught:
+        getattr(plots, plot)(frame)
+    for words in said:
+        assert words in str(caught.value)
+    assert plt.get_fignums() == []
+
+
+def test_columns_in_the_index_are_found_and_said() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"date is in the index: df.reset_index\(\)"):
+        plots.trend(series("a", days(1, 2)).set_index("date"))
+
+
+def test_rows_that_do_not_say_whose_they_are_are_refused() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="one of the columns hashtag_name, clip_id"):
+        plots.trend(series("a", days(1, 2))[["date", "share_of_peak"]])
+
+
+def test_a_column_that_comes_twice_is_refused() -> None:
+    frame = series("a", days(1, 2))
+    with pytest.raises(kr.InvalidArgumentError, match="several columns named date"):
+        plots.trend(pd.concat([frame, frame[["date"]]], axis=1))
+
+
+def test_a_file_read_without_its_types_draws_the_same(plot: str) -> None:
+    frame = example(plot)
+    plain = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    assert str(plain["observed_at"].dtype) in ("object", "str")
+    first, second = getattr(plots, plot)(frame), getattr(plots, plot)(plain)
+    assert footer(first) == footer(second)
+    assert ticks(first.get_yticklabels()) == ticks(second.get_yticklabels())
+    assert draw(first.figure) == draw(second.figure)
+
+
+def test_a_file_that_was_read_wrongly_says_so() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"share_of_peak cannot be read as float64 .* kr.read_csv"):
+        plots.trend(series("a", days(1, 2)).astype({"share_of_peak": object}).replace(0.01, "much"))
+
+
+def test_the_examples_of_the_docstrings_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = doctest.testmod(plots)
+    assert result.attempted > 12
+    assert result.failed == 0
+
+
+# Trend ------------------------------------------------------------------------------------------------------
+
+
+def test_a_series_is_drawn_in_the_order_of_its_dates_with_units() -> None:
+    frame = series("ufc324", days(3, 1, 2))
+    ax = plots.trend(frame.sample(frac=1, random_state=1))
+    (line,) = ax.lines
+    assert known(line) == (["2026-01-01", "2026-01-02", "2026-01-03"], [0.01, 0.02, 0.03])
+    assert ax.get_ylabel() == "popularity (share of own peak, 0 to 1)"
+    assert ax.get_xlabel() == "start of the bucket (UTC)"
+    assert ax.get_title(loc="left") == "#ufc324, US, 7 days"
+    assert ax.get_legend() is None
+    assert "never levels" not in footer(ax)
+
+
+def test_several_series_are_told_apart_and_not_to_be_compared() -> None:
+    ax = plots.trend(pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(14)]))
+    assert legend(ax) == [f"#tag{i}" for i in range(14)]
+    looks = {(to_hex(line.get_color()), line.get_linestyle(), line.get_marker()) for line in ax.lines}
+    assert len(looks) == 14
+    assert len({to_hex(line.get_color()) for line in ax.lines[:7]}) == 7
+    assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines[:7]}) == 7
+    assert "Each series is relative to its own peak in its window: compare shapes and dates, never levels." in footer(
+        ax
+    )
+    assert ax.get_title(loc="left") == "14 series, US, 7 days"
+
+
+def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
+    ax = plots.trend(pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(17)]))
+    assert len(ax.lines) == 17
+    assert legend(ax) == [f"#tag{i}" for i in range(14)]
+    assert {to_hex(line.get_color()) for line in ax.lines[14:]} == {"#999999"}
+    assert "Grey: 3 more series." in footer(ax)
+
+
+@pytest.mark.parametrize(
+    ("dates", "breaks"),
+    [
+        (["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"], []),
+        (["2026-01-01", "2026-01-02", "2026-01-05", "2026-01-06"], [2]),
+        (["2026-01-01", "2026-01-02", "2026-01-04"], [2]),
+        (["2025-11-01", "2025-11-08", "2025-11-15", "2025-11-29", "2025-12-06", "2025-12-27"], [3, 5]),
+        (["2025-10-01", "2025-11-01", "2025-12-01", "2026-01-01", "2026-02-01", "2026-03-01"], []),
+        (["2025-10-01", "2025-11-01", "2026-01-01", "2026-02-01"], [2]),
+        (["2026-01-01", "2026-01-20"], []),
+        (["2026-01-01"], []),
+        ([], []),
+    ],
+)
+def test_missing_buckets_are_found_by_the_steps_of_the_series(dates: list[str], breaks: list[int]) -> None:
+    assert reading.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
+
+
+def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
+    ax = plots.trend(series("a", days(1, 2, 3, 6, 9, 10, 11)))
+    (line,) = ax.lines
+    values = np.asarray(line.get_ydata())
+    assert np.flatnonzero(np.isnan(values)).tolist() == [3, 5]
+    assert values[4] == 0.06
+    assert 4 in line.get_markevery()
+    assert line.get_marker() == "o"
+    assert "A break in a line: buckets are missing." in footer(ax)
+    assert "break" not in footer(plots.trend(series("a", days(1, 2, 3))))
+
+
+def test_long_series_mark_some_points_but_all_that_stand_alone() -> None:
+    year = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range("2025-01-01", periods=300)}
+    del year["2025-06-10"], year["2025-06-12"]
+    (line,) = plots.trend(series("a", year, period=365)).lines
+    marked = line.get_markevery()
+    assert 8 < len(marked) < 30
+    alone = list(np.asarray(line.get_xdata(orig=True), dtype="datetime64[us]")).index(np.datetime64("2025-06-11"))
+    assert alone in marked
+
+
+def test_regions_and_periods_make_series_of_their_own() -> None:
+    ax = plots.trend(
+        pd.concat(
+            [
+                series("a", days(1, 2)),
+                series("a", days(1, 2), region="GB"),
+                series("a", days(1, 2), region="GB", period=30),
+            ]
+        )
+    )
+    assert legend(ax) == ["#a (US, 7 days)", "#a (GB, 7 days)", "#a (GB, 30 days)"]
+    assert ax.get_title(loc="left") == "3 series"
+
+
+def test_two_pulls_of_one_series_are_two_series() -> None:
+    later = series("a", days(2, 3), observed_at=OBSERVED + pd.Timedelta(days=2))
+    ax = plots.trend(pd.concat([series("a", days(1, 2)), later]))
+    assert [known(line)[0] for line in ax.lines] == [["2026-01-01", "2026-01-02"], ["2026-01-02", "2026-01-03"]]
+    assert legend(ax) == ["#a (observed 2026-02-03 08:30:00)", "#a (observed 2026-02-05 08:30:00)"]
+
+
+def test_hashtags_and_sounds_go_together() -> None:
+    sounds = series("6703723351497508865", days(1, 2), "music_trends")
+    listed = series("b", days(1, 2), "trending_hashtag_trends", new_only=True)
+    ax = plots.trend(pd.concat([series("a", days(1, 2)), sounds, listed]))
+    assert legend(ax) == ["#a", "sound 6703723351497508865", "#b"]
+    assert len(ax.lines) == 3
+
+
+def test_titles_from_a_merge_name_the_sounds() -> None:
+    sounds = pd.concat([series(clip, days(1, 2), "music_trends") for clip in ("11", "22", "33")])
+    ax = plots.trend(sounds.merge(pd.DataFrame({"clip_id": ["11", "22"], "title": ["New Sun", "New Sun"]}), how="left"))
+    assert legend(ax) == ["New Sun (11)", "New Sun (22)", "sound 33"]
+
+
+def test_rows_that_a_merge_doubled_are_drawn_once() -> None:
+    frame = series("a", days(1, 2, 3))
+    (line,) = plots.trend(pd.concat([frame, frame])).lines
+    assert len(line.get_xdata()) == 3
+
+
+@pytest.mark.parametrize("start", ["2026-01-27", "2025-12-30"])
+@pytest.mark.parametrize(
+    ("count", "step"), [(1, "D"), (2, "D"), (3, "D"), (7, "D"), (30, "D"), (18, "7D"), (36, "31D")]
+)
+def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None:
+    values = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range(start, periods=count, freq=step)}
+    ax = plots.trend(series("a", values))
+    draw(ax.figure)
+    assert 1 <= len(ax.get_xticks()) <= 8
+    stamps = [mdates.num2date(tick, tz="UTC") for tick in ax.get_xticks()]
+    assert all((stamp.hour, stamp.minute) == (0, 0) for stamp in stamps)
+    labels = ticks(ax.get_xticklabels())
+    assert labels[0].endswith(f"\n{stamps[0].year}")
+    assert labels[0].startswith(f"{stamps[0].day} ")
+
+
+def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
+    frame = pd.concat([series(f"tag{i}", days(1, 2, 3), source="sandbox") for i in range(5)])
+    first = plots.trend(frame, small_multiples=True)
+    panels = first.figure.axes
+    assert first is panels[0]
+    assert [panel.get_title(loc="left") for panel in panels] == [f"#tag{i}" for i in range(5)]
+    assert [len(panel.lines) for panel in panels] == [1] * 5
+    assert texts(first, "synthetic") == ["SYNTHETIC"] * 5
+    assert "never levels" in footer(first)
+    assert first.figure.get_supylabel() == "popularity (share of own peak, 0 to 1)"
+    assert "start of the bucket (UTC)" in footer(first)
+    draw(first.figure)
+    assert plt.get_fignums() == [first.figure.number]
+
+
+def test_small_multiples_say_what_they_leave_out() -> None:
+    first = plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(32)]), small_multiples=True)
+    assert len(first.figure.axes) == 30
+    assert "2 more series are not drawn." in footer(first)
+
+
+def test_small_multiples_refuse_axes_and_draw_nothing_of_nothing() -> None:
+    _, ax = plt.subplots()
+    with pytest.raises(kr.InvalidArgumentError, match="leave ax out"):
+        plots.trend(series("a", days(1)), ax=ax, small_multiples=True)
+    assert "no rows" in ticks(plots.trend(series("a", days(1)).iloc[:0], small_multiples=True).texts)
+
+
+# Audience ---------------------------------------------------------------------------------------------------
+
+
+def heights(ax: Axes) -> list[list[float]]:
+    return [[float(bar.get_height()) for bar in bars] for bars in ax.containers]
+
+
+def widths(ax: Axes) -> list[list[float]]:
+    return [[float(bar.get_width()) for bar in bars] for bars in ax.containers]
+
+
+def test_ages_are_shares_in_the_order_of_age() -> None:
+    ax = plots.audience(people("ufc324", "age", {"35+": 12, "18-24": 65, "25-34": 23}))
+    assert ticks(ax.get_xticklabels()) == ["18-24", "25-34", "35+"]
+    assert heights(ax) == [[65, 23, 12]]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in ax.containers[0]] == pytest.approx([0, 1, 2])
+    assert ax.get_ylabel() == "share of the audience (percent)"
+    assert ax.get_xlabel() == "age band (inferred)"
+    assert ax.get_title(loc="left") == "Audience by age, #ufc324, US, 7 days"
+    assert [line for line in ax.lines if line.get_gid() == "average"] == []
+
+
+def test_bands_of_products_and_of_hashtags_are_not_the_same_people() -> None:
+    category = people("601583", "age", {"18-24": 38, "35-44": 19, "55+": 6, "45-54": 8}, "product_audience")
+    tag = people("a", "age", {"18-24": 50, "35+": 50})
+    strange = tag.iloc[:1].assign(segment=pd.NA, segment_id="7", score=1.0)
+    ax = plots.audience(pd.concat([category, tag, strange]))
+    assert ticks(ax.get_xticklabels()) == ["18-24", "35-44", "35+", "45-54", "55+", "code 7"]
+    assert heights(ax) == [[38, 19, 8, 6], [50, 50, 1]]
+    assert legend(ax) == ["category 601583", "#a"]
+    assert "No bar: not in that entity's list, which is unknown, not zero." in footer(ax)
+
+
+def test_codes_of_one_band_do_not_hide_each_other() -> None:
+    category = people("601583", "age", {"18-24": 38}, "product_audience").assign(segment_id="18")
+    ax = plots.audience(pd.concat([category, people("a", "age", {"18-24": 50})]))
+    assert ticks(ax.get_xticklabels()) == ["18-24"]
+    assert heights(ax) == [[38], [50]]
+
+
+def test_countries_are_bars_of_an_index_with_the_line_of_100() -> None:
+    ax = plots.audience(people("ufc324", "country", {"Ireland": 471, "Macao": 780, "Austria": 90}))
+    assert ticks(ax.get_yticklabels()) == ["Macao", "Ireland", "Austria"]
+    assert widths(ax) == [[780, 471, 90]]
+    bottom, top = ax.get_ylim()
+    assert bottom > top  # the first one is on top
+    (line,) = [one for one in ax.lines if one.get_gid() == "average"]
+    assert list(line.get_xdata()) == [100, 100]
+    assert ax.get_xlabel() == "index (dashed line: 100 = average; not a share)"
+
+
+def test_the_dimension_is_the_first_one_there_and_the_others_are_told() -> None:
+    parts = [people("a", "country", {"Macao": 780}), people("a", "interest", {"Sports News": 254})]
+    ax = plots.audience(pd.concat(parts))
+    assert ticks(ax.get_yticklabels()) == ["Sports News"]
+    assert "Shown: interest. Also in the frame: country." in footer(ax)
+    assert "Shown" not in footer(plots.audience(pd.concat(parts), dimension="country"))
+
+
+def test_a_dimension_that_is_not_there_gives_an_empty_picture_and_a_wrong_one_an_error() -> None:
+    frame = people("a", "age", {"18-24": 100})
+    ax = plots.audience(frame, dimension="country")
+    assert "no rows" in ticks(ax.texts)
+    assert "No country rows; the frame has age." in footer(ax)
+    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'age', 'interest', 'country'; got 'city'"):
+        plots.audience(frame, dimension="city")
+
+
+def test_entities_stand_side_by_side_for_each_segment() -> None:
+    ax = plots.audience(
+        pd.concat(
+            [
+                people("a", "country", {"Macao": 200, "Chad": 300}),
+                people("b", "country", {"Macao": 500}),
+                people("9", "country", {"Chad": 110}, "music_audience"),
+            ]
+        )
+    )
+    assert legend(ax) == ["#a", "#b", "sound 9"]
+    assert ticks(ax.get_yticklabels()) == ["Macao", "Chad"]
+    assert widths(ax) == [[200, 300], [500], [110]]
+    spans = sorted((bar.get_y(), bar.get_y() + bar.get_height()) for bars in ax.containers for bar in bars)
+    assert all(before[1] <= after[0] + 1e-9 for before, after in pairwise(spans))
+    macao, chad = ax.containers[0]
+    assert round(macao.get_y() + macao.get_height() / 2) == 0
+    assert round(chad.get_y() + chad.get_height() / 2) == 1
+    looks = {(to_hex(bars[0].get_facecolor()), bars[0].get_hatch()) for bars in ax.containers}
+    assert len({colour for colour, _ in looks}) == len({hatch for _, hatch in looks}) == 3
+
+
+def test_too_many_entities_or_segments_are_cut_and_counted() -> None:
+    many = pd.concat([people(f"tag{i}", "country", {f"C{j}": 100 + j + i for j in range(15)}) for i in range(8)])
+    ax = plots.audience(many)
+    assert legend(ax) == [f"#tag{i}" for i in range(6)]
+    assert ticks(ax.get_yticklabels()) == [f"C{j}" for j in range(14, 2, -1)]
+    assert "The first 6 of 8 entities." in footer(ax)
+    assert "The 12 highest of 15 segments." in footer(ax)
+
+
+# Products ---------------------------------------------------------------------------------------------------
+
+
+def marks(ax: Axes) -> Any:
+    return ax.collections[0]
+
+
+def area(path: Any) -> float:
+    """Area of a mark by counting the points of a fine grid that lie in it."""
+    side = np.linspace(-1, 1, 401)
+    grid = np.array(np.meshgrid(side, side)).reshape(2, -1).T
+    return float(path.contains_points(grid).sum()) * (side[1] - side[0]) ** 2
+
+
+def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
+    ax = plots.products(
+        ranking(
+            {"ctr_pct": 0.8, "cvr_pct": 5.0, "impressions": 1_000_000, "category_l1": "Food"},
+            {"ctr_pct": 1.6, "cvr_pct": 2.0, "impressions": 4_000_000, "category_l1": "Home"},
+            {"ctr_pct": 1.2, "cvr_pct": 3.0, "impressions": 2_000_000, "category_l1": "Toys"},
+        )
+    )
+    assert marks(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
+    areas = [size * area(path) for size, path in zip(marks(ax).get_sizes(), marks(ax).get_paths(), strict=True)]
+    assert areas[0] / areas[2] == pytest.approx(4, rel=0.03)
+    assert areas[1] / areas[2] == pytest.approx(2, rel=0.03)
+    assert ax.get_xlabel() == "click-through rate (percent)"
+    assert ax.get_ylabel() == "conversion rate (percent)"
+
+
+def test_areas_and_colours_have_legends() -> None:
+    ax = plots.products(ranking({"impressions": 24_000_000}, {"category_l1": "Food", "impressions": 4_000_000}))
+    groups = ax.get_legend()
+    assert groups.get_title().get_text() == "colour: level-1 category"
+    assert legend(ax) == ["Home", "Food"]
+    (sizes,) = [one for one in ax.artists if one is not groups]
+    assert sizes.get_title().get_text() == "area: impressions"
+    assert [text.get_text() for text in sizes.get_texts()] == ["20M", "5M", "1M"]
+    biggest = marks(ax).get_sizes()[0]
+    discs = [handle.get_markersize() ** 2 for handle in sizes.legend_handles]
+    assert discs == pytest.approx([biggest * 20 / 24, biggest * 5 / 24, biggest * 1 / 24], rel=0.01)
+
+
+def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
+    ax = plots.products(
+        ranking(
+            *({"category_l1": f"L{i}", "impressions": 10 - i} for i in range(9)),
+            {"category_l1": None, "impressions": 1},
+        )
+    )
+    assert legend(ax) == [*(f"L{i}" for i in range(7)), "other"]
+    colours = [to_hex(colour) for colour in marks(ax).get_facecolors()]
+    assert len(set(colours)) == 8
+    assert len(set(colours[7:])) == 1
+    shown = [to_hex(handle.get_color()) for handle in ax.get_legend().legend_handles]
+    assert set(shown) == set(colours)
+    assert len({handle.get_marker() for handle in ax.get_legend().legend_handles[:7]}) == 7
+
+
+def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
+    ax = plots.products(ranking({}, {"ctr_pct": None}, {"cvr_pct": None}, {"impressions": None}))
+    assert len(marks(ax).get_offsets()) == 1
+    assert len(ax.collections[1].get_offsets()) == 1
+    assert "2 rows without ctr or cvr not drawn. 1 row without impressions drawn as a small cross." in footer(ax)
+    nothing = plots.products(ranking({"impressions": None}, {"impressions": None}))
+    assert len(nothing.collections[1].get_offsets()) == 2
+
+
+def boxes(ax: Axes) -> dict[str, Any]:
+    return {text.get_text(): text.get_window_extent() for text in ax.texts if text.get_gid() == "label"}
+
+
+@pytest.mark.parametrize("labels", [0, 5, 15, 60])
+def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
+    spread = np.random.default_rng(7).lognormal(0.3, 0.3, (60, 2))
+    frame = ranking(*({"ctr_pct": x, "cvr_pct": y, "impressions": 10_000 * i} for i, (x, y) in enumerate(spread, 1)))
+    ax = plots.products(frame, labels=labels)
+    draw(ax.figure)
+    found = boxes(ax)
+    assert set(found) <= {f"Things {i}" for i in range(1, labels + 1)}
+    assert len(found) >= min(labels, 15) * 0.8
+    assert not any(a.overlaps(b) for a, b in combinations(found.values(), 2))
+    inside = ax.get_window_extent().padded(1)
+    assert all(inside.contains(*corner) for box in found.values() for corner in (box.min, box.max))
+
+
+def test_where_all_rows_are_in_one_place_few_labels_are_drawn() -> None:
+    ax = plots.products(ranking(*({"ctr_pct": 1.0, "cvr_pct": 1.0} for _ in range(30))), labels=30)
+    assert 2 <= len(boxes(ax)) <= 8
+
+
+@pytest.mark.parametrize("labels", [-1, 2.5, True, "all"])
+def test_the_number_of_labels_is_checked(labels: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="labels is a whole number"):
+        plots.products(ranking({}), labels=labels)
+
+
+def test_regions_are_told_where_there_are_several() -> None:
+    ax = plots.products(pd.concat([ranking({"ctr_pct": 1.0}), ranking({"ctr_pct": 9.0}, region="GB")]))
+    assert set(boxes(ax)) == {"Things 1 (US)", "Things 1 (GB)"}
+
+
+# Categories -------------------------------------------------------------------------------------------------
+
+SHOP = [
+    {"category_l1": "Home", "category_l2": "Decor", "impressions": 5_000_000, "cvr_pct": 1.0},
+    {"category_l1": "Home", "category_l2": "Decor", "impressions": 2_000_000, "cvr_pct": 4.0},
+    {"category_l1": "Food", "category_l2": "Drinks", "impressions": 9_000_000, "cvr_pct": 2.0},
+    {"category_l1": "Home", "category_l2": "Light", "impressions": 3_000_000, "cvr_pct": 6.0},
+    {"category_l1": "Home", "category_l2": "Decor", "impressions": 1_000_000, "cvr_pct": 9.0},
+]
+
+
+def test_amounts_are_summed_within_the_hierarchy() -> None:
+    ax = plots.categories(ranking(*SHOP))
+    assert ticks(ax.get_yticklabels()) == ["Home (sum 11M)", "Decor", "Light", "Food (sum 9M)", "Drinks"]
+    assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "normal", "normal", "bold", "normal"]
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bars in ax.containers for bar in bars]
+    assert bars == [(1, 8_000_000), (2, 3_000_000), (4, 9_000_000)]
+    assert list(ax.get_yticks()) == [0, 1, 2, 3, 4]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["8M  (3)", "3M  (1)", "9M  (1)"]
+    assert ax.get_xlabel() == "impressions, sum of the categories below"
+    assert "medians" not in footer(ax)
+
+
+def test_rates_are_medians_and_say_so() -> None:
+    ax = plots.categories(ranking(*SHOP), measure="cvr_pct")
+    assert ticks(ax.get_yticklabels()) == ["Home (median 5)", "Light", "Decor", "Food (median 2)", "Drinks"]
+    assert widths(ax) == [[6, 4], [2]]
+    assert ax.get_xlabel() == "cvr_pct (percent), median of the categories below"
+    assert "Rates do not add up: medians are shown, each category counting once." in footer(ax)
+
+
+def test_what_may_be_summed_follows_from_the_units() -> None:
+    summed = {name for name, column in reading.MEASURES.items() if reading.can_be_summed(column)}
+    assert summed == {"posts", "impressions", "cost", "likes", "comments", "shares"}
+    assert set(reading.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
+    with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of posts, .*; got 'position'"):
+        plots.categories(ranking({}), measure="position")
+    assert plots.categories(ranking({"cost": 10.0}), measure="cost").get_xlabel() == (
+        "cost (money, probably USD), sum of the categories below"
+    )
+
+
+def test_rows_of_an_upper_level_do_not_count_twice() -> None:
+    upper = {"category_l2": "Decor", "category_l3": None, "impressions": 999_000_000, "category_id": "1"}
+    ax = plots.categories(ranking(*SHOP, upper))
+    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+    assert "1 row above level 3 left out, so nothing counts twice." in footer(ax)
+    alone = plots.categories(ranking(upper))
+    assert ticks(alone.get_yticklabels()) == ["Home (sum 999M)", "Decor"]
+
+
+def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
+    ax = plots.categories(ranking({"impressions": None}, {"category_l2": None, "category_l3": None}))
+    assert "1 row without impressions left out." in footer(plots.categories(ranking({"impressions": None}, {})))
+    assert "no rows" in ticks(ax.texts)  # the only row with impressions is of an upper level
+    nameless = plots.categories(ranking({"category_l1": None}))
+    assert ticks(nameless.get_yticklabels()) == ["(no level 1) (sum 1M)", "Decor"]
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"region": "GB"}, "region"),
+        ({"time_scope": "30"}, "time_scope"),
+        ({"observed_at": OBSERVED.ceil("D")}, "observed_at"),
+    ],
+)
+def test_several_rankings_are_refused(other: dict[str, Any], named: str) -> None:
+    with pytest.raises(
+        kr.InvalidArgumentError, match=rf"5 categories come more than once .*{named}.*take one, as df\["
+    ):
+        plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP, **other)]))
+
+
+def test_rows_that_came_twice_count_once() -> None:
+    ax = plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP)]))
+    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+
+
+def test_the_highest_categories_are_drawn_and_the_rest_counted() -> None:
+    ax = plots.categories(ranking(*({"category_l2": f"Shelf {i}", "impressions": i} for i in range(1, 31))))
+    assert ticks(ax.get_yticklabels()) == ["Home (sum 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
+    assert "The 20 highest of 30 level-2 categories." in footer(ax)
+
+
+def test_falling_measures_are_drawn_below_zero() -> None:
+    ax = plots.categories(ranking({"posts_change_pct": -8.5}), measure="posts_change_pct")
+    assert widths(ax) == [[-8.5]]
+    assert ax.get_xlim()[0] < -8.5
+
+
+# Engagement -------------------------------------------------------------------------------------------------
+
+CLIPS = [
+    {"views": 1000, "likes": 100, "comments": 0, "shares": 1},
+    {"views": 1000, "likes": 200, "comments": 10, "shares": 2},
+    {"views": 1000, "likes": 300, "comments": 0, "shares": None},
+    {"views": 0, "likes": 5, "comments": 5, "shares": 5},
+]
+
+
+def strips(ax: Axes) -> list[list[float]]:
+    from matplotlib.collections import PathCollection
+
+    return [sorted(float(x) for x, _ in c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)]
+
+
+def medians(ax: Axes) -> list[str]:
+    return [text for name in reading.RATES for text in texts(ax, name)]
+
+
+def test_rates_are_points_on_a_log_axis_with_medians() -> None:
+    ax = plots.engagement(videos(*CLIPS))
+    assert ax.get_xscale() == "log"
+    assert ticks(ax.get_yticklabels()) == ["engagement\n(all three)", "likes", "comments", "shares"]
+    assert strips(ax) == [pytest.approx(x) for x in ([0.101, 0.212], [0.1, 0.2, 0.3], [0.01], [0.001, 0.002])]
+    assert medians(ax) == ["median 0.157", "median 0.2", "median 0", "median 0.0015"]
+    lines = [collection.get_segments()[0][0, 0] for collection in ax.collections if hasattr(collection, "get_segments")]
+    assert lines == pytest.approx([0.1565, 0.2, 0.0005, 0.0015])  # a median of zero stands at the left edge
+    assert ax.get_xlabel() == "interactions per view (ratio, log axis)"
+    assert ax.get_title(loc="left") == "Engagement of 4 videos"
+
+
+def test_what_a_log_axis_cannot_show_is_counted() -> None:
+    assert (
+        "No point on a log axis: engagement_rate 2 missing; like_rate 1 missing; "
+        "comment_rate 2 zero and 1 missing; share_rate 2 missing."
+    ) in footer(plots.engagement(videos(*CLIPS)))
+    assert "No point" not in footer(plots.engagement(videos({"views": 500})))
+
+
+def test_rates_that_are_there_are_used() -> None:
+    rates = {"engagement_rate": 0.5, "like_rate": 0.4, "comment_rate": 0.06, "share_rate": 0.04}
+    ready = videos({"views": 1000}).assign(**rates)
+    assert strips(plots.engagement(ready.drop(columns=["views", "likes"]))) == [[0.5], [0.4], [0.06], [0.04]]
+
+
+def test_a_video_counts_once_by_its_newest_row() -> None:
+    old = videos({"views": 1000, "video_id": "1", "likes": 1}, {"views": 1000, "video_id": "2", "likes": 2})
+    new = videos({"views": 1000, "video_id": "1", "likes": 9}).assign(observed_at=OBSERVED + pd.Timedelta(days=1))
+    ax = plots.engagement(pd.concat([new, old, old]))
+    assert strips(ax)[1] == pytest.approx([0.002, 0.009])
+    assert ax.get_title(loc="left") == "Engagement of 2 videos"
+
+
+def test_videos_without_any_rate_above_zero_give_an_empty_picture() -> None:
+    ax = plots.engagement(videos({"views": 0}, {"views": None}))
+    assert "no rate above zero" in ticks(ax.texts)
+    assert ax.get_xscale() == "linear"
+
+
+def test_points_and_medians_hold_for_many_videos() -> None:
+    views = np.random.default_rng(3).integers(1000, 10**6, 2500)
+    frame = videos(*({"views": int(v), "video_id": str(i)} for i, v in enumerate(views)))
+    ax = plots.engagement(frame)
+    assert medians(ax)[1] == f"median {np.median(60 / views):.3g}"
+    assert all(len(strip) == 2500 for strip in strips(ax))
+    assert all(collection.get_rasterized() for collection in ax.collections if len(collection.get_offsets()) == 2500)
+
+
+# Overlap ----------------------------------------------------------------------------------------------------
+
+
+def cells(ax: Axes) -> np.ma.MaskedArray[Any, Any]:
+    return ax.images[0].get_array()
+
+
+LIKE = [
+    people("a", "country", {"Macao": 200, "Chad": 400}),
+    people("c", "country", {"Cuba": 150}),
+    people("5", "country", {"Macao": 200, "Chad": 400}, "music_audience"),
+    people("b", "country", {"Macao": 400, "Peru": 200}),
+]
+
+
+def test_similarity_is_the_cosine_of_logarithms_with_unlisted_as_average() -> None:
+    ax = plots.overlap(pd.concat(LIKE))
+    order = ticks(ax.get_yticklabels())
+    assert ticks(ax.get_xticklabels()) == order
+    assert set(order) == {"#a", "#b", "#c", "sound 5"}
+    place = {name: order.index(name) for name in order}
+    found = cells(ax)
+    assert found[place["#a"], place["sound 5"]] == pytest.approx(1)
+    # a = (ln 2, ln 4, 0), b = (ln 4, 0, ln 2): 2 / 5
+    assert found[place["#a"], place["#b"]] == pytest.approx(0.4)
+    assert found.mask[place["#c"]].all()
+    assert found.mask.diagonal().all()
+    assert abs(place["#a"] - place["sound 5"]) == 1
+    assert ax.get_figure().axes[1].get_ylabel() == "cosine similarity of log(index / 100)"
+
+
+def test_cells_say_the_value_and_the_shared_segments() -> None:
+    ax = plots.overlap(pd.concat(LIKE))
+    place = {name: i for i, name in enumerate(ticks(ax.get_yticklabels()))}
+    said = {(round(t.get_position()[1]), round(t.get_position()[0]), t.get_gid()): t.get_text() for t in ax.texts}
+    a, b, c = place["#a"], place["#b"], place["#c"]
+    assert said[a, b, "value"] == "0.40"
+    assert said[a, b, "common"] == "1"
+    assert said[a, a, "common"] == "2"
+    assert said[a, c, "common"] == "0"
+    assert (a, c, "value") not in said
+    assert "which is unknown" not in footer(ax)
+    assert "is unknown in the other, not zero" in footer(ax)
+    assert ax.patch.get_hatch()
+
+
+def test_indices_below_average_count_against() -> None:
+    similarity, common = reading.compare(np.array([[200.0, 50.0, 0.0], [np.nan, 200.0, 100.0]]))
+    assert similarity[0, 1] == pytest.approx(-1 / math.sqrt(2))
+    assert similarity[0, 2] == pytest.approx(-1)  # an index of 0 counts as 1
+    assert common.tolist() == [[1, 1, 1], [1, 2, 2], [1, 2, 2]]
+
+
+def test_those_alike_are_neighbours() -> None:
+    family = [0, 1, 0, 2, 1, 0, 2]
+    similarity = np.array([[0.9 if a == b else 0.1 for a in family] for b in family])
+    found = [family[i] for i in reading.side_by_side(similarity)]
+    assert sorted(found) == sorted(family)
+    assert sum(a != b for a, b in pairwise(found)) == 2
+    assert reading.side_by_side(np.zeros((0, 0))) == []
+    assert reading.side_by_side(np.ones((1, 1))) == [0]
+
+
+def test_interests_are_compared_by_id_and_lists_of_products_share_none() -> None:
+    frame = pd.concat(
+        [
+            people("a", "interest", {"Sports News": 254}),
+            people("601583", "interest", {"Sports News": 254}, "product_audience").assign(segment_id="13105000000"),
+            people("b", "age", {"18-24": 100}),
+        ]
+    )
+    ax = plots.overlap(frame, dimension="interest")
+    assert cells(ax).mask.all()
+    assert set(ticks(ax.get_yticklabels())) == {"#a", "category 601583"}
+    assert "1 without a list by interest left out." in footer(ax)
+
+
+@pytest.mark.parametrize("dimension", ["age", "city", None])
+def test_only_indices_are_compared(dimension: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'interest', 'country'"):
+        plots.overlap(pd.concat(LIKE), dimension=dimension)
+
+
+def test_one_audience_and_many_are_drawn_too() -> None:
+    assert cells(plots.overlap(LIKE[0])).shape == (1, 1)
+    many = plots.overlap(pd.concat([people(f"tag{i}", "country", {"Macao": 200 + i}) for i in range(20)]))
+    assert cells(many).shape == (20, 20)
+    assert texts(many, "value") == []
+    draw(many.figure)
+
+
+# Names ------------------------------------------------------------------------------------------------------
+
+
+def test_text_of_the_api_is_never_read_as_a_formula() -> None:
+    names = ["$x^2$", r"\frac{1}{2}", "a_b_c", "_hidden", "100%", "<b>"]
+    ax = plots.trend(pd.concat([series(name, days(1, 2)) for name in names]))
+    assert legend(ax) == [f"#{name}" for name in names]
+    draw(ax.figure)
+    ours = [text for text in ax.figure.findobj(Text) if "#" in text.get_text()]
+    assert len(ours) == 6
+    assert not any(text.get_parse_math() or text.get_usetex() for text in ours)
+    for make in (plots.audience, plots.overlap):
+        frame = pd.concat([people(name, "country", {"$a$ $b$": 200, "_c": 300}) for name in names])
+        drawn = make(frame)
+        draw(drawn.figure)
+        assert not any(label.get_parse_math() for label in drawn.get_yticklabels())
+    fancy = plots.products(ranking({"category": "$1$", "category_l1": "_$2$"}))
+    assert legend(fancy) == ["_$2$"]
+    assert list(boxes(fancy)) == ["$1$"]
+
+
+def test_long_names_are_shortened_in_their_middle() -> None:
+    names = ["a" * 40 + "1", "a" * 40 + "2"]
+    ax = plots.trend(pd.concat([series(name, days(1, 2)) for name in names]))
+    assert legend(ax) == ["#aaaaaaaaaaaaaaaaa…aaaaaaaa1", "#aaaaaaaaaaaaaaaaa…aaaaaaaa2"]
+    assert all(len(label) <= 28 for label in legend(ax))
+
+
+def test_a_mark_is_not_cut_off_its_letter() -> None:
+    text = "x" * 17 + "e\u0301" + "y" * 30
+    assert reading.elide(text) == "x" * 17 + "…" + "y" * 9
+
+
+def test_names_that_became_the_same_are_numbered() -> None:
+    same = [Name("x" * 30 + side + "y" * 30) for side in "ab"]
+    shown = lettering.letter([Name(reading.elide(name.text)) for name in same])
+    assert shown.labels == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
+
+
+@pytest.fixture
+def few_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the font that matplotlib brings."""
+    monkeypatch.setattr(lettering, "_family_with", lambda character: None)
+
+
+SCRIPTS = {"Thai": "น้ำหอม", "CJK": "香水", "Hangul": "향수", "Devanagari": "हिन्दी"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_names_no_font_has_become_a_note(few_fonts: None, script: str) -> None:
+    ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(SCRIPTS[script], days(1, 2))]))
+    assert legend(ax) == ["#perfume", f"({script} name, no. 2)"]
+    assert "1 name in a script" in footer(ax)
+    draw(ax.figure)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_names_are_drawn_where_a_font_has_them(script: str) -> None:
+    name = SCRIPTS[script]
+    if not all(map(lettering._is_drawable, name)):
+        pytest.skip(f"no installed font has {script}, or this matplotlib cannot set it")
+    ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(name, days(1, 2))]))
+    assert legend(ax) == ["#perfume", f"#{name}"]
+    assert "script" not in footer(ax)
+    draw(ax.figure)  # a glyph that no font has would warn
+
+
+def test_an_id_stands_for_a_title_that_cannot_be_drawn(few_fonts: None) -> None:
+    frame = series("11", days(1, 2), "music_trends").assign(title="น้ำหอม")
+    assert plots.trend(frame).get_title(loc="left") == "sound 11, US, 7 days"
+
+
+def test_right_to_left_names_are_drawn_only_where_they_come_out_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = series("عطور", days(1, 2))
+    monkeypatch.setattr(lettering, "SHAPES_TEXT", False)
+    plain = plots.trend(frame)
+    assert plain.get_title(loc="left") == "(Arabic name, no. 1), US, 7 days"
+    assert "cannot be drawn here" in footer(plain)
+    monkeypatch.undo()
+    if lettering.SHAPES_TEXT:
+        assert plots.trend(frame).get_title(loc="left") == "#عطور, US, 7 days"
+
+
+def test_emoji_no_font_has_are_left_out_and_counted(few_fonts: None) -> None:
+    shown = lettering.letter([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
+    assert shown.labels == ["#perfume", "#gift", "(emoji name, no. 3)"]
+    assert "2 names drawn without emoji that no installed font has." in shown.notes
+
+
+def test_control_characters_and_half_characters_do_not_reach_the_picture() -> None:
+    shown = lettering.letter([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
+    assert shown.labels[0] == "a b cd"
+    assert shown.labels[1] == "xy"
+    figure, ax = plt.subplots()
+    for label in shown.labels:
+        ax.text(0.5, 0.5, label, **shown.style)
+    draw(figure)
+
+
+def test_the_font_that_has_a_box_for_everything_is_not_used() -> None:
+    assert not [name for name, _ in lettering._installed() if "resort" in name.lower()]
+    assert lettering._family_with("\U0010fffd") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (5.5, "5.5"),
+        (999, "999"),
+        (1000, "1k"),
+        (15_700_000, "15.7M"),
+        (999_999, "1M"),
+        (2.5e9, "2.5B"),
+        (-1500, "-1.5k"),
+    ],
+)
+def test_amounts_are_written_short(value: float, text: str) -> None:
+    from keyapi_research.plots import charts
+
+    assert charts.compact(value) == text
+
+
+def test_colours_differ_in_lightness_or_hue_for_all_kinds_of_vision() -> None:
+    from keyapi_research.plots import charts
+
+    # Vienot, Brettel and Mollon's projections for protanopia and deuteranopia, on linear light
+    kinds = [
+        np.eye(3),
+        np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
+        np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
+    ]
+    for kind in kinds:
+        seen = [kind @ (np.array(to_rgb(colour)) ** 2.2) for colour in charts.ON_WHITE]
+        assert min(float(np.abs(a - b).max()) for a, b in combinations(seen, 2)) > 0.08
+
+
+# The sandbox ------------------------------------------------------------------------------------------------
+
+
+def pictures(world: kr.Client) -> dict[str, Callable[[], Axes]]:
+    tags = ["perfumetok", "smellgood", "runtok", "couchto5k", "น้ำหอม", "عطور", "香水"]
+    audience = kr.fetch_hashtag_audience(tags, period=30, client=world)
+    sound = kr.fetch_music_audience("7498251163905427713", period=30, client=world)
+    shop = kr.fetch_product_insights(region="US", time_scope=7, limit=60, client=world)
+    posts = kr.fetch_product_posts(shop["category_id"].head(3), region="US", time_scope=7, client=world)
+    clips = kr.fetch_videos(posts["video_id"], client=world)
+    return {
+        "trend": lambda: plots.trend(kr.fetch_hashtag_trends(tags, period=30, client=world)),
+        "lists": lambda: plots.trend(
+            pd.concat(
+                [
+                    kr.fetch_trending_hashtag_trends(limit=8, client=world),
+                    kr.fetch_trending_music_trends(limit=8, client=world),
+                ]
+            )
+        ),
+        "audience": lambda: plots.audience(audience),
+        "country": lambda: plots.audience(audience, dimension="country"),
+        "products": lambda: plots.products(shop),
+        "categories": lambda: plots.categories(shop, measure="cpa"),
+        "engagement": lambda: plots.engagement(clips),
+        "overlap": lambda: plots.overlap(pd.concat([audience, sound])),
+    }
+
+
+def test_every_picture_of_the_sandbox_is_drawn_and_marked(world: kr.Client) -> None:
+    for name, make in pictures(world).items():
+        ax = make()
+        assert texts(ax, "synthetic") == ["SYNTHETIC"], name
+        assert "source: sandbox, observed " in footer(ax), name
+        assert len(draw(ax.figure)) > 5_000, name
+
+
+def test_a_family_of_hashtags_and_its_sound_stand_together(world: kr.Client) -> None:
+    perfume = ["perfumetok", "vanillaperfume", "smellgood"]
+    running = ["runtok", "couchto5k", "marathontraining"]
+    mixed = [name for pair in zip(perfume, running, strict=True) for name in pair]
+    tags = kr.fetch_hashtag_audience(mixed, client=world)
+    sound = kr.fetch_music_audience("7498251163905427713", client=world)
+    ax = plots.overlap(pd.concat([tags, sound]))
+    order = [name.split(" (")[0].removeprefix("#") for name in ticks(ax.get_yticklabels())]
+    family = ["perfume" if name in perfume or name.startswith("sound") else "running" for name in order]
+    assert sum(a != b for a, b in pairwise(family)) == 1
+    values = cells(ax)
+    same = [values[i, j] for i, j in combinations(range(7), 2) if family[i] == family[j]]
+    other = [values[i, j] for i, j in combinations(range(7), 2) if family[i] != family[j]]
+    assert min(same) > 0.6
+    assert all(np.ma.is_masked(value) or value < 0.5 for value in other)
+
+
+def test_sums_of_the_sandbox_agree_with_the_table(world: kr.Client) -> None:
+    shop = kr.fetch_product_insights(region="GB", time_scope=30, limit=40, client=world)
+    deep = shop[shop["category_level"] == "l3"]
+    ax = plots.categories(shop, measure="posts")
+    drawn = sorted(width for bars in widths(ax) for width in bars)
+    assert drawn == sorted(deep.groupby(["category_l1", "category_l2"])["posts"].sum().nlargest(20).tolist())
+
+
+# The gallery ------------------------------------------------------------------------------------------------
+
+
+def test_the_gallery_shows_every_picture_and_is_light() -> None:
+    page = (GALLERY / "README.md").read_text(encoding="utf-8")
+    found = {path.name for path in GALLERY.glob("*.png")}
+    assert all(any(name.startswith(plot) for name in found) for plot in NAMES)
+    assert all(f"({name})" in page for name in found)
+    assert all(path.stat().st_size < 150_000 for path in GALLERY.glob("*.png"))
