@@ -25,8 +25,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from .endpoints import BY_PATH, Ask, Parameter, Value
 from .envelope import Found, match, open_envelope
@@ -45,10 +46,9 @@ _LARGEST_DIAGNOSED: Final = 8_000_000
 _MOST_PAGES: Final = 10**6
 _LINK: Final = 0o12  # a symbolic link's mode, the highest four of its bits
 
-_LEDGER_COLUMNS: Final = (
-    "request", "sent_at", "endpoint", "params", "n_entities", "attempt", "http_status", "code", "message", "request_id",
-    "credits", "elapsed_s",
-)  # fmt: skip
+_LEDGER_HEAD: Final = (
+    b"request,sent_at,endpoint,params,n_entities,attempt,http_status,code,message,request_id,credits,elapsed_s\n"
+)
 _MANIFEST_KINDS: Final[Mapping[str, type]] = {
     "absences": int, "answers": int, "calls": list, "credits": int, "format": str, "format_version": int,
     "members": dict, "package_version": str, "requests": int, "source": str,
@@ -112,7 +112,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
         read |= {page.id: page for walk in store.walks(entity) for page in walk if page.page <= last.get(page.walk, 0)}
     rows = sorted(store.ledger(one.request for one in read.values()), key=lambda row: (row[1], row[0]))
     requests = {row[0]: number for number, row in enumerate(rows, start=1)}
-    walks = {walk: number for number, walk in enumerate(sorted({one.walk for one in read.values() if one.page}), start=1)}
+    walks = {walk: number for number, walk in enumerate(sorted({one.walk for one in read.values()} - {0}), start=1)}
     ordered = sorted(read.values(), key=_order)
     answers = [
         replace(one, id=number, request=requests[one.request], walk=walks.get(one.walk, 0))
@@ -134,7 +134,7 @@ def index(study: Study) -> Store:
 
 
 def replay_settings(source: str) -> Settings:
-    """Settings of a client that replays: offline, without a token, whatever the environment says."""
+    """Make the settings of a client that replays: offline, without a token, whatever the environment says."""
     return Settings(
         token=None,
         token_origin="none",  # noqa: S106 - there is none
@@ -158,11 +158,13 @@ def replay_settings(source: str) -> Settings:
 # How it is spelled ------------------------------------------------------------------------------------------
 
 
-def _moment(microseconds: int) -> str:
+def stamp(microseconds: int) -> str:
+    """Write a moment: ISO 8601, UTC, microseconds."""
     return f"{when(microseconds).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def _json(value: object) -> str:
+def spelled(value: object) -> str:
+    """Write JSON the one way it is written here."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -176,21 +178,19 @@ def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
         "absent": one.absent,
         "endpoint": one.endpoint,
         "envelope": envelope,  # as it arrived, in its own order
-        "observed_at": _moment(one.observed_at),
+        "observed_at": stamp(one.observed_at),
         "page": page if one.page else None,
         "params": json.loads(one.params),
         "request": one.request,
     }
-    return f"{_json(record)}\n".encode()
+    return f"{spelled(record)}\n".encode()
 
 
-def _ledger_lines(rows: Iterable[Row]) -> Iterator[bytes]:
-    text = io.StringIO(newline="\n")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_LEDGER_COLUMNS)
-    writer.writerows([number, _moment(sent_at), *rest] for number, sent_at, *rest in rows)
-    text.seek(0)
-    yield from (line.encode() for line in text)
+def _ledger_row(row: Row) -> bytes:
+    text = io.StringIO(newline="")
+    number, sent_at, *rest = row
+    csv.writer(text, lineterminator="\n").writerow([number, stamp(sent_at), *rest])
+    return text.getvalue().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ _HEADER: Final = len(_Member(MANIFEST, 0, 0).header)
 
 
 def _directory(members: Sequence[_Member], manifest: bytes) -> bytes:
-    """What ends the zip: its directory, and the manifest's checksum as its comment."""
+    """Write what ends the zip: its directory, and the manifest's checksum as its comment."""
     entries, offset = [], 0
     for member in members:
         entries.append(member.entry(offset))
@@ -254,15 +254,12 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
     StoreError
         It cannot be written, or is larger than an archive may be.
     """
-
-    def ledger() -> Iterator[bytes]:
-        return _ledger_lines(study.ledger)
-
-    def answers() -> Iterator[bytes]:
-        return map(_answer_line, study.answers, store.envelopes(study.origins))
-
-    # Twice through the answers, so that never all of them are in memory.
-    measured = {LEDGER: _Measure.of(ledger()), ANSWERS: _Measure.of(answers())}
+    contents: dict[str, Callable[[], Iterable[bytes]]] = {
+        LEDGER: lambda: chain([_LEDGER_HEAD], map(_ledger_row, study.ledger)),
+        ANSWERS: lambda: map(_answer_line, study.answers, store.envelopes(study.origins)),
+    }
+    # Measured first and written then, so that never all answers are in memory.
+    measures = {name: _Measure.of(lines()) for name, lines in contents.items()}
     manifest = _manifest_bytes(
         {
             "absences": study.absences,
@@ -271,20 +268,20 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
             "credits": study.credits,
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "members": {name: measure.promise for name, measure in measured.items()},
+            "members": {name: measure.promise for name, measure in measures.items()},
             "package_version": version("keyapi-research"),
             "requests": len(study.ledger),
             "source": study.source,
         }
     )
-    parts = {MANIFEST: (_Measure.of([manifest]), lambda: iter([manifest])), LEDGER: (measured[LEDGER], ledger),
-             ANSWERS: (measured[ANSWERS], answers)}  # fmt: skip
-    _check_sizes(path, {name: measure for name, (measure, _) in parts.items()})
-    members = [_Member(name, measure.size, measure.crc) for name, (measure, _) in parts.items()]
+    contents = {MANIFEST: lambda: [manifest], **contents}
+    measures = {MANIFEST: _Measure.of([manifest]), **measures}
+    _check_sizes(path, measures)
+    members = [_Member(name, measure.size, measure.crc) for name, measure in measures.items()]
     with _all_or_nothing(path) as file:
-        for member, (_, lines) in zip(members, parts.values(), strict=True):
+        for member in members:
             file.write(member.header)
-            file.writelines(lines())
+            file.writelines(contents[member.name]())
         file.write(_directory(members, manifest))
 
 
@@ -301,13 +298,15 @@ class _Measure:
         self._hash = hashlib.sha256()
 
     @classmethod
-    def of(cls, lines: Iterable[bytes]) -> _Measure:
+    def of(cls, lines: Iterable[bytes]) -> Self:
+        """Measure all of some lines."""
         measure = cls()
         for line in lines:
             measure.add(line)
         return measure
 
     def add(self, line: bytes) -> None:
+        """Count one more."""
         self.size += len(line)
         self.crc = zlib.crc32(line, self.crc)
         self.lines += 1
@@ -404,16 +403,19 @@ def _load(file: IO[bytes]) -> tuple[Store, Settings]:
         ledger = _read_ledger(_lines(file, LEDGER, promised[LEDGER], members))
         base_url = DEFAULT_BASE_URL if store.source == "keyapi" else f"https://{store.source}"
         store.restore(ledger, _read_answers(_lines(file, ANSWERS, promised[ANSWERS], members), ledger), url=base_url)
-        if file.read() != _directory(members, written):
-            raise _OddError(_diagnosis(file))
-        counts = store.counts()
-        wrong = [name for name in ("answers", "absences", "requests", "credits") if counts[name] != manifest[name]]
-        if wrong:
-            raise _OddError(f"its manifest counts other {wrong[0]} than it has")
+        _check_end(file, _directory(members, written), manifest, store.counts())
     except BaseException:
         store.close()
         raise
     return store, replay_settings(manifest["source"])
+
+
+def _check_end(file: IO[bytes], directory: bytes, manifest: Mapping[str, Any], counts: Mapping[str, int]) -> None:
+    if file.read() != directory:
+        raise _OddError(_diagnosis(file))
+    wrong = [name for name in ("answers", "absences", "requests", "credits") if counts[name] != manifest[name]]
+    if wrong:
+        raise _OddError(f"its manifest counts other {wrong[0]} than it has")
 
 
 def _read_head(file: IO[bytes], name: str) -> _Member:
@@ -428,12 +430,12 @@ def _read_head(file: IO[bytes], name: str) -> _Member:
 
 def _diagnosis(file: IO[bytes]) -> str:
     """Say how a file differs from what freeze writes, from its directory alone."""
-    end = file.seek(0, os.SEEK_END)
+    small = file.seek(0, os.SEEK_END) <= _LARGEST_DIAGNOSED
     try:
-        if end > _LARGEST_DIAGNOSED:
-            raise zipfile.BadZipFile
-        members = zipfile.ZipFile(file).infolist()
+        members = zipfile.ZipFile(file).infolist() if small else []
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, EOFError):
+        members = []
+    if not members:
         return "it is no archive of keyapi_research, or was damaged"
     names = [member.filename for member in members]
     odd: dict[str, Callable[[zipfile.ZipInfo], object]] = {
@@ -468,7 +470,7 @@ def _has_kinds(value: object, kinds: Mapping[str, type]) -> bool:
         isinstance(value, dict)
         and value.keys() == kinds.keys()
         and all(type(value[name]) is kind for name, kind in kinds.items())
-        and all(0 <= number for number in value.values() if isinstance(number, int))
+        and all(number >= 0 for number in value.values() if isinstance(number, int))
     )
 
 
@@ -486,6 +488,7 @@ def _read_manifest(written: bytes) -> dict[str, Any]:
         not _has_kinds(manifest, _MANIFEST_KINDS)
         or not _has_kinds(members, dict.fromkeys((LEDGER, ANSWERS), dict))
         or not all(_has_kinds(promise, _PROMISE_KINDS) for promise in manifest["members"].values())
+        or manifest["members"][LEDGER]["lines"] > manifest["members"][ANSWERS]["lines"] + 1
         or _SOURCE.fullmatch(manifest["source"]) is None
         or _manifest_bytes(manifest) != written
     ):
@@ -511,20 +514,28 @@ def _lines(file: IO[bytes], name: str, promise: Mapping[str, Any], members: list
     members.append(head)
 
 
-def _read_ledger(lines: Iterator[bytes]) -> list[Row]:
-    written = list(lines)
+def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
+    taken: list[bytes] = []  # since the last row: a message may go over several lines
+    rows: list[Row] = []
     try:
-        fields = list(csv.reader((line.decode() for line in written), strict=True))[1:]
-        rows = [_ledger_row(row) for row in fields]
-        spelled = list(_ledger_lines(rows))
-    except (csv.Error, ValueError, OverflowError, RecursionError):
-        raise _OddError(f"its {LEDGER} has a row that is no request") from None
-    if spelled != written or [row[0] for row in rows] != list(range(1, len(rows) + 1)):
-        raise _OddError(f"its {LEDGER} is not as freeze writes it")
+        for number, fields in enumerate(csv.reader((_noted(line, taken) for line in lines), strict=True)):
+            row = _read_request(fields) if number else ()
+            expected = _ledger_row(row) if number else _LEDGER_HEAD
+            if b"".join(taken) != expected or row[:1] != (number,)[: len(row)]:
+                raise _OddError(f"row {number} of its {LEDGER} is not as freeze writes it")
+            taken.clear()
+            rows += [row] if number else []
+    except (csv.Error, ValueError, OverflowError):
+        raise _OddError(f"row {len(rows) + 1} of its {LEDGER} is no request") from None
     return rows
 
 
-def _ledger_row(fields: Sequence[str]) -> Row:
+def _noted(line: bytes, taken: list[bytes]) -> str:
+    taken.append(line)
+    return line.decode()
+
+
+def _read_request(fields: Sequence[str]) -> Row:
     number, sent_at, endpoint, params, *rest = fields
     n_entities, attempt, http_status, code, message, request_id, price, elapsed_s = (field or None for field in rest)
     return (
@@ -563,12 +574,12 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
         record = _read_json(line, what)
         try:
             one = _read_answer(number, record, ledger)
-            spelled = _answer_line(one, record["envelope"]) == line
+            as_frozen = _answer_line(one, record["envelope"]) == line
         except KeyAPIError as error:
             raise _OddError(f"{what} is no answer to what it says was asked: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             raise _OddError(f"{what} is no answer") from None
-        if not spelled or _order(one) <= last or (one.entity, one.observed_at) in moments:
+        if not as_frozen or _order(one) <= last or (one.entity, one.observed_at) in moments:
             raise _OddError(f"{what} is not as freeze writes it")
         last = _order(one)
         moments.add((one.entity, one.observed_at))
@@ -590,7 +601,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         id=number,
         entity=ask.key,
         endpoint=endpoint.path,
-        params=json.dumps(params),
+        params=spelled(params),
         observed_at=_microseconds(record["observed_at"]),
         absent=bool(record["absent"]),
         request=request,

@@ -21,7 +21,7 @@ from typing import Final
 import pandas as pd
 
 from . import schema
-from .errors import InvalidArgumentError, listed
+from .errors import InvalidArgumentError, listed, shown
 from .schema import Asked, Deepest, Field, Table
 
 Value = str | int | bool | None
@@ -44,6 +44,7 @@ ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _MONTHS_BACK: Final = 4
+_FAR: Final = 2**63
 
 INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -75,14 +76,14 @@ def check_id(name: str, value: object) -> str:
     if isinstance(value, str):
         text = value.strip()
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        text = str(int(value))
+        text = shown(int(value))
     elif isinstance(value, float):
-        raise InvalidArgumentError(f"{name}: {value!r} is a float, its last digits may be lost; {_REREAD}")
+        raise InvalidArgumentError(f"{name}: {shown(value)} is a float, its last digits may be lost; {_REREAD}")
     else:
         raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
     if _ID.fullmatch(text) is None:
         advice = " Pass several as a list." if "," in text else ""
-        raise InvalidArgumentError(f"{name}: {text[:60]!r} is not an id, which is digits only.{advice}")
+        raise InvalidArgumentError(f"{name}: {shown(text)} is not an id, which is digits only.{advice}")
     return text
 
 
@@ -91,13 +92,13 @@ def check_hashtag(name: str, value: object) -> str:
     if is_missing(value):
         raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
-        raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {value!r}')
+        raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {shown(value)}')
     text = schema.normal_hashtag(value)
-    if not text or re.search(r"[\s,]", text) or not text.isprintable():
+    if not text or re.search(r"[\s,]", text) or not text.isprintable() or schema.normal_hashtag(text) != text:
         advice = " Pass several as a list." if "," in text or " " in text else ""
         raise InvalidArgumentError(
-            f"{name}: {value[:60]!r} is not the name of one hashtag (no comma, white space or control character)."
-            + advice
+            f"{name}: {shown(value)} is not the name of one hashtag (one # at most; no comma, white space or control "
+            f"character).{advice}"
         )
     return text
 
@@ -109,7 +110,7 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
         hint = ""
         if is_missing(value):
             hint = '. A missing region is often Namibia\'s "NA": read the file with kr.read_csv'
-        raise InvalidArgumentError(f"{name} is {allowed}; got {value!r}{hint}")
+        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}{hint}")
     if value.strip().lower() == ALL_REGIONS:
         if all_regions:
             return ALL_REGIONS
@@ -118,7 +119,7 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
     if code == "UK":
         raise InvalidArgumentError(f'{name}: the United Kingdom is "GB", not "UK"')
     if code not in _COUNTRIES:
-        raise InvalidArgumentError(f"{name} is {allowed}; got {value!r}")
+        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
     return code
 
 
@@ -130,10 +131,10 @@ def check_music_region(name: str, value: object) -> str:
 def check_time_scope(name: str, value: object) -> str:
     """Take 1, 7, 30 (days) or a month."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    text = str(int(value)) if whole else value  # type: ignore[call-overload]
+    text = shown(int(value)) if whole else value  # type: ignore[call-overload]
     if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
         return text.strip()
-    raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {value!r}')
+    raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
 
 
 def check_months_back(value: Value, today: date) -> None:
@@ -144,7 +145,7 @@ def check_months_back(value: Value, today: date) -> None:
     if not 0 <= back <= _MONTHS_BACK:
         earliest = today.year * 12 + today.month - 1 - _MONTHS_BACK
         raise InvalidArgumentError(
-            f"time_scope {value!r} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
+            f"time_scope {shown(value)} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
             f"before it (from {earliest // 12}-{earliest % 12 + 1:02d}); what is stored of it can still be read offline"
         )
 
@@ -161,12 +162,12 @@ def _check_period(*allowed: int) -> Callable[[str, object], int]:
     known = {str(days): days for days in allowed}
 
     def check(name: str, value: object) -> int:
-        text = str(value).strip()
-        numeric = isinstance(value, str | numbers.Integral) and not isinstance(value, bool)
-        if numeric and text in known:
-            return known[text]
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        text = shown(int(value)) if whole else value  # type: ignore[call-overload]
+        if isinstance(text, str) and text.strip() in known:
+            return known[text.strip()]
         days = ", ".join(map(str, allowed))
-        raise InvalidArgumentError(f"{name} is one of {days} (days); got {value!r}")
+        raise InvalidArgumentError(f"{name} is one of {days} (days); got {shown(value)}")
 
     return check
 
@@ -175,7 +176,7 @@ def check_flag(name: str, value: object) -> bool:
     """Take True or False."""
     if isinstance(value, bool):
         return value
-    raise InvalidArgumentError(f"{name} is True or False; got {value!r}")
+    raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
 
 
 def check_search(name: str, value: object) -> str | None:
@@ -183,7 +184,7 @@ def check_search(name: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise InvalidArgumentError(f"{name} is a search word, or None for no search; got {value!r}")
+        raise InvalidArgumentError(f"{name} is a search word, or None for no search; got {shown(value)}")
     if value.strip().upper() == "FALSE":
         raise InvalidArgumentError(f"{name}: KeyAPI reads the word FALSE as no search; pass None for that")
     return value.strip()
@@ -203,7 +204,7 @@ def check_industry(name: str, value: object) -> str | None:
         found = by_name.get(value.strip().lower())
         if found is None:
             raise InvalidArgumentError(
-                f"{name}: {value!r} is no industry; known are {', '.join(INDUSTRIES.values())} (or an id)"
+                f"{name}: {shown(value)} is no industry; known are {', '.join(INDUSTRIES.values())} (or an id)"
             )
         return found
     return check_id(name, value)
@@ -213,8 +214,8 @@ def check_limit(limit: object) -> int | None:
     """Take a number of rows, or None for all."""
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or int(limit) < 1:
-        raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {limit!r}")
+    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or not 1 <= int(limit) < _FAR:
+        raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {shown(limit)}")
     return int(limit)
 
 
@@ -354,6 +355,8 @@ def each_id(entity: Parameter, ids: object) -> Iterable[object]:
             f'{entity.argument} takes ids, not a DataFrame: pass one of its columns, as df["{entity.column}"]'
             + ("" if column == entity.column else f" (this frame has {column})")
         )
+    if getattr(ids, "ndim", 1) == 0:  # one value in an array of NumPy's
+        ids = ids.item()  # type: ignore[attr-defined]
     if isinstance(ids, str | numbers.Number | None) or is_missing(ids):
         return (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):

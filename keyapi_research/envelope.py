@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,8 @@ _OK: Final = 200
 _MOVED: Final = 300
 _REFUSED: Final = 400
 _BROKEN: Final = 500
+_DEEPEST: Final = 100  # levels of nesting; the answers have a dozen
+_CODE: Final = re.compile(r"\s*-?[0-9]{1,18}\s*")
 _BEYOND: Final = 600
 
 _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
@@ -71,13 +74,13 @@ class Found:
 def _whole_number(value: object) -> int | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:  # noqa: PLR2004
+    if isinstance(value, str) and _CODE.fullmatch(value):
         return int(value)
     return value if isinstance(value, int) else None
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return schema.writable(value) if isinstance(value, str) else None
 
 
 def _message_of(node: Mapping[str, Any]) -> str | None:
@@ -94,12 +97,19 @@ def read_json(body: bytes) -> Any:
     Raises
     ------
     ValueError
-        It is none: text, half a document, another encoding, nested or long beyond reason.
+        It is none: text, half a document, another encoding, nested beyond reason, or numbers beyond all bounds.
     """
     try:
-        return json.loads(body)
+        payload = json.loads(body)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    level = [payload]
+    for _ in range(_DEEPEST):
+        inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list))
+        level = [node for nodes in inner for node in nodes]
+        if not level:
+            return payload
+    raise ValueError("nested too deeply")  # what can be read may still be too deep to be written
 
 
 def refusal(
@@ -221,16 +231,16 @@ def dig(node: Any, path: str) -> Any:
 
 
 def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
-    """Read whom a record (or row) is about; `below` is the path that leads to the node."""
+    """Read whom a record (or row) is about, as its table has it; `below` is the path that leads to the node."""
     place = endpoint.identity
     if isinstance(place, Deepest):
-        ids = (schema.plain_id(dig(node, f"{level.removeprefix(below)}.{place.leaf}")) for level in place.levels)
-        return next((one for one in ids if one is not None), None)
+        ids = (dig(node, f"{level.removeprefix(below)}.{place.leaf}") for level in place.levels)
+        return schema.plain_id(next((one for one in ids if not schema.is_blank(one)), None))
     value = dig(node, place.path.removeprefix(below))
     column = endpoint.entity.column if endpoint.entity else endpoint.tables[0].key[-1]
-    if endpoint.tables[0][column].kind == "hashtag":
-        return schema.normal_hashtag(value) or None if isinstance(value, str) else None
-    return schema.plain_id(value)
+    if endpoint.tables[0][column].kind != "hashtag":
+        return schema.plain_id(value)
+    return schema.normal_hashtag(schema.writable(value)) or None if isinstance(value, str) else None
 
 
 def _empty(node: Any) -> bool:

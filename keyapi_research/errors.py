@@ -191,3 +191,12 @@ def listed(items: list[str], most: int = 5) -> str:
     """Write a few items, and how many more there are."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Write what somebody gave into a message: short, and whatever its repr does."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - also a whole number of thousands of digits has none
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -49,6 +49,38 @@ def normal_hashtag(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip().removeprefix("#")).lower())
 
 
+def writable(text: str) -> str:
+    """Replace half a surrogate pair, which no file can hold; JSON can.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The same where it can be written.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_blank(value: object) -> bool:
+    """Whether an answer has nothing there: null, or text without a character.
+
+    Parameters
+    ----------
+    value : object
+        What the answer has.
+
+    Returns
+    -------
+    bool
+        False also for what is there and cannot be read.
+    """
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def plain_id(value: object) -> str | None:
     """Write an id of an answer as text, whatever JSON type it came in; None where digits may be lost.
 
@@ -63,7 +95,7 @@ def plain_id(value: object) -> str | None:
         The id; None for missing values and for numbers too large for the type they came in.
     """
     if isinstance(value, str):
-        return value.strip() or None
+        return writable(value.strip()) or None
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -125,7 +157,7 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class Deepest:
-    """A leaf of the deepest level whose id is present."""
+    """A leaf of the deepest level whose id is there; an id that cannot be read is there, too."""
 
     levels: tuple[str, ...]
     leaf: str

@@ -135,11 +135,23 @@ def data_folder() -> Path:
     return user_data_path("keyapi_research", appauthor=False)
 
 
+def shown_path(path: str) -> str:
+    """Write where a store is for a reader of a published notebook, who need not know whose machine it was."""
+    if path == MEMORY:
+        return "in memory"
+    for folder, name in ((data_folder(), "your data folder"), (Path.cwd(), "."), (Path.home(), "~")):
+        if Path(path).is_relative_to(folder):
+            return f"{name}/{Path(path).relative_to(folder).as_posix()}"
+    return path
+
+
 def read_as_of(moment: object) -> datetime | None:
     """Read a moment: naive is UTC, a bare date includes its day."""
     if moment is None:
         return None
     try:
+        if isinstance(moment, int | float):
+            raise TypeError("a number could be of any unit")  # noqa: TRY301 - refused as the others are
         stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise InvalidArgumentError(

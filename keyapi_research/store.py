@@ -357,6 +357,10 @@ class Store:
                 walk.append(one)
         return [walk for walk in pages.values() if walk]
 
+    def last_id(self) -> int:
+        """Give the id of the answer that was stored last; later ones have higher ids, whatever the clock says."""
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM keyapi_answers")[0][0])
+
     def observations(self, ids: Iterable[int]) -> list[Observation]:
         """Find observations by their ids, in the order of these."""
         return self._observations(
@@ -383,8 +387,8 @@ class Store:
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             where = self._rows("SELECT endpoint, params FROM keyapi_answers WHERE id = ?", (identity,))
             raise StoreError(
-                f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is damaged: "
-                "restore a copy; nothing was asked again"
+                f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is "
+                "damaged: restore a copy; nothing was asked again"
             ) from error
         if not isinstance(envelope, dict):
             raise StoreError(f"{self.path}: a stored answer is not an envelope; the file is damaged")

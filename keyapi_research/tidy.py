@@ -31,14 +31,17 @@ from .schema import (
     Position,
     Stamp,
     Table,
+    is_blank,
     normal_hashtag,
     plain_id,
+    writable,
 )
 
 Index = npt.NDArray[np.intp]
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
 _CHUNK: Final = 1000  # answers tidied at once: bounds memory, and a ranking is never longer
+_LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
 _MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
@@ -69,13 +72,15 @@ class Source:
 def _strings(values: list[str | None]) -> Array:
     try:
         "".join(filter(None, values)).encode()
-    except UnicodeEncodeError:  # half a surrogate pair cannot be written anywhere
-        values = [v and v.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for v in values]
+    except UnicodeEncodeError:
+        values = [v and writable(v) for v in values]
     return pd.array(values, dtype="string")
 
 
 def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
-    if set(map(type, values)) <= {str, type(None)} and convert is not normal_hashtag:
+    if set(map(type, values)) <= {str, type(None)}:
+        if convert is plain_id:
+            values = [v and v.strip() for v in values]
         return _strings([v or None for v in values]), 0
     read = [None if v is None or v == "" else convert(v) for v in values]
     return _strings(read), _lost(values, read)
@@ -83,10 +88,7 @@ def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tupl
 
 def _lost(values: list[Any], read: list[Any]) -> int:
     """Count values that were there and could not be read."""
-    return sum(
-        was is not None and now is None and not (isinstance(was, str) and not was.strip())
-        for was, now in zip(values, read, strict=True)
-    )
+    return sum(now is None and not is_blank(was) for was, now in zip(values, read, strict=True))
 
 
 def _plain_text(value: Any) -> str | None:
@@ -372,7 +374,7 @@ class _Reader:
             ids = [answers.read(f"{level}.id") for level in place.levels]
             leaves = [answers.read(f"{level}.{place.leaf}") for level in place.levels]
             deepest = [
-                next((leaf for one, leaf in zip(*pair, strict=True) if plain_id(one) is not None), None)
+                next((leaf for one, leaf in zip(*pair, strict=True) if not is_blank(one)), None)
                 for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
             ]
             return deepest, answers.level_of(place.levels[0]), str(place)
@@ -478,7 +480,7 @@ def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
         region = answers.sources[answer].ask.values[at]  # noqa: PD011 - not pandas
         expected = "ALL" if region == ALL_REGIONS else region
         if isinstance(market, str) and market and market.upper() != expected:
-            odd.markets[str(region), market] += 1
+            odd.markets[str(region), writable(market)[:_LONGEST_NAME]] += 1
 
 
 # Drift ------------------------------------------------------------------------------------------------------
@@ -509,8 +511,12 @@ def _leaves(node: Any, path: str, found: set[str]) -> None:
         found.add(path)
 
 
-def _within(path: str, whole: str) -> bool:
-    return path == whole or path.startswith((f"{whole}.", f"{whole}[]"))
+def _above(path: str) -> Iterator[str]:
+    """Yield a path and all that lead to it: `a.b[].c`, `a.b[]`, `a.b`, `a`, the root."""
+    yield path
+    while path:
+        path = path.removesuffix("[]") if path.endswith("[]") else path.rpartition(".")[0]
+        yield path
 
 
 def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
@@ -527,22 +533,14 @@ def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tu
     for envelope in envelopes:
         _leaves(envelope.get("data"), "", found)
     declared = dict(_declared(endpoint))
-    known = set(declared) | set(endpoint.not_tabled)
-    new = {
-        path
-        for path in found
-        if not any(_within(path, whole) for whole in endpoint.not_tabled)
-        and path not in declared
-        and not any(_within(name, path) for name in known)
-    }
-    present = set(found)
-    for path in found:  # a path is there when anything below it is
-        parts = re.split(r"(\[\]|\.)", path)
-        present.update("".join(parts[:end]).removesuffix(".") for end in range(1, len(parts)))
+    aside = set(endpoint.not_tabled)
+    leading = {above for path in {*declared, *aside} for above in _above(path)}
+    new = {path for path in found - leading if aside.isdisjoint(_above(path))}
+    filled = {above for path in found for above in islice(_above(path), 1, None)}
     required = {path for path, optional in declared.items() if not optional}
-    gone = {
-        path
-        for path in required - present
-        if any(_within(other, path.rpartition(".")[0]) and other != path.rpartition(".")[0] for other in found)
-    }
-    return {str(Field(path)) for path in new if path}, {str(Field(path)) for path in gone}
+    gone = {path for path in required - found - filled if next(islice(_above(path), 1, None)) in filled}
+    return {_named(path) for path in new}, {_named(path) for path in gone}
+
+
+def _named(path: str) -> str:
+    return writable(str(Field(path)))[:_LONGEST_NAME]

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import re
+import time
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,9 +48,6 @@ class Case:
     endpoint: Endpoint
     asks: tuple[Ask, ...]
     pages: tuple[dict[str, Any], ...]
-
-    def __repr__(self) -> str:
-        return self.endpoint.name
 
 
 IDS = {
@@ -82,10 +87,10 @@ CASES = {endpoint.name: make_case(endpoint) for endpoint in ENDPOINTS}
 
 
 class Body(bytes):
-    """An answer whose repr stays short when it is long."""
+    """An answer of which hypothesis shows only the beginning."""
 
-    def __repr__(self) -> str:
-        return f"{bytes(self[:2000])!r}{f' and {len(self) - 2000} more' if len(self) > 2000 else ''}"
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(bytes(self[:2000])))
 
 
 class Doubled(list[tuple[str, Any]]):
@@ -109,10 +114,10 @@ WEIRD = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=4,
 )
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
-def walk(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def walk(node: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
     yield path, node
     if isinstance(node, dict):
         for name, value in node.items():
@@ -122,7 +127,7 @@ def walk(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from walk(value, (*path, at))
 
 
-def replaced(node: Any, path: Path, change: Callable[[Any], Any]) -> Any:
+def replaced(node: Any, path: Place, change: Callable[[Any], Any]) -> Any:
     """The same with what stands at a path changed."""
     if not path:
         return change(node)
@@ -267,7 +272,7 @@ def about(endpoint: Endpoint, data: Any) -> list[Any]:
     if endpoint.name in name:
         return [at(row, name[endpoint.name]) for row in rows or ()]
     levels = [[at(row, f"{level}_ecom_category", "id") for level in ("third", "second", "first")] for row in rows or ()]
-    return [next((one for one in ids if plain(one)), None) for ids in levels]
+    return [next((one for one in ids if one is not None and one != "" and not str(one).isspace()), None) for ids in levels]
 
 
 def same(endpoint: Endpoint, value: Any, one: str) -> bool:
@@ -345,34 +350,37 @@ def check_answers(case: Case, answers: Sequence[bytes]) -> None:
 
 
 @st.composite
-def conversations(draw: st.DrawFn) -> tuple[Case, list[bytes]]:
-    case = CASES[draw(st.sampled_from(sorted(CASES)))]
+def conversations(draw: st.DrawFn) -> tuple[str, list[bytes]]:
+    name = draw(st.sampled_from(sorted(CASES)))
+    case = CASES[name]
     broken = draw(st.integers(0, len(case.pages) - 1))
-    return case, [draw(bodies(page)) if at == broken else Body(json.dumps(page).encode()) for at, page in enumerate(case.pages)]
+    return name, [draw(bodies(page)) if at == broken else Body(json.dumps(page).encode()) for at, page in enumerate(case.pages)]
 
 
 @given(conversations())
 @settings(BUDGET, max_examples=1500)
-def test_any_answer_is_a_table_or_a_typed_error(conversation: tuple[Case, list[bytes]]) -> None:
-    check_answers(*conversation)
+def test_any_answer_is_a_table_or_a_typed_error(conversation: tuple[str, list[bytes]]) -> None:
+    name, answers = conversation
+    check_answers(CASES[name], answers)
 
 
 @st.composite
-def envelopes(draw: st.DrawFn) -> tuple[Case, bytes, int]:
-    case = CASES[draw(st.sampled_from(sorted(CASES)))]
-    data = draw(st.sampled_from([case.pages[0]["data"], {}, None, [], "", {"info": {}}, {"list": []}]) | WEIRD)
+def envelopes(draw: st.DrawFn) -> tuple[str, bytes, int]:
+    name = draw(st.sampled_from(sorted(CASES)))
+    data = draw(st.sampled_from([CASES[name].pages[0]["data"], {}, None, [], "", {"info": {}}, {"list": []}]) | WEIRD)
     whole = {"code": 0, "data": data}
-    for name in draw(st.lists(st.sampled_from(["code", "message", "msg", "requestId", "request_id", "data", "more"]))):
-        whole[name] = draw(WEIRD)
+    for field in draw(st.lists(st.sampled_from(["code", "message", "msg", "requestId", "request_id", "data", "more"]))):
+        whole[field] = draw(WEIRD)
     for _ in range(draw(st.integers(0, 2))):
         whole = {"code": draw(SCALARS), "message": draw(WEIRD), "data": whole}
-    return case, Body(spelled(whole).encode()), draw(st.sampled_from([200, 200, 200, 201, 206, 302, 400, 402, 429, 500, 999]))
+    return name, Body(spelled(whole).encode()), draw(st.sampled_from([200, 200, 200, 201, 206, 302, 400, 402, 429, 500, 999]))
 
 
 @given(envelopes())
 @settings(BUDGET, max_examples=1000)
-def test_any_envelope_is_taken_for_what_it_is_worth(answer: tuple[Case, bytes, int]) -> None:
-    case, body, status = answer
+def test_any_envelope_is_taken_for_what_it_is_worth(answer: tuple[str, bytes, int]) -> None:
+    name, body, status = answer
+    case = CASES[name]
     taken = take(case, body, status)
     if status >= 300 or isinstance(taken, kr.KeyAPIError):
         assert isinstance(taken, kr.KeyAPIError)
@@ -383,3 +391,181 @@ def test_any_envelope_is_taken_for_what_it_is_worth(answer: tuple[Case, bytes, i
 def test_the_mutations_reach_tables_and_errors() -> None:
     for case in CASES.values():
         check_answers(case, [json.dumps(page).encode() for page in case.pages])
+
+
+# Over HTTP ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """A client, and a server that gives the next of some answers."""
+
+    server: Sandbox
+    client: kr.Client
+    answers: list[bytes]
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    store = tmp_path_factory.mktemp("fuzz") / "store.sqlite"
+    with Sandbox() as server, kr.Client(
+        token="a-token-of-the-tests", base_url=server.url, store=store, requests_per_second=None, retries=0,
+        progress=False, max_call_credits=None,
+    ) as client:
+        answers: list[bytes] = []
+        server.on_request = lambda *_: Fault(status=200, body=answers.pop(0) if answers else b'{"code": 0, "data": null}')
+        yield Line(server, client, answers)
+
+
+def fetch(case: Case, table: Table, client: kr.Client, **options: Any) -> tuple[pd.DataFrame | kr.KeyAPIError, list[str]]:
+    """A call, and what it said."""
+    function = getattr(kr, f"fetch_{table.name}")
+    ids = [] if case.endpoint.entity is None else [IDS[case.endpoint.name]]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            got = function(*ids, client=client, **options)
+        except kr.KeyAPIError as error:
+            got = error
+    assert all(issubclass(one.category, kr.KeyAPIWarning) and one.filename == __file__ for one in said)
+    assert all(len(str(one.message).encode()) < 20_000 for one in said)
+    return got, [one.category.__name__ for one in said]
+
+
+def check_call(line: Line, case: Case, table: Table, answers: Sequence[bytes]) -> None:
+    """A call that meets these answers: a frame or a typed error, the ledger exact, and nothing paid for is lost."""
+    line.server.reset()
+    line.answers[:] = answers
+    client, price = line.client, case.endpoint.credits
+    before, spent, kept = len(client.ledger()), client.credits_spent, client.status()
+    got, _ = fetch(case, table, client, max_age=0)
+    rows = client.ledger().iloc[before:]
+    sent = len(line.server.requests)
+    assert len(rows) == sent >= 1
+    assert set(rows["credits"].dropna()) <= {0, price}
+    assert client.credits_spent - spent == int(rows["credits"].fillna(price).sum())
+    now = client.status()
+    stored = now.answers + now.absences - kept.answers - kept.absences
+    paid = int((rows["credits"] == price).sum())
+    if isinstance(got, pd.DataFrame):
+        assert breaches(table, got, case.asks) == []
+        assert (rows["credits"] == price).all()
+        assert stored == (sent if case.endpoint.entity is None else len(case.asks))
+        again, _ = fetch(case, table, client)
+        assert len(line.server.requests) == sent, "what was paid for is stored"
+        pd.testing.assert_frame_equal(again, got)
+    else:
+        assert got.frame is not None
+        assert got.failures is not None
+        assert breaches(table, got.frame, case.asks) == []
+        pickle.loads(pickle.dumps(got))
+        if rows["credits"].iloc[-1] is pd.NA or paid == sent:
+            assert got.answer, "what is not stored is on the error"
+
+
+@given(conversations(), st.integers(0, 3))
+@settings(BUDGET, max_examples=120)
+def test_any_answer_over_http(line: Line, conversation: tuple[str, list[bytes]], table: int) -> None:
+    name, answers = conversation
+    tables = CASES[name].endpoint.tables
+    check_call(line, CASES[name], tables[table % len(tables)], answers)
+
+
+LONG = "x" * 10**7
+LARGE = {
+    "a long text": lambda page: replaced(page, ("message",), lambda _: LONG),
+    "a long key": lambda page: {**page, "data": {**page["data"], LONG: 1}},
+    "a long value": lambda page: replaced(page, ("data", "info"), lambda info: {**info, "video_url": LONG, "new": LONG}),
+    "a long name": lambda page: replaced(page, ("data", "info", "hashtag_name"), lambda _: LONG),
+    "a long market": lambda page: replaced(page, ("data", "info", "country_info", "label"), lambda _: LONG),
+    "many keys": lambda page: {**page, "data": {**page["data"], **{f"k{n}": n for n in range(10**5)}}},
+    "many rows": lambda page: replaced(page, ("data", "info", "trend"), lambda trend: trend * 10**5),
+    "a long refusal": lambda page: {**page, "code": 500, "message": LONG, "requestId": LONG},
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_ten_megabytes(kind: str, line: Line) -> None:
+    case = CASES["hashtag_detail"]
+    body = json.dumps(LARGE[kind](case.pages[0])).encode()
+    assert len(body) > 10**6
+    started = time.monotonic()
+    check_call(line, case, case.endpoint.tables[1 if kind == "many rows" else 0], [body])
+    assert time.monotonic() - started < 10
+
+
+# Arguments ------------------------------------------------------------------------------------------------------
+
+
+class Mute:
+    """Something that cannot be written into a message."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+OBJECTS = st.recursive(
+    SCALARS
+    | st.sampled_from([
+        b"123", bytearray(b"1"), 1j, Decimal("1.5"), Decimal("NaN"), Fraction(7, 1), object(), ..., int, len, date(2026, 2, 3), datetime(2026, 2, 3, tzinfo=UTC), timedelta(days=1), pd.NA, pd.NaT,
+        np.nan, np.datetime64("NaT"), np.int64(7), np.uint64(2**63), np.float32(7), np.bool_(True), np.str_("cats"),
+        np.array(7), np.array("cats"), np.array([["1", "2"]]), np.array([]), np.ma.masked, range(3),
+        slice(3), memoryview(b"12"), iter(["1"]), pd.Series([1.5, None]), pd.Series(["1", None], dtype="string"),
+        pd.Series(["1"], dtype="category"), pd.DataFrame({"video_id": ["1"]}), pd.DataFrame(), pd.Index(["1", "2"]),
+        pd.MultiIndex.from_tuples([("1", 2)]), pd.Timestamp("2026-02-03"), pd.Timedelta("1D"), pd.Interval(0, 1),
+        pd.array([1, None], dtype="Int64"), Path("cats"), IntEnum("Digit", "ONE").ONE, IPv4Address("1.2.3.4"),
+        Exception("x"), re.compile("x"), "a,b", "#Cats", "##cats", "UK", "us", "all_regions", "2025-10", "2025-13", "٧",
+    ])
+    | st.integers() | st.floats() | st.text(max_size=5) | st.integers(0, 10**19).map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.frozensets(st.text(max_size=2), max_size=2)
+    | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Ask, ...]:
+    arguments = {p.argument: given.get(p.argument, p.default) for p in endpoint.parameters}
+    try:
+        asks = (make_ask(endpoint, arguments),) if endpoint.entity is None else make_asks(endpoint, ids, arguments)
+    except kr.InvalidArgumentError as error:
+        assert len(str(error).encode()) < 2000
+        return ()
+    return asks
+
+
+@given(st.data())
+@settings(BUDGET, max_examples=1500)
+def test_any_argument_is_taken_or_refused(data: st.DataObject) -> None:
+    endpoint = CASES[data.draw(st.sampled_from(sorted(CASES)))].endpoint
+    names = [p.argument for p in endpoint.parameters]
+    odd = data.draw(st.lists(st.sampled_from(names), max_size=2)) if names else []
+    given = {name: data.draw(OBJECTS) for name in odd}
+    asks = take_arguments(endpoint, data.draw(OBJECTS) if endpoint.entity else None, **given)
+    assert len({ask.key for ask in asks}) == len(asks)
+    for ask in asks:
+        assert all(isinstance(text, str) and text.isprintable() for text in ask.params.values())
+        again = {p.argument: value for p, value in zip(endpoint.asked, ask.values, strict=True)}
+        assert make_ask(endpoint, again) == ask, "what was made of an argument is an argument, and the same one"
+
+
+@given(st.text(alphabet="##aA\u0130e\u0301\u00df\u2003 ,", max_size=4) | st.text(max_size=4))
+@settings(BUDGET, max_examples=500)
+def test_a_hashtag_has_one_name(name: str) -> None:
+    endpoint = CASES["hashtag_detail"].endpoint
+    for ask in take_arguments(endpoint, name):
+        assert [one.id for one in take_arguments(endpoint, [ask.id, f" #{ask.id}", name])] == [ask.id]
+
+
+@pytest.mark.parametrize(
+    "odd", [10**5000, -(10**5000), Mute(), [Mute()], "x" * 10**7, b"x" * 10**7],
+    ids=["huge", "huge, negative", "mute", "mute in a list", "long text", "long bytes"],
+)
+@pytest.mark.parametrize("name", CASES)
+def test_what_cannot_be_written_is_refused(name: str, odd: Any) -> None:
+    endpoint = CASES[name].endpoint
+    if endpoint.entity is not None and (endpoint is not CASES["hashtag_detail"].endpoint or odd != "x" * 10**7):
+        assert take_arguments(endpoint, odd) == ()
+        assert take_arguments(endpoint, [odd]) == ()
+    for parameter in endpoint.parameters:
+        if not (parameter.argument == "search" and isinstance(odd, str)):
+            assert take_arguments(endpoint, IDS.get(name), **{parameter.argument: odd}) == ()

@@ -78,6 +78,12 @@ def slow(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly any wait before another attempt, where how long is another test's."""
+    monkeypatch.setattr("keyapi_research.client.session.jittered", lambda attempt: 0.01)
+
+
 def together(*jobs: Callable[[], Any]) -> list[Any]:
     """Run jobs in threads that start at the same moment; give what they return or raise."""
     gate = threading.Barrier(len(jobs))
@@ -571,6 +577,7 @@ def test_the_price_of_no_answer_counts(make_client: Make, sandbox: Sandbox) -> N
     assert client.status().requests_without_answer == 4
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_refusal_and_what_was_not_delivered_do_not_count(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=1)
     with kr.budget(2, client=client) as budget:
@@ -712,6 +719,7 @@ def test_the_row_is_written_before_the_request_is_sent(client: kr.Client, sandbo
     assert seen == [("/v1/tiktok/video/detail/analytics", params, None, None)]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_the_ledger_has_every_attempt(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=2)
     before = pd.Timestamp.now(tz="UTC").floor("us")

@@ -355,7 +355,7 @@ def test_a_storm_of_429_that_passes_is_survived(
         assert client.ledger()["attempt"].tolist() == [1, 2, 3, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("wait", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 300])
+@pytest.mark.parametrize("wait", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 5000])
 def test_who_asks_to_wait_for_long_is_not_waited_for(wait: str, make_client: Callable[..., kr.Client]) -> None:
     with Faulty(refuse(429, f"Retry-After: {wait}")) as server:
         client = connect(make_client, server, max_workers=1)
@@ -366,7 +366,8 @@ def test_who_asks_to_wait_for_long_is_not_waited_for(wait: str, make_client: Cal
         assert error.failures["error"].tolist() == ["RateLimitedError", "NotSent", "NotSent"]
 
 
-@pytest.mark.parametrize("wait", ["soon", "-5", "1e3", "", "9" * 5000, "Thu, 99 Foo 2099 07:28:00 GMT"])
+@pytest.mark.parametrize("wait", ["soon", "-5", "1e3", "", "Thu, 99 Foo 2099 07:28:00 GMT",
+                                  "Mon, 01 Jan 99999999999 00:00:00 GMT"])
 def test_a_wait_that_is_none_is_ignored(wait: str, make_client: Callable[..., kr.Client]) -> None:
     with Faulty(refuse(429, f"Retry-After: {wait}"), GOOD) as server:
         client = connect(make_client, server, timeout=(1, 3))

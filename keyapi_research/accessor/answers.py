@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..client import Client, failures_frame
 from ..endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter, Value
-from ..errors import InvalidArgumentError, MissingDataWarning, NotStoredError, StoreError, listed, warn
+from ..errors import InvalidArgumentError, MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
 from ..schema import OBSERVED_AT, SOURCE, Column, Table
 from ..store import Observation, when
@@ -55,16 +55,18 @@ def _hashable(value: object) -> object:
 def read_times(series: pd.Series[Any]) -> list[int | None]:
     """Read times, also from text, as microseconds since 1970; None where missing. Naive is UTC."""
     is_time = pd.api.types.is_datetime64_any_dtype(series)
-    if pd.api.types.is_numeric_dtype(series) and series.notna().any():
-        raise InvalidArgumentError(f"{series.name}: numbers are no times; read the file again with kr.read_csv(path)")
-    try:
-        stamps = pd.to_datetime(series if is_time else series.astype("string"), utc=True, format="ISO8601")
-    except ValueError as error:
+    stamps = pd.to_datetime(series if is_time else _as_text(series), utc=True, format="ISO8601", errors="coerce")
+    odd = series[(stamps.isna() & series.notna()).to_numpy()]
+    if len(odd):
         raise InvalidArgumentError(
-            f"{series.name} cannot be read as times ({error}); read the file again with kr.read_csv(path)"
-        ) from error
+            f"{series.name}: {odd.iloc[0]!r} is no time; read the file again with kr.read_csv(path)"
+        )
     microseconds = stamps.dt.as_unit("us").astype("int64")
     return [None if missing else at for at, missing in zip(microseconds.tolist(), stamps.isna(), strict=True)]
+
+
+def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:
+    return series.map(lambda value: None if isinstance(value, int | float) else str(value), na_action="ignore")
 
 
 def check_column(series: pd.Series[Any], column: Column, parameter: Parameter) -> list[Value]:
@@ -114,8 +116,6 @@ def find(frame: pd.DataFrame, table: Table, client: Client, method: str) -> Foun
         Some are not stored; it names them and what fetching them costs.
     """
     rows = rows_of(frame, table)
-    if client.closed:
-        raise StoreError("this client is closed; connect again")
     strangers = _strangers(frame, client)
     stored = {} if strangers else _look_up(rows, ENDPOINT_OF[table.name], client)
     missing = [row for row in rows if row not in stored]

@@ -50,9 +50,8 @@ def columns_of(frame: pd.DataFrame) -> frozenset[str]:
 def tables_in(columns: Collection[str]) -> list[Table]:
     """Tell which tables a frame with these columns holds.
 
-    A table's key may be part of another table's columns (every trend has the key of its hashtag), so a key alone is
-    no proof: what counts are columns that no such other table explains. Where nothing but keys is left, the longest
-    key is meant.
+    A key alone is no proof: every trend has the key of its hashtag, and a ranking that lost a filter that of a
+    category. So the table that explains most columns comes first, then the one that explains most of the rest.
 
     Parameters
     ----------
@@ -66,25 +65,25 @@ def tables_in(columns: Collection[str]) -> list[Table]:
     """
     have = frozenset(columns)
     there = [table for name, table in TABLES.items() if MARKS[name] <= have]
-    rivals = {
-        table.name: [
-            other for other in _COVERED_BY[table.name] if (_names(other) - _names(table) - _NOT_TELLING) & have
-        ]
+    left = have - _NOT_TELLING
+    pool = {table.name: table for table in there} | {
+        other.name: other
         for table in there
+        for other in _COVERED_BY[table.name]
+        if (_names(other) - _names(table)) & left
     }
-    proven = [table for table in there if _proof(table, rivals[table.name]) & have]
-    bare = [
-        table
-        for table in there
-        if not rivals[table.name] and table not in proven and not any(table in _COVERED_BY[p.name] for p in proven)
-    ]
-    longest = [table for table in bare if not any(set(table.key) < set(other.key) for other in bare)]
-    return [table for table in there if table in proven or table in longest]
-
-
-def _proof(table: Table, rivals: Iterable[Table]) -> frozenset[str]:
-    own = _names(table) - set(table.key) - _NOT_TELLING
-    return own.difference(*map(_names, rivals))
+    found: list[Table] = []
+    while pool:
+        best = max(pool.values(), key=lambda table: (len(_names(table) & left), table in there, len(table.key)))
+        explained = _names(best) & left
+        if not explained:
+            break
+        known = any(ENDPOINT_OF[table.name] is ENDPOINT_OF[best.name] for table in found)
+        if best in there and (not known or explained - set(best.key)):
+            found.append(best)
+        left -= explained
+        del pool[best.name]
+    return [table for table in there if table in found]
 
 
 def choose(tables: Iterable[Table]) -> Table | None:
@@ -130,16 +129,17 @@ def describe(frame: pd.DataFrame) -> str:
 
 def refuse(method: str, needs: Needs, frame: pd.DataFrame) -> AttributeError:
     """Make the error of a method that a frame does not support: what was found, and what would work."""
-    columns, near, of_any = columns_of(frame), nearest(columns_of(frame)), len(needs) == len(TABLES)
+    columns = columns_of(frame)
+    held, near, of_any = tables_in(columns), nearest(columns), len(needs) == len(TABLES)
     lacking = {name: [one for one in TABLES[name].names if one in needed - columns] for name, needed in needs.items()}
     in_reach = [
         TABLES[name]
         for name, missing in lacking.items()
-        if missing and (all(_whereabouts(one, frame) for one in missing) or TABLES[name] is near)
+        if missing and (TABLES[name] in (near, *held) or all(_whereabouts(one, frame) for one in missing))
     ]
     in_reach.sort(key=lambda table: table is not near)
     advice = "".join(f" {explain_missing(table, needs[table.name], frame)}" for table in in_reach[:2])
-    if not in_reach and near is None and not tables_in(columns):
+    if not in_reach and near is None and not held:
         keys = (
             f"{name} ({', '.join(one for one in TABLES[name].names if one in need)})" for name, need in needs.items()
         )

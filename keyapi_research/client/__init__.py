@@ -31,6 +31,7 @@ __all__ = [
     "find_client",
     "ledger",
     "ledger_frame",
+    "open_client",
     "planning",
     "replay",
     "status",
@@ -191,6 +192,13 @@ def find_client(client: Client | None) -> Client:
             raise InvalidArgumentError(f"client is what kr.connect or kr.Client gave; got {type(client).__name__}")
         return client
     return connect() if _default is None or _default.closed else _default
+
+
+def open_client(client: Client | None) -> Client | None:
+    """Take the client given, else the default one if it is open; connects to nothing."""
+    if client is not None:
+        return find_client(client)
+    return None if _default is None or _default.closed else _default
 
 
 def ledger(*, client: Client | None = None) -> pd.DataFrame:

@@ -36,7 +36,7 @@ from ..errors import (
     UnexpectedResponseError,
     listed,
 )
-from ..settings import DEFAULT_PACE, Secret, Settings, hide, read_settings, source_of
+from ..settings import DEFAULT_PACE, Secret, Settings, hide, read_settings, shown_path, source_of
 from ..store import Arrival, Observation, Outcome, Store, now_us
 from .budget import Budget, Purse, Reservation
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, oldest_of
@@ -138,7 +138,7 @@ class Status:
     @property
     def _facts(self) -> dict[str, object]:
         facts = {f.name.replace("_", " "): getattr(self, f.name) for f in fields(self)}
-        return {**facts, "store bytes": f"{self.store_bytes / 1e6:.1f} MB"}
+        return {**facts, "store": shown_path(self.store), "store bytes": f"{self.store_bytes / 1e6:.1f} MB"}
 
     def __repr__(self) -> str:
         return facts_text("<KeyAPI status>", self._facts)
@@ -323,7 +323,7 @@ class Client:
     @property
     def _mode(self) -> str:
         if self.replaying:
-            return f"replay of {self.replaying}"
+            return f"replay of {shown_path(self.replaying)}"
         if self.settings.as_of is not None:
             return f"offline, as of {self.settings.as_of:%Y-%m-%d %H:%M} UTC"
         return "offline" if self.offline else "online"
@@ -333,7 +333,8 @@ class Client:
             return "<keyapi_research.Client: not connected>"
         state = "closed, " if self.closed else ""
         return (
-            f"<keyapi_research.Client: {state}{self._mode}, source {self.source}, store {self.settings.store}, "
+            f"<keyapi_research.Client: {state}{self._mode}, source {self.source}, "
+            f"store {shown_path(self.settings.store)}, "
             f"{self.credits_spent:,} credits spent, {self.credits_saved:,} saved>"
         )
 
@@ -343,7 +344,7 @@ class Client:
             {
                 "mode": self._mode,
                 "source": "sandbox (synthetic data)" if self.synthetic else self.source,
-                "store": self.settings.store,
+                "store": shown_path(self.settings.store),
                 "credits spent": self.credits_spent,
                 "credits saved": self.credits_saved,
             },
@@ -409,16 +410,14 @@ class Client:
         if _planning.get():
             return self._plan_ranking(call) if call.endpoint.ranking else self._plan_entities(call)
         collection = Collection(call)
-        since = now_us()
-        try:
-            if call.endpoint.ranking:
-                for ask in call.asks:
-                    with self._ranking_lock(ask):
-                        self._walk(ask, collection, since)
-            else:
-                self._collect_entities(collection, since)
-        finally:
-            self._account(collection)
+        since = self.store.last_id()
+        if call.endpoint.ranking:
+            for ask in call.asks:
+                with self._ranking_lock(ask):
+                    self._walk(ask, collection, since)
+        else:
+            self._collect_entities(collection, since)
+        self._account(collection)
         return collection
 
     def _account(self, collection: Collection) -> None:
@@ -442,8 +441,8 @@ class Client:
             self.calls.append(CallRecord(table, (), None, tuple(one.id for one in observations), ()))
 
     def _serves(self, one: Observation, max_age: timedelta | str | None, since: int | None) -> bool:
-        """Whether a stored answer is fresh enough to be served."""
-        if self.offline or max_age == "any" or (since is not None and one.observed_at >= since):
+        """Whether a stored answer is fresh enough to be served; what came after answer `since` always is."""
+        if self.offline or max_age == "any" or (since is not None and one.id > since):
             return True
         age = timedelta(microseconds=now_us() - one.observed_at)
         if isinstance(max_age, timedelta):
@@ -552,6 +551,7 @@ class Client:
             reservation.release()
             collection.spent = reservation.spent
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
+            collection.failures = {ask: collection.failures[ask] for ask in call.asks if ask in collection.failures}
 
     def _in_flight(self, ask: Ask) -> bool:
         job = self._flights.get(ask)

@@ -182,7 +182,7 @@ def _retry_after(header: str | None) -> float | None:
         return float(text[:_LONGEST_NUMBER])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 

@@ -1,5 +1,7 @@
 """Results that leave the notebook: CSV files, data packages, study archives."""
 
 from .csv_file import read_csv, write_csv
+from .data_package import read_package, write_package
+from .study import Frozen, freeze
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["Frozen", "freeze", "read_csv", "read_package", "write_csv", "write_package"]

@@ -46,6 +46,7 @@ _TEXT: Final = pd.Series(["text"]).dtype  # what this pandas infers for text
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest: the same content gives the same bytes
 
 Values = Sequence[str | None]
+_Packing = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
 
 
 # Files ------------------------------------------------------------------------------------------------------
@@ -109,17 +110,18 @@ def as_path(path: object) -> Path:
     return Path(path).expanduser()
 
 
-def _packing(path: Path) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+def _packing(path: Path) -> _Packing:
     """How a file with this ending is packed and unpacked."""
     ending = path.suffix.lower()
     if ending == ".zst":
         return _zstandard()
-    return {
+    known: dict[str, _Packing] = {
         ".gz": (partial(gzip.compress, mtime=0), gzip.decompress),
         ".bz2": (bz2.compress, bz2.decompress),
         ".xz": (lzma.compress, lzma.decompress),
         ".zip": (partial(_zip, path.stem), _unzip),
-    }.get(ending, (bytes, bytes))
+    }
+    return known.get(ending, (bytes, bytes))
 
 
 def _zip(name: str, content: bytes) -> bytes:
@@ -137,7 +139,7 @@ def _unzip(packed: bytes) -> bytes:
         return archive.read(members[0])
 
 
-def _zstandard() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+def _zstandard() -> _Packing:
     try:
         library: Any = importlib.import_module("zstandard")
     except ImportError:
@@ -167,8 +169,9 @@ def csv_bytes(df: pd.DataFrame, *, excel: bool = False) -> bytes:
 
 def _written(column: pd.Series[Any], *, excel: bool) -> list[str]:
     """Write the values of a column as fields."""
-    plain: Callable[[Any], str | None] = {"b": str, "i": str, "u": str, "f": repr}.get(column.dtype.kind, plain_text)
-    if column.dtype.kind == "M" and DTYPE_OF.get(str(column.name)) == DTYPES["time"]:
+    kind = column.dtype.kind
+    plain: Callable[[Any], str | None] = repr if kind == "f" else str if kind in "biu" else plain_text
+    if kind == "M" and DTYPE_OF.get(str(column.name)) == DTYPES["time"]:
         column, plain = pd.Series(_moments(column), index=column.index), str
     own = column.name not in DTYPE_OF
     return [
@@ -287,11 +290,11 @@ def _inferred(values: Values) -> pd.Series[Any]:
     """Let pandas infer what a column is; but in text only what is empty is missing."""
     if not values:
         return pd.Series([], dtype=object)
-    lines = io.StringIO("".join(f"{value or ''}\n" for value in values))
+    lines = io.StringIO("".join(f"{value or ''}\n" for value in ("values", *values)))
     # Without quoting: what is left here has no quotes that mean anything, and no commas or line ends.
-    column = pd.read_csv(
-        lines, header=None, index_col=False, skip_blank_lines=False, quoting=csv.QUOTE_NONE, low_memory=False
-    ).iloc[:, 0]
+    column = pd.read_csv(lines, index_col=False, skip_blank_lines=False, quoting=csv.QUOTE_NONE, low_memory=False)[
+        "values"
+    ]
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind == "string":
         return as_text(values)
@@ -305,16 +308,11 @@ def as_dtype(values: Values, dtype: str) -> pd.Series[Any] | None:
     """Make a column of a dtype of the dictionary; None where a value is not of it."""
     if dtype == DTYPES["time"]:
         return _as_times(values)
-    convert: Callable[[str], Any] = {
-        DTYPES["text"]: str,
-        DTYPES["count"]: _whole,
-        DTYPES["number"]: _real,
-        DTYPES["flag"]: lambda text: _FLAGS.get(text.lower()),
-    }[dtype]
+    convert = _READ_AS[dtype]
     read = [None if value is None else convert(value) for value in values]
     if any(was is not None and now is None for was, now in zip(values, read, strict=True)):
         return None
-    return pd.Series(read, dtype=dtype)
+    return pd.Series(pd.array(read, dtype=dtype))  # type: ignore[call-overload]
 
 
 def _whole(text: str) -> int | None:
@@ -327,6 +325,15 @@ def _real(text: str) -> float | None:
     return float(text) if _REAL.fullmatch(text) else None
 
 
+def _flag(text: str) -> bool | None:
+    return _FLAGS.get(text.lower())
+
+
+_READ_AS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
+    {DTYPES["text"]: str, DTYPES["count"]: _whole, DTYPES["number"]: _real, DTYPES["flag"]: _flag}
+)
+
+
 def _as_times(values: Values) -> pd.Series[Any] | None:
     if all(value is None or _MOMENT.fullmatch(value) for value in values):
         try:
@@ -335,6 +342,7 @@ def _as_times(values: Values) -> pd.Series[Any] | None:
             return None
         return pd.Series(stamps).dt.tz_localize("UTC")
     try:
-        return pd.to_datetime(pd.Series(values, dtype="string"), utc=True, format="ISO8601").astype(DTYPES["time"])
+        parsed = pd.to_datetime(pd.Series(list(values), dtype="string"), utc=True, format="ISO8601")
+        return parsed.dt.as_unit("us")
     except (ValueError, OverflowError):
         return None

@@ -1,7 +1,7 @@
 """The pictures themselves. This module imports matplotlib, so it is imported when a picture is drawn, not before.
 
-Nothing is shown, saved or closed, and no global setting is read into or changed: colours and sizes are said here,
-fonts and ink are those of the user's style.
+Nothing is shown, saved or closed, and no global setting is changed: colours and sizes are said here, fonts and ink
+are those of the user's style.
 """
 
 from __future__ import annotations
@@ -81,6 +81,15 @@ def _root(ax: Axes) -> Figure:
     return ax.figure.canvas.figure
 
 
+def _settle(ax: Axes) -> None:
+    """Lay the figure out, so that sizes are known."""
+    root = _root(ax)
+    engine = root.get_layout_engine()
+    if engine is not None:
+        engine.execute(root)
+    ax.get_tightbbox()  # moves the axis labels to their place
+
+
 def _title(ax: Axes, text: str, letters: Letters | None = None) -> None:
     style = letters.style if letters else text_style(text)
     ax.set_title(text, loc="left", fontsize="medium", **style)
@@ -126,7 +135,7 @@ def _no_rows(ax: Axes, what: str = "no rows") -> None:
 
 def _finish(ax: Axes, origin: Origin, notes: Iterable[str]) -> Axes:
     """Write notes, source and age under the axes, and mark what is made up."""
-    _root(ax).draw_without_rendering()  # sizes are known once the layout is
+    _settle(ax)
     if origin.synthetic:
         _mark(ax)
     text = _footer(ax, origin, notes, ax.yaxis.label.get_window_extent().x0, ax.get_window_extent().x1)
@@ -258,7 +267,7 @@ def draw_trend_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
     notes = [f"Across: {_date_label()}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *letters.notes]
     text = _footer(panels[0], origin, [*notes, *_gap_note(shown)], 0, figure.bbox.width)
     figure.supxlabel(text, x=0.01, ha="left", fontsize=_SMALL, alpha=0.75, gid="footer", **text_style(text))
-    figure.draw_without_rendering()
+    _settle(panels[0])
     for panel in panels[: len(shown)] if origin.synthetic else []:
         _mark(panel)
     return panels[0]

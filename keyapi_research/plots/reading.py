@@ -70,7 +70,7 @@ _ADVICE: Final[Mapping[str, str]] = MappingProxyType(
 # Columns ----------------------------------------------------------------------------------------------------
 
 
-def check_columns(df: object, plot: str, needed: Sequence[str], example: Sequence[str] = ()) -> pd.DataFrame:
+def check_columns(df: object, plot: str, needed: Sequence[str]) -> None:
     """Check that a frame has what a picture needs.
 
     Parameters
@@ -81,13 +81,6 @@ def check_columns(df: object, plot: str, needed: Sequence[str], example: Sequenc
         Name of the picture, for the message.
     needed : sequence of str
         Columns that must be there.
-    example : sequence of str, optional
-        Columns by which the message finds the tables that fit; by default the needed ones.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same frame.
 
     Raises
     ------
@@ -98,7 +91,7 @@ def check_columns(df: object, plot: str, needed: Sequence[str], example: Sequenc
         raise InvalidArgumentError(f"plots.{plot} draws a DataFrame; got {type(df).__name__}. {_ADVICE[plot]}")
     missing = [name for name in needed if name not in df.columns]
     if missing:
-        tables = [table.name for table in TABLES.values() if set(example or needed) <= set(table.names)]
+        tables = [table.name for table in TABLES.values() if set(needed) <= set(table.names)]
         inside = [name for name in missing if name in df.index.names]
         hint = f" ({', '.join(inside)} is in the index: df.reset_index())" if inside else ""
         raise InvalidArgumentError(
@@ -108,7 +101,6 @@ def check_columns(df: object, plot: str, needed: Sequence[str], example: Sequenc
     twice = [name for name in needed if isinstance(df[name], pd.DataFrame)]
     if twice:
         raise InvalidArgumentError(f"plots.{plot}: the frame has several columns named {', '.join(twice)}")
-    return df
 
 
 def typed(df: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
@@ -154,8 +146,8 @@ def find_origin(df: pd.DataFrame) -> Origin:
     sources = sorted({str(one) for column in plain or suffixed for one in column.dropna().unique()})
     synthetic = any(column.astype("string").eq("sandbox").any() for column in plain + suffixed)
     said = f"source{'s' if len(sources) > 1 else ''}: {', '.join(sources) or 'not in this frame'}"
-    stamps = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna()
-              for column in next(filter(None, _columns_like(df, "observed_at")), [])]  # fmt: skip
+    said_when = next(filter(None, _columns_like(df, "observed_at")), [])
+    stamps = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna() for column in said_when]
     moments = [moment for column in stamps for moment in (column.min(), column.max()) if not column.empty]
     if not moments:
         return Origin(f"{said}; observed: not in this frame", synthetic)
@@ -602,7 +594,7 @@ def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def find_rates(df: pd.DataFrame) -> tuple[dict[str, Floats], int]:
     """Take the engagement rates of videos, each video once (its newest row); also how many videos there are."""
-    ready = all(name in df.columns for name in RATES) if isinstance(df, pd.DataFrame) else False
+    ready = isinstance(df, pd.DataFrame) and set(RATES) <= set(df.columns)
     if not ready:
         check_columns(df, "engagement", ("views", *PARTS.values()))
     once = _newest(df)
@@ -637,4 +629,5 @@ def engagement_rates(df: pd.DataFrame) -> pd.DataFrame:
     views = counts["views"].where(counts["views"] > 0)
     rates = pd.DataFrame({rate: counts[part] / views for rate, part in PARTS.items()})
     rates.insert(0, "engagement_rate", sum((counts[part] for part in PARTS.values()), start=0 * views) / views)
-    return rates.set_index(df.index)
+    rates.index = df.index
+    return rates

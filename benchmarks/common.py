@@ -1,0 +1,158 @@
+"""What the benchmarks share: measures and how they are shown, a server in its own process, filled stores."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from keyapi_research import endpoints
+from keyapi_research.endpoints import HASHTAG_DETAIL, Ask
+from keyapi_research.store import Observation, Store, now_us
+
+TOKEN = "a-token-of-the-benchmarks"
+DEFAULTS = {"region": "all_regions", "period": 7}
+_DIFFERENT = 300  # answers that differ; more of them are copies under other names
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the result: a quantity, and where there is one, the bound it is held against."""
+
+    benchmark: str
+    quantity: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None where there is none."""
+        if self.at_most is None and self.at_least is None:
+            return None
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def goal(self) -> str:
+        """The bound in words."""
+        bounds = [(">=", self.at_least), ("<=", self.at_most)]
+        return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+
+def show(measures: list[Measure]) -> str:
+    """Write measures as a table."""
+    rows = [("benchmark", "quantity", "measured", "goal", "")]
+    for one in measures:
+        verdict = {True: "met", False: "MISSED", None: ""}[one.met]
+        number = f"{one.value:,.0f}" if one.value >= 1000 else f"{one.value:.3g}"
+        rows.append((one.benchmark, one.quantity, f"{number} {one.unit}".strip(), one.goal, verdict))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def describe_machine() -> dict[str, Any]:
+    """Tell what the numbers were measured on."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        cpu = found[1] if found else cpu
+    packages = ("keyapi-research", "pandas", "numpy", "pyarrow", "requests", "requests-cache", "urllib3")
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def clocked(job: Callable[[], Any]) -> float:
+    """Seconds a job takes, without the garbage of what came before."""
+    gc.collect()
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
+def best(job: Callable[[], Any], times: int) -> float:
+    """Seconds of the fastest of several runs."""
+    return min(clocked(job) for _ in range(times))
+
+
+@contextlib.contextmanager
+def serving(*, latency: float = 0.0) -> Iterator[str]:
+    """Serve the sandbox from a process of its own: server and client must not share an interpreter."""
+    command = [sys.executable, "-m", "keyapi_research.sandbox", "--port", "0", "--latency", str(latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://[0-9.]+:[0-9]+", server.stdout.readline())
+            assert found is not None
+            yield found[0]
+        finally:
+            server.terminate()
+
+
+def names(count: int, prefix: str = "tag") -> list[str]:
+    """Names of so many hashtags."""
+    return [f"{prefix}{number}" for number in range(count)]
+
+
+def ask_by_hand(url: str, name: str) -> dict[str, Any]:
+    """Ask the server for one hashtag with the standard library only."""
+    query = urllib.parse.urlencode({"hashtag_name": name, **DEFAULTS})
+    request = urllib.request.Request(
+        f"{url}{HASHTAG_DETAIL.path}?{query}", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        envelope: dict[str, Any] = json.load(answer)
+    return envelope
+
+
+def hashtag_answers(count: int) -> Iterator[tuple[Ask, dict[str, Any]]]:
+    """Make stored answers: a few hundred from the sandbox, then the same under other names."""
+    with serving() as url:
+        samples = [ask_by_hand(url, name) for name in names(min(count, _DIFFERENT))]
+    for number, ask in enumerate(endpoints.make_asks(HASHTAG_DETAIL, names(count), DEFAULTS)):
+        sample = samples[number % len(samples)]
+        info = {**sample["data"]["info"], "hashtag_name": ask.id, "hashtag_id": str(7_000_000_000_000_000 + number)}
+        yield ask, {**sample, "data": {"info": info}}
+
+
+def fill(path: Path, answers: Iterator[tuple[Ask, dict[str, Any]]]) -> None:
+    """Write a store as so many single requests would have left it."""
+    observed_at = now_us()
+    asked = [(ask, envelope) for ask, envelope in answers]
+    ledger = [
+        (number, observed_at, ask.endpoint.path, json.dumps(ask.params, separators=(",", ":")), 1, 1, 200, 0, "success",
+         envelope["requestId"], ask.endpoint.credits, 0.2)
+        for number, (ask, envelope) in enumerate(asked, start=1)
+    ]
+    observations = (
+        (
+            Observation(number, ask.key, ask.endpoint.path, json.dumps(ask.params, separators=(",", ":")),
+                        observed_at + number, absent=False, request=number, walk=0, page=0, rows=0, fresh=0, more=None),
+            envelope,
+        )
+        for number, (ask, envelope) in enumerate(asked, start=1)
+    )
+    store = Store(str(path), source="sandbox", read_only=False)
+    store.restore(ledger, observations, url="https://api.keyapi.ai")
+    store.close()

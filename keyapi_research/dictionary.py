@@ -1,0 +1,209 @@
+"""The dictionary: what each table and column is, how far that is known, and what to be careful with.
+
+All of it is read off the declarations in `schema` and `endpoints`; only the cautions are written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import pandas as pd
+
+from .endpoints import ENDPOINT_OF, ENDPOINTS, Endpoint
+from .errors import InvalidArgumentError
+from .schema import AGE_BANDS, NOT_AVAILABLE, TABLES, Column, Field, Table
+
+
+def describe(table: str) -> pd.DataFrame:
+    """Describe the columns of a table.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table, as "hashtags"; `tables()` lists them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column, all text: column, dtype, unit (empty: none), meaning, source (its place in the answer),
+        status (documented, inferred or unknown, and why).
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is no such table.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> kr.describe("videos").set_index("column").loc["gmv_est", "status"]
+    "documented as an estimate; the currency is not documented (USD by a third party's field map)"
+    """
+    declared = TABLES.get(table) if isinstance(table, str) else None
+    if declared is None:
+        raise InvalidArgumentError(f"{table!r:.60} is no table; there are {', '.join(TABLES)}")
+    return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
+
+
+def _facts(column: Column) -> dict[str, str]:
+    return {
+        "column": column.name,
+        "dtype": column.dtype,
+        "unit": column.unit,
+        "meaning": column.meaning,
+        "source": str(column.place),
+        "status": column.status,
+    }
+
+
+def tables() -> pd.DataFrame:
+    """List the tables.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per table: table, row (what a row is), key (its columns), endpoint, credits (of one request to that
+        endpoint), fetch (the function). Tables of one endpoint come with the same answer, which is paid once.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> kr.tables().set_index("table").loc["hashtag_trends", "endpoint"]
+    '/v1/tiktok/trending/hashtag/detail'
+    """
+    rows = [
+        (table.name, table.row, ", ".join(table.key), endpoint.path, endpoint.credits, f"fetch_{table.name}")
+        for table in TABLES.values()
+        for endpoint in [ENDPOINT_OF[table.name]]
+    ]
+    frame = pd.DataFrame(rows, columns=["table", "row", "key", "endpoint", "credits", "fetch"])
+    return frame.astype(dict.fromkeys(frame.columns, "string") | {"credits": "Int64"})
+
+
+# The page ---------------------------------------------------------------------------------------------------
+
+_HEAD: Final = """\
+# Data dictionary
+
+Written from the declarations in `keyapi_research/schema.py` and `keyapi_research/endpoints.py` by
+`python docs/make_dictionary.py`; do not edit it. In a notebook: `kr.tables()`, `kr.describe("hashtags")`.
+
+Every column has a **status**:
+
+- **documented**: KeyAPI's own pages say so, or public pages of TikTok or EchoTik, whose data KeyAPI resells.
+- **inferred**: from samples, from arithmetic, or from other people's documentation and code.
+- **unknown**: no usable evidence, or evidence that conflicts.
+
+KeyAPI's pages document the response fields of video analytics only; of the other endpoints they show one example
+answer each, dated 2026-02. Nothing here was checked against the live service.
+
+A missing value is `<NA>`, `NaN` or `NaT`, never 0, -1 or empty text. In a place, `data` is the answer's `data` and `[]`
+means "each item". Ids are text from the answer to the file.
+"""
+
+
+def _bands(*, of_products: bool) -> str:
+    """List the codes of one of the two systems; those of products are ages."""
+    lowest = min(int(band[:2]) for band in AGE_BANDS.values())
+    return ", ".join(f"{code} = {band}" for code, band in AGE_BANDS.items() if (code >= lowest) is of_products)
+
+
+_CAUTIONS: Final = f"""\
+## What to be careful with
+
+- **Age bands are inferred, and there are two systems.** Products ({_bands(of_products=True)})
+  equal TikTok Ads' bands and end at 55+. Hashtags and music ({_bands(of_products=False)}) are read
+  that way by public code, other public maps disagree; they end at 35+. A product's 35-44 or 55+ and a hashtag's 35+ are
+  not the same people: put the upper bands of products together before you compare. Other codes get no band;
+  `segment_id` keeps the code.
+- **Age scores are percents, interest and country scores are an index.** 100 is average; 200 for a country means twice
+  as popular there as on TikTok worldwide (TikTok says so; for interests it is inferred). An index is no share and no
+  audience size, has no upper bound, and is never summed or averaged over segments. `score_unit` says which it is.
+- **Interests of products and of hashtags and music are different lists** (ad industries and content interests): their
+  ids and codes do not match. Countries are GeoNames ids, with ISO-2 in `segment_code`.
+- **The currency of `cost`, `cpa` and `gmv_est` is not documented.** Implied costs per thousand impressions fit USD.
+- **`cost`, `impressions` and `posts` are rounded** to about three digits, and the columns of one row do not reconcile:
+  do not derive clicks or conversions from `ctr_pct`, `cvr_pct`, `cpa`.
+- **`posts_all` and `views_all`**: whether overall means worldwide or within the region asked for is unknown.
+- **`share_of_peak` is relative to the series' own peak in its own window.** Levels of two series, two regions, two
+  periods or two pulls cannot be compared, and overlapping pulls must not be joined. The highest value shown may be
+  below 1. Take the step from the dates (daily at 7 days, weekly at 120, others unknown), never from the period.
+- **Where a zero is no evidence**: `popular_days` and `current_popularity` are 0 in every sample seen. A `cpa` of 0
+  beside a `cvr_pct` of 0 means no conversions, not free, and is missing here. `units_sold_est` and `gmv_est` of 0 stand
+  beside a `sales_flag` that says the video sells. Increments (`views_1d` and so on) may be behind the call: 1- and
+  7-day increments of 0 were seen beside a 30-day increment equal to the lifetime total.
+- **{NOT_AVAILABLE} and any other negative lifetime count mean not available** and are missing here (inferred).
+- **`units_sold_est` and `gmv_est` are KeyAPI's estimates**, not sales records.
+- **What the answers do not say**: the day the figures refer to, the region, window, search and filters they are for.
+  `region`, `time_scope`, `period`, `search`, `filter_*`, `new_only` and `commercial_only` are what was asked for;
+  `observed_at` is when the answer arrived; `market` is what the answer itself names, and a call warns where it differs.
+- **`n_*` of 0 and missing differ**: the answer had an empty list, or did not tell.
+- **`rank_movement` is inferred** (codes 1, 2, 4 from KeyAPI's own examples, 3 = down by elimination); the sign of
+  `rank_change` when falling is unknown. `sales_flag` stays a code: only 0 (does not sell) is documented
+  for this endpoint.
+- **Ids ending in 000 in `music_videos`** may have been rounded before they reached KeyAPI; that cannot be repaired.
+- **Addresses** (`cover_url`, `audio_url`) may be signed and expire.
+"""
+
+
+def page() -> str:
+    """Write the page `docs/data-dictionary.md`.
+
+    Returns
+    -------
+    str
+        Markdown: the tables with keys and prices, the cautions, and every column of every table.
+    """
+    listing = _grid(
+        ("table", "one row per", "key", "from", "credits"),
+        (
+            (f"[{t.name}](#{t.name})", t.row, ", ".join(t.key), f"`{ENDPOINT_OF[t.name].path}`", _price(t))
+            for t in TABLES.values()
+        ),
+    )
+    chapters = [_chapter(table) for endpoint in ENDPOINTS for table in endpoint.tables]
+    return "\n".join([_HEAD, "## Tables\n", listing, _CAUTIONS, *chapters])
+
+
+def _price(table: Table) -> str:
+    endpoint = ENDPOINT_OF[table.name]
+    if endpoint.tables[0] is not table:
+        return f"0 more: the same answer as {endpoint.tables[0].name}"
+    each = "a page of up to 20 rows" if endpoint.ranking else f"per request of up to {endpoint.batch} ids"
+    return f"{endpoint.credits} {'an id' if endpoint.batch == 1 and not endpoint.ranking else each}"
+
+
+def _chapter(table: Table) -> str:
+    endpoint = ENDPOINT_OF[table.name]
+    columns = _grid(
+        ("column", "dtype", "unit", "meaning", "place in the answer", "status"),
+        (
+            (f"**{c.name}**" if c.name in table.key else c.name, c.dtype, c.unit, c.meaning, f"`{c.place}`", c.status)
+            for c in table.columns
+        ),
+    )
+    text = (
+        f"One row per {table.row}: `kr.fetch_{table.name}`. Key (bold): {', '.join(table.key)}. "
+        f"Price: {_price(table)} (`GET {endpoint.path}`)."
+    )
+    own = endpoint.tables[0] is table
+    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_asked(endpoint) if own else [])])
+
+
+def _asked(endpoint: Endpoint) -> Iterable[str]:
+    """Say what an endpoint is asked, and what of its answer has no column."""
+    yield "Asked with:\n"
+    for p in endpoint.asked:
+        default = f" Default: {p.default!r}." if p.default is not None else ""
+        yield f"- `{p.argument}` (`{p.wire}`): {p.meaning}{default}"
+    yield ""
+    if endpoint.not_tabled:
+        paths = ", ".join(f"`{Field(path)}`" for path in endpoint.not_tabled)
+        yield f"Not tabled, but kept in the stored answer (`df.keyapi.raw()`): {paths}.\n"
+
+
+def _grid(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [tuple(head), *map(tuple, rows)]
+    written = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    return "\n".join([written[0], f"|{' --- |' * len(lines[0])}", *written[1:], ""])

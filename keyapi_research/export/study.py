@@ -1,0 +1,216 @@
+"""Freezing a study: what this client's calls read goes into one archive, and what will differ in a replay is said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import archive
+from ..client import Call, CallRecord, Client, Collection, find_client
+from ..client.display import facts_html, facts_text
+from ..endpoints import ENDPOINT_OF, Ask
+from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, listed
+from ..schema import TABLES
+from .csv_file import as_path
+
+_Question = tuple[str, tuple[Ask, ...], int | None]  # what a call asked: table, asks, limit
+_Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What `freeze` wrote.
+
+    Attributes
+    ----------
+    path : str
+        The archive.
+    answers, absences : int
+        Answers in it, and entities that KeyAPI had nothing for.
+    calls : int
+        Different calls that read them.
+    requests, credits : int
+        Requests that brought them, and what these cost.
+    differing : tuple of str
+        Calls whose tables a replay gives otherwise: it serves the newest of several observations of one entity, and
+        cannot answer what failed or was refused.
+    failed : tuple of str
+        Ids that failed and were not fetched since (`partial=True`).
+    """
+
+    path: str
+    answers: int
+    absences: int
+    calls: int
+    requests: int
+    credits: int
+    differing: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        facts: dict[str, object] = {
+            "answers": self.answers,
+            "absences": self.absences,
+            "calls": self.calls,
+            "requests": self.requests,
+            "credits": self.credits,
+        }
+        if self.differing:
+            facts["differ in a replay"] = listed(list(self.differing), 10)
+        return facts | ({"failed, not in it": listed(list(self.failed), 10)} if self.failed else {})
+
+    def __repr__(self) -> str:
+        return facts_text(f"<Frozen study: {self.path}>", self._facts)
+
+    def _repr_html_(self) -> str:
+        return facts_html(f"Frozen study {self.path}", self._facts)
+
+
+def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
+    """Write what this client's calls read into one archive, from which anybody can replay the study; sends nothing.
+
+    Parameters
+    ----------
+    path : path
+        The archive, as "study.zip"; nothing may be there. In a replay of that very file nothing is written.
+    partial : bool
+        Freeze although some ids failed and were not fetched since.
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    Frozen
+        What is in it, and which calls a replay answers otherwise.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something is there already, or nothing was read yet.
+    FetchIncompleteError
+        Some ids failed and were not fetched since.
+    StoreError
+        The archive cannot be written.
+
+    Notes
+    -----
+    The archive has answers, absences and requests; no token, no path, no name, no clock: the same study gives the
+    same bytes. `replay(path)`, or KEYAPI_REPLAY in the environment of the unchanged notebook, reads it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> _ = kr.fetch_hashtags(["ufc324", "perfume"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kr.freeze(f"{folder}/study.zip").credits
+    4
+    """
+    target = as_path(path)
+    connection = find_client(client)
+    again = bool(connection.replaying) and target.exists() and target.samefile(connection.replaying)
+    if target.exists() and not again:
+        raise InvalidArgumentError(f"{target} is there already and is never overwritten: choose another path")
+    calls = list(connection.calls)
+    read = {one for call in calls for one in call.read}
+    if not read:
+        raise InvalidArgumentError(
+            "this connection has read nothing yet, so there is nothing to freeze: run the notebook first (what is "
+            "stored costs nothing), and freeze at its end"
+        )
+    entities = {one.id: (one.entity, one.observed_at) for one in connection.store.observations(read)}
+    failed = _failed(calls, {one: entity for one, (entity, _) in entities.items()})
+    if failed and not partial:
+        raise FetchIncompleteError(
+            f"{len(failed):,} ids failed and were not fetched since: {listed([ask.id for ask in failed], 10)}. Fetch "
+            "them again, or freeze the rest with partial=True"
+        )
+    study = archive.gather(connection.store, read)
+    answered = _answered(calls, entities)
+    differing = _differing(answered, study)
+    entries = [_entry(question, differs=question in differing) for question in answered]
+    if not again:
+        archive.write(target, study, connection.store, sorted(entries, key=archive.spelled))
+    return Frozen(
+        path=str(path),
+        answers=len(study.answers) - study.absences,
+        absences=study.absences,
+        calls=len(entries),
+        requests=len(study.ledger),
+        credits=study.credits,
+        differing=tuple(sorted(map(_written, differing))),
+        failed=tuple(ask.id for ask in failed),
+    )
+
+
+def _failed(calls: Sequence[CallRecord], entity_of: dict[int, str]) -> list[Ask]:
+    """List what failed, or was left when a call was interrupted, and no later call got."""
+    failed: dict[Ask, None] = {}
+    for call in calls:
+        got, refused = {entity_of[one] for one in call.read}, set(call.failed)
+        for ask in call.asks:
+            if ask in refused or (got and ask.key not in got):
+                failed[ask] = None
+            elif ask.key in got:
+                failed.pop(ask, None)
+    return list(failed)
+
+
+def _answered(calls: Iterable[CallRecord], entities: dict[int, tuple[str, int]]) -> dict[_Question, list[_Moments]]:
+    """Gather what was asked, each question once, and what it read each time; of free methods nothing was asked."""
+    answered: dict[_Question, list[_Moments]] = {}
+    for call in calls:
+        if call.asks:
+            reads = [entities[one] for one in call.read]
+            answered.setdefault((call.table, call.asks, call.limit), []).append(reads)
+    return answered
+
+
+def _differing(answered: dict[_Question, list[_Moments]], study: archive.Study) -> set[_Question]:
+    """Ask everything again of the archive alone, and see what comes otherwise."""
+    store = archive.index(study)
+    with Client.of(archive.replay_settings(study.source), store=store, replaying="the archive") as reader:
+        return {
+            question for question, reads in answered.items() if any(one != _replayed(question, reader) for one in reads)
+        }
+
+
+def _replayed(question: _Question, reader: Client) -> _Moments | None:
+    table, asks, limit = question
+    try:
+        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], asks, limit))
+    except NotStoredError:
+        return None
+    found = collection.found if isinstance(collection, Collection) else []
+    return [(one.entity, one.observed_at) for _, one in found]
+
+
+def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:
+    """Write a call for the manifest: ids that were asked with the same parameters stand together."""
+    table, asks, limit = question
+    together: dict[tuple[object, ...], dict[str, Any]] = {}
+    for ask in asks:
+        entity, values = ask.endpoint.entity, ask.value_of
+        if entity is None:
+            together[ask.values] = values
+        else:
+            group = together.setdefault(ask.values[1:], values | {entity.column: []})
+            group[entity.column].append(ask.values[0])
+    return {"asked": list(together.values()), "differs": differs, "limit": limit, "table": table}
+
+
+def _written(question: _Question) -> str:
+    """Write a call as it may stand in a notebook."""
+    table, asks, limit = question
+    endpoint = asks[0].endpoint
+    values = zip(endpoint.asked, asks[0].values, strict=True)
+    options = [f"{p.argument}={value!r}" for p, value in values if p is not endpoint.entity and value is not None]
+    if endpoint.entity is None:
+        given = [*options, f"limit={limit}"]
+    else:
+        given = [f"[{listed([repr(ask.id) for ask in asks], 3)}]", *options]
+    return f"fetch_{table}({', '.join(given)})"

@@ -1,0 +1,1096 @@
+"""`df.keyapi` over every table: what applies and what is refused, which answers are read, and that nothing is sent."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import io
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import keyapi_research as kr
+from keyapi_research import accessor, plots
+from keyapi_research.accessor import follow, methods, pictures, recognise
+from keyapi_research.sandbox import Sandbox
+from keyapi_research.schema import TABLES
+
+DETAIL = "/v1/tiktok/trending/hashtag/detail"
+PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
+
+# Section 5 of the design, by hand: which method is for which tables.
+ON = {
+    "trend": {"hashtags", "music", "trending_hashtags", "trending_music"},
+    "audience": {"product_details", "hashtags", "music"},
+    "posts": {"product_details"},
+    "hashtags": {"product_details"},
+    "related": {"hashtags"},
+    "example_videos": {"music"},
+    "fetch_details": {
+        "product_insights",
+        "related_hashtags",
+        "product_hashtags",
+        "trending_hashtags",
+        "trending_music",
+    },
+    "fetch_videos": {"product_details", "product_posts", "music_videos"},
+    "fetch_hashtags": {"product_details", "product_hashtags", "related_hashtags"},
+    "engagement": {"videos"},
+}
+ON_ALL = {"history", "raw", "provenance", "validate", "to_csv"}
+GIVES = {
+    ("trend", "hashtags"): "hashtag_trends",
+    ("trend", "music"): "music_trends",
+    ("trend", "trending_hashtags"): "trending_hashtag_trends",
+    ("trend", "trending_music"): "trending_music_trends",
+    ("audience", "product_details"): "product_audience",
+    ("audience", "hashtags"): "hashtag_audience",
+    ("audience", "music"): "music_audience",
+    ("posts", "product_details"): "product_posts",
+    ("hashtags", "product_details"): "product_hashtags",
+    ("related", "hashtags"): "related_hashtags",
+    ("example_videos", "music"): "music_videos",
+}
+DRAWN = {
+    "trend": {*ON["trend"], "hashtag_trends", "music_trends", "trending_hashtag_trends", "trending_music_trends"},
+    "audience": {*ON["audience"], "product_audience", "hashtag_audience", "music_audience"},
+    "overlap": {*ON["audience"], "product_audience", "hashtag_audience", "music_audience"},
+    "products": {"product_insights"},
+    "categories": {"product_insights", "product_details"},
+    "engagement": {"videos"},
+}
+FREE = sorted({*ON, *ON_ALL} - {"fetch_details", "fetch_videos", "fetch_hashtags", "validate", "to_csv", "engagement"})
+
+
+class World:
+    """One client of one sandbox, and a frame of every table."""
+
+    def __init__(self) -> None:
+        self.client = kr.Client(sandbox=True, store=":memory:", progress=False)
+        with self.client.budget(1000):
+            self.frames = dict(self._fetch())
+
+    def _fetch(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        client = self.client
+        insights = {"region": "US", "time_scope": 7, "limit": 30, "client": client}
+        details = {"region": "US", "time_scope": 7, "client": client}
+        tags = {"region": "US", "period": 30, "client": client}
+        listed = {"region": "US", "period": 30, "limit": 30, "client": client}
+        yield "product_insights", kr.fetch_product_insights(**insights)
+        categories = kr.fetch_product_insights(**insights)["category_id"].head(3)
+        names = ["ufc324", "perfume", "smellgood"]
+        sounds = kr.fetch_trending_music(**listed)["clip_id"].head(3)
+        for name in ("product_details", "product_audience", "product_hashtags", "product_posts"):
+            yield name, getattr(kr, f"fetch_{name}")(categories, **details)
+        yield (
+            "videos",
+            kr.fetch_videos(kr.fetch_product_posts(categories, **details)["video_id"].head(12), client=client),
+        )
+        for name in ("hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags"):
+            yield name, getattr(kr, f"fetch_{name}")(names, **tags)
+        for name in ("music", "music_trends", "music_audience", "music_videos"):
+            yield name, getattr(kr, f"fetch_{name}")(sounds, **tags)
+        for name in (one for one in TABLES if one.startswith("trending_")):
+            yield name, getattr(kr, f"fetch_{name}")(**listed)
+
+    @property
+    def sent(self) -> int:
+        """Requests the sandbox has served."""
+        return len(self.client._sandbox.requests)
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        return self.frames[table].copy()
+
+    def call(self, frame: pd.DataFrame, method: str, **options: Any) -> Any:
+        """Call a method of a frame with this client, where it takes one."""
+        bound = getattr(frame.keyapi, method)
+        takes_client = "client" in inspect.signature(bound).parameters
+        return bound(**options, **({"client": self.client} if takes_client else {}))
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """Every table once; no test may send anything with it but where it says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.KeyAPIWarning)
+        made = World()
+    yield made
+    made.client.close()
+
+
+@pytest.fixture
+def unsent(world: World) -> Iterator[World]:
+    """The same, and nothing was sent when the test ends."""
+    before = world.sent
+    yield world
+    assert world.sent == before
+
+
+def offered(frame: pd.DataFrame) -> set[str]:
+    """What Tab offers of a frame, without `plot`."""
+    return {name for name in dir(frame.keyapi) if not name.startswith("_")} - {"plot"}
+
+
+# What applies -----------------------------------------------------------------------------------------------
+
+
+def test_the_world_has_rows_of_every_table(world: World) -> None:
+    assert set(world.frames) == set(TABLES)
+    assert all(len(frame) for frame in world.frames.values())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_offers_what_the_design_says(table: str, unsent: World) -> None:
+    expected = ON_ALL | {method for method, tables in ON.items() if table in tables}
+    assert offered(unsent[table]) == expected
+    assert {name for name in methods.METHODS if hasattr(unsent[table].keyapi, name)} == expected
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_refuses_the_rest_by_saying_what_it_is(table: str, unsent: World) -> None:
+    rows = unsent[table].keyapi
+    for method in (one for one, tables in ON.items() if table not in tables):
+        with pytest.raises(AttributeError) as refusal:
+            getattr(rows, method)
+        text = str(refusal.value)
+        assert text.startswith(f"{method}() is for ")
+        assert f"this frame holds {table}." in text
+        assert all(one in text for one in ON[method])
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_offers_the_pictures_that_apply(table: str, unsent: World) -> None:
+    plot = getattr(unsent[table].keyapi, "plot", None)
+    names = {name for name in dir(plot) if not name.startswith("_")}
+    expected = {name for name, tables in DRAWN.items() if table in tables}
+    assert names == expected
+    assert {name for name in DRAWN if hasattr(plot, name)} == expected
+    assert ("plot" in dir(unsent[table].keyapi)) == bool(expected)
+
+
+def test_a_foreign_frame_has_no_accessor() -> None:
+    frame = pd.DataFrame({"a": [1]})
+    assert not hasattr(frame, "keyapi")
+    assert "keyapi" not in dir(frame)
+    with pytest.raises(AttributeError, match=r"no table \(it has a\)"):
+        _ = frame.keyapi
+    assert not hasattr(pd.DataFrame(), "keyapi")
+
+
+def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
+    with pytest.raises(AttributeError, match="has no 'trends'; there are trend, audience"):
+        _ = unsent["hashtags"].keyapi.trends
+    with pytest.raises(AttributeError, match="has no 'pie'"):
+        _ = unsent["hashtags"].keyapi.plot.pie
+
+
+def test_reprs_say_what_applies(unsent: World) -> None:
+    assert repr(unsent["videos"].keyapi) == (
+        "<df.keyapi: engagement(), history(), raw(), provenance(), validate(), to_csv()>"
+    )
+    assert repr(unsent["videos"].keyapi.plot) == "<df.keyapi.plot: engagement()>"
+
+
+def test_loading_it_again_neither_warns_nor_stacks(unsent: World) -> None:
+    before = pd.DataFrame.keyapi
+    importlib.reload(accessor)
+    assert pd.DataFrame.keyapi is not before
+    assert unsent.call(unsent["hashtags"], "trend").shape[0] > 0
+
+
+def test_methods_have_one_form() -> None:
+    for name, method in methods.METHODS.items():
+        parameters = inspect.signature(method.function).parameters
+        assert method.function.__name__ == name
+        assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
+        if name not in ("engagement", "validate", "to_csv"):
+            assert {"of", "client"} <= set(parameters)
+            assert all(parameters[one].kind is inspect.Parameter.KEYWORD_ONLY for one in ("of", "client"))
+        if name.startswith("fetch_"):
+            assert {"max_age", "errors"} <= set(parameters)
+
+
+def test_help_is_the_method_s_own(unsent: World) -> None:
+    trend = unsent["hashtags"].keyapi.trend
+    assert str(inspect.signature(trend)).startswith("(*, of: 'str | None' = None, client: ")
+    assert "free, nothing is sent" in inspect.getdoc(trend)
+    picture = unsent["product_insights"].keyapi.plot.products
+    assert list(inspect.signature(picture).parameters) == ["labels", "ax"]
+    assert inspect.getdoc(picture) == inspect.getdoc(plots.products)
+
+
+def test_examples_run() -> None:
+    for module in (accessor, methods):
+        result = doctest.testmod(module)
+        assert result.attempted
+        assert not result.failed
+    kr.connect(sandbox=True, store=":memory:").close()
+
+
+@pytest.mark.parametrize("jedi", [True, False])
+def test_tab_in_a_notebook_shows_only_what_applies(jedi: bool, unsent: World) -> None:
+    interactive = pytest.importorskip("IPython.core.completer")
+    completer = interactive.IPCompleter(namespace={"tags": unsent["hashtags"]}, use_jedi=jedi)
+    text = "tags.keyapi."
+    with interactive.provisionalcompleter():
+        found = {one.text.lstrip(".") for one in completer.completions(text, len(text))}
+    assert {one for one in found if not one.startswith("_")} == {*offered(unsent["hashtags"]), "plot"}
+
+
+# Parts of the answers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "table"), GIVES)
+def test_gives_the_table_that_came_with_the_rows(method: str, table: str, unsent: World) -> None:
+    got = unsent.call(unsent[table], method)
+    entity = TABLES[table].key[-1]
+    place = {one: at for at, one in enumerate(unsent[table][entity])}
+    expected = unsent[GIVES[method, table]].sort_values(entity, key=lambda names: names.map(place), kind="stable")
+    assert_frame_equal(got, expected.reset_index(drop=True))
+    got.keyapi.validate()
+
+
+def test_audience_of_one_dimension(unsent: World) -> None:
+    tags = unsent["hashtags"]
+    whole = unsent["hashtag_audience"]
+    ages = tags.keyapi.audience("age", client=unsent.client)
+    assert_frame_equal(ages, whole[whole["dimension"] == "age"].reset_index(drop=True))
+    assert set(tags.keyapi.audience(dimension="country", client=unsent.client)["dimension"]) == {"country"}
+    with pytest.raises(kr.InvalidArgumentError, match="age, interest, country; got 'gender'"):
+        tags.keyapi.audience("gender", client=unsent.client)
+    with pytest.raises(kr.InvalidArgumentError, match="of product_details is one of age, interest; got 'country'"):
+        unsent["product_details"].keyapi.audience("country", client=unsent.client)
+
+
+def test_the_documented_answers(client: kr.Client) -> None:
+    tags = kr.fetch_hashtags("ufc324", client=client)
+    assert tags.keyapi.trend(client=client)["share_of_peak"].tolist() == [1.0, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3]
+    assert tags.keyapi.audience("age", client=client)["segment"].tolist() == ["18-24", "25-34", "35+"]
+    details = kr.fetch_product_details("601583", client=client)
+    assert details.keyapi.posts(client=client)["video_id"].nunique() == 50
+    assert details.keyapi.hashtags(client=client)["hashtag_name"].tolist()[:2] == ["vlog", "perfume"]
+
+
+@pytest.mark.parametrize("table", ["hashtags", "music", "product_details", "trending_hashtags", "trending_music"])
+def test_follows_the_rows_in_their_order_each_once(table: str, unsent: World) -> None:
+    frame = unsent[table]
+    method = "posts" if table == "product_details" else "trend"
+    key = TABLES[table].key[-1]
+    rows = frame.iloc[::-1].iloc[[0, 2, 1, 2]]
+    got = unsent.call(rows, method)
+    assert got[key].drop_duplicates().tolist() == rows[key].drop_duplicates().tolist()
+    whole = unsent.call(frame, method)
+    for one in rows[key].unique():
+        assert_frame_equal(got[got[key] == one].reset_index(drop=True), whole[whole[key] == one].reset_index(drop=True))
+
+
+def test_rows_of_two_regions_in_one_frame(client: kr.Client, sandbox: Sandbox) -> None:
+    both = pd.concat([kr.fetch_hashtags("perfume", region=region, client=client) for region in ("US", "DE")])
+    sent = len(sandbox.requests)
+    trends = both.keyapi.trend(client=client)
+    assert trends["region"].drop_duplicates().tolist() == ["US", "DE"]
+    for region in ("US", "DE"):
+        alone = kr.fetch_hashtag_trends("perfume", region=region, client=client)
+        assert_frame_equal(trends[trends["region"] == region].reset_index(drop=True), alone)
+    assert len(sandbox.requests) == sent
+
+
+# Frames that went through something -------------------------------------------------------------------------
+
+
+def reread(frame: pd.DataFrame) -> pd.DataFrame:
+    """What plain pandas makes of a file, ids kept as text."""
+    text = io.StringIO(frame.to_csv(index=False))
+    return pd.read_csv(text, dtype=str, keep_default_na=False, na_values=[""])
+
+
+CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "object": lambda frame: frame.astype(object),
+    "text": reread,
+    "plain": lambda frame: pd.read_csv(io.StringIO(frame.to_csv(index=False))),
+    "categories": lambda frame: frame.astype("category"),
+    "nanoseconds": lambda frame: frame.assign(observed_at=frame["observed_at"].astype("datetime64[ns, UTC]")),
+    "another zone": lambda frame: frame.assign(observed_at=frame["observed_at"].dt.tz_convert("Asia/Tokyo")),
+    "naive": lambda frame: frame.assign(observed_at=frame["observed_at"].dt.tz_localize(None)),
+    "timestamps": lambda frame: frame.assign(observed_at=frame["observed_at"].astype(object)),
+    "own columns": lambda frame: frame.assign(
+        **{name: 1 for name in ("note", "date", "score", "rank") if name not in frame}
+    ),
+    "only the key": lambda frame: frame[[*key_of(frame), "observed_at"]],
+    "another index": lambda frame: frame.set_axis(["a"] * len(frame), axis=0),
+    "columns shuffled": lambda frame: frame[frame.columns[::-1]],
+    "twice": lambda frame: pd.concat([frame, frame]),
+    "merged": lambda frame: frame.merge(pd.DataFrame({"region": ["US"], "views_there": [5]}), on="region", how="left"),
+    "renamed back": lambda frame: frame.add_suffix("_x").rename(columns=lambda name: name.removesuffix("_x")),
+    "without source": lambda frame: frame.drop(columns="source"),
+    "undated": lambda frame: frame.drop(columns="observed_at"),
+    "partly undated": lambda frame: frame.assign(observed_at=frame["observed_at"].where(frame.index % 2 == 0)),
+}
+
+
+def key_of(frame: pd.DataFrame) -> list[str]:
+    [table] = recognise.tables_in(recognise.columns_of(frame))
+    return list(table.key)
+
+
+@pytest.mark.parametrize("table", ["hashtags", "music", "product_details", "trending_hashtags", "trending_music"])
+def test_works_on_frames_that_went_through_something(table: str, unsent: World) -> None:
+    frame = unsent[table].head(24)
+    method = "audience" if table == "product_details" else "trend"
+    expected = unsent.call(frame, method)
+    for change, changed in CHANGES.items():
+        assert unsent.call(changed(frame), method).equals(expected), change
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_finds_its_answers_again(table: str, unsent: World) -> None:
+    frame = unsent[table].head(40)
+    provenance, history = unsent.call(frame, "provenance"), unsent.call(frame, "history")
+    for change in ("object", "text", "plain", "own columns", "twice", "renamed back", "undated", "partly undated"):
+        changed = CHANGES[change](frame)
+        assert offered(changed) >= offered(frame), change
+        assert_frame_equal(unsent.call(changed, "provenance"), provenance)
+        assert_frame_equal(unsent.call(changed, "history"), history)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_key_columns_suffice_to_find_the_answer(table: str, unsent: World) -> None:
+    frame = unsent[table]
+    bare = frame[[*TABLES[table].key, "observed_at"]]
+    assert unsent.call(bare, "raw") == unsent.call(frame, "raw")
+
+
+def test_written_and_read_back(unsent: World, tmp_path: Path) -> None:
+    for table in ("hashtags", "trending_hashtags", "videos"):
+        unsent[table].keyapi.to_csv(tmp_path / f"{table}.csv")
+        back = kr.read_csv(tmp_path / f"{table}.csv")
+        assert_frame_equal(unsent.call(back, "provenance"), unsent.call(unsent[table], "provenance"))
+
+
+def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) -> None:
+    second = unsent["trending_hashtags"].tail(4)
+    assert len(set(second["observed_at"])) == 1
+    got = unsent.call(second, "trend")
+    assert set(got["hashtag_name"]) == set(second["hashtag_name"])
+    assert len(unsent.call(second, "raw")) == 1
+    assert len(unsent.call(unsent["trending_hashtags"], "raw")) == 2
+
+
+# Two entities in one frame ----------------------------------------------------------------------------------
+
+
+def test_two_entities_ask_for_of(unsent: World) -> None:
+    both = unsent["hashtags"].merge(unsent["music"], on=["region", "period"], suffixes=("", "_sound"))
+    with pytest.raises(AttributeError, match=r"holds hashtags and music: .* as trend\(of='hashtags'\)"):
+        both.keyapi.trend(client=unsent.client)
+    trends = both.keyapi.trend(of="hashtags", client=unsent.client)
+    assert_frame_equal(trends, unsent["hashtag_trends"])
+    # observed_at is that of the hashtags: none of these is when a sound was observed
+    with pytest.raises(kr.NotStoredError, match="without the column observed_at"):
+        both.keyapi.trend(of="music", client=unsent.client)
+    undated = both.drop(columns="observed_at")
+    assert_frame_equal(undated.keyapi.trend(of="music", client=unsent.client), unsent["music_trends"])
+    assert unsent.call(both, "related")["hashtag_name"].nunique() == 3  # only one of the two has that
+
+
+def test_of_names_a_table_the_method_is_for(unsent: World) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"takes one of hashtags, music, .*; got 'videos'"):
+        unsent["hashtags"].keyapi.trend(of="videos", client=unsent.client)
+    with pytest.raises(kr.InvalidArgumentError, match="got 'hashtag'"):
+        unsent["hashtags"].keyapi.raw(of="hashtag", client=unsent.client)
+    with pytest.raises(AttributeError, match=r"trend\(of='music'\): As music it lacks clip_id"):
+        unsent["hashtags"].keyapi.trend(of="music", client=unsent.client)
+
+
+def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
+    named = unsent["product_hashtags"]
+    tags = unsent["hashtags"].assign(hashtag_name=named["hashtag_name"].head(3).to_numpy())
+    merged = named.merge(tags, on="hashtag_name")
+    with pytest.raises(AttributeError) as refusal:
+        merged.keyapi.trend(of="hashtags", client=unsent.client)
+    text = str(refusal.value)
+    assert "As hashtags it lacks region (there are region_x and region_y)" in text
+    assert 'df.rename(columns={"region_x": "region"})' in text
+    assert 'suffixes=("", "_other")' in text
+    left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
+    assert [table.name for table in recognise.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
+    assert {"trend", "fetch_details"} <= offered(left)
+
+
+def test_tables_of_one_answer_are_one_entity(unsent: World) -> None:
+    trends = unsent["hashtag_trends"].merge(unsent["hashtags"][["hashtag_name", "views"]], on="hashtag_name")
+    assert unsent.call(trends, "raw") == unsent.call(unsent["hashtags"], "raw")
+    assert_frame_equal(unsent.call(trends, "history"), unsent.call(unsent["hashtag_trends"], "history"))
+    assert_frame_equal(unsent.call(trends, "related"), unsent["related_hashtags"])
+
+
+RECOGNISED = {
+    "a hashtag by its key": (["region", "period", "hashtag_name"], ["hashtags"]),
+    "a trend by its key": (["region", "period", "hashtag_name", "date"], ["hashtag_trends"]),
+    "a related hashtag by its key": (["region", "period", "hashtag_name", "position"], ["related_hashtags"]),
+    "places of categories": (["region", "time_scope", "category_id", "position"], ["product_details"]),
+    "a list, its filters lost": (["region", "period", "hashtag_name", "rank"], []),
+    "a ranking, its filters lost": (["region", "time_scope", "category_id", "category", "ctr_pct"], []),
+    "a trend, its date lost": (["region", "period", "hashtag_name", "share_of_peak"], []),
+    "videos by their key": (["video_id"], ["videos"]),
+    "hashtags with means of trends": (["region", "period", "hashtag_name", "views", "share_of_peak"], ["hashtags"]),
+    "nothing": (["region", "period", "title"], []),
+}
+
+
+@pytest.mark.parametrize("what", RECOGNISED)
+def test_tables_are_known_by_their_columns(what: str) -> None:
+    columns, expected = RECOGNISED[what]
+    assert [table.name for table in recognise.tables_in(columns)] == expected
+
+
+@pytest.mark.parametrize("first", TABLES)
+def test_a_whole_table_is_itself_and_stays_so_beside_any_other(first: str) -> None:
+    assert [one.name for one in recognise.tables_in(TABLES[first].names)] == [first]
+    own = {"note", "date", "position", "rank", "score", "title"} - set(TABLES[first].names)
+    beside = recognise.tables_in({*TABLES[first].names, *own})
+    assert recognise.choose(beside) is TABLES[first]
+
+
+LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "dropped": ("trend", lambda frame: frame.drop(columns="region"), "As hashtags it lacks region. Keep key columns"),
+    "in the index": (
+        "trend",
+        lambda frame: frame.set_index("hashtag_name"),
+        r"lacks hashtag_name \(in the index: df.reset_index\(\)\)",
+    ),
+    "twice": (
+        "trend",
+        lambda frame: pd.concat([frame, frame[["region"]]], axis=1),
+        r"lacks region \(there more than once: keep one\)",
+    ),
+    "only measures": (
+        "trend",
+        lambda frame: frame[["views"]],
+        r"Key columns: hashtags \(region, period, hashtag_name\)",
+    ),
+    "raw of measures": ("raw", lambda frame: frame[["views"]], r"kr.tables\(\) lists them"),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_says_how_to_get_a_lost_column_back(what: str, unsent: World) -> None:
+    method, change, text = LOST[what]
+    with pytest.raises(AttributeError, match=text):
+        getattr(change(unsent["hashtags"]).keyapi, method)
+
+
+def test_dropped_filters_of_a_ranking(unsent: World) -> None:
+    bare = unsent["product_insights"].dropna(axis=1, how="all")
+    assert "search" not in bare
+    with pytest.raises(AttributeError, match=r"lacks search \(where none was asked for: df.assign\(search=None\)\)"):
+        _ = bare.keyapi.fetch_details
+    again = bare.assign(search=None, filter_category_id=None)
+    assert unsent.call(again, "raw") == unsent.call(unsent["product_insights"], "raw")
+
+
+# Which observation ------------------------------------------------------------------------------------------
+
+
+def refreshed(client: kr.Client) -> list[pd.DataFrame]:
+    return [kr.fetch_hashtags(["perfume", "gym"], max_age=age, client=client) for age in (None, 0)]
+
+
+def test_an_old_frame_gives_parts_of_the_answers_it_came_from(client: kr.Client, sandbox: Sandbox) -> None:
+    old = kr.fetch_hashtags(["perfume", "gym"], client=client)
+    before = old.keyapi.trend(client=client)
+    new = kr.fetch_hashtags(["perfume", "gym"], max_age=0, client=client)
+    sent = len(sandbox.requests)
+    assert (new["observed_at"] > old["observed_at"]).all()
+    after = new.keyapi.trend(client=client)
+    assert_frame_equal(old.keyapi.trend(client=client), before)
+    assert set(after["observed_at"]) == set(new["observed_at"])
+    assert after["observed_at"].min() > before["observed_at"].max()
+    undated = old.drop(columns="observed_at").keyapi.trend(client=client)
+    assert_frame_equal(undated, after)
+    both = pd.concat([new, old]).keyapi.trend(client=client)
+    assert_frame_equal(both, pd.concat([after, before], ignore_index=True))
+    assert len(sandbox.requests) == sent
+
+
+def test_an_old_ranking_gives_parts_of_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
+    asked = {"region": "US", "limit": 40, "client": client}
+    old = kr.fetch_trending_hashtags(**asked)
+    before = old.keyapi.trend(client=client)
+    new = kr.fetch_trending_hashtags(**asked, max_age=0)
+    sent = len(sandbox.requests)
+    assert_frame_equal(old.keyapi.trend(client=client), before)
+    after = new.keyapi.trend(client=client)
+    both = pd.concat([new, old]).keyapi.trend(client=client)
+    assert_frame_equal(both, pd.concat([after, before], ignore_index=True))
+    # without a time each hashtag is read from the newest walk that has it
+    undated = pd.concat([new, old]).drop(columns="observed_at").drop_duplicates("hashtag_name")
+    stamps = undated.keyapi.trend(client=client).groupby("hashtag_name")["observed_at"].first()
+    newest = pd.concat([old, new]).groupby("hashtag_name")["observed_at"].max()
+    assert stamps.to_dict() == newest[stamps.index].to_dict()
+    assert len(sandbox.requests) == sent
+
+
+def test_as_of_reads_no_later(make_client: Callable[..., kr.Client]) -> None:
+    old, new = refreshed(make_client())
+    between = new["observed_at"].min() - (new["observed_at"].min() - old["observed_at"].max()) / 2
+    then = make_client(as_of=between.isoformat(), token=None)
+    undated = new.drop(columns="observed_at")
+    assert set(undated.keyapi.trend(client=then)["observed_at"]) == set(old["observed_at"])
+    assert (
+        undated.keyapi.history(client=then)["observed_at"].tolist()
+        == old.sort_values("hashtag_name")["observed_at"].tolist()
+    )
+    early = make_client(as_of="2020-01-01", token=None)
+    with pytest.raises(kr.NotStoredError):
+        undated.keyapi.trend(client=early)
+    with pytest.raises(kr.NotStoredError):
+        undated.keyapi.history(client=early)
+
+
+def test_what_became_absent_has_no_row(client: kr.Client, sandbox: Sandbox) -> None:
+    tags = kr.fetch_hashtags(["perfume", "gym"], client=client)
+    sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags("gym", max_age=0, client=client)
+    assert set(tags.keyapi.trend(client=client)["hashtag_name"]) == {"perfume", "gym"}
+    with pytest.warns(kr.MissingDataWarning, match=r"trend\(\): KeyAPI has nothing for gym ") as told:
+        trends = tags.drop(columns="observed_at").keyapi.trend(client=client)
+    assert told[0].filename == __file__
+    assert set(trends["hashtag_name"]) == {"perfume"}
+    assert tags.keyapi.history(client=client)["hashtag_name"].tolist() == ["gym", "perfume"]
+
+
+def test_what_is_read_goes_into_an_archive(unsent: World) -> None:
+    calls = unsent.client.calls
+    count = len(calls)
+    unsent.call(unsent["hashtags"].head(2), "trend")
+    unsent.call(unsent["trending_hashtags"], "raw")
+    unsent.call(unsent["videos"], "history")
+    unsent.call(unsent["product_details"].iloc[:0], "posts")
+    read = calls[count:]
+    assert [(call.table, len(set(call.read))) for call in read] == [
+        ("hashtag_trends", 2),
+        ("trending_hashtags", 2),  # pages
+        ("videos", 12),
+    ]
+    [answer, _] = unsent.client.store.envelopes(read[0].read)
+    assert answer["data"]["info"]["hashtag_name"] == "ufc324"
+
+
+# Not stored -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_another_store_does_not_have_it(table: str, unsent: World) -> None:
+    frame = unsent[table].head(25)
+    with kr.Client(sandbox=True, store=":memory:") as other:
+        for method in FREE:
+            if method in ON and table not in ON[method]:
+                continue
+            with pytest.raises(kr.NotStoredError) as missing:
+                getattr(frame.keyapi, method)(client=other)
+            assert str(missing.value).startswith(f"{method}() reads stored answers only")
+            assert other._sandbox is None
+            assert len(missing.value.failures)
+
+
+PRICES = {"hashtags": 6, "music": 6, "product_details": 6, "videos": 2, "trending_hashtags": 4, "product_insights": 4}
+
+
+@pytest.mark.parametrize("table", PRICES)
+def test_says_what_fetching_would_cost(table: str, unsent: World) -> None:
+    with (
+        kr.Client(sandbox=True, store=":memory:") as other,
+        pytest.raises(kr.NotStoredError, match=rf"= {PRICES[table]} credits: kr.fetch_{table}\(") as missing,
+    ):
+        unsent[table].keyapi.raw(client=other)
+    assert missing.value.endpoint == unsent.call(unsent[table], "provenance")["endpoint"].iloc[0]
+
+
+def test_rows_of_another_source_are_never_looked_up(unsent: World) -> None:
+    paid = unsent["hashtags"].assign(source="keyapi").drop(columns="observed_at")
+    with pytest.raises(kr.NotStoredError, match="come from keyapi, this connection reads sandbox"):
+        paid.keyapi.trend(client=unsent.client)
+    with pytest.raises(kr.NotStoredError, match="come from keyapi"):
+        paid.keyapi.history(client=unsent.client)
+
+
+def test_one_missing_answer_is_named(unsent: World) -> None:
+    tags = unsent["hashtags"]
+    tags.loc[1, "hashtag_name"] = "neverasked"
+    with pytest.raises(kr.NotStoredError, match="does not have neverasked of 20") as missing:
+        tags.keyapi.trend(client=unsent.client)
+    assert missing.value.failures["id"].tolist() == ["neverasked"]
+    tags = unsent["hashtags"]
+    tags.loc[0, "observed_at"] += pd.Timedelta("1s")
+    with pytest.raises(kr.NotStoredError, match=r"does not have ufc324 of .* Other observations are stored"):
+        tags.keyapi.trend(client=unsent.client)
+
+
+def test_a_closed_client_says_so(unsent: World) -> None:
+    other = kr.Client(sandbox=True, store=":memory:")
+    other.close()
+    with pytest.raises(kr.StoreError, match="closed"):
+        unsent["hashtags"].keyapi.trend(client=other)
+
+
+BROKEN: dict[str, tuple[str, str, Any, str]] = {
+    "no name": ("hashtags", "hashtag_name", None, "hashtag_name: one of the names is missing"),
+    "no region": ("hashtags", "region", None, "Namibia"),
+    "no period": ("hashtags", "period", pd.NA, "period is one of 7, 30"),
+    "no category": ("product_details", "category_id", None, "category_id: one of the ids is missing"),
+    "no name in a list": ("trending_hashtags", "hashtag_name", None, "hashtag_name is missing in 1 rows"),
+    "no flag": ("trending_hashtags", "new_only", pd.NA, "new_only is True or False"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_key_with_a_hole_is_refused(what: str, unsent: World) -> None:
+    table, column, value, text = BROKEN[what]
+    frame = unsent[table]
+    frame.loc[1, column] = value
+    method = "posts" if table == "product_details" else "trend"
+    with pytest.raises(kr.InvalidArgumentError, match=text):
+        unsent.call(frame, method)
+
+
+def test_ids_that_lost_digits_are_refused(unsent: World) -> None:
+    videos = unsent["videos"].assign(video_id=unsent["videos"]["video_id"].astype("float64"))
+    with pytest.raises(kr.InvalidArgumentError, match=r"is a float, its last digits may be lost; .*kr.read_csv"):
+        unsent.call(videos, "raw")
+
+
+@pytest.mark.parametrize("odd", ["yesterday", 5, [1, 2]])
+def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
+    frame = unsent["hashtags"]
+    frame["observed_at"] = pd.Series([odd] * len(frame))
+    with pytest.raises(kr.InvalidArgumentError, match=r"observed_at: .* is no time; .*kr.read_csv"):
+        unsent.call(frame, "trend")
+
+
+# Empty frames -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World) -> None:
+    empty = unsent[table].iloc[:0]
+    assert offered(empty) == offered(unsent[table])
+    for method in sorted(offered(empty) - {"to_csv", "fetch_details", "fetch_videos", "fetch_hashtags"}):
+        got = getattr(empty.keyapi, method)()  # no client: nothing may be looked up
+        if method == "raw":
+            assert got == []
+        else:
+            assert len(got) == 0
+            expected = unsent.call(unsent[table], method).dtypes
+            assert got.dtypes.to_dict() == expected.to_dict()
+    for method in ("fetch_details", "fetch_videos", "fetch_hashtags"):
+        if table in ON[method]:
+            assert unsent.call(empty, method).empty
+    assert kr.client._default is None
+
+
+# What the rows name -----------------------------------------------------------------------------------------
+
+FOLLOWS = {  # method, table: endpoint asked, credits of 5 rows of it, window of the asks
+    ("fetch_details", "product_insights"): ("product_details", 10, {"time_scope": {"7"}}),
+    ("fetch_details", "product_hashtags"): ("hashtags", 10, {"period": {7}}),
+    ("fetch_details", "related_hashtags"): ("hashtags", 10, {"period": {30}}),
+    ("fetch_details", "trending_hashtags"): ("hashtags", 10, {"period": {30}}),
+    ("fetch_details", "trending_music"): ("music", 10, {"period": {30}}),
+    ("fetch_videos", "product_posts"): ("videos", 1, {}),
+    ("fetch_videos", "music_videos"): ("videos", 1, {}),
+    ("fetch_hashtags", "product_hashtags"): ("hashtags", 10, {"period": {7}}),
+    ("fetch_hashtags", "related_hashtags"): ("hashtags", 10, {"period": {7}}),
+}
+NAMED = {"related_hashtags": "related_hashtag_name", "product_insights": "category_id", "trending_music": "clip_id"}
+
+
+@pytest.mark.parametrize(("method", "table"), FOLLOWS)
+def test_fetches_what_the_rows_name(method: str, table: str, world: World, client: kr.Client, sandbox: Sandbox) -> None:
+    gives, price, windows = FOLLOWS[method, table]
+    entity = TABLES[gives].key[-1]
+    ids = world[table][NAMED.get(table, entity)].str.lower()
+    frame = world[table][~ids.duplicated()].head(5)
+    plan = kr.plan(getattr(frame.keyapi, method), client=client)
+    assert (plan.credits, plan.stored, plan.table) == (price, 0, gives)
+    assert not sandbox.requests
+    got = getattr(frame.keyapi, method)(client=client)
+    assert sandbox.charged == price
+    assert got[entity].tolist() == frame[NAMED.get(table, entity)].str.lower().tolist()
+    assert got.columns.tolist() == list(TABLES[gives].names)
+    for column, expected in {**windows, **({"region": {"US"}} if gives != "videos" else {})}.items():
+        assert set(got[column]) == expected
+    assert kr.plan(getattr(frame.keyapi, method), client=client).credits == 0
+
+
+def test_every_link_of_the_tables_is_followed() -> None:
+    linked = {(name, link.column.name, link.gives.name) for name, link in follow.LINKS.items()}
+    assert linked == {
+        ("product_insights", "category_id", "product_details"),
+        ("product_hashtags", "hashtag_name", "hashtags"),
+        ("product_posts", "video_id", "videos"),
+        ("related_hashtags", "related_hashtag_name", "hashtags"),
+        ("music_videos", "video_id", "videos"),
+        ("trending_hashtags", "hashtag_name", "hashtags"),
+        ("trending_music", "clip_id", "music"),
+    }
+
+
+def test_categories_lead_to_their_videos_and_hashtags(client: kr.Client, sandbox: Sandbox) -> None:
+    details = kr.fetch_product_details("601583", client=client)
+    assert kr.plan(details.keyapi.fetch_videos, client=client).credits == 5
+    posts = details.keyapi.posts(client=client)
+    assert details.keyapi.fetch_videos(client=client)["video_id"].tolist() == posts["video_id"].tolist()
+    assert sandbox.charged == 2 + 5
+    assert kr.plan(details.keyapi.fetch_hashtags, period=30, client=client).credits == 10
+    tags = details.keyapi.fetch_hashtags(30, client=client)
+    assert tags["hashtag_name"].tolist() == details.keyapi.hashtags(client=client)["hashtag_name"].tolist()
+    assert set(tags["period"]) == {30}
+    assert set(tags["region"]) == {"all_regions"}
+    assert sandbox.charged == 2 + 5 + 10
+
+
+def test_rows_of_several_regions_are_fetched_in_one_call(client: kr.Client, sandbox: Sandbox) -> None:
+    lists = [kr.fetch_trending_hashtags(region=region, limit=2, client=client) for region in ("US", "DE")]
+    sent = len(sandbox.requests)
+    calls = len(client.calls)
+    got = pd.concat(lists).keyapi.fetch_details(client=client)
+    assert got["region"].tolist() == ["US", "US", "DE", "DE"]
+    assert len(sandbox.requests) - sent == 4
+    assert len(client.calls) - calls == 1
+    longer = pd.concat(lists).keyapi.fetch_details(period=120, client=client)
+    assert set(longer["period"]) == {120}
+
+
+def test_a_window_that_the_details_do_not_have(unsent: World) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="product_details take no period"):
+        unsent["product_insights"].keyapi.fetch_details(period=30, client=unsent.client)
+    with pytest.raises(kr.InvalidArgumentError, match="period is one of 7, 30, 120, 365, 1095"):
+        unsent["product_hashtags"].keyapi.fetch_hashtags(period=8, client=unsent.client)
+
+
+def test_rows_without_an_id_are_passed_over(unsent: World) -> None:
+    posts = unsent["product_posts"].head(3)
+    posts["video_id"] = posts["video_id"].where([True, False, True])
+    plan = kr.plan(posts.keyapi.fetch_videos, client=unsent.client)
+    assert (plan.stored, plan.requests) == (2, 0)
+    ranking = unsent["product_insights"].head(3)
+    ranking.loc[1, "category_id"] = None
+    with pytest.raises(kr.InvalidArgumentError, match="category_id: one of the ids is missing"):
+        ranking.keyapi.fetch_details(client=unsent.client)
+
+
+def test_what_a_category_names_must_be_stored(unsent: World) -> None:
+    with kr.Client(sandbox=True, store=":memory:") as other:
+        for method in ("fetch_videos", "fetch_hashtags"):
+            with pytest.raises(kr.NotStoredError, match=r"kr\.fetch_product_details"):
+                kr.plan(getattr(unsent["product_details"].keyapi, method), client=other)
+
+
+def test_failures_and_ages_are_those_of_the_fetch_functions(world: World, client: kr.Client, sandbox: Sandbox) -> None:
+    related = world["related_hashtags"].head(2)
+    sandbox.on_request = lambda path, params: None
+    bad = related["related_hashtag_name"].str.lower().iloc[0]
+    sandbox.mutate = lambda path, params, envelope: (
+        {"code": 400, "message": "no", "data": None} if params["hashtag_name"] == bad else envelope
+    )
+    with pytest.raises(kr.FetchIncompleteError):
+        related.keyapi.fetch_details(client=client)
+    with pytest.warns(kr.IncompleteDataWarning):
+        got = related.keyapi.fetch_details(errors="warn", client=client)
+    assert len(got) == 1
+    sandbox.mutate = None
+    sent = len(sandbox.requests)
+    related.keyapi.fetch_details(max_age=0, client=client)
+    assert len(sandbox.requests) == sent + 2
+
+
+# Engagement -------------------------------------------------------------------------------------------------
+
+
+def test_engagement_by_hand() -> None:
+    videos = pd.DataFrame(
+        {
+            "video_id": ["1", "2", "3", "4"],
+            "views": pd.array([200, 0, None, 50], dtype="Int64"),
+            "likes": pd.array([20, 5, 5, 5], dtype="Int64"),
+            "comments": pd.array([4, 1, 1, None], dtype="Int64"),
+            "shares": pd.array([6, 1, 1, 0], dtype="Int64"),
+        },
+        index=[7, 7, 3, 1],
+    )
+    for frame in (videos, videos.astype(object), reread(videos).set_axis(videos.index)):
+        got = frame.keyapi.engagement()
+        rates = got[["like_rate", "comment_rate", "share_rate", "engagement_rate"]]
+        expected = [[0.1, 0.02, 0.03, 0.15], [None] * 4, [None] * 4, [0.1, None, 0.0, None]]
+        assert_frame_equal(rates, pd.DataFrame(expected, index=frame.index, columns=rates.columns, dtype="float64"))
+        assert_frame_equal(got[frame.columns], frame)
+        assert "like_rate" not in frame
+    with pytest.raises(AttributeError, match="As videos it lacks shares"):
+        _ = videos.drop(columns="shares").keyapi.engagement
+
+
+# What the rows are ------------------------------------------------------------------------------------------
+
+
+def test_history_has_every_observation(client: kr.Client, sandbox: Sandbox) -> None:
+    old, new = refreshed(client)
+    kr.fetch_hashtags("gym", region="US", client=client)
+    sent = len(sandbox.requests)
+    expected = pd.concat([old, new]).sort_values(["hashtag_name", "observed_at"], ignore_index=True)
+    for frame in (old, new, old.drop(columns="observed_at"), pd.concat([new, old])):
+        assert_frame_equal(frame.keyapi.history(client=client), expected)
+    gym = old[old["hashtag_name"] == "gym"].keyapi.history(client=client)
+    assert_frame_equal(gym, expected[expected["hashtag_name"] == "gym"].reset_index(drop=True))
+    day = old.keyapi.trend(client=client).head(1)
+    days = day.keyapi.history(client=client)
+    assert set(days["date"]) == set(day["date"])
+    assert len(days) <= 2
+    assert len(sandbox.requests) == sent
+
+
+def test_history_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
+    asked = {"region": "US", "limit": 30, "client": client}
+    walks = [kr.fetch_product_insights(**asked, max_age=age) for age in (None, 0, 0)]
+    sent = len(sandbox.requests)
+    few = walks[1].iloc[[3, 25]]
+    history = few.keyapi.history(client=client)
+    whole = pd.concat(walks)
+    expected = whole[whole["category_id"].isin(few["category_id"])]
+    assert_frame_equal(history, expected.sort_values(["category_id", "observed_at"], ignore_index=True))
+    assert len(sandbox.requests) == sent
+
+
+def test_raw_is_the_envelope(unsent: World) -> None:
+    answers = unsent.call(unsent["hashtags"], "raw")
+    assert [answer["data"]["info"]["hashtag_name"] for answer in answers] == ["ufc324", "perfume", "smellgood"]
+    assert all(answer["code"] == 0 for answer in answers)
+    videos = unsent.call(unsent["videos"].iloc[[5, 2]], "raw")
+    assert [[one["video_id"] for one in answer["data"]] for answer in videos] == [
+        [video] for video in unsent["videos"]["video_id"].iloc[[5, 2]]
+    ]
+
+
+def test_provenance_of_videos_that_share_a_request(client: kr.Client) -> None:
+    ids = [str(7_100_000_000_000_000_000 + number) for number in range(12)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.KeyAPIWarning)
+        videos = kr.fetch_videos(ids, client=client)
+    got = videos.keyapi.provenance(client=client)
+    assert got.dtypes.astype(str).to_dict() == {
+        "endpoint": "string",
+        "params": "string",
+        "request_id": "string",
+        "observed_at": "datetime64[us, UTC]",
+        "credits": "Int64",
+        "source": "string",
+    }
+    assert [json.loads(text) for text in got["params"]] == [{"video_ids": one} for one in videos["video_id"]]
+    assert set(got["endpoint"]) == {"/v1/tiktok/video/detail/analytics"}
+    assert set(got["source"]) == {"sandbox"}
+    assert got["observed_at"].tolist() == videos["observed_at"].tolist()
+    ledger = client.ledger()
+    assert got["request_id"].drop_duplicates().tolist() == ledger["request_id"].tolist()
+    assert got.drop_duplicates("request_id")["credits"].sum() == ledger["credits"].sum() == 2
+
+
+def test_provenance_of_a_ranking_is_its_pages(unsent: World) -> None:
+    got = unsent.call(unsent["trending_hashtags"], "provenance")
+    assert [json.loads(text)["page"] for text in got["params"]] == ["1", "2"]
+    assert got["credits"].tolist() == [2, 2]
+
+
+# Validation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_was_fetched_is_valid(table: str, unsent: World) -> None:
+    frame = unsent[table]
+    assert frame.keyapi.validate() is frame
+    extra = frame.assign(note=1)
+    assert extra.keyapi.validate() is extra
+    with pytest.raises(kr.InvalidArgumentError, match=f"no valid rows of {table}, .*\n- .*repeat a key"):
+        pd.concat([frame, frame.head(1)]).keyapi.validate()
+
+
+def test_validate_lists_every_breach(unsent: World) -> None:
+    tags = unsent["hashtags"].astype({"views": "float64"})
+    tags.loc[0, "posts_all"] = -4
+    tags.loc[0, "region"] = "Germany"
+    tags.loc[1, "period"] = 8
+    tags.loc[2, "observed_at"] = pd.NaT
+    tags = tags.drop(columns="url")
+    with pytest.raises(kr.InvalidArgumentError) as breach:
+        tags.keyapi.validate()
+    told = str(breach.value).split("\n- ")
+    assert told[0] == "these are no valid rows of hashtags, 6 breaches:"
+    assert told[1:] == [
+        "the column url is missing",
+        "region is an ISO-2 country code such as \"US\", or 'all_regions'; got 'Germany'",
+        "period is one of 7, 30, 120, 365, 1095 (days); got 8",
+        "views has dtype float64, not Int64",
+        "1 values of posts_all are below 0",
+        "observed_at is missing in 1 rows, and identifies them",
+    ]
+
+
+BREACHES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "text": ("videos", lambda frame: frame.astype({"views": object}), "views has dtype object, not Int64"),
+    "above": ("hashtag_trends", lambda frame: frame.assign(share_of_peak=1.5), "share_of_peak are above 1"),
+    "infinite": ("hashtag_audience", lambda frame: frame.assign(score=float("inf")), "score are infinite"),
+    "no date": ("music_trends", lambda frame: frame.assign(date=pd.NaT), "date is missing in"),
+    "dimension": (
+        "hashtag_audience",
+        lambda f: f.assign(dimension="sex"),
+        "dimension has sex; known are age, interest",
+    ),
+    "movement": (
+        "trending_music",
+        lambda f: f.assign(rank_movement="off"),
+        "rank_movement has off; known are up, same",
+    ),
+    "key column": ("hashtags", lambda frame: frame.drop(columns="region"), "the column region is missing"),
+    "lists": ("videos", lambda frame: frame.assign(views=[[1]] * len(frame)), "views has dtype object"),
+    "lists as keys": ("videos", lambda frame: frame.assign(video_id=[[1]] * len(frame)), "video_id has dtype object"),
+    "twice": ("videos", lambda f: pd.concat([f, f[["views"]]], axis=1), "the column views is there more than once"),
+    "place": ("product_posts", lambda frame: frame.assign(position=0), "position are below 1"),
+    "many": (
+        "videos",
+        lambda frame: frame.assign(video_id=[f"no {number}" for number in range(len(frame))]),
+        "video_id has 9 more values that cannot be asked for",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BREACHES)
+def test_breaches(what: str, unsent: World) -> None:
+    table, change, text = BREACHES[what]
+    with pytest.raises(kr.InvalidArgumentError, match=text):
+        change(unsent[table]).keyapi.validate()
+
+
+def test_validate_what(unsent: World) -> None:
+    both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
+    with pytest.raises(AttributeError, match=r"product_posts and videos: .* validate\(of='product_posts'\)"):
+        both.keyapi.validate()
+    assert both.keyapi.validate(of="product_posts") is both
+    with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):
+        unsent["videos"].keyapi.validate(of="hashtags")
+    with pytest.raises(kr.InvalidArgumentError, match="takes one of"):
+        unsent["videos"].keyapi.validate(of="video")
+    with pytest.raises(AttributeError, match="key columns of no table"):
+        unsent["videos"][["views"]].keyapi.validate()
+    unset = unsent["product_insights"]
+    assert unset["search"].isna().all()
+    assert unset.keyapi.validate() is unset
+
+
+# Pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def axes() -> Iterator[Any]:
+    """Axes of a figure nobody sees."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield plt.figure().add_subplot()
+    plt.close("all")
+
+
+def test_plots_read_what_they_draw_from_the_answers(axes: Any, unsent: World) -> None:
+    drawn = unsent["hashtags"].keyapi.plot.trend(ax=axes, client=unsent.client)
+    assert drawn is axes
+    first = unsent["hashtag_trends"].query("hashtag_name == 'ufc324'")["share_of_peak"].to_numpy()
+    lines = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) >= len(first)]
+    assert any(list(line[: len(first)]) == list(first) for line in lines)
+
+
+def test_plots_call_sounds_by_their_title(axes: Any, unsent: World) -> None:
+    sounds = unsent["music"].assign(title=["First", "Second", "Third"])
+    unsent.call(sounds.head(2), "trend")
+    sounds.head(2).keyapi.plot.trend(ax=axes, client=unsent.client)
+    texts = {text.get_text() for text in axes.figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+    assert any("First" in text for text in texts)
+    assert any("Second" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ("hashtags", "audience"),
+        ("hashtags", "overlap"),
+        ("hashtag_audience", "audience"),
+        ("music_trends", "trend"),
+        ("product_insights", "products"),
+        ("product_insights", "categories"),
+        ("videos", "engagement"),
+    ],
+)
+def test_plots_forward(table: str, name: str, axes: Any, unsent: World) -> None:
+    plot = getattr(unsent[table].keyapi.plot, name)
+    takes_client = "client" in inspect.signature(plot).parameters
+    assert plot(ax=axes, **({"client": unsent.client} if takes_client else {})) is axes
+    assert axes.has_data()
+
+
+def test_a_plot_of_two_concatenated_audiences(axes: Any, unsent: World) -> None:
+    both = pd.concat([unsent["hashtag_audience"], unsent["music_audience"]])
+    assert both.keyapi.plot.overlap(ax=axes) is axes
+
+
+def test_plots_take_what_the_functions_take() -> None:
+    for name in ("trend", "audience", "overlap"):
+        own = inspect.signature(getattr(pictures, name)).parameters
+        theirs = inspect.signature(getattr(plots, name)).parameters
+        assert list(own) == [*theirs, "of", "client"] or set(own) == {*theirs, "of", "client"}
+        assert {one: own[one].default for one in theirs} == {one: theirs[one].default for one in theirs}
+
+
+def test_a_plot_that_does_not_apply_says_what_it_draws(unsent: World) -> None:
+    with pytest.raises(AttributeError, match=r"plot.trend draws .*keyapi.trend\(\); this frame holds videos"):
+        _ = unsent["videos"].keyapi.plot.trend
+
+
+def test_nothing_heavy_is_loaded_before_a_plot_is_drawn() -> None:
+    code = (
+        "import sys, keyapi_research as kr, pandas as pd\n"
+        "df = pd.DataFrame({'video_id': ['1'], 'views': [1], 'likes': [1], 'comments': [1], 'shares': [1]})\n"
+        "dir(df.keyapi), dir(df.keyapi.plot), df.keyapi.plot.engagement, df.keyapi.engagement()\n"
+        "print([name for name in ('matplotlib', 'IPython', 'tqdm.notebook') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# Never a request --------------------------------------------------------------------------------------------
+
+
+def test_nothing_but_fetch_methods_ever_sends(world: World) -> None:
+    before, spent = world.sent, world.client.credits_spent
+    for table in TABLES:
+        for method in FREE:
+            if method in ON_ALL or table in ON[method]:
+                world.call(world[table], method)
+    assert (world.sent, world.client.credits_spent) == (before, spent)
+    assert before > 0
+
+
+def test_methods_follow_the_tables_in_any_order(unsent: World) -> None:
+    orders = [unsent["trending_hashtags"].sample(frac=1, random_state=seed) for seed in range(3)]
+    names = [unsent.call(frame, "trend")["hashtag_name"].drop_duplicates().tolist() for frame in orders]
+    assert all(one != other for one, other in pairwise(names))
+    for frame, got in zip(orders, names, strict=True):
+        assert got == [name for name in frame["hashtag_name"] if name in set(got)]

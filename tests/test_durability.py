@@ -1,0 +1,534 @@
+"""Nothing that was paid for is lost: killed programs, full disks, files that cannot be written, many processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import keyapi_research as kr
+from keyapi_research import store as store_module
+from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store import Store
+
+Make = Callable[..., kr.Client]
+posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and users of POSIX")
+IS_ROOT = os.name == "posix" and os.geteuid() == 0
+WORKERS = 4
+
+
+def tags(*numbers: int) -> list[str]:
+    return [f"tag{number}" for number in numbers]
+
+
+def charged_names(sandbox: Sandbox) -> set[str]:
+    return {request.params["hashtag_name"] for request in sandbox.requests if request.credits}
+
+
+def stored_names(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return {json.loads(params)["hashtag_name"] for (params,) in db.execute("SELECT params FROM keyapi_answers")}
+
+
+def unanswered(path: Path) -> Counter[str]:
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT params FROM keyapi_ledger WHERE credits IS NULL").fetchall()
+    return Counter(json.loads(params)["hashtag_name"] for (params,) in rows)
+
+
+def names_of(answers: list[Any]) -> set[str]:
+    assert all(answer["code"] == 0 and answer["requestId"] for answer in answers)
+    return {answer["data"]["info"]["hashtag_name"].lower() for answer in answers}
+
+
+# Killed --------------------------------------------------------------------------------------------------------
+
+KILLS = 30
+FETCH_AGAIN_AND_AGAIN = """
+    import os, sys
+    import keyapi_research as kr
+    import keyapi_research.sandbox, tqdm
+    url, store = sys.argv[1:]
+    for _ in sys.stdin:  # a fork for each line: importing pandas thirty times would take a minute
+        child = os.fork()
+        if not child:
+            client = kr.Client(token="a-token-of-the-tests", base_url=url, store=store, requests_per_second=None,
+                               max_call_credits=None, progress=False)
+            kr.fetch_hashtags([f"tag{n}" for n in range(200)], client=client)
+            os._exit(0)
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("ended", flush=True)
+"""
+
+
+@posix
+def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    make_client().close()
+    moments = random.Random(9)
+    sandbox.latency = 0.05
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(FETCH_AGAIN_AND_AGAIN), sandbox.url, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as forge:
+        assert forge.stdin is not None
+        assert forge.stdout is not None
+        known: set[str] = set()
+        progress = 0
+        for _ in range(KILLS):
+            forge.stdin.write("\n")
+            forge.stdin.flush()
+            child = int(forge.stdout.readline())
+            time.sleep(moments.uniform(0.0, 0.15))
+            os.kill(child, signal.SIGKILL)
+            assert forge.stdout.readline() == "ended\n"
+            stored = stored_names(path)
+            assert known <= stored
+            progress += stored != known
+            known = stored
+            in_flight = charged_names(sandbox) - stored
+            assert len(in_flight) <= WORKERS
+            assert in_flight <= set(unanswered(path))
+        forge.stdin.close()
+    assert progress > 3  # some kills came while answers did
+    assert len(known) < 200  # the last kill, too, hit a call that was under way
+    sandbox.latency = 0
+    time.sleep(0.05)
+    with make_client(max_call_credits=None) as client:
+        frame = kr.fetch_hashtags(tags(*range(200)), client=client)
+        assert frame["hashtag_name"].tolist() == tags(*range(200))
+        ledger = client.ledger()
+    asked = Counter(request.params["hashtag_name"] for request in sandbox.requests if request.credits)
+    again = Counter({name: times - 1 for name, times in asked.items() if times > 1})
+    assert again.total() <= KILLS * WORKERS
+    assert again <= unanswered(path)
+    assert sandbox.charged == 400 + 2 * again.total()
+    assert ledger["credits"].sum() == 400
+    assert ledger["credits"].isna().sum() == unanswered(path).total()
+    assert stored_names(path) == set(tags(*range(200)))
+
+
+# Full ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mount = shutil.which("mount")
+    command = [str(mount), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)]
+    if mount is None or not IS_ROOT or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no small disk can be mounted here; the tests with SQLite's max_page_count stand in for it")
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filler").open("ab", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(b"x" * 4096)
+        except OSError:
+            return
+
+
+def test_no_room_is_noticed_before_anything_is_paid(make_client: Make, sandbox: Sandbox, small_disk: Path) -> None:
+    client = make_client(store=small_disk / "store.sqlite")
+    kr.fetch_hashtags(tags(1), client=client)
+    fill(small_disk)
+    with pytest.raises(kr.StoreError, match=r"full; nothing more is sent. Make room"):
+        kr.fetch_hashtags(tags(2), client=client)
+    assert len(sandbox.requests) == 1
+    assert len(kr.fetch_hashtags(tags(1), client=client)) == 1  # what is stored can still be read
+    (small_disk / "filler").unlink()
+    kr.fetch_hashtags(tags(1, 2), client=client)
+    assert sandbox.charged == 4
+
+
+@pytest.mark.parametrize("errors", ["raise", "warn"])
+def test_a_disk_that_fills_up_loses_nothing(
+    errors: Any, make_client: Make, sandbox: Sandbox, small_disk: Path
+) -> None:
+    path = small_disk / "store.sqlite"
+    client = make_client(store=path, max_workers=2)
+    kr.fetch_hashtags(tags(0), client=client)
+
+    def press(_: str, params: dict[str, str]) -> Fault:
+        if params["hashtag_name"] == "tag5":
+            fill(small_disk)  # between the check and the answer
+        return Fault(delay=0.02)
+
+    sandbox.on_request = press
+    with pytest.raises(kr.StoreError, match="full") as caught:
+        kr.fetch_hashtags(tags(*range(20)), errors=errors, client=client)
+    error = caught.value
+    assert len(sandbox.requests) <= 8
+    lost = names_of(error.answer)
+    assert 1 <= len(lost) <= 2
+    assert stored_names(path) | lost == charged_names(sandbox)
+    assert not stored_names(path) & lost
+    assert error.frame is not None
+    assert set(error.frame["hashtag_name"]) == stored_names(path)
+    assert error.failures is not None
+    assert set(error.failures["id"]) == set(tags(*range(20))) - stored_names(path)
+    assert client.credits_spent == sandbox.charged
+    sandbox.on_request = None
+    (small_disk / "filler").unlink()
+    kr.fetch_hashtags(tags(*range(20)), client=client)
+    assert sandbox.charged == 40 + 2 * len(lost)
+
+
+def test_a_database_that_may_not_grow_loses_nothing(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_client().close()
+    connect = Store._connect
+
+    def cramped(self: Store, where: str, *, uri: bool) -> sqlite3.Connection:
+        db = connect(self, where, uri=uri)
+        db.execute("PRAGMA max_page_count = 60")
+        return db
+
+    monkeypatch.setattr(Store, "_connect", cramped)
+    client = make_client(max_call_credits=None)
+    with pytest.raises(kr.StoreError, match="full") as caught:
+        kr.fetch_hashtags(tags(*range(200)), client=client)
+    lost = names_of(caught.value.answer)
+    assert 1 <= len(lost) <= WORKERS
+    assert stored_names(tmp_path / "store.sqlite") | lost == charged_names(sandbox)
+    assert lost <= set(unanswered(tmp_path / "store.sqlite"))
+    assert 10 < len(sandbox.requests) < 100
+    assert client.credits_spent == sandbox.charged
+    with pytest.raises(kr.StoreError, match="full"):
+        kr.fetch_hashtags(tags(500), client=client)
+
+
+def test_a_page_that_cannot_be_kept_is_on_the_error(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_product_insights(region="US", limit=20, client=client)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "_insert", staticmethod(broken))
+    with pytest.raises(kr.StoreError, match="disk I/O error") as caught:
+        kr.fetch_product_insights(region="US", limit=80, client=client)
+    assert [len(answer["data"]["list"]) for answer in caught.value.answer] == [20]
+    assert caught.value.frame is not None
+    assert len(caught.value.frame) == 20
+    assert sandbox.charged == 4
+
+
+def test_ten_videos_are_kept_together_or_not_at_all(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, count = Store._insert, iter(range(100))
+
+    def break_down(*args: Any, **options: Any) -> Any:
+        if next(count) == 6:
+            raise sqlite3.OperationalError("disk I/O error")
+        return insert(*args, **options)
+
+    monkeypatch.setattr(Store, "_insert", staticmethod(break_down))
+    ids = [str(7_100_000_000_000_000_001 + n) for n in range(10)]
+    with pytest.raises(kr.StoreError) as caught:
+        kr.fetch_videos(ids, client=client)
+    assert [len(answer["data"]) for answer in caught.value.answer] == [10]
+    assert client.status().answers == 0
+    assert client.ledger()["credits"].isna().tolist() == [True]
+    assert len(kr.fetch_videos(ids, client=client)) == 10
+
+
+def test_an_answer_that_is_no_json_is_on_the_error_too(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise kr.StoreError("the store cannot be written")
+
+    monkeypatch.setattr(Store, "keep", broken)
+    sandbox.faults.put(Fault(body=b"<html>maybe paid</html>"))
+    with pytest.raises(kr.StoreError) as caught:
+        kr.fetch_hashtags("cats", client=client)
+    assert caught.value.answer == ["<html>maybe paid</html>"]
+
+
+# Read-only -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_made_read_only_half_way(make_client: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    client = make_client(max_workers=2)
+
+    def press(_: str, params: dict[str, str]) -> Fault:
+        if params["hashtag_name"] == "tag5":
+            path.chmod(0o444)
+        return Fault(delay=0.02)
+
+    sandbox.on_request = press
+    with pytest.raises(kr.StoreError, match="read-only") as caught:
+        kr.fetch_hashtags(tags(*range(20)), client=client)
+    assert len(sandbox.requests) <= 7
+    assert stored_names(path) | names_of(caught.value.answer) == charged_names(sandbox)
+    assert client.credits_spent == sandbox.charged
+    before = sandbox.charged
+    with pytest.raises(kr.StoreError, match="read-only"):
+        kr.fetch_hashtags(tags(30), client=client)
+    assert sandbox.charged == before
+    path.chmod(0o600)
+    kr.fetch_hashtags(tags(*range(20)), client=client)
+    assert sandbox.charged == 40
+
+
+READ_IT_THERE = """
+    import json, os, sys, traceback
+    import keyapi_research as kr
+    import keyapi_research.sandbox
+    warm, url, *folders = sys.argv[1:]
+    names = ["tag0", "tag1", "tag2"]
+    with kr.Client(store=warm, offline=True) as client:  # what is imported late is imported now
+        kr.fetch_hashtag_trends(names, client=client)
+
+    def read(store):
+        told = {}
+        with kr.Client(store=store, offline=True) as client:
+            told["rows"] = len(kr.fetch_hashtag_trends(names, client=client))
+            told["stored"] = kr.plan(kr.fetch_hashtags, names, client=client).stored
+            told["ledger"] = len(client.ledger())
+            try:
+                kr.fetch_hashtags([*names, "other1", "other2"], client=client)
+            except kr.NotStoredError as error:
+                told["missing"] = error.failures["id"].tolist()
+        with kr.Client(token="a-token-of-the-tests", base_url=url, store=store, requests_per_second=None,
+                       progress=False) as client:
+            told["online"] = len(kr.fetch_hashtags(names, client=client))
+            try:
+                kr.fetch_hashtags("other1", client=client)
+            except kr.StoreError as error:
+                told["refused"] = "read-only" in str(error)
+        return told
+
+    for user in [os.geteuid(), 65534] if os.geteuid() == 0 else [os.geteuid()]:
+        if not os.fork():
+            try:
+                if user != os.geteuid():
+                    os.setgroups([]), os.setgid(user), os.setuid(user)
+                for folder in folders:
+                    print(json.dumps(read(os.path.join(folder, "store.sqlite"))), flush=True)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+        os.wait()
+"""
+
+
+@posix
+def test_a_read_only_file_in_a_read_only_folder_is_read(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    client = make_client()
+    kr.fetch_hashtags(tags(0, 1, 2), client=client)
+    # Not in pytest's own folder, which other users may not enter: root reads as nobody, too.
+    with tempfile.TemporaryDirectory(prefix="keyapi_research-tests-") as top:
+        Path(top).chmod(0o755)
+        closed, left = Path(top) / "closed", Path(top) / "left with its log"
+        left.mkdir()
+        for name in ("store.sqlite", "store.sqlite-wal"):  # as they lie there when a program was killed
+            shutil.copyfile(tmp_path / name, left / name)
+        assert (left / "store.sqlite-wal").stat().st_size > 0
+        client.close()
+        closed.mkdir()
+        shutil.copyfile(tmp_path / "store.sqlite", closed / "store.sqlite")
+        for folder in (closed, left):
+            for part in folder.iterdir():
+                part.chmod(0o444)
+            folder.chmod(0o555)
+        before = {part: part.read_bytes() for part in Path(top).rglob("*.sqlite*")}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(READ_IT_THERE), str(tmp_path / "store.sqlite"), sandbox.url,
+             str(closed), str(left)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )
+        after = {part: part.read_bytes() for part in Path(top).rglob("*.sqlite*")}
+        for folder in (closed, left):
+            folder.chmod(0o755)
+    assert done.stderr == ""
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == (4 if IS_ROOT else 2)
+    for one in told:
+        assert one.pop("rows") > 3
+        assert one == {"stored": 3, "ledger": 3, "missing": ["other1", "other2"], "online": 3, "refused": True}
+    assert after == before
+    assert sandbox.charged == 6
+
+
+# Locked --------------------------------------------------------------------------------------------------------
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("BEGIN IMMEDIATE")
+    return db
+
+
+def test_a_lock_is_waited_for(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    kr.fetch_hashtags(tags(0), client=client)
+    holder = lock(tmp_path / "store.sqlite")
+    threading.Timer(0.5, holder.close).start()
+    began = time.monotonic()
+    assert len(kr.fetch_hashtags(tags(0, 1), client=client)) == 2
+    assert time.monotonic() - began > 0.4
+    assert sandbox.charged == 4
+
+
+def test_a_lock_that_stays_stops_before_the_first_send(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    client = make_client()
+    kr.fetch_hashtags(tags(0), client=client)
+    with closing(lock(tmp_path / "store.sqlite")):
+        assert len(kr.fetch_hashtags(tags(0), client=client)) == 1  # reading goes on
+        with pytest.raises(kr.StoreError, match=r"keeps .* locked"):
+            kr.fetch_hashtags(tags(1, 2, 3, 4, 5, 6), client=client)
+    assert sandbox.charged == client.credits_spent == 2
+    kr.fetch_hashtags(tags(1), client=client)
+
+
+def test_a_lock_taken_while_an_answer_is_under_way(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    client = make_client(max_workers=1)
+    holders: list[sqlite3.Connection] = []
+
+    def press(_: str, params: dict[str, str]) -> None:
+        if params["hashtag_name"] == "tag1":
+            holders.append(lock(tmp_path / "store.sqlite"))
+
+    sandbox.on_request = press
+    with pytest.raises(kr.StoreError, match="locked") as caught:
+        kr.fetch_hashtags(tags(0, 1, 2, 3), client=client)
+    assert names_of(caught.value.answer) == {"tag1"}
+    assert caught.value.frame is not None
+    assert caught.value.frame["hashtag_name"].tolist() == tags(0)
+    assert len(sandbox.requests) == 2
+    holders[0].close()
+    sandbox.on_request = None
+    kr.fetch_hashtags(tags(0, 1, 2, 3), client=client)
+    assert sandbox.charged == client.credits_spent == 10
+
+
+def test_a_file_somebody_keeps_for_himself_is_not_paid_around(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    with make_client() as client:
+        kr.fetch_hashtags(tags(0), client=client)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(kr.StoreError, match="locked"):
+            make_client()
+    assert sandbox.charged == 2
+
+
+# Many processes ------------------------------------------------------------------------------------------------
+
+FETCH_PARTS = """
+    import os, sys, traceback
+    import keyapi_research as kr
+    import keyapi_research.sandbox
+    url, store = sys.argv[1:]
+
+    def fetch(first):
+        names = [f"tag{n}" for n in range(first, first + 60)]
+        with kr.Client(token="a-token-of-the-tests", base_url=url, store=store, requests_per_second=None,
+                       max_call_credits=None, progress=False) as client:
+            frame = kr.fetch_hashtags(names, client=client)
+            assert frame["hashtag_name"].tolist() == names
+            for n in range(0, 60, 7):
+                kr.fetch_hashtags(names[n : n + 9], period=30, client=client)
+
+    for part in range(4):  # all open the file, which is not there yet, in the same moment
+        if not os.fork():
+            try:
+                fetch(20 * part)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+    for part in range(4):
+        os.wait()
+"""
+
+
+@posix
+def test_four_processes_write_one_file(make_client: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.latency = 0.005
+    path = tmp_path / "store.sqlite"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FETCH_PARTS), sandbox.url, str(path)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )
+    assert done.stderr == ""
+    client = make_client()
+    ledger = client.ledger()
+    assert len(ledger) == len(sandbox.requests)
+    assert ledger["credits"].sum() == sandbox.charged
+    assert client.status().answers == len(sandbox.requests)  # where two paid in the same moment, both are kept
+    assert stored_names(path) == set(tags(*range(120)))
+    charged = sandbox.charged
+    assert len(kr.fetch_hashtags(tags(*range(120)), client=client)) == 120
+    assert sandbox.charged == charged
+
+
+# Damaged, moved ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["'{\"_decoded_content\"'", "'[]'", "'{}'", "'{\"_decoded_content\": [1]}'"])
+def test_an_unreadable_row_is_an_error_not_a_miss(
+    value: str, client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.fetch_hashtags(tags(1, 2), client=client)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        db.execute(f"UPDATE responses SET value = {value} WHERE key LIKE '%' || (SELECT substr(entity, 4) "
+                   "FROM keyapi_answers WHERE params LIKE '%tag1%') || '%'")
+        assert db.total_changes == 1
+        db.commit()
+    with pytest.raises(kr.StoreError, match="damaged"):
+        kr.fetch_hashtags(tags(1, 2), client=client)
+    assert len(kr.fetch_hashtags(tags(2), client=client)) == 1
+    assert sandbox.charged == 4
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_taken_away_while_it_is_open_stops_spending(
+    how: str, client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    path = tmp_path / "store.sqlite"
+    path.rename(tmp_path / "elsewhere")
+    if how == "replaced":
+        path.touch()
+    with pytest.raises(kr.StoreError, match="moved, replaced or deleted"):
+        kr.fetch_hashtags(tags(2), client=client)
+    assert sandbox.charged == 2

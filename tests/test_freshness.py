@@ -1,0 +1,447 @@
+"""How old an answer may be, what was known when, and what can be read without asking anybody."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
+
+HOUR = 3600
+DAY = 24 * HOUR
+Make = Callable[..., kr.Client]
+
+
+def tags(*numbers: int) -> list[str]:
+    return [f"tag{number}" for number in numbers]
+
+
+class Clock:
+    """This machine's clock, to be moved."""
+
+    def __init__(self) -> None:
+        self._real, self._ahead = time.time_ns, 0
+
+    def __call__(self) -> int:
+        return self._real() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += int(seconds * 1e9)
+
+    def set(self, moment: str) -> None:
+        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    monkeypatch.setattr(time, "time_ns", moved)
+    return moved
+
+
+@pytest.fixture
+def earnest(sandbox: Sandbox) -> Sandbox:
+    """A server that does not say it is a sandbox: its answers count as real, and grow old."""
+    sandbox.extra_headers = {SOURCE_HEADER: ""}
+    return sandbox
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From this call on nothing may touch the network."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the network was touched")
+
+    def cut() -> None:
+        for place, name in ((socket.socket, "connect"), (socket, "create_connection"), (socket, "getaddrinfo")):
+            monkeypatch.setattr(place, name, refuse)
+
+    return cut
+
+
+def bodies(path: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT key, value FROM responses ORDER BY key").fetchall()
+
+
+def silently(fetch: Callable[[], Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return fetch()
+
+
+# Stale rows are served and said --------------------------------------------------------------------------------
+
+
+def test_what_is_old_is_served_and_said_once(make_client: Make, earnest: Sandbox, clock: Clock) -> None:
+    client = make_client()
+    kr.fetch_hashtags(tags(1, 2), client=client)
+    clock.advance(2 * DAY)
+    kr.fetch_hashtags(tags(3), client=client)
+    clock.advance(1.5 * DAY)
+    kr.fetch_hashtags(tags(4), client=client)
+    with pytest.warns(kr.StaleDataWarning) as caught:
+        frame = kr.fetch_hashtags(tags(1, 2, 3, 4), client=client)
+    assert len(frame) == 4
+    text = str(caught[0].message)
+    for words in ("3 of 4 rows of hashtags", "(the oldest", "4 days)", "6 credits", 'hashtags(..., max_age="1D")'):
+        assert words in text
+    assert caught[0].filename == __file__
+    assert silently(lambda: kr.fetch_hashtags(tags(1), client=client)).shape[0] == 1  # once a table
+    with pytest.warns(kr.StaleDataWarning, match="rows of hashtag_trends"):
+        kr.fetch_hashtag_trends(tags(1), client=client)
+    with pytest.warns(kr.StaleDataWarning):  # and once a client
+        kr.fetch_hashtags(tags(1), client=make_client(timeout=9))
+    assert earnest.charged == 8
+
+
+@pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
+def test_old_pages_are_said_by_their_rows(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
+    kr.fetch_product_insights(region="US", limit=40, client=client)
+    clock.advance(3 * DAY)
+    with pytest.warns(kr.StaleDataWarning, match=r"25 of 25 rows of product_insights.*4 credits"):
+        kr.fetch_product_insights(region="US", limit=25, client=client)
+
+
+def test_a_day_is_not_old(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    clock.advance(DAY - 60)
+    silently(lambda: kr.fetch_hashtags(tags(1), client=client))
+    clock.advance(120)
+    with pytest.warns(kr.StaleDataWarning):
+        kr.fetch_hashtags(tags(1), client=client)
+
+
+def test_nothing_grows_old_in_the_sandbox_offline_or_where_any_age_will_do(
+    make_client: Make, sandbox: Sandbox, earnest: Sandbox, clock: Clock, tmp_path: Path
+) -> None:
+    kr.fetch_hashtags(tags(1), client=make_client())
+    clock.advance(100 * DAY)
+    silently(lambda: kr.fetch_hashtags(tags(1), max_age="any", client=make_client()))
+    silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(max_age="any")))
+    silently(lambda: kr.fetch_hashtags(tags(1), max_age="200D", client=make_client()))
+    silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(offline=True)))
+    silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(as_of="2200-01-01")))
+    sandbox.extra_headers = {}
+    synthetic = make_client(store=tmp_path / "synthetic.sqlite")
+    kr.fetch_hashtags(tags(1), client=synthetic)
+    clock.advance(100 * DAY)
+    silently(lambda: kr.fetch_hashtags(tags(1), client=synthetic))
+    assert sandbox.charged == 4
+
+
+@pytest.mark.parametrize(
+    ("observed", "stale"), [("2026-01-20", True), ("2026-02-02 23:59", True), ("2026-02-03 00:01", False)]
+)
+def test_a_month_that_was_over_does_not_grow_old(
+    observed: str, stale: bool, client: kr.Client, earnest: Sandbox, clock: Clock
+) -> None:
+    clock.set(observed)
+    kr.fetch_product_details("601583", time_scope="2026-01", client=client)
+    clock.advance(200 * DAY)
+    fetch = lambda: kr.fetch_product_details("601583", time_scope="2026-01", client=client)  # noqa: E731
+    if stale:
+        with pytest.warns(kr.StaleDataWarning):
+            fetch()
+    else:
+        silently(fetch)
+    assert earnest.charged == 2
+
+
+# max_age -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("max_age", "asked_again"),
+    [("1D", True), ("3D", False), (timedelta(days=1), True), (pd.Timedelta("3D"), False), ("47h", True),
+     ("49h", False), (0, True), ("any", False), (None, False)],
+)
+@pytest.mark.parametrize("place", ["call", "client"])
+@pytest.mark.filterwarnings("ignore::keyapi_research.StaleDataWarning")
+def test_max_age_pays_for_what_is_newer(
+    max_age: Any, asked_again: bool, place: str, make_client: Make, earnest: Sandbox, clock: Clock
+) -> None:
+    kr.fetch_hashtags(tags(1), client=make_client())
+    clock.advance(2 * DAY)
+    client = make_client(max_age=max_age) if place == "client" else make_client()
+    options = {"max_age": max_age} if place == "call" else {}
+    assert kr.plan(kr.fetch_hashtags, tags(1), client=client, **options).credits == 2 * asked_again
+    frame = kr.fetch_hashtags(tags(1), client=client, **options)
+    assert earnest.charged == 2 + 2 * asked_again
+    age = pd.Timestamp(time.time_ns(), tz="UTC") - frame["observed_at"][0]
+    assert (age < pd.Timedelta("1min")) == asked_again
+
+
+def test_the_call_goes_before_the_client(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
+    client = make_client(max_age="1h")
+    kr.fetch_hashtags(tags(1), client=client)
+    clock.advance(2 * HOUR)
+    kr.fetch_hashtags(tags(1), max_age="any", client=client)
+    kr.fetch_hashtags(tags(1), max_age="3h", client=client)
+    assert sandbox.charged == 2
+    kr.fetch_hashtags(tags(1), client=client)
+    assert sandbox.charged == 4
+
+
+def test_only_what_is_too_old_is_asked_again(client: kr.Client, sandbox: Sandbox, clock: Clock) -> None:
+    ids = [str(7_100_000_000_000_000_001 + n) for n in range(12)]
+    kr.fetch_videos(ids[:10], client=client)
+    clock.advance(2 * DAY)
+    kr.fetch_videos(ids[10:], client=client)
+    plan = kr.plan(kr.fetch_videos, ids, max_age="1D", client=client)
+    assert (plan.requests, plan.stored) == (1, 2)
+    kr.fetch_videos(ids, max_age="1D", client=client)
+    assert sandbox.requests[-1].params["video_ids"] == ",".join(ids[:10])
+
+
+@pytest.mark.parametrize("max_age", [1, -1, 3600, 0.5, True, "yesterday", "-1D", float("nan"), pd.NaT, "", [1]])
+def test_other_ages_are_refused(max_age: Any, make_client: Make, sandbox: Sandbox) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="max_age is"):
+        kr.fetch_hashtags(tags(1), max_age=max_age, client=make_client())
+    with pytest.raises(kr.InvalidArgumentError, match="max_age is"):
+        make_client(max_age=max_age)
+    assert sandbox.requests == []
+
+
+# History -------------------------------------------------------------------------------------------------------
+
+
+def test_a_refresh_adds_and_overwrites_nothing(
+    client: kr.Client, sandbox: Sandbox, clock: Clock, tmp_path: Path
+) -> None:
+    first = kr.fetch_hashtags(tags(1, 2), client=client)
+    before = bodies(tmp_path / "store.sqlite")
+    clock.advance(HOUR)
+    second = kr.fetch_hashtags(tags(1), max_age=0, client=client)
+    clock.advance(HOUR)
+    third = kr.fetch_hashtags(tags(1), max_age="30min", client=client)
+    after = bodies(tmp_path / "store.sqlite")
+    assert [row for row in after if row in before] == before
+    assert len(after) == 4
+    assert client.status().answers == 4
+    newest = kr.fetch_hashtags(tags(1), client=client)
+    pd.testing.assert_frame_equal(newest, third)
+    history = newest.keyapi.history(client=client)
+    expected = pd.concat([first.head(1), second, third], ignore_index=True)
+    pd.testing.assert_frame_equal(history.reset_index(drop=True), expected)
+
+
+def test_a_clock_set_back_does_not_hide_the_newest(client: kr.Client, sandbox: Sandbox, clock: Clock) -> None:
+    first = kr.fetch_hashtags(tags(1), client=client)
+    clock.advance(-DAY)
+    second = kr.fetch_hashtags(tags(1), max_age=0, client=client)
+    assert second["observed_at"][0] > first["observed_at"][0]
+    pd.testing.assert_frame_equal(kr.fetch_hashtags(tags(1), client=client), second)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(status=500), Fault(close="mid_body"), Fault(status=402), Fault(delay=0.5), Fault(body=b"<html>"),
+     Fault(body=b'{"code": 0, "data": {"info": {"hashtag_name": "another"}}}'),
+     Fault(code=500, inside_200=True)],
+    ids=["500", "reset", "402", "timeout", "no JSON", "another id", "500 in a 200"],
+)
+def test_a_refresh_that_fails_leaves_the_old_answer(
+    fault: Fault, make_client: Make, sandbox: Sandbox, clock: Clock, tmp_path: Path
+) -> None:
+    client = make_client(retries=0, timeout=(1, 0.3))
+    old = kr.fetch_hashtags(tags(1), client=client)
+    before = bodies(tmp_path / "store.sqlite")
+    clock.advance(HOUR)
+    sandbox.faults.put(fault)
+    with pytest.raises(kr.KeyAPIError, match="Older answers of 1 of them are kept and served without max_age"):
+        kr.fetch_hashtags(tags(1), max_age=0, client=client)
+    assert bodies(tmp_path / "store.sqlite") == before
+    pd.testing.assert_frame_equal(kr.fetch_hashtags(tags(1), client=client), old)
+
+
+def test_a_failed_refresh_says_so_where_it_only_warns(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client(retries=0, max_workers=1)
+    kr.fetch_hashtags(tags(1), client=client)
+    sandbox.faults.put(Fault(status=500))
+    with pytest.warns(kr.IncompleteDataWarning, match="Older answers of 1 of them"):
+        kr.fetch_hashtags(tags(1, 2), max_age=0, errors="warn", client=client)
+
+
+@pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
+def test_a_ranking_whose_refresh_breaks_off_is_still_there(
+    make_client: Make, sandbox: Sandbox, clock: Clock
+) -> None:
+    client = make_client(retries=0)
+    old = kr.fetch_product_insights(region="US", limit=60, client=client)
+    clock.advance(2 * HOUR)
+    sandbox.on_request = lambda _, params: Fault(status=500) if params["page"] == "2" else None
+    with pytest.raises(kr.ServerError, match="observed before is kept") as caught:
+        kr.fetch_product_insights(region="US", limit=60, max_age="1h", client=client)
+    assert caught.value.frame is not None
+    assert len(caught.value.frame) == 20
+    pd.testing.assert_frame_equal(kr.fetch_product_insights(region="US", limit=60, client=client), old)
+    newest = kr.fetch_product_insights(region="US", limit=20, client=client)
+    pd.testing.assert_frame_equal(newest, caught.value.frame)
+    sandbox.on_request = None
+    plan = kr.plan(kr.fetch_product_insights, region="US", limit=60, max_age="1h", client=client)
+    assert plan.credits == 4  # goes on from the page that came
+
+
+def test_a_first_failure_does_not_speak_of_older_answers(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client(retries=0)
+    sandbox.faults.put(Fault(status=500))
+    with pytest.raises(kr.ServerError) as caught:
+        kr.fetch_hashtags(tags(1), client=client)
+    assert "lder answers" not in str(caught.value)
+
+
+# as_of ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def observed(make_client: Make, sandbox: Sandbox, clock: Clock) -> dict[str, pd.DataFrame]:
+    """A store with three observations of one hashtag, by their times."""
+    client = make_client()
+    frames = {}
+    for moment in ("2026-03-01 10:00", "2026-03-02 10:00", "2026-03-02 22:00"):
+        clock.set(moment)
+        frames[moment] = kr.fetch_hashtags(tags(1), max_age=0, client=client)
+    clock.set("2026-06-01")
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("as_of", "moment"),
+    [
+        ("2026-03-01", "2026-03-01 10:00"),  # a bare date includes its day
+        (date(2026, 3, 2), "2026-03-02 22:00"),
+        ("2026-03-02 11:00", "2026-03-02 10:00"),  # naive is UTC
+        (datetime(2026, 3, 2, 11), "2026-03-02 10:00"),  # noqa: DTZ001 - naive on purpose
+        (datetime(2026, 3, 2, 11, tzinfo=timezone(timedelta(hours=2))), "2026-03-01 10:00"),
+        (pd.Timestamp("2026-03-02 23:00", tz="Asia/Tokyo"), "2026-03-02 10:00"),
+        ("2026-03-02T11:00:00Z", "2026-03-02 10:00"),
+        ("2026-03-02 00:00", "2026-03-01 10:00"),
+        ("2100-01-01", "2026-03-02 22:00"),
+    ],
+)
+def test_as_of_reads_the_newest_answer_of_then(
+    as_of: Any, moment: str, observed: dict[str, pd.DataFrame], cut_off: Callable[[], None], tmp_path: Path
+) -> None:
+    cut_off()
+    with kr.Client(store=tmp_path / "store.sqlite", as_of=as_of) as client:  # without a token
+        for max_age in (None, 0, "1h"):
+            frame = kr.fetch_hashtags(tags(1), max_age=max_age, client=client)
+            pd.testing.assert_frame_equal(frame, observed[moment])
+
+
+@pytest.mark.usefixtures("observed")
+def test_before_the_first_answer_there_is_none(tmp_path: Path) -> None:
+    with (
+        kr.Client(store=tmp_path / "store.sqlite", as_of="2026-02-28") as client,
+        pytest.raises(kr.NotStoredError, match=r"as of 2026-02-28 23:59 UTC.*1 requests = 2 credits"),
+    ):
+        kr.fetch_hashtags(tags(1), client=client)
+
+
+@pytest.mark.parametrize("as_of", ["then", "NaT", 5.5, True, ""])
+def test_other_moments_are_refused(as_of: Any, make_client: Make, client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="as_of is a"):
+        make_client(as_of=as_of)
+
+
+@pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
+def test_a_ranking_as_of_then_has_the_pages_of_then(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
+    client = make_client()
+    clock.set("2026-03-01 10:00")
+    kr.fetch_product_insights(region="US", limit=20, client=client)
+    clock.set("2026-03-01 10:30")
+    kr.fetch_product_insights(region="US", limit=40, client=client)
+    clock.set("2026-03-05 10:00")
+    kr.fetch_product_insights(region="US", limit=40, max_age=0, client=client)
+    early, late = make_client(as_of="2026-03-01 10:15"), make_client(as_of="2026-03-02")
+    assert len(kr.fetch_product_insights(region="US", limit=20, client=early)) == 20
+    with pytest.raises(kr.NotStoredError, match="2 requests = 4 credits"):
+        kr.fetch_product_insights(region="US", limit=40, client=early)  # the page of then cannot be extended now
+    frame = kr.fetch_product_insights(region="US", limit=40, client=late)
+    assert len(frame) == 40
+    assert frame["observed_at"].dt.strftime("%m-%d %H:%M").unique().tolist() == ["03-01 10:00", "03-01 10:30"]
+
+
+def test_absences_serve_as_stored(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
+    client = make_client()
+    clock.set("2026-03-01")
+    sandbox.faults.put(Fault(body=b'{"code": 0, "data": null, "message": "success"}'))
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags(tags(1), client=client)
+    clock.set("2026-03-10")
+    assert len(kr.fetch_hashtags(tags(1), client=client)) == 1
+    for as_of, rows in (("2026-03-05", 0), ("2026-03-20", 1)):
+        then = make_client(as_of=as_of)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            frame = kr.fetch_hashtags(tags(1), client=then)
+        assert len(frame) == rows
+        assert [warning.category for warning in caught] == [kr.MissingDataWarning] * (1 - rows)
+
+
+# Offline -------------------------------------------------------------------------------------------------------
+
+
+def test_offline_serves_what_is_stored_and_lists_all_that_is_not(
+    client: kr.Client, sandbox: Sandbox, cut_off: Callable[[], None], tmp_path: Path
+) -> None:
+    ids = [str(7_100_000_000_000_000_001 + n) for n in range(30)]
+    online = kr.fetch_videos(ids[:5], client=client)
+    cut_off()
+    with kr.Client(store=tmp_path / "store.sqlite", offline=True) as offline:  # without a token
+        pd.testing.assert_frame_equal(kr.fetch_videos(ids[:5], max_age=0, client=offline), online)
+        with pytest.raises(kr.NotStoredError, match=r"3 requests = 3 credits") as caught:
+            kr.fetch_videos(ids, client=offline)
+        failures = caught.value.failures
+        assert failures is not None
+        assert failures["id"].tolist() == ids[5:]
+        assert failures["error"].unique().tolist() == ["NotStoredError"]
+        assert caught.value.endpoint == "/v1/tiktok/video/detail/analytics"
+        for words in (ids[5], "and 5 more", str(tmp_path / "store.sqlite"), "without offline"):
+            assert words in str(caught.value)
+        plan = kr.plan(kr.fetch_videos, ids, client=offline)
+        assert (plan.requests, plan.credits, plan.stored) == (3, 3, 5)
+        assert (offline.credits_spent, offline.credits_saved) == (0, 1)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_ranking_that_is_partly_stored_is_not_enough_offline(
+    client: kr.Client, sandbox: Sandbox, cut_off: Callable[[], None], make_client: Make
+) -> None:
+    kr.fetch_product_insights(region="US", limit=40, client=client)
+    cut_off()
+    offline = make_client(offline=True)
+    assert len(kr.fetch_product_insights(region="US", limit=40, client=offline)) == 40
+    assert len(kr.fetch_product_insights(region="US", limit=33, client=offline)) == 33
+    with pytest.raises(kr.NotStoredError, match="pages of"):
+        kr.fetch_product_insights(region="US", limit=41, client=offline)
+    with pytest.raises(kr.NotStoredError, match="pages of"):
+        kr.fetch_product_insights(region="US", limit=None, client=offline)
+    with pytest.raises(kr.NotStoredError, match=r"region=GB.*2 requests = 4 credits"):
+        kr.fetch_product_insights(region="GB", limit=40, client=offline)
+
+
+def test_how_far_back_a_month_lies_matters_only_for_what_is_sent(
+    client: kr.Client, sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_product_details("601583", time_scope="2025-10", client=client)
+    monkeypatch.setattr("keyapi_research.sandbox.effects.TODAY", date(2026, 3, 1))
+    assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=client)) == 1
+    assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=make_client(offline=True))) == 1
+    for options in ({"region": "US"}, {"max_age": 0}):
+        with pytest.raises(kr.InvalidArgumentError, match=r"out of reach.*from 2025-11"):
+            kr.fetch_product_details("601583", time_scope="2025-10", client=client, **options)
+    assert sandbox.charged == 2
