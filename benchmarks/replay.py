@@ -92,7 +92,8 @@ def _summary_lists(infos: list[dict[str, Any]]) -> dict[str, list[Any]]:
     counted = ("trend", "audience_ages", "audience_interests", "audience_countries", "related_hashtags")
     columns: dict[str, list[Any]] = {name: [info.get(name) for info in infos] for name in plain}
     columns |= {f"{outer}.{leaf}": [(info.get(outer) or {}).get(leaf) for info in infos] for outer, leaf in nested}
-    columns |= {f"n_{name}": [None if info.get(name) is None else len(info[name]) for info in infos] for name in counted}
+    for name in counted:
+        columns[f"n_{name}"] = [None if info.get(name) is None else len(info[name]) for info in infos]
     return columns
 
 

@@ -49,7 +49,8 @@ class KeyAPIError(Exception):
     failures : pandas.DataFrame or None
         One row per id that failed: id, error, status_code, code, message, request_id, retryable.
     answer : object
-        What was answered: the envelope, text that is no JSON, or (StoreError) a list of envelopes.
+        What was answered: the envelope, or text that is no JSON; of StoreError and FetchIncompleteError a list of
+        the answers that may have been paid for and are not stored.
     """
 
     retryable_by_default = False

@@ -25,6 +25,7 @@ from .errors import (
     StaleDataWarning,
     StoreError,
     UnexpectedMarketWarning,
+    UnexpectedResponseError,
     listed,
     warn,
 )
@@ -265,16 +266,21 @@ def _settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
         error.endpoint = collection.call.endpoint.path
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError | FetchIncompleteError):
         error.answer = _unkept(collection)
     error.frame, error.failures = frame, failures
     raise error from None
 
 
 def _unkept(collection: Collection) -> list[Any]:
-    """Gather the answers that could not be stored: several may have been in flight."""
-    problems = {id(error): error for error in collection.failures.values() if isinstance(error, StoreError)}
-    return [answer for error in problems.values() for answer in error.answer or ()]
+    """Gather the answers that may have been paid for and are not stored: several may have been in flight."""
+    answers: list[Any] = []
+    for error in collection.failures.values():
+        if isinstance(error, StoreError):
+            answers += error.answer or ()
+        elif isinstance(error, UnexpectedResponseError):
+            answers.append(error.answer)
+    return list({id(answer): answer for answer in answers}.values())  # an answer about ten ids is on ten errors
 
 
 def _rerun(collection: Collection) -> str:

@@ -718,6 +718,7 @@ def test_the_number_of_labels_is_checked(labels: Any) -> None:
 def test_regions_are_told_where_there_are_several() -> None:
     ax = plots.products(pd.concat([ranking({"ctr_pct": 1.0}), ranking({"ctr_pct": 9.0}, region="GB")]))
     assert set(boxes(ax)) == {"Things 1 (US)", "Things 1 (GB)"}
+    assert ax.get_title(loc="left") == "2 categories, 7 days"
 
 
 # Categories -------------------------------------------------------------------------------------------------

@@ -401,6 +401,8 @@ def draw_products(points: Points, origin: Origin, ax: Axes | None, labels: int) 
     names = letter(points.names[:labels])
     column = schema.PRODUCT_INSIGHTS
     _label(ax, f"click-through rate ({column['ctr_pct'].unit})", f"conversion rate ({column['cvr_pct'].unit})")
+    count = len(points.rows)
+    _title(ax, ", ".join(filter(None, (f"{count:,} categor{'ies' if count != 1 else 'y'}", points.shared))))
     if points.rows.empty:
         _no_rows(ax)
         return _finish(ax, origin, points.notes)

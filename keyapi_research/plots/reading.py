@@ -488,6 +488,7 @@ class Points:
     rows: pd.DataFrame
     groups: list[str]
     names: list[Name]
+    shared: str
     notes: list[str]
 
 
@@ -511,10 +512,10 @@ def find_points(df: pd.DataFrame) -> Points:
     if group.isna().any():
         groups.append(OTHER)
     place = group.fillna(len(groups) - 1).astype("int64")
-    windows, _ = _tell_windows(drawn)
+    windows, shared = _tell_windows(drawn)
     called = [_call(row) for row in drawn.to_dict("records")]
     names = [Name(_with(name.text, more), name.plain) for name, more in zip(called, windows, strict=True)]
-    return Points(drawn.assign(group=place).reset_index(drop=True), groups, names, notes)
+    return Points(drawn.assign(group=place).reset_index(drop=True), groups, names, shared, notes)
 
 
 def _rows(count: int) -> str:
