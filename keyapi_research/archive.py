@@ -43,6 +43,7 @@ LARGEST_MANIFEST: Final = 4_000_000
 _LARGEST: Final = 2**32 - 2**26  # bytes; beyond it zip has another format
 _LARGEST_NUMBER: Final = 2**63
 _LARGEST_DIAGNOSED: Final = 8_000_000
+_STRANGE: Final = "it is no archive of keyapi_research, or was damaged or packed again since"
 _MOST_PAGES: Final = 10**6
 _LINK: Final = 0o12  # a symbolic link's mode, the highest four of its bits
 
@@ -110,7 +111,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
         last[one.walk] = max(one.page, last.get(one.walk, 0))
     for entity in {one.entity for one in read.values() if one.page}:
         read |= {page.id: page for walk in store.walks(entity) for page in walk if page.page <= last.get(page.walk, 0)}
-    rows = sorted(store.ledger(one.request for one in read.values()), key=lambda row: (row[1], row[0]))
+    rows = store.ledger(one.request for one in read.values())
     requests = {row[0]: number for number, row in enumerate(rows, start=1)}
     walks = {walk: number for number, walk in enumerate(sorted({one.walk for one in read.values()} - {0}), start=1)}
     ordered = sorted(read.values(), key=_order)
@@ -396,7 +397,7 @@ def _load(file: IO[bytes]) -> tuple[Store, Settings]:
     there = os.fstat(file.fileno()).st_size
     if there != expected:
         how = "cut short" if there < expected else "longer than it should be"
-        raise _OddError(f"it is {how}: {there:,} bytes, its manifest promises {expected:,}")
+        raise _OddError(_diagnosis(file, f"it is {how}: {there:,} bytes, its manifest promises {expected:,}"))
     store = Store(MEMORY, source=manifest["source"], read_only=False)
     try:
         members = [head]
@@ -412,7 +413,7 @@ def _load(file: IO[bytes]) -> tuple[Store, Settings]:
 
 def _check_end(file: IO[bytes], directory: bytes, manifest: Mapping[str, Any], counts: Mapping[str, int]) -> None:
     if file.read() != directory:
-        raise _OddError(_diagnosis(file))
+        raise _OddError(_diagnosis(file, _STRANGE))
     wrong = [name for name in ("answers", "absences", "requests", "credits") if counts[name] != manifest[name]]
     if wrong:
         raise _OddError(f"its manifest counts other {wrong[0]} than it has")
@@ -424,19 +425,19 @@ def _read_head(file: IO[bytes], name: str) -> _Member:
     crc, size = struct.unpack_from("<2L", written.ljust(_HEADER, b"\0"), 14)
     member = _Member(name, size, crc)
     if written != member.header:
-        raise _OddError(_diagnosis(file))
+        raise _OddError(_diagnosis(file, _STRANGE))
     return member
 
 
-def _diagnosis(file: IO[bytes]) -> str:
-    """Say how a file differs from what freeze writes, from its directory alone."""
+def _diagnosis(file: IO[bytes], otherwise: str) -> str:
+    """Say how a file differs from what freeze writes, as far as its directory tells."""
     small = file.seek(0, os.SEEK_END) <= _LARGEST_DIAGNOSED
     try:
         members = zipfile.ZipFile(file).infolist() if small else []
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, EOFError):
         members = []
     if not members:
-        return "it is no archive of keyapi_research, or was damaged"
+        return otherwise
     names = [member.filename for member in members]
     odd: dict[str, Callable[[zipfile.ZipInfo], object]] = {
         "points out of the archive": lambda one: re.search(r"\.\.|^[/\\]|:", one.filename),
@@ -451,7 +452,7 @@ def _diagnosis(file: IO[bytes]) -> str:
             if holds(member):
                 return f"its member {member.filename[:60]!r} {what}"
     lacking = [name for name in MEMBERS if name not in names]
-    return f"it has no {lacking[0]}" if lacking else "it was damaged, or packed again by another program"
+    return f"it has no {lacking[0]}" if lacking else otherwise
 
 
 def _read_json(written: bytes, what: str) -> dict[str, Any]:
@@ -519,12 +520,12 @@ def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
     rows: list[Row] = []
     try:
         for number, fields in enumerate(csv.reader((_noted(line, taken) for line in lines), strict=True)):
-            row = _read_request(fields) if number else ()
-            expected = _ledger_row(row) if number else _LEDGER_HEAD
-            if b"".join(taken) != expected or row[:1] != (number,)[: len(row)]:
+            head = number == 0
+            row = () if head else _read_request(fields)
+            if b"".join(taken) != (_LEDGER_HEAD if head else _ledger_row(row)) or not (head or row[0] == number):
                 raise _OddError(f"row {number} of its {LEDGER} is not as freeze writes it")
             taken.clear()
-            rows += [row] if number else []
+            rows += [] if head else [row]
     except (csv.Error, ValueError, OverflowError):
         raise _OddError(f"row {len(rows) + 1} of its {LEDGER} is no request") from None
     return rows
@@ -575,8 +576,9 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
         try:
             one = _read_answer(number, record, ledger)
             as_frozen = _answer_line(one, record["envelope"]) == line
-        except KeyAPIError as error:
-            raise _OddError(f"{what} is no answer to what it says was asked: {error}") from None
+        except (_OddError, KeyAPIError) as error:
+            reason, _, _ = str(error).partition(". ")
+            raise _OddError(f"{what} is no answer to what it says was asked: {reason}") from None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             raise _OddError(f"{what} is no answer") from None
         if not as_frozen or _order(one) <= last or (one.entity, one.observed_at) in moments:
@@ -591,7 +593,9 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
     """Read one answer. Values are taken for what they should be: where one is not, the line reads otherwise again."""
-    endpoint = BY_PATH[record["endpoint"]]
+    endpoint = BY_PATH.get(record["endpoint"])
+    if endpoint is None:
+        raise _OddError("this version of the package knows no such endpoint")
     page = {name: int(value) for name, value in record["page"].items() if name != "more"} if endpoint.ranking else {}
     more = record["page"]["more"] if page else None
     ask = Ask(endpoint, tuple(_read_value(parameter, record["params"]) for parameter in endpoint.asked))
@@ -615,17 +619,16 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     [found] = match(endpoint, (ask,), envelope)
     if not isinstance(found, Found):
         raise found
-    fits = (
-        found.envelope == record["envelope"]
-        and found.absent == one.absent
-        and (found.more, len(found.ids)) == (one.more, one.rows)
+    agree = {
+        "what it holds is not all about that": found.envelope == record["envelope"] and found.absent == one.absent,
+        "its place in the ranking cannot be right": (found.more, len(found.ids)) == (one.more, one.rows)
         and 0 <= one.fresh <= one.rows
-        and (not page or (0 < one.page < _MOST_PAGES and 0 < one.walk <= len(ledger)))
-        and 0 < request <= len(ledger)
-        and ledger[request - 1][2] == endpoint.path
-    )
-    if not fits:
-        raise ValueError(record)
+        and (not page or (0 < one.page < _MOST_PAGES and 0 < one.walk <= len(ledger))),
+        f"no such request is in its {LEDGER}": 0 < request <= len(ledger) and ledger[request - 1][2] == endpoint.path,
+    }
+    wrong = [what for what, holds in agree.items() if not holds]
+    if wrong:
+        raise _OddError(wrong[0])
     return one
 
 

@@ -383,8 +383,8 @@ class Store:
 
     def _read(self, identity: int, value: object) -> dict[str, Any]:
         try:
-            envelope = json.loads(value)["_decoded_content"]  # type: ignore[arg-type]
-        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            envelope = _read_response(value)
+        except (AttributeError, TypeError, ValueError, KeyError, RecursionError) as error:
             where = self._rows("SELECT endpoint, params FROM keyapi_answers WHERE id = ?", (identity,))
             raise StoreError(
                 f"{self.path}: a stored answer cannot be read ({where[0] if where else identity}); the file is "
@@ -552,6 +552,8 @@ class Store:
 
 
 _FAR: Final = 2**62
+_CONTENT: Final = '"_decoded_content":'  # in no address before it: there a quotation mark is written %22
+_read_value: Final = json.JSONDecoder().raw_decode
 _JSON: Final = CachedResponse().headers.__class__({"Content-Type": "application/json"})
 
 
@@ -563,6 +565,16 @@ def _may_write(path: Path, *, folder: bool = False) -> bool:
     """Whether a file or folder is writable; without any write bit it is not, whoever asks."""
     bits = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
     return bool(path.stat().st_mode & bits) and os.access(path, os.W_OK | (os.X_OK if folder else 0))
+
+
+def _read_response(value: Any) -> Any:
+    """Read the envelope of a stored answer; what requests-cache keeps around it is not parsed where it stands first."""
+    start = value.find(_CONTENT)
+    if start >= 0:
+        envelope, end = _read_value(value, start + len(_CONTENT))
+        if value[end:] == "}":
+            return envelope
+    return json.loads(value)["_decoded_content"]
 
 
 def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:

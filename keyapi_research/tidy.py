@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Any, Final
 
 import numpy as np
@@ -37,10 +37,12 @@ from .schema import (
     writable,
 )
 
+_OnePlace = Asked | Field | Length | Position | Coded | Deepest | Stamp | Constant
 Index = npt.NDArray[np.intp]
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
-_CHUNK: Final = 1000  # answers tidied at once: bounds memory, and a ranking is never longer
+_CHUNK: Final = 1000  # answers that become a frame at once: bounds memory, and a ranking is never longer
+_SIP: Final = 100  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
 _LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
 _MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
@@ -292,6 +294,24 @@ class _Answers:
             np.array(places, dtype=np.intp),
         )
 
+    def find(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str]:
+        """Give the values at a place, and the level they are on."""
+        if isinstance(place, Deepest):
+            ids = [self.read(f"{level}.id") for level in place.levels]
+            leaves = [self.read(f"{level}.{place.leaf}") for level in place.levels]
+            deepest = [
+                next((leaf for one, leaf in zip(*pair, strict=True) if not is_blank(one)), None)
+                for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
+            ]
+            return deepest, self.level_of(place.levels[0])
+        values, level = self.read(place.path), self.level_of(place.path)
+        if isinstance(place, Length):
+            return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level
+        if isinstance(place, Coded):
+            codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
+            return [codes.get(_whole(v)) for v in values], level
+        return values, level
+
     def up(self, level: str, to: str) -> Index | None:
         """For each item of a level, its ancestor on another; None = itself."""
         if level == to:
@@ -303,61 +323,107 @@ class _Answers:
         return parent if above is None else above[parent]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a table's row path takes from some answers: the values of its columns, and which of them each row has."""
+
+    found: Mapping[str, list[Any]]
+    which: Mapping[str, Index | None]  # None: a value for each row
+    position: Index
+    answer: Index
+
+
+def _joined_parts(parts: Sequence[_Part], starts: Sequence[int]) -> _Part:
+    """Join what was taken from one sip of answers after another; `starts` are their first answers."""
+    if len(parts) == 1:
+        return parts[0]
+    names = parts[0].found.keys()
+    return _Part(
+        {name: list(chain.from_iterable(part.found[name] for part in parts)) for name in names},
+        {name: _joined_indices([(part.which[name], len(part.found[name])) for part in parts]) for name in names},
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.answer + start for part, start in zip(parts, starts, strict=True)]),
+    )
+
+
+def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None:
+    if all(at is None for at, _ in indices):
+        return None
+    starts = accumulate((count for _, count in indices), initial=0)
+    return np.concatenate(
+        [(np.arange(count) if at is None else at) + start for (at, count), start in zip(indices, starts, strict=False)]
+    )
+
+
 class _Reader:
     """Reads the columns of one table from one chunk of answers."""
 
-    def __init__(self, table: Table, answers: _Answers, source: str, odd: Oddities) -> None:
-        self.table, self.answers, self.source, self.odd = table, answers, source, odd
+    def __init__(self, table: Table, sources: Sequence[Source], source: str, odd: Oddities) -> None:
+        self.table, self.sources, self.source, self.odd = table, sources, source, odd
 
-    def rows(self) -> pd.DataFrame:
+    def take(self, answers: _Answers) -> list[_Part]:
+        """Take from some answers what the table needs; after that they may be forgotten."""
+        return [self._take_part(answers, number, path) for number, path in enumerate(self.table.rows)]
+
+    def _take_part(self, answers: _Answers, number: int, path: str) -> _Part:
+        level_path = answers.level_of(path)
+        level = answers.level(level_path) if level_path else answers.levels[""]
+        found: dict[str, list[Any]] = {}
+        which: dict[str, Index | None] = {}
+        for column in self.table.columns:
+            place = _place(column, number)
+            if isinstance(place, Field | Length | Coded | Deepest):
+                found[column.name], where = answers.find(place)
+                which[column.name] = answers.up(level_path, where)
+        records = answers.read(path)
+        present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
+        if present.all():
+            return _Part(found, which, level.position, level.answer)
+        if path and path == level_path:
+            self.odd.unusable[str(Field(path))] += int((~present).sum())
+        rows = np.flatnonzero(present)
+        kept = {name: rows if index is None else index[rows] for name, index in which.items()}
+        return _Part(found, kept, level.position[rows], level.answer[rows])
+
+    def rows(self, taken: Sequence[tuple[int, list[_Part]]]) -> pd.DataFrame:
         """Make the rows of this chunk, in order, unusable ones dropped."""
-        parts = [self._part(number, path) for number, path in enumerate(self.table.rows)]
-        columns = {c.name: _joined([part[0][c.name] for part in parts]) for c in self.table.columns}
-        answer = np.concatenate([part[1] for part in parts])
-        frame = pd.DataFrame(columns, copy=False)
-        order = self._order(frame, answer)
+        starts = [start for start, _ in taken]
+        parts = [_joined_parts(some, starts) for some in zip(*(parts for _, parts in taken), strict=True)]
+        columns = [self._columns(number, part) for number, part in enumerate(parts)]
+        answer = np.concatenate([part.answer for part in parts])
+        joined = {name: _joined([one[name] for one in columns]) for name in self.table.names}
+        frame = pd.DataFrame(joined, copy=False)
+        order = self._order(frame, answer, parts)
         if order is not None:
             frame, answer = frame.take(order), answer[order]
         return self._distinct(frame, answer)
 
-    def _part(self, number: int, path: str) -> tuple[dict[str, Array], Index]:
-        level_path = self.answers.level_of(path)
-        level = self.answers.level(level_path) if level_path else self.answers.levels[""]
-        columns = {column.name: self._column(column, number, level_path) for column in self.table.columns}
+    def _columns(self, number: int, part: _Part) -> dict[str, Array]:
+        columns = {column.name: self._column(column, number, part) for column in self.table.columns}
         for column in self.table.columns:
             if column.zero_beside:
                 free = (columns[column.name] == 0) & (columns[column.zero_beside] == 0)
                 columns[column.name] = np.where(free, np.nan, columns[column.name])
-        records = self.answers.read(path)
-        present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
-        if path and path == level_path and not present.all():
-            self.odd.unusable[str(Field(path))] += int((~present).sum())
-        if not present.all():
-            columns = {name: values[present] for name, values in columns.items()}
-        return columns, level.answer[present]
+        return columns
 
-    def _column(self, column: Column, number: int, level: str) -> Array:
-        place = column.place.places[number] if isinstance(column.place, ByList) else column.place
-        answers = self.answers
+    def _column(self, column: Column, number: int, part: _Part) -> Array:
+        place = _place(column, number)
         if isinstance(place, Position):
-            return pd.arrays.IntegerArray(
-                answers.level(level).position.astype(np.int64),
-                np.zeros(len(answers.level(level).items), dtype=np.bool_),
-            )
+            return pd.arrays.IntegerArray(part.position.astype(np.int64), np.zeros(len(part.position), dtype=np.bool_))
         if place is None or isinstance(place, Constant):
             value = None if place is None else place.value
-            return pd.array([value], dtype="string").take(np.zeros(len(answers.levels[level].items), dtype=np.intp))
+            return pd.array([value], dtype="string").take(np.zeros(len(part.answer), dtype=np.intp))
         if isinstance(place, Asked | Stamp):
-            return _taken(self._known(column, place), answers.up(level, ""))
-        values, at, where = self._look_up(place)
-        array, lost = read_values(column, values)
+            return self._known(column, place).take(part.answer)
+        array, lost = read_values(column, part.found[column.name])
         if lost:
-            self.odd.unusable[where] += lost
-        return _taken(array, answers.up(level, at))
+            self.odd.unusable[str(place) if isinstance(place, Deepest) else str(Field(place.path))] += lost
+        which = part.which[column.name]
+        return array if which is None else array.take(which)
 
     def _known(self, column: Column, place: Asked | Stamp) -> Array:
         """Give what is known of each answer without reading it."""
-        sources = self.answers.sources
+        sources = self.sources
         if isinstance(place, Stamp):
             if column.kind == "time":
                 return moments(np.fromiter((s.observed_at for s in sources), dtype=np.int64, count=len(sources)))
@@ -367,53 +433,37 @@ class _Reader:
         at = [p.column for p in sources[0].ask.endpoint.asked].index(column.name)
         return read_values(column, [s.ask.values[at] for s in sources])[0]  # noqa: PD011 - not pandas
 
-    def _look_up(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str, str]:
-        """Values of the answers at a place, the level they are on, and the place in words."""
-        answers = self.answers
-        if isinstance(place, Deepest):
-            ids = [answers.read(f"{level}.id") for level in place.levels]
-            leaves = [answers.read(f"{level}.{place.leaf}") for level in place.levels]
-            deepest = [
-                next((leaf for one, leaf in zip(*pair, strict=True) if not is_blank(one)), None)
-                for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
-            ]
-            return deepest, answers.level_of(place.levels[0]), str(place)
-        values, level, where = answers.read(place.path), answers.level_of(place.path), str(Field(place.path))
-        if isinstance(place, Length):
-            return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level, where
-        if isinstance(place, Coded):
-            codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
-            return [codes.get(_whole(v)) for v in values], level, where
-        return values, level, where
-
-    def _order(self, frame: pd.DataFrame, answer: Index) -> Index | None:
+    def _order(self, frame: pd.DataFrame, answer: Index, parts: Sequence[_Part]) -> Index | None:
         """Find the order of the rows, where it is not the one they are in."""
         if self.table.sorted_by:
             stamps = frame[self.table.sorted_by].to_numpy(dtype="datetime64[us]").astype(np.int64)
-            same = answer[1:] == answer[:-1]
-            if (same & (stamps[1:] < stamps[:-1])).any():
-                return np.lexsort((stamps, answer))
+            [part] = parts  # each list is sorted by itself; where places start again, another list does
+            another = (answer[1:] != answer[:-1]) | (part.position[1:] <= part.position[:-1])
+            if (~another & (stamps[1:] < stamps[:-1])).any():
+                return np.lexsort((stamps, np.cumsum(np.concatenate([[False], another]))))
             return None
         return np.argsort(answer, kind="stable") if len(self.table.rows) > 1 else None
 
     def _distinct(self, frame: pd.DataFrame, answer: Index) -> pd.DataFrame:
         """Drop rows without a key, and all but the first of a key within one answer."""
-        read = [name for name in self.table.key if not isinstance(self.table[name].place, Asked | Position)]
+        own = [name for name in self.table.key if not isinstance(self.table[name].place, Asked)]
+        read = [name for name in own if not isinstance(self.table[name].place, Position)]
         if not read or not len(frame):
             return frame
         keyless = frame[read].isna().any(axis=1).to_numpy()
         if keyless.any():
             self.odd.unusable[f"the key ({', '.join(read)}) of {self.table.name}"] += int(keyless.sum())
             frame, answer = frame[~keyless], answer[~keyless]
-        again = frame[read].assign(_answer=answer).duplicated().to_numpy()
+        again = frame[own].assign(_answer=answer).duplicated().to_numpy()
         if again.any():
-            self.odd.duplicates[f"{self.table.name} ({', '.join(read)})"] += int(again.sum())
+            self.odd.duplicates[f"{self.table.name} ({', '.join(own)})"] += int(again.sum())
             frame = frame[~again]
         return frame
 
 
-def _taken(array: Array, at: Index | None) -> Array:
-    return array if at is None else array.take(at)
+def _place(column: Column, number: int) -> _OnePlace | None:
+    """Where a column of the row path of this number has its values."""
+    return column.place.places[number] if isinstance(column.place, ByList) else column.place
 
 
 def _joined(arrays: list[Array]) -> Array:
@@ -456,10 +506,15 @@ def make_frame(
     supply = iter(envelopes)
     for start in range(0, max(len(sources), 1), _CHUNK):
         chunk = sources[start : start + _CHUNK]
-        payloads = [envelope.get("data") for envelope in islice(supply, len(chunk))]
-        answers = _Answers(endpoint, chunk, payloads, limit, odd)
-        frames.append(_Reader(table, answers, source, odd).rows())
-        _note_markets(endpoint, answers, odd)
+        reader = _Reader(table, chunk, source, odd)
+        taken = []
+        sip = max(len(chunk), 1) if endpoint.ranking else _SIP  # the rows of a ranking are compared with each other
+        for at in range(0, max(len(chunk), 1), sip):
+            some = chunk[at : at + sip]
+            answers = _Answers(endpoint, some, [one.get("data") for one in islice(supply, len(some))], limit, odd)
+            taken.append((at, reader.take(answers)))
+            _note_markets(endpoint, answers, odd)
+        frames.append(reader.rows(taken))
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return frame.reset_index(drop=True), odd
 

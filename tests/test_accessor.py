@@ -434,6 +434,16 @@ def test_tables_of_one_answer_are_one_entity(unsent: World) -> None:
     assert_frame_equal(unsent.call(trends, "related"), unsent["related_hashtags"])
 
 
+def test_two_lists_of_one_answer_side_by_side_ask_for_of(unsent: World) -> None:
+    key = ["region", "time_scope", "category_id", "position", "observed_at", "source"]
+    both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
+    with pytest.raises(AttributeError, match=r"product_hashtags and product_posts: say which"):
+        both.keyapi.history(client=unsent.client)
+    posts = both.keyapi.history(of="product_posts", client=unsent.client)
+    assert set(posts["video_id"]) == set(both["video_id"])
+    assert both.keyapi.fetch_videos  # only one of the two names videos
+
+
 RECOGNISED = {
     "a hashtag by its key": (["region", "period", "hashtag_name"], ["hashtags"]),
     "a trend by its key": (["region", "period", "hashtag_name", "date"], ["hashtag_trends"]),
@@ -568,6 +578,8 @@ def test_what_became_absent_has_no_row(client: kr.Client, sandbox: Sandbox) -> N
         trends = tags.drop(columns="observed_at").keyapi.trend(client=client)
     assert told[0].filename == __file__
     assert set(trends["hashtag_name"]) == {"perfume"}
+    with pytest.warns(kr.MissingDataWarning, match=r"raw\(\): "):
+        assert len(tags.drop(columns="observed_at").keyapi.raw(client=client)) == 1
     assert tags.keyapi.history(client=client)["hashtag_name"].tolist() == ["gym", "perfume"]
 
 
@@ -629,12 +641,12 @@ def test_rows_of_another_source_are_never_looked_up(unsent: World) -> None:
 def test_one_missing_answer_is_named(unsent: World) -> None:
     tags = unsent["hashtags"]
     tags.loc[1, "hashtag_name"] = "neverasked"
-    with pytest.raises(kr.NotStoredError, match="does not have neverasked of 20") as missing:
+    with pytest.raises(kr.NotStoredError, match=r"does not have neverasked \(US, 30\) of 20") as missing:
         tags.keyapi.trend(client=unsent.client)
     assert missing.value.failures["id"].tolist() == ["neverasked"]
     tags = unsent["hashtags"]
     tags.loc[0, "observed_at"] += pd.Timedelta("1s")
-    with pytest.raises(kr.NotStoredError, match=r"does not have ufc324 of .* Other observations are stored"):
+    with pytest.raises(kr.NotStoredError, match=r"does not have ufc324 \(US, 30\) of .* Other observations are stored"):
         tags.keyapi.trend(client=unsent.client)
 
 
@@ -837,8 +849,10 @@ def test_engagement_by_hand() -> None:
         assert_frame_equal(rates, pd.DataFrame(expected, index=frame.index, columns=rates.columns, dtype="float64"))
         assert_frame_equal(got[frame.columns], frame)
         assert "like_rate" not in frame
-    with pytest.raises(AttributeError, match="As videos it lacks shares"):
+    with pytest.raises(AttributeError, match=r"holds videos\. As videos it lacks shares"):
         _ = videos.drop(columns="shares").keyapi.engagement
+    with pytest.raises(AttributeError, match=r"As videos it lacks views\. Keep"):  # views_1d is no suffixed views
+        _ = videos.assign(views_1d=1).drop(columns="views").keyapi.engagement
 
 
 # What the rows are ------------------------------------------------------------------------------------------

@@ -444,3 +444,16 @@ def test_a_walk_that_breaks_off_gives_the_pages_that_came(client: kr.Client, san
     frame = kr.fetch_product_insights(region="US", limit=6, client=client)  # goes on from there
     assert frame["category_id"].tolist() == ["1", "2", "3", "4", "5", "6"]
     assert [one.params["page"] for one in sandbox.requests] == ["1", "2", "2"]
+
+
+def test_trends_of_a_list_come_hashtag_by_hashtag(client: kr.Client, sandbox: Sandbox) -> None:
+    rows = [
+        {"hashtag_name": name, "trend": [{"time": 86_400 * day, "value": 0.5} for day in days]}
+        for name, days in (("b", (3, 1, 2)), ("a", (1, 2)), ("c", ()))
+    ]
+    answer(sandbox, {"code": 0, "data": {"list": rows, "pagination": {"has_more": False}}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.SchemaDriftWarning)  # these rows have little of what is documented
+        frame = kr.fetch_trending_hashtag_trends(client=client)
+    assert frame["hashtag_name"].tolist() == ["b", "b", "b", "a", "a"]
+    assert frame["date"].dt.day.tolist() == [2, 3, 4, 2, 3]

@@ -16,7 +16,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from keyapi_research.sandbox import Fault, Sandbox
 pytestmark = [
     pytest.mark.filterwarnings("ignore::keyapi_research.MissingDataWarning"),
     pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning"),
+    pytest.mark.filterwarnings("ignore:Duplicate name"),  # of zipfile, on what a forger makes
 ]
 
 CLIP = "6703723351497508865"
@@ -55,7 +56,7 @@ def study(client: kr.Client) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, pd.DataFrame]]]:
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, pd.DataFrame]]:
     """That study, frozen, and its tables."""
     path = tmp_path_factory.mktemp("frozen") / "study.zip"
     with (
@@ -64,7 +65,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
     ):
         frames = study(client)
         kr.freeze(path, client=client)
-    yield path, frames
+    return path, frames
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def test_freeze_says_what_is_in_it(client: kr.Client, sandbox: Sandbox, tmp_path
     assert (summary.differing, summary.failed) == ((), ())
     for shown in (repr(summary), summary._repr_html_()):
         assert "study.zip" in shown
-        assert "22" in shown
+        assert str(summary.credits) in shown
 
 
 def test_freezing_sends_nothing_and_reading_again_changes_nothing(
@@ -173,7 +174,7 @@ def test_what_failed_and_was_not_fetched_since_is_refused(
     sandbox.on_request = lambda _, params: Fault(status=400) if params["hashtag_name"] in failing else None
     with pytest.raises(kr.FetchIncompleteError):
         kr.fetch_hashtags(["cats", "dogs"], client=client)
-    with pytest.raises(kr.FetchIncompleteError, match="1 ids failed.*dogs.*partial=True"):
+    with pytest.raises(kr.FetchIncompleteError, match=r"1 ids failed.*dogs.*partial=True"):
         kr.freeze(tmp_path / "study.zip", client=client)
     assert not (tmp_path / "study.zip").exists()
     part = kr.freeze(tmp_path / "part.zip", partial=True, client=client)
@@ -427,7 +428,7 @@ def test_the_connection_of_a_replay(frozen: tuple[Path, dict[str, pd.DataFrame]]
     with pytest.raises(kr.NotStoredError, match=r"study\.zip does not have .*'dogs'.*2 credits"):
         kr.fetch_hashtags(["cats", "dogs"])
     with pytest.raises(kr.NotStoredError, match="connect\\(replay=False\\)"):
-        kr.fetch_product_insights(region="US", limit=60)
+        kr.fetch_product_insights(region="US", limit=80)
     live = kr.connect(replay=False, sandbox=True, store=":memory:")
     assert not live.offline
     assert not list(tmp_path.iterdir())
@@ -575,7 +576,7 @@ def structure(**options: Any) -> Callable[[Path], bytes]:
 
 def twice(path: Path) -> bytes:
     packed = io.BytesIO()
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(packed, "w") as members:
+    with zipfile.ZipFile(packed, "w") as members:
         for name, content in [*contents_of(path).items(), ("answers.jsonl", b"{}\n")]:
             members.writestr(name, content)
     return packed.getvalue()
@@ -584,7 +585,8 @@ def twice(path: Path) -> bytes:
 def with_attributes(name: str, *, mode: int = 0o100644, flags: int = 0) -> Callable[[Path], bytes]:
     def forged(path: Path) -> bytes:
         content = bytearray(path.read_bytes())
-        entry = content.rindex(b"PK\x01\x02", 0, content.rindex(name.encode()))
+        at = content.index(b"PK\x01\x02")  # the directory; its entries have 46 bytes before the name
+        entry = content.index(name.encode(), at) - 46
         content[entry + 8] |= flags
         content[entry + 38 : entry + 42] = (mode << 16).to_bytes(4, "little")
         return bytes(content)
@@ -656,8 +658,19 @@ def put(**values: Any) -> Callable[[dict[str, Any]], object]:
     return lambda one: one.update(values)
 
 
+def put_info(**values: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda one: one["envelope"]["data"]["info"].update(values)
+
+
 def put_page(**values: Any) -> Callable[[dict[str, Any]], object]:
     return lambda one: one["page"].update(values)
+
+
+def one_more_request(path: Path) -> bytes:
+    parts = parts_of(path)
+    parts.ledger.append(parts.ledger[-1].replace("11,", "12,", 1))
+    parts.manifest["requests"] += 1
+    return parts.pack()
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
@@ -669,22 +682,22 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "cut in the middle": (cut(0.6), "cut short"),
     "its last byte cut off": (lambda path: path.read_bytes()[:-1], "cut short"),
     "bytes behind it": (lambda path: path.read_bytes() + b"\n", "longer than it should be"),
-    "bytes before it": (lambda path: b"\n" + path.read_bytes(), "damaged, or packed again"),
+    "bytes before it": (lambda path: b"\n" + path.read_bytes(), "was damaged or packed again since"),
     "no manifest": (structure(without=["manifest.json"]), "has no manifest.json"),
-    "no answers": (structure(without=["answers.jsonl"]), "cut short"),
-    "a member that points out": (structure(extra={"../evil.py": b"x"}), "longer than it should be"),
+    "no answers": (structure(without=["answers.jsonl"]), "has no answers.jsonl"),
+    "a member that points out": (structure(extra={"../evil.py": b"x"}), r"'\.\./evil\.py' points out of the archive"),
     "a member that points out, first": (
-        lambda path: pack({"../evil.py": b"x", **contents_of(path)}), r"'\.\./evil\.py' points out of the archive"),
+        lambda path: pack({"..\\evil.py": b"x", **contents_of(path)}), r"evil\.py' points out of the archive"),
     "an absolute member": (
         lambda path: pack({"/etc/evil": b"x", **contents_of(path)}), "'/etc/evil' points out of the archive"),
     "a symbolic link": (with_attributes("manifest.json", mode=0o120777), "'manifest.json' is a symbolic link"),
     "a member twice": (twice, "'answers.jsonl' is there more than once"),
-    "one more member": (structure(extra={"more.txt": b"x"}), "longer than it should be"),
+    "one more member": (structure(extra={"more.txt": b"x"}), "'more.txt' is none that freeze writes"),
     "encrypted": (with_attributes("ledger.csv", flags=1), "'ledger.csv' is encrypted"),
     "compressed": (structure(compression=zipfile.ZIP_DEFLATED), "is compressed, which freeze never does"),
     "a bomb": (bomb, "is compressed, which freeze never does"),
     "a line of 100 MB": (long_line(100_000_000), "has a line of 100,000,000 bytes, which no answer has"),
-    "a line of 20 MB, denied": (long_line(20_000_000, 1000), "line 1 of its answers.jsonl is longer than the manifest promises"),
+    "a line of 20 MB, denied": (long_line(20_000_000, 1000), "line 1 .* is longer than the manifest promises"),
     "a manifest of 20 MB": (
         lambda path: pack({**contents_of(path), "manifest.json": b"{" + b" " * 20_000_000 + b"}"}),
         "its manifest has 20,000,002 bytes"),
@@ -701,24 +714,22 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "a checksum that does not fit": (unfit, "answers.jsonl was changed|cut short|longer than"),
     "answers in another order": (reordered, "line 10 of its answers.jsonl is not as freeze writes it"),
     "an answer twice": (doubled, "line 10 of its answers.jsonl is not as freeze writes it"),
-    "an answer about another": (
-        answer(4, lambda one: one["envelope"]["data"]["info"].update(hashtag_name="dogs")), "the answer is about 'dogs'"),
-    "an answer about nobody": (
-        answer(4, lambda one: one["envelope"]["data"]["info"].pop("hashtag_name")), "does not say whom it is about"),
+    "an answer about another": (answer(4, put_info(hashtag_name="dogs")), "line 5 .* the answer is about 'dogs'$"),
+    "an answer about nobody": (answer(4, put_info(hashtag_name=None)), "does not say whom it is about"),
     "parameters nobody can ask": (answer(0, lambda one: one["params"].update(region="UK")), 'is "GB", not "UK"'),
     "one parameter less": (answer(0, lambda one: one["params"].pop("region")), "line 1 .* is no answer"),
     "one parameter more": (answer(0, lambda one: one["params"].update(x="1")), "line 1 .* is not as freeze writes it"),
-    "an endpoint nobody knows": (answer(0, put(endpoint="/v1/other")), "line 1 of its answers.jsonl is no answer"),
+    "an endpoint nobody knows": (answer(0, put(endpoint="/v1/other")), "knows no such endpoint"),
     "an error for an answer": (
         answer(4, lambda one: one["envelope"].update(code=402, data=None)), "no credits left"),
-    "an absence that is none": (answer(4, put(absent=True)), "line 5 of its answers.jsonl is no answer"),
+    "an absence that is none": (answer(4, put(absent=True)), "line 5 .* is not all about that"),
     "a stranger's row": (
-        answer(9, lambda one: one["envelope"]["data"].append({"video_id": "1"})), "line 10 .* is no answer"),
-    "no request": (answer(4, put(request=99)), "line 5 of its answers.jsonl is no answer"),
-    "the request of another endpoint": (answer(4, put(request=4)), "line 5 of its answers.jsonl is no answer"),
-    "a number that is a flag": (answer(4, put(request=True)), "is not as freeze writes it|is no answer"),
-    "a number beyond all": (answer(1, put_page(walk=2**70)), "line 2 of its answers.jsonl is no answer"),
-    "more rows than there are": (answer(1, put_page(rows=99)), "line 2 of its answers.jsonl is no answer"),
+        answer(9, lambda one: one["envelope"]["data"].append({"video_id": "1"})), "line 10 .* is not all about that"),
+    "no request": (answer(4, put(request=99)), "line 5 .* no such request is in its ledger.csv"),
+    "the request of another endpoint": (answer(4, put(request=4)), "line 5 .* no such request is in its ledger.csv"),
+    "a number that is a flag": (answer(4, put(request=True)), "line 5 .* is not as freeze writes it|no such request"),
+    "a number beyond all": (answer(1, put_page(walk=2**70)), "line 2 .* its place in the ranking cannot be right"),
+    "more rows than there are": (answer(1, put_page(rows=99)), "line 2 .* its place in the ranking cannot be right"),
     "NaN for a number": (answer(1, put_page(fresh=float("nan"))), "line 2 of its answers.jsonl is no answer"),
     "a moment that is none": (answer(4, put(observed_at="yesterday")), "line 5 of its answers.jsonl is no answer"),
     "a moment before all": (answer(4, put(observed_at=None)), "line 5 of its answers.jsonl is no answer"),
@@ -726,17 +737,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "a line nested without end": (line(b"[" * 100_000 + b"\n" + b"{}\n" * 30), "line 1 .* is no JSON"),
     "a line with a pickle": (line(pickle.dumps(print).replace(b"\n", b"") + b"\n" + b"{}\n" * 30), "is no JSON"),
     "a request that is none": (row(3, "x,y\n"), "row 3 of its ledger.csv is no request"),
-    "a request less": (row(11, ""), "is no answer"),
-    "a request more": (lambda path: with_request(path), "has requests that brought none"),
-    "a field of the ledger without end": (row(3, '"' + "x" * 200_000 + "\n"), "row 3 of its ledger.csv is no request"),
+    "a request less": (row(11, ""), "no such request is in its ledger.csv"),
+    "a request more": (one_more_request, "has requests that brought none"),
+    "a field of the ledger without end": (row(3, '"' + "x" * 200_000 + "\n"), "row 3 of its .* is no request"),
 }  # fmt: skip
-
-
-def with_request(path: Path) -> bytes:
-    parts = parts_of(path)
-    parts.ledger.append(parts.ledger[-1].replace("11,", "12,", 1))
-    parts.manifest["requests"] += 1
-    return parts.pack()
 
 
 def transferred() -> tuple[int, int]:
@@ -866,10 +870,16 @@ def later_format(path: Path, mark: Path) -> None:
 
 
 STORES = {
-    pickled: "another program", planted: "pickle", triggered: "changed by another program",
-    viewed: "changed by another", foreign: "changed by another", another_program: "another program", no_database: "not an SQLite file",
-    half_a_database: "cannot be opened|cannot be read|malformed|changed by another", later_format: "has format 9",
-}  # fmt: skip
+    pickled: "another program",
+    planted: "pickle",
+    triggered: "changed by another program",
+    viewed: "changed by another program",
+    foreign: "changed by another program",
+    another_program: "another program",
+    no_database: "not an SQLite file",
+    half_a_database: "malformed",
+    later_format: "has format 9",
+}
 
 
 @pytest.mark.parametrize("make", STORES, ids=lambda make: make.__name__)

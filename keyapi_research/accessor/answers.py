@@ -172,7 +172,7 @@ def _not_stored(method: str, rows: Sequence[Row], client: Client, strangers: Seq
     asks = dict.fromkeys(ask for ask, _ in answers)
     cost = endpoint.cost(len(answers if endpoint.ranking else asks))
     where = f"the archive {client.replaying}" if client.replaying else f"the store {client.store.path}"
-    named = [f"{ask.id}{f' of {when(at):%Y-%m-%d %H:%M:%S} UTC' if at else ''}" for ask, at in answers]
+    named = [f"{_call(ask)}{f' of {when(at):%Y-%m-%d %H:%M:%S} UTC' if at else ''}" for ask, at in answers]
     hint = ""
     if strangers:
         hint = f" The rows come from {' and '.join(strangers)}, this connection reads {client.source}."
@@ -185,6 +185,11 @@ def _not_stored(method: str, rows: Sequence[Row], client: Client, strangers: Seq
     )
     error.failures = failures_frame(dict.fromkeys(asks, error), None)
     return error
+
+
+def _call(ask: Ask) -> str:
+    rest = ", ".join(map(str, ask.values[1:]))  # noqa: PD011 - not pandas
+    return ask.id if ask.endpoint.ranking or not rest else f"{ask.id} ({rest})"
 
 
 # Reading answers --------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         explained = _names(best) & left
         if not explained:
             break
+        # Of an answer that is known already, one more key column is more likely the user's own than another table.
         known = any(ENDPOINT_OF[table.name] is ENDPOINT_OF[best.name] for table in found)
         if best in there and (not known or explained - set(best.key)):
             found.append(best)

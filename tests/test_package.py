@@ -1,0 +1,338 @@
+"""Data packages: CSVs and a descriptor that says what is in them, where it came from, and no more than holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import keyapi_research as kr
+from keyapi_research.endpoints import ENDPOINT_OF
+from keyapi_research.export import read_package, write_package
+from keyapi_research.sandbox import Sandbox
+from keyapi_research.schema import TABLES
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning")
+
+VIDEOS = ["7117191641181555995", *(str(7300000000000000001 + n) for n in range(11))]
+ASKED: dict[str, Any] = {
+    "video_analytics": VIDEOS,
+    "hashtag_detail": ["ufc324", "cats", "dogs"],
+    "product_detail": ["601583", "601450"],
+    "music_detail": ["6703723351497508865", "7300000000000000001"],
+}
+
+
+def every_table(client: kr.Client) -> dict[str, pd.DataFrame]:
+    """Fetch all tables there are."""
+    frames = {}
+    for name in TABLES:
+        fetch, ids = getattr(kr, f"fetch_{name}"), ASKED.get(ENDPOINT_OF[name].name)
+        frames[name] = fetch(limit=25, client=client) if ids is None else fetch(ids, client=client)
+    return frames
+
+
+def descriptor_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
+
+
+def resource_of(folder: Path, name: str) -> dict[str, Any]:
+    return {one["name"]: one for one in descriptor_of(folder)["resources"]}[name]
+
+
+# Written ----------------------------------------------------------------------------------------------------
+
+
+def test_all_tables_come_back(client: kr.Client, tmp_path: Path) -> None:
+    frames = every_table(client)
+    write_package(tmp_path / "all", frames, client=client)
+    back = read_package(tmp_path / "all")
+    assert list(back) == list(frames) == list(TABLES)
+    for name, frame in frames.items():
+        assert_frame_equal(back[name], frame)
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == sorted(
+        ["datapackage.json", *(f"{name}.csv" for name in TABLES)]
+    )
+    for resource in descriptor_of(tmp_path / "all")["resources"]:
+        content = (tmp_path / "all" / resource["path"]).read_bytes()
+        assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert resource["bytes"] == len(content)
+
+
+def test_the_descriptor_says_what_the_dictionary_says(client: kr.Client, tmp_path: Path) -> None:
+    write_package(tmp_path / "My Study", {"tags": kr.fetch_hashtags(["cats"], client=client)}, client=client)
+    descriptor = descriptor_of(tmp_path / "My Study")
+    assert descriptor["name"] == "my-study"
+    assert descriptor["$schema"] == "https://datapackage.org/profiles/2.0/datapackage.json"
+    assert set(descriptor["versions"]) == {"keyapi-research", "pandas"}
+    assert "licenses" not in descriptor  # that is for the user to say
+    resource = resource_of(tmp_path / "My Study", "tags")
+    assert (resource["path"], resource["format"], resource["encoding"]) == ("tags.csv", "csv", "utf-8")
+    assert (resource["title"], resource["description"]) == ("hashtags", "One row per hashtag.")
+    assert resource["sources"][0]["title"].startswith("KeyAPI, GET /v1/tiktok/trending/hashtag/detail")
+    assert resource["schema"]["missingValues"] == [""]
+    fields = {field["name"]: field for field in resource["schema"]["fields"]}
+    types = {name: field["type"] for name, field in fields.items()}
+    assert {types[name] for name in ("region", "hashtag_id", "industry")} == {"string"}
+    assert {types[name] for name in ("period", "views_all", "n_related")} == {"integer"}
+    assert (types["promoted"], types["observed_at"]) == ("boolean", "datetime")
+    assert fields["views_all"]["unit"] == "views"
+    assert fields["views_all"]["description"] == "Views overall."
+    assert fields["views_all"]["source"] == "data.info.video_views_all"
+    assert fields["views_all"]["status"].startswith("inferred: overall by its name; whether worldwide")
+    assert "unit" not in fields["hashtag_id"]
+    assert all("dtype" not in field for field in fields.values())
+
+
+def test_the_same_tables_give_the_same_bytes_on_every_call(client: kr.Client, tmp_path: Path) -> None:
+    frames = {"tags": kr.fetch_hashtags(["cats"], client=client), "videos": kr.fetch_videos([5], client=client)}
+    for folder in ("one", "two"):
+        write_package(tmp_path / folder / "study", frames, client=client)
+    for path in (tmp_path / "one" / "study").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / "study" / path.name).read_bytes()
+
+
+# Keys -------------------------------------------------------------------------------------------------------
+
+
+def keys_of(folder: Path, tables: dict[str, pd.DataFrame]) -> dict[str, tuple[Any, Any]]:
+    write_package(folder, tables)
+    schemas = {one["name"]: one["schema"] for one in descriptor_of(folder)["resources"]}
+    return {name: (schema.get("primaryKey"), schema.get("foreignKeys")) for name, schema in schemas.items()}
+
+
+def test_keys_where_they_hold(client: kr.Client, tmp_path: Path) -> None:
+    tags, trends = kr.fetch_hashtags(["cats", "dogs"], client=client), kr.fetch_hashtag_trends(["dogs"], client=client)
+    key = ["region", "period", "hashtag_name"]
+    refers = [{"fields": key, "reference": {"resource": "tags", "fields": key}}]
+    whole = keys_of(tmp_path / "whole", {"trends": trends, "tags": tags})
+    assert whole == {"trends": ([*key, "date"], refers), "tags": (key, None)}
+    alone = keys_of(tmp_path / "alone", {"trends": trends})
+    assert alone == {"trends": ([*key, "date"], None)}
+    parentless = keys_of(tmp_path / "parentless", {"trends": trends, "tags": tags[tags["hashtag_name"] == "cats"]})
+    assert parentless["trends"] == ([*key, "date"], None), "dogs have trends, but no row to refer to"
+    empty = keys_of(tmp_path / "empty", {"trends": trends.iloc[:0], "tags": tags.iloc[:0]})
+    assert empty == whole
+
+
+def test_a_key_has_neither_missing_values_nor_a_row_twice(client: kr.Client, tmp_path: Path) -> None:
+    ranking = kr.fetch_product_insights(region="US", limit=5, client=client)
+    filtered = kr.fetch_product_insights(region="US", search="a", limit=5, client=client)
+    tags = kr.fetch_hashtags(["cats"], client=client)
+    twice = pd.concat([tags, kr.fetch_hashtags(["cats"], max_age=0, client=client)])
+    keys = keys_of(
+        tmp_path / "keys",
+        {
+            "ranking": ranking,
+            "filtered": filtered,
+            "mixed": pd.concat([ranking, filtered]),
+            "history": twice,
+            "doubled": pd.concat([tags, tags]),
+            "keyless": tags.drop(columns="hashtag_name"),
+        },
+    )
+    assert ranking["search"].isna().all()
+    assert keys["ranking"][0] == ["region", "time_scope", "category_id"]
+    assert keys["filtered"][0] == ["region", "time_scope", "search", "category_id"]
+    assert keys["mixed"][0] is None
+    assert keys["history"][0] == ["region", "period", "hashtag_name", "observed_at"]
+    assert keys["doubled"][0] is None
+    assert keys["keyless"][0] is None
+
+
+# Provenance -------------------------------------------------------------------------------------------------
+
+
+def test_provenance_names_each_request_once(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    videos = kr.fetch_videos(VIDEOS, client=client)
+    kr.fetch_videos([99], client=client)
+    tags = kr.fetch_hashtags(["cats", "dogs"], region="US", period=30, client=client)
+    write_package(tmp_path / "study", {"videos": videos, "tags": tags.tail(1)}, client=client)
+    of_videos = resource_of(tmp_path / "study", "videos")["provenance"]
+    ledger = kr.ledger(client=client)
+    assert [one["request_id"] for one in of_videos["requests"]] == ledger["request_id"].tolist()[:2]
+    assert of_videos["requests"][0]["params"]["video_ids"].count(",") == 9
+    assert [one["credits"] for one in of_videos["requests"]] == [1, 1]
+    assert (of_videos["credits"], of_videos["source"]) == (2, ["sandbox"])
+    assert of_videos["endpoint"] == "/v1/tiktok/video/detail/analytics"
+    assert pd.Timestamp(of_videos["observed_at"]["last"]) == videos["observed_at"].max()
+    of_tags = resource_of(tmp_path / "study", "tags")["provenance"]
+    assert of_tags["parameters"] == {"region": ["US"], "period": ["30"]}
+    assert [one["params"]["hashtag_name"] for one in of_tags["requests"]] == ["dogs"]
+    assert of_tags["credits"] == 2
+    assert of_tags["requests"][0]["observed_at"] == f"{tags['observed_at'].iloc[1]:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def test_provenance_after_csv_and_without_the_store(
+    client: kr.Client, make_client: Callable[..., kr.Client], tmp_path: Path
+) -> None:
+    page = kr.fetch_trending_hashtags(limit=25, client=client).tail(3)
+    kr.export.write_csv(page, tmp_path / "page.csv")
+    again = kr.read_csv(tmp_path / "page.csv")
+    write_package(tmp_path / "known", {"list": again}, client=client)
+    [request] = resource_of(tmp_path / "known", "list")["provenance"]["requests"]
+    assert request["params"]["page"] == "2"
+    stranger = make_client(store=tmp_path / "other.sqlite")
+    write_package(tmp_path / "unknown", {"list": again}, client=stranger)
+    unknown = resource_of(tmp_path / "unknown", "list")["provenance"]
+    assert (unknown["requests"], unknown["credits"]) == ([], None)
+    assert unknown["parameters"]["industry_id"] == ["nothing"]
+    assert pd.Timestamp(unknown["observed_at"]["first"]) == page["observed_at"].min()
+
+
+def test_no_connection_is_made_for_it(client: kr.Client, tmp_path: Path) -> None:
+    frame = kr.fetch_hashtags(["cats"], client=client)
+    write_package(tmp_path / "study", {"hashtags": frame})  # no token, no default connection
+    assert resource_of(tmp_path / "study", "hashtags")["provenance"]["requests"] == []
+
+
+# Frames of the user's own -----------------------------------------------------------------------------------
+
+
+def test_columns_of_the_users_own_keep_their_dtypes(client: kr.Client, tmp_path: Path) -> None:
+    frame = kr.fetch_videos(VIDEOS[:2], client=client)
+    frame["text"] = ["007", "NA"]
+    frame["nothing"] = pd.Series([np.nan, np.nan], dtype=pd.Series(["text"]).dtype)
+    frame["nullable"] = pd.array([1, None], dtype="Int64")
+    frame["strings"] = pd.array(["5", None], dtype="string")
+    frame["small"] = pd.array([1, 2], dtype="int8")
+    frame["group"] = pd.Categorical(["a", "b"])
+    frame["day"] = pd.Series(pd.to_datetime(["2026-02-03", None])).dt.as_unit("us")
+    frame["moment"] = pd.Series(pd.to_datetime(["2026-02-03 10:00", None], utc=True)).dt.as_unit("us")
+    frame["rate"] = [0.1, np.nan]
+    frame["infinite"] = [np.inf, -np.inf]
+    write_package(tmp_path / "study", {"mine": frame, "other": pd.DataFrame({"x": [1, 2], "y": ["a", "b"]})})
+    back = read_package(tmp_path / "study")
+    assert_frame_equal(back["mine"], frame)
+    assert_frame_equal(back["other"], pd.DataFrame({"x": [1, 2], "y": ["a", "b"]}))
+    fields = {one["name"]: one["type"] for one in resource_of(tmp_path / "study", "mine")["schema"]["fields"]}
+    assert {name: fields[name] for name in list(frame)[-10:]} == {
+        "text": "string", "nothing": "string", "nullable": "integer", "strings": "string", "small": "integer",
+        "group": "string", "day": "datetime", "moment": "datetime", "rate": "number", "infinite": "number",
+    }  # fmt: skip
+    assert resource_of(tmp_path / "study", "mine")["title"] == "videos"
+    assert "title" not in resource_of(tmp_path / "study", "other")
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({}, "mapping of names to frames"),
+        ([1], "mapping of names to frames"),
+        ({"A B": pd.DataFrame({"x": [1]})}, "'A B' cannot name"),
+        ({"../x": pd.DataFrame({"x": [1]})}, "cannot name"),
+        ({5: pd.DataFrame({"x": [1]})}, "cannot name"),
+        ({"x": [1]}, "not a DataFrame"),
+        ({"x": pd.DataFrame([[1, 2]], columns=["a", "a"])}, "'a' twice"),
+        ({"x": pd.DataFrame()}, "needs columns"),
+    ],
+)
+def test_what_cannot_be_a_package_is_refused_before_anything_is_written(tables: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=said):
+        write_package(tmp_path / "study", tables)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    for path in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(kr.InvalidArgumentError, match="nothing is overwritten"):
+            write_package(path, {"x": pd.DataFrame({"x": [1]})})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "empty").mkdir()
+    write_package(tmp_path / "empty", {"x": pd.DataFrame({"x": [1]})})
+    assert read_package(tmp_path / "empty" / "datapackage.json")["x"]["x"].tolist() == [1]
+
+
+# Read -------------------------------------------------------------------------------------------------------
+
+
+def forged(folder: Path, **changes: Any) -> Path:
+    write_package(folder, {"x": pd.DataFrame({"x": [1]})})
+    descriptor = descriptor_of(folder)
+    descriptor["resources"][0].update(changes)
+    (folder / "datapackage.json").write_text(json.dumps(descriptor))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret.csv", "/etc/hostname", "a/../../secret.csv", "..\\secret.csv", "http://x", "C:x", ["a"], "link.csv"],
+)
+def test_a_package_reads_nothing_outside_its_folder(path: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("x\nsecret\n")
+    folder = forged(tmp_path / "study", path=path, hash="")
+    (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(kr.InvalidArgumentError, match=r"leads out of|cannot be read"):
+        read_package(folder)
+
+
+def test_a_file_that_was_changed_is_not_taken_for_what_was_written(tmp_path: Path) -> None:
+    folder = forged(tmp_path / "study")
+    (folder / "x.csv").write_text("x\n2\n")
+    with pytest.raises(kr.InvalidArgumentError, match=r'was changed since.*take "hash" out'):
+        read_package(folder)
+
+
+def test_a_dtype_of_a_stranger_is_a_word_of_ours_or_nothing(tmp_path: Path) -> None:
+    schema = {"fields": [{"name": "x", "type": "string", "dtype": "object"}, {"name": "y"}, 5]}
+    assert read_package(forged(tmp_path / "one", schema=schema))["x"]["x"].tolist() == [1]
+    schema = {"fields": [{"name": "x", "type": "boolean", "dtype": "datetime64[us]"}]}
+    folder = forged(tmp_path / "two", schema=schema, hash="")
+    (folder / "x.csv").write_text("x\nyesterday\n")
+    with pytest.raises(kr.InvalidArgumentError, match="x cannot be read as datetime64"):
+        read_package(folder)
+    assert read_package(forged(tmp_path / "three", schema=None))["x"]["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"resources": [5]}', '{"resources": [{}]}'])
+def test_what_is_no_descriptor(text: str, tmp_path: Path) -> None:
+    (tmp_path / "datapackage.json").write_text(text)
+    with pytest.raises(kr.InvalidArgumentError, match="not the descriptor of a data package"):
+        read_package(tmp_path)
+    with pytest.raises(kr.InvalidArgumentError, match="is no data package"):
+        read_package(tmp_path / "nowhere")
+
+
+# The reference tool -----------------------------------------------------------------------------------------
+
+FRICTIONLESS = shutil.which("frictionless", path=f"{Path(sys.executable).parent}") or shutil.which("frictionless")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FRICTIONLESS is None, reason="needs the command frictionless (pip install frictionless)")
+def test_frictionless_finds_them_valid(client: kr.Client, tmp_path: Path) -> None:
+    frames = every_table(client)
+    frames["mine"] = frames["videos"].assign(
+        day=pd.Timestamp("2026-02-03"), moment=pd.Timestamp("2026-02-03", tz="UTC"), infinite=np.inf,
+        text="=1", flag=True, n=pd.array([1, None] * 6, dtype="Int64"), nothing=np.nan,
+    )  # fmt: skip
+    texts = ["", "NA", 'a "quoted", text', "two\nlines", "\r\n", " x ", "😀", "٣"]
+    frames["nasty"] = pd.DataFrame({"description": texts, "mine": texts, "n": range(len(texts))})
+    frames["empty"] = frames["videos"].iloc[:0]
+    frames["history"] = pd.concat([frames["hashtags"], kr.fetch_hashtags(["cats"], max_age=0, client=client)])
+    write_package(tmp_path / "study", frames, client=client)
+
+    def validate() -> dict[str, Any]:
+        result = subprocess.run(
+            [str(FRICTIONLESS), "validate", "datapackage.json", "--json"], cwd=tmp_path / "study",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return json.loads(result.stdout)
+
+    report = validate()
+    assert report["valid"], [task["errors"] for task in report["tasks"] if not task["valid"]]
+    assert len(report["tasks"]) == len(frames)
+    videos = tmp_path / "study" / "videos.csv"
+    videos.write_text(videos.read_text().replace(",sandbox\n", ",sandbox,\n", 1))
+    assert not validate()["valid"], "the judge sees what is wrong"
