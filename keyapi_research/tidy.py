@@ -42,7 +42,7 @@ Index = npt.NDArray[np.intp]
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
 _CHUNK: Final = 1000  # answers that become a frame at once: bounds memory, and a ranking is never longer
-_SIP: Final = 100  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
+_SIP: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
 _LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
 _MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999

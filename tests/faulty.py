@@ -36,7 +36,11 @@ class Faulty:
 
     @property
     def url(self) -> str:
-        return f"{'https://localhost' if self._tls else 'http://127.0.0.1'}:{self._listener.getsockname()[1]}"
+        return f"{'https://localhost' if self._tls else 'http://127.0.0.1'}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
 
     @property
     def asked(self) -> list[str]:
@@ -172,13 +176,33 @@ def endless(head: bytes, piece: bytes) -> Answer:
     return answer
 
 
+def tunnel(port: int) -> Answer:
+    """A proxy that lets through, wherever to."""
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def answer(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(target, connection), daemon=True)
+            back.start()
+            pump(connection, target)
+            target.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    return answer
+
+
 def certificate(folder: Path, run: Callable[..., Any]) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost, and its key."""
+    """A self-signed certificate for this machine and for nobody.invalid, and its key."""
     cert, key = folder / "cert.pem", folder / "key.pem"
+    names = "subjectAltName=DNS:localhost,DNS:nobody.invalid"
     run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-         "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", names, "-keyout", key, "-out", cert],
         check=True, capture_output=True,
     )
     return cert, key
-

@@ -139,6 +139,11 @@ def test_any_text_and_any_name_of_the_users_own(texts: list[str], excel: bool, n
     assert_frame_equal(there_and_back(frame[[name]], excel=excel), frame[[name]])
 
 
+def test_columns_of_one_name_stay_two() -> None:
+    frame = pd.DataFrame([[1, "1", ID]], columns=["mine", "mine", "video_id"]).astype({"video_id": "string"})
+    assert_frame_equal(there_and_back(frame), frame)
+
+
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
     assert_frame_equal(there_and_back(frame), frame)

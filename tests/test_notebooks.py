@@ -83,7 +83,7 @@ VALUES = {
     }""",
     "06_reproduce_and_share": """{
         "same_bytes": bool(same_bytes), "replayed": bool(replayed_is_equal), "stranger": by_stranger,
-        "package": package_is_equal, "observations": len(history), "hashtags": HASHTAGS,
+        "package": package_is_equal, "observations": len(history), "hashtags": HASHTAGS, "own": bool(still_its_own),
     }""",
 }
 
@@ -462,6 +462,7 @@ def test_sharing_keeps_every_promise(runs: Runs) -> None:
     found = first.values
     assert found["same_bytes"]
     assert found["replayed"]
+    assert found["own"]
     assert found["stranger"] == dict.fromkeys(("hashtags.csv", "trends.csv", "likeness.csv"), True)
     assert found["package"] == dict.fromkeys(("hashtags", "hashtag_trends"), True)
     assert found["observations"] == 2 * len(found["hashtags"])

@@ -29,6 +29,7 @@ from faulty import (
     then_close,
     then_reset,
     then_wait,
+    tunnel,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -221,6 +222,22 @@ def test_refused_at_first(make_client: Callable[..., kr.Client]) -> None:
     assert client.credits_spent == 2
 
 
+def test_a_proxy_that_lets_through(
+    tls: tuple[ssl.SSLContext, Path], make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Faulty(drip(b"HTTP/1.1 200 OK\r\n" * 99), GOOD, tls=tls[0]) as server, Faulty(tunnel(server.port)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        client = connect(make_client, "https://nobody.invalid")
+        client._connection()._session.verify = str(tls[1])
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
+        assert type(fails(client)) is kr.NetworkError  # the deadline holds through a proxy, too
+        assert fetch(client)["posts"].tolist() == [POSTS]
+        assert credits_of(client) == [None, 2]
+        assert all(TOKEN not in head for head in proxy.heads)
+        assert all(f"Bearer {TOKEN}" in head for head in server.heads)
+        client.close()
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
     if shutil.which("openssl") is None:
@@ -242,7 +259,7 @@ def test_a_certificate_that_nobody_signed(
 
 def test_plain_http_where_tls_is_expected(make_client: Callable[..., kr.Client]) -> None:
     with Faulty(GOOD) as server:
-        never_delivered(connect(make_client, server.url.replace("http:", "https:"), retries=0), 1)
+        never_delivered(connect(make_client, server.url.replace("http:", "https:"), retries=0, timeout=(0.2, 0.2)), 1)
 
 
 def test_a_redirect_from_https_to_http_is_not_followed(
@@ -345,14 +362,14 @@ def test_a_storm_of_429_that_passes_is_survived(
     monkeypatch.setattr(wire, "_SLOWEST", 0.1)
     names = [f"name{n}" for n in range(5)]
     wait = refuse(429, "Retry-After: 1")
-    with Faulty(wait, wait, *[http(envelope(name)) for name in names]) as server:
+    with Faulty(wait, *[http(envelope(name)) for name in names]) as server:
         client = connect(make_client, server, max_workers=1)
         started = time.monotonic()
         frame = fetch(client, names)
-        assert 2.0 <= time.monotonic() - started < 5
+        assert 1.0 <= time.monotonic() - started < 5
         assert frame["hashtag_name"].tolist() == names
-        assert credits_of(client) == [0, 0, 2, 2, 2, 2, 2]
-        assert client.ledger()["attempt"].tolist() == [1, 2, 3, 1, 1, 1, 1]
+        assert credits_of(client) == [0, 2, 2, 2, 2, 2]
+        assert client.ledger()["attempt"].tolist() == [1, 2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("wait", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 5000])
@@ -426,7 +443,7 @@ def test_damaged_bytes_are_an_answer_or_a_failure_of_the_wire() -> None:
     with Faulty(changing) as server:
         sending = wire.Wire(server.url, Secret(TOKEN), timeout=(1, 1), connections=1)
 
-        @settings(max_examples=300, derandomize=True, deadline=None, database=None)
+        @settings(max_examples=200, derandomize=True, deadline=None, database=None)
         @given(damaged())
         def one(data: bytes) -> None:
             changing.data = data

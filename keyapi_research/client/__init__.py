@@ -12,8 +12,8 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError
 from ..settings import DEFAULT_PACE, hide, read_settings
-from .budget import Budget
 from .call import Call, Collection, Plan, failures_frame, ledger_frame
+from .purse import Budget
 from .session import DAY, CallRecord, Client, Status, planning
 
 __all__ = [

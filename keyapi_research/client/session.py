@@ -38,10 +38,10 @@ from ..errors import (
 )
 from ..settings import DEFAULT_PACE, Secret, Settings, hide, read_settings, shown_path, source_of
 from ..store import Arrival, Observation, Outcome, Store, now_us
-from .budget import Budget, Purse, Reservation
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, oldest_of
 from .display import facts_html, facts_text
 from .progress import Progress
+from .purse import Budget, Purse, Reservation
 from .wire import Pace, Reply, Wire, WireFailure, jittered
 
 if TYPE_CHECKING:
@@ -465,7 +465,11 @@ class Client:
 
     def _refuse_offline(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
         cost = requests * call.endpoint.credits
-        where = f"the archive {self.replaying}" if self.replaying else f"the store {self.settings.store}"
+        where = (
+            f"the archive {shown_path(self.replaying)}"
+            if self.replaying
+            else f"the store {shown_path(self.settings.store)}"
+        )
         what = "pages of " if call.endpoint.ranking else ""
         error = NotStoredError(
             f"{call.name}: {where} does not have {what}{listed([repr(ask.id) for ask in missing], 20)}"

@@ -1,0 +1,91 @@
+"""2. and 3. Fetching: against a bare thread pool with requests, over the same server."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+
+import keyapi_research as kr
+from keyapi_research.endpoints import HASHTAG_DETAIL, VIDEO_ANALYTICS
+
+from .common import DEFAULTS, TOKEN, Measure, clocked, names, serving
+
+LATENCY = 0.2
+FIRST_VIDEO = 7_100_000_000_000_000_001
+
+
+def connect(url: str, store: Path, **options: int | float | None) -> kr.Client:
+    """Connect without limits, so that only the sending is measured."""
+    given = {"requests_per_second": None, "max_call_credits": None, **options}
+    return kr.Client(token=TOKEN, base_url=url, store=store, progress=False, **given)  # type: ignore[arg-type]
+
+
+def bare(url: str, params: Sequence[dict[str, str]], workers: int) -> None:
+    """Do the least that asks all this: a session, a thread pool, nothing kept."""
+    with requests.Session() as session, ThreadPoolExecutor(workers) as pool:
+        session.mount("http://", HTTPAdapter(pool_maxsize=workers))
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        for answer in pool.map(lambda one: session.get(url, params=one, timeout=30).json(), params):
+            assert answer["code"] == 0
+
+
+def measure_cold(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Fetch hashtags nobody has asked for yet, from a server that takes its time."""
+    found = []
+    cases = ((40, 4), (40, 8)) if quick else ((200, 1), (200, 4), (100, 8), (200, 8), (200, 16))
+    with serving(latency=LATENCY) as url:
+        for count, workers in cases:
+            say(f"{count} hashtags, {workers} workers")
+            wanted = names(count, f"cold-{workers}-{count}-")
+            params = [{"hashtag_name": name, **{key: str(value) for key, value in DEFAULTS.items()}} for name in wanted]
+            alone = clocked(lambda params=params, n=workers: bare(f"{url}{HASHTAG_DETAIL.path}", params, n))
+            with connect(url, folder / f"cold-{count}-{workers}.sqlite", max_workers=workers) as client:
+                took = clocked(lambda wanted=wanted, client=client: kr.fetch_hashtags(wanted, client=client))
+            found.append(
+                Measure(f"2 cold fetch, {count} ids, {workers} workers", "ours / bare pool", took / alone, "x", 1.1)
+            )
+    return found
+
+
+def measure_pace(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Fetch at twenty a second: never more, and hardly less."""
+    count = 45 if quick else 100
+    say(f"{count} hashtags at 20 a second")
+    with (
+        serving(latency=LATENCY) as url,
+        connect(url, folder / "pace.sqlite", max_workers=8, requests_per_second=20) as client,
+    ):
+        took = clocked(lambda: kr.fetch_hashtags(names(count, "pace"), client=client))
+        sent = client.ledger()["sent_at"].astype("int64").to_numpy() / 1e6
+    title = f"2 pacing, {count} ids at 20/s"
+    return [
+        Measure(title, "shortest span of 21 sends", float((sent[20:] - sent[:-20]).min()), "s", at_least=1.0),
+        Measure(title, "ours / what it must take", took / ((count - 1) / 20 + LATENCY), "x", at_most=1.1),
+    ]
+
+
+def measure_videos(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Fetch videos of which every other one is stored."""
+    count = 500 if quick else 5_000
+    say(f"{count:,} videos, half of them stored")
+    ids = [str(FIRST_VIDEO + 1_000_003 * number) for number in range(count)]
+    warnings.simplefilter("ignore", kr.KeyAPIWarning)
+    with serving(latency=0.02) as url, connect(url, folder / "videos.sqlite", max_workers=8) as client:
+        kr.fetch_videos(ids[::2], client=client)
+        before = client.credits_spent
+        missing = [{"video_ids": ",".join(ids[1::2][at : at + 10])} for at in range(0, count // 2, 10)]
+        alone = clocked(lambda: bare(f"{url}{VIDEO_ANALYTICS.path}", missing, 8))
+        took = clocked(lambda: kr.fetch_videos(ids, client=client))
+        spent = client.credits_spent - before
+        again = clocked(lambda: kr.fetch_videos(ids, client=client))
+    title = f"3 videos, {count:,} ids, half stored"
+    return [
+        Measure(title, "credits / least credits", spent / len(missing), "x", at_most=1.0),
+        Measure(title, "ours / bare pool for the missing half", took / alone, "x"),
+        Measure(title, "all of it again, an id", again / count * 1e6, "us"),
+    ]

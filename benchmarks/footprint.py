@@ -1,0 +1,100 @@
+"""4. to 6. What it takes besides time to fetch: import, memory, disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keyapi_research as kr
+
+from .common import Measure, best, fill, hashtag_answers
+
+MEGABYTE = 2**20
+OWN_MEMORY = 150 * MEGABYTE
+
+IMPORT = """
+    import json, sys, time
+    began = time.perf_counter()
+    import {modules}
+    took = time.perf_counter() - began
+    unwanted = [name for name in ("matplotlib", "IPython", "tqdm.notebook") if name in sys.modules]
+    print(json.dumps([took, unwanted]))
+"""
+FETCH_ALL = """
+    import json, resource, sys, warnings
+    import keyapi_research as kr
+    warnings.simplefilter("ignore")
+    store, count = sys.argv[1], int(sys.argv[2])
+    wanted = [f"tag{number}" for number in range(count)]
+    with kr.Client(store=store, offline=True) as client:
+        tables = [fetch(wanted, client=client)
+                  for fetch in (kr.fetch_hashtags, kr.fetch_hashtag_trends, kr.fetch_hashtag_audience)]
+    frames = sum(int(table.memory_usage(deep=True).sum()) for table in tables)
+    print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, frames]))
+"""
+
+
+def in_a_process(script: str, *arguments: str) -> Any:
+    """Run a script in a fresh interpreter and read the JSON it prints."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_import(say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Import in turns, in fresh interpreters; the fastest of each counts."""
+    say("import")
+    ours, theirs = [], []
+    for _ in range(4 if quick else 15):
+        theirs.append(in_a_process(IMPORT.format(modules="pandas, requests_cache"))[0])
+        took, unwanted = in_a_process(IMPORT.format(modules="keyapi_research"))
+        assert not unwanted, unwanted
+        ours.append(took)
+    return [
+        Measure("4 import", "keyapi_research", min(ours), "s"),
+        Measure("4 import", "ours / pandas + requests_cache", min(ours) / min(theirs), "x", at_most=1.1),
+    ]
+
+
+def measure_memory(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Make three tables of many answers; the whole process counts, interpreter and pandas too."""
+    count = 2_000 if quick else 20_000
+    say(f"memory for {count:,} answers")
+    fill(folder / "memory.sqlite", hashtag_answers(count))
+    peak, frames = in_a_process(FETCH_ALL, str(folder / "memory.sqlite"), str(count))
+    title = f"5 memory, {count:,} answers, 3 tables"
+    return [
+        Measure(title, "frames", frames / MEGABYTE, "MB"),
+        Measure(title, "peak of the process", peak / MEGABYTE, "MB"),
+        Measure(title, "peak / (3 x frames + 150 MB)", peak / (3 * frames + OWN_MEMORY), "x", at_most=1.0),
+    ]
+
+
+def measure_growth(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Open and ask a store that has grown for years."""
+    count = 5_000 if quick else 100_000
+    say(f"a store of {count:,} answers")
+    path = folder / "growth.sqlite"
+    answers = list(hashtag_answers(count))
+    fill(path, iter(answers))
+    compact = sum(len(json.dumps(envelope, separators=(",", ":"))) for _, envelope in answers[:1_000]) / 1_000
+    size = path.stat().st_size / count
+
+    def open_it() -> None:
+        kr.Client(store=path, offline=True).close()
+
+    with kr.Client(store=path, offline=True) as client:
+        status = best(client.status, 3)
+        one = best(lambda: kr.fetch_hashtags("tag1", client=client), 5)
+    title = f"6 store, {count:,} answers"
+    return [
+        Measure(title, "an answer on disk", size, "bytes"),
+        Measure(title, "on disk / its compact JSON", size / compact, "x"),
+        Measure(title, "to open", best(open_it, 3), "s"),
+        Measure(title, "status()", status, "s"),
+        Measure(title, "to read one answer", one * 1000, "ms"),
+    ]
