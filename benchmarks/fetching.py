@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -19,7 +20,7 @@ LATENCY = 0.2
 FIRST_VIDEO = 7_100_000_000_000_000_001
 
 
-def connect(url: str, store: Path, **options: int | float | None) -> kr.Client:
+def connect(url: str, store: Path, **options: float | None) -> kr.Client:
     """Connect without limits, so that only the sending is measured."""
     given = {"requests_per_second": None, "max_call_credits": None, **options}
     return kr.Client(token=TOKEN, base_url=url, store=store, progress=False, **given)  # type: ignore[arg-type]
@@ -43,9 +44,9 @@ def measure_cold(folder: Path, say: Callable[[str], None], *, quick: bool) -> li
             say(f"{count} hashtags, {workers} workers")
             wanted = names(count, f"cold-{workers}-{count}-")
             params = [{"hashtag_name": name, **{key: str(value) for key, value in DEFAULTS.items()}} for name in wanted]
-            alone = clocked(lambda params=params, n=workers: bare(f"{url}{HASHTAG_DETAIL.path}", params, n))
+            alone = clocked(partial(bare, f"{url}{HASHTAG_DETAIL.path}", params, workers))
             with connect(url, folder / f"cold-{count}-{workers}.sqlite", max_workers=workers) as client:
-                took = clocked(lambda wanted=wanted, client=client: kr.fetch_hashtags(wanted, client=client))
+                took = clocked(partial(kr.fetch_hashtags, wanted, client=client))
             found.append(
                 Measure(f"2 cold fetch, {count} ids, {workers} workers", "ours / bare pool", took / alone, "x", 1.1)
             )

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,13 @@ def ours(path: Path, wanted: list[str]) -> None:
 def fill_cache(path: Path, folder: Path) -> None:
     """Give a requests-cache of the usual kind the same answers."""
     with sqlite3.connect(path) as db, CachedSession(folder / "by-hand.sqlite", expire_after=-1) as session:
+        responses: Any = session.cache.responses
         rows = db.execute("SELECT a.params, r.value FROM keyapi_answers a JOIN responses r ON r.key = a.response")
-        with session.cache.responses.bulk_commit():
+        with responses.bulk_commit():
             for params, value in rows:
                 request = requests.Request("GET", URL, params=json.loads(params)).prepare()
                 response = requests.Response()
-                response.request, response.url, response.status_code = request, request.url, 200
+                response.request, response.url, response.status_code = request, str(request.url), 200
                 response.headers["Content-Type"] = "application/json"
                 response._content = json.dumps(json.loads(value)["_decoded_content"]).encode()  # noqa: SLF001
                 response.raw = requests.packages.urllib3.HTTPResponse(body=b"", status=200)  # type: ignore[attr-defined]
@@ -157,10 +159,10 @@ def measure(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Me
         wanted = names(count)
         say(f"replay of {count:,} answers")
         ours(path, wanted)  # warm, as the others are by then
-        took[count] = best(lambda wanted=wanted: ours(path, wanted), 5)
-        least = best(lambda count=count: floor(path, count), 5)
-        hand = clocked(lambda wanted=wanted: by_hand(folder, wanted))
-        at_once = clocked(lambda wanted=wanted: by_hand_at_once(folder, wanted))
+        took[count] = best(partial(ours, path, wanted), 5)
+        least = best(partial(floor, path, count), 5)
+        hand = clocked(partial(by_hand, folder, wanted))
+        at_once = clocked(partial(by_hand_at_once, folder, wanted))
         title = f"1 replay, {count:,} answers, 3 tables"
         found += [
             Measure(title, "ours, an answer", took[count] / count * 1e6, "us"),

@@ -17,7 +17,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
-import tenacity
 
 from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask, Endpoint
 from ..envelope import Envelope, Found, match, open_envelope
@@ -45,6 +44,8 @@ from .purse import Budget, Purse, Reservation
 from .wire import Pace, Reply, Wire, WireFailure, jittered
 
 if TYPE_CHECKING:
+    import tenacity
+
     from ..sandbox import Sandbox
 
 DAY: Final = timedelta(days=1)
@@ -803,6 +804,8 @@ class Client:
 
     def _deliver(self, request: _Request, stop: threading.Event, reservation: Reservation) -> _Delivered:
         """Send one request, again where that is safe."""
+        import tenacity  # noqa: PLC0415 - brings asyncio and whatever loop is installed: only where it is used
+
         unsettled = [request.endpoint.credits]
 
         def settle(cost: int) -> None:

@@ -39,6 +39,7 @@ _SLOWEST: Final = 2.0  # seconds between sends, however often the service refuse
 _FORGETS_AFTER: Final = 30.0
 _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
+_NEVER_SENT: Final = (requests.ConnectTimeout, requests.exceptions.InvalidURL)
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
 
@@ -252,7 +253,7 @@ class Wire:
             ) as response:
                 reply = self._read(response, started)
         except Exception as error:  # noqa: BLE001 - whatever a library raises of an odd answer, it may be charged
-            delivered = not _never_delivered(error) and not isinstance(error, requests.ConnectTimeout)
+            delivered = not (_never_delivered(error) or isinstance(error, _NEVER_SENT))
             text = self.blot(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:

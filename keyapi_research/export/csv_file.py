@@ -18,7 +18,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -42,7 +42,6 @@ _WHOLE: Final = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
 _REAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|inf|nan)", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _FLAGS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
-_TEXT: Final = pd.Series(["text"]).dtype  # what this pandas infers for text
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest: the same content gives the same bytes
 
 Values = Sequence[str | None]
@@ -283,7 +282,14 @@ def _read(fields: list[str], *, telling: bool, excel: bool) -> tuple[str, pd.Ser
 
 def as_text(values: Values) -> pd.Series[Any]:
     """Make a column of text as pandas infers it."""
-    return pd.Series([np.nan if value is None else value for value in values], dtype=_TEXT)
+    made: pd.Series[Any] = pd.Series([np.nan if value is None else value for value in values], dtype=_text_dtype())
+    return made
+
+
+@cache
+def _text_dtype() -> Any:
+    """Tell what this pandas infers for text; not while importing, the first column of text takes a while."""
+    return pd.Series(["text"]).dtype
 
 
 def _inferred(values: Values) -> pd.Series[Any]:
