@@ -104,11 +104,11 @@ def check_base_url(url: object) -> str:
     advice = "base_url is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
     if not isinstance(url, str):
         raise InvalidArgumentError(f"{advice}; got {type(url).__name__}")
-    parts = urlsplit(url.strip())
     try:
+        parts = urlsplit(url.strip())
         port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_fine = False
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        raise InvalidArgumentError(advice) from None
     unwanted = parts.username or parts.password or parts.query or parts.fragment
     if not parts.hostname or unwanted or not port_is_fine:
         raise InvalidArgumentError(advice)
