@@ -457,3 +457,11 @@ def test_trends_of_a_list_come_hashtag_by_hashtag(client: kr.Client, sandbox: Sa
         frame = kr.fetch_trending_hashtag_trends(client=client)
     assert frame["hashtag_name"].tolist() == ["b", "b", "b", "a", "a"]
     assert frame["date"].dt.day.tolist() == [2, 3, 4, 2, 3]
+
+
+def test_failures_stand_in_the_order_asked_for(client: kr.Client, sandbox: Sandbox) -> None:
+    slow_first = iter([0.2, 0.1, 0.0])
+    sandbox.on_request = lambda path, params: Fault(status=400, delay=next(slow_first, 0.0))
+    with pytest.raises(kr.InvalidRequestError) as caught:
+        kr.fetch_hashtags(["one", "two", "three"], client=client)
+    assert caught.value.failures["id"].tolist() == ["one", "two", "three"]

@@ -64,7 +64,7 @@ KILLS = 30
 FETCH_AGAIN_AND_AGAIN = """
     import os, sys
     import keyapi_research as kr
-    import keyapi_research.sandbox, tqdm
+    import keyapi_research.sandbox, tenacity, tqdm
     url, store = sys.argv[1:]
     for _ in sys.stdin:  # a fork for each line: importing pandas thirty times would take a minute
         child = os.fork()
@@ -97,7 +97,7 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
             forge.stdin.write("\n")
             forge.stdin.flush()
             child = int(forge.stdout.readline())
-            time.sleep(moments.uniform(0.0, 0.15))
+            time.sleep(moments.uniform(0.0, 0.2))
             os.kill(child, signal.SIGKILL)
             assert forge.stdout.readline() == "ended\n"
             stored = stored_names(path)

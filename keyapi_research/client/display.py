@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from html import escape
 
 
 def facts_html(title: str, facts: Mapping[str, object]) -> str:
     """Write a small table; text from the API stays text."""
+    from html import escape  # noqa: PLC0415 - imports a table of all entities: only where it is used
+
     rows = "".join(
         f'<tr><th style="text-align:left;font-weight:normal;padding:1px 12px 1px 0">{escape(str(name))}</th>'
         f'<td style="text-align:left">{escape(shown(value))}</td></tr>'

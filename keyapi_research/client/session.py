@@ -556,6 +556,8 @@ class Client:
             reservation.release()
             collection.spent = reservation.spent
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
+            failed = collection.failures
+            collection.failures = {ask: failed[ask] for ask in call.asks if ask in failed}
             collection.failures = {ask: collection.failures[ask] for ask in call.asks if ask in collection.failures}
 
     def _in_flight(self, ask: Ask) -> bool:
