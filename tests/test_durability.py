@@ -213,7 +213,7 @@ def test_a_database_that_may_not_grow_loses_nothing(
     with pytest.raises(kr.StoreError, match="full") as caught:
         kr.fetch_hashtags(tags(*range(200)), client=client)
     lost = names_of(caught.value.answer)
-    assert 1 <= len(lost) <= WORKERS
+    assert len(lost) <= WORKERS  # none where there was no room for the ledger either
     assert stored_names(tmp_path / "store.sqlite") | lost == charged_names(sandbox)
     assert lost <= set(unanswered(tmp_path / "store.sqlite"))
     assert 10 < len(sandbox.requests) < 100
@@ -325,6 +325,7 @@ READ_IT_THERE = """
                 told["refused"] = "read-only" in str(error)
         return told
 
+    read(os.path.join(folders[0], "store.sqlite"))  # what is imported late is there before somebody may not read it
     for user in [os.geteuid(), 65534] if os.geteuid() == 0 else [os.geteuid()]:
         if not os.fork():
             try:

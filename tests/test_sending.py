@@ -601,8 +601,27 @@ def test_ctrl_c_while_a_call_starts_strands_nobody(
     assert sandbox.charged == 20
 
 
-def test_ctrl_c_in_one_thread_lets_another_ask_for_itself(make_client: Make, sandbox: Sandbox) -> None:
+def test_ctrl_c_before_the_first_thread_strands_nobody(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keyapi_research.client.session.Progress", stumble)
+        with pytest.raises(KeyboardInterrupt):
+            kr.fetch_hashtags(tags(*range(10)), client=client)
+    assert len(finish(lambda: kr.fetch_hashtags(tags(*range(10)), client=client))) == 10
+    assert sandbox.charged == 20
+
+
+def test_ctrl_c_in_one_thread_lets_another_ask_for_itself(
+    make_client: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = make_client(max_workers=1)
+    looked_up = []
+    latest = client.store.latest
+    monkeypatch.setattr(client.store, "latest", lambda *a, **k: (looked_up.append(1), latest(*a, **k))[1])
     frames: list[Any] = []
     other = threading.Thread(target=lambda: frames.append(kr.fetch_hashtags(tags(5), client=client)), daemon=True)
 
@@ -620,6 +639,7 @@ def test_ctrl_c_in_one_thread_lets_another_ask_for_itself(make_client: Make, san
     assert frames
     assert frames[0]["hashtag_name"].tolist() == tags(5)
     assert [request.params["hashtag_name"] for request in sandbox.requests] == tags(0, 5)
+    assert len(looked_up) <= 3  # it waited, it did not look again and again
 
 
 # A closed client -----------------------------------------------------------------------------------------------
