@@ -237,6 +237,23 @@ def test_a_page_that_cannot_be_kept_is_on_the_error(
     assert sandbox.charged == 4
 
 
+def test_an_answer_that_cannot_be_kept_goes_before_another_stop(
+    make_client: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "_insert", staticmethod(broken))
+    client = make_client(max_workers=2)
+    faults = {"tag0": Fault(status=402), "tag1": Fault(delay=0.2)}
+    sandbox.on_request = lambda _, params: faults[params["hashtag_name"]]
+    with pytest.raises(kr.StoreError) as caught:
+        kr.fetch_hashtags(tags(0, 1), client=client)
+    assert names_of(caught.value.answer) == {"tag1"}
+    assert caught.value.failures is not None
+    assert caught.value.failures["error"].tolist() == ["CreditsExhaustedError", "StoreError"]
+
+
 def test_ten_videos_are_kept_together_or_not_at_all(
     client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
