@@ -71,21 +71,24 @@ def lab(tmp_path: Path) -> Iterator[str]:
             server.wait(timeout=20)
 
 
-CELLS = "window.jupyterapp.shell.currentWidget.content.widgets.filter(w => w.model.type === 'code')"
+NOTEBOOK_WIDGET = "window.jupyterapp.shell.currentWidget.content"
+CELLS = f"{NOTEBOOK_WIDGET}.widgets.filter(w => w.model.type === 'code')"
+IDLE = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+PICTURED = "w => w.model.type === 'code' && w.model.outputs.toJSON().some(o => o.data && o.data['image/png'])"
 
 
 def run_all(page: Any, url: str) -> None:
     page.goto(f"{url}/lab/tree/quickstart.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    for _ in range(10):  # the menu is there before the kernel is
-        page.wait_for_timeout(2_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_timeout(2_000)
-        if page.evaluate(f"{CELLS}.some(w => w.model.executionCount !== null)"):
-            break
-    page.wait_for_function(f"() => {CELLS}.every(w => w.model.executionCount !== null)", timeout=120_000)
-    page.wait_for_timeout(1_000)
+    page.wait_for_function(f"() => {IDLE}", timeout=60_000)  # the menu is there before the kernel is
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.wait_for_function(f"() => {CELLS}.every(w => w.model.executionCount !== null) && {IDLE}", timeout=120_000)
+
+
+def scroll_to(page: Any, cell: str) -> None:
+    """Bring a cell into view: those far from it are not in the page at all, and which are depends on the timing."""
+    page.evaluate(f"{NOTEBOOK_WIDGET}.scrollToItem({cell}, 'start')")
 
 
 def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
@@ -97,13 +100,15 @@ def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
         outputs = page.evaluate(f"{CELLS}.map(w => w.model.outputs.toJSON())")
         kinds = [set(output.get("data", {})) for cell in outputs for output in cell]
         shown = " ".join(str(output) for cell in outputs for output in cell)
-        page.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
+        scroll_to(page, f"{NOTEBOOK_WIDGET}.widgets.length - 1")
+        bar = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widgets")).last
+        bar.get_by_text("16 credits").wait_for(timeout=20_000)
+        bars = bar.inner_text()
+        scroll_to(page, f"{NOTEBOOK_WIDGET}.widgets.findIndex({PICTURED})")
+        drawn = page.locator(".jp-OutputArea-output img").first
+        drawn.wait_for(timeout=20_000)
         page.screenshot(path=os.environ.get("KEYAPI_SCREENSHOT", str(tmp_path / "lab.png")))
-        picture = page.locator(".jp-OutputArea-output img").first.bounding_box()
-        page.locator(".jp-CodeCell").last.scroll_into_view_if_needed()
-        bar = page.locator(".widget-html, .jupyter-widgets").last
-        bar.wait_for(timeout=20_000)
-        bars = page.locator(".jp-OutputArea-output").last.inner_text()
+        picture = drawn.bounding_box()
         browser.close()
     assert "error" not in {output["output_type"] for cell in outputs for output in cell}, shown[:2000]
     assert sum("image/png" in kind for kind in kinds) >= 1
