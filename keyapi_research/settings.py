@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 from platformdirs import user_data_path
 
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, MissingTokenError
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox says who it is
@@ -92,6 +92,16 @@ class Settings:
     def __repr__(self) -> str:
         shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
         return f"Settings({shown})"
+
+
+def needed_token(settings: Settings) -> Secret:
+    """Give the token, to those who cannot do without."""
+    if settings.token is None:
+        raise MissingTokenError(
+            "no token. Three ways out: set KEYAPI_TOKEN (or connect(token=...)) to your key; try everything without a "
+            "key in the sandbox with connect(sandbox=True); or read what is stored with connect(offline=True)"
+        )
+    return settings.token
 
 
 def hide(token: object) -> Secret | None:

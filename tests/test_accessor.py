@@ -106,7 +106,7 @@ class World:
     @property
     def sent(self) -> int:
         """Requests the sandbox has served."""
-        return len(self.client._sandbox.requests)
+        return len(self.client._sender.sandbox.requests)
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.frames[table].copy()
@@ -613,7 +613,7 @@ def test_another_store_does_not_have_it(table: str, unsent: World) -> None:
             with pytest.raises(kr.NotStoredError) as missing:
                 getattr(frame.keyapi, method)(client=other)
             assert str(missing.value).startswith(f"{method}() reads stored answers only")
-            assert other._sandbox is None
+            assert other._sender.sandbox is None
             assert len(missing.value.failures)
 
 

@@ -83,7 +83,7 @@ def record() -> Iterator[Callable[..., Recorder]]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hardly any wait before another attempt, where how long is another test's."""
-    monkeypatch.setattr("keyapi_research.client.session.jittered", lambda attempt: 0.01)
+    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01)
 
 
 def closed_port() -> int:
@@ -608,7 +608,7 @@ def test_ctrl_c_before_the_first_thread_strands_nobody(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("keyapi_research.client.session.Progress", stumble)
+        patch.setattr("keyapi_research.client.entities.Progress", stumble)
         with pytest.raises(KeyboardInterrupt):
             kr.fetch_hashtags(tags(*range(10)), client=client)
     assert len(finish(lambda: kr.fetch_hashtags(tags(*range(10)), client=client))) == 10

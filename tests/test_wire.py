@@ -51,7 +51,7 @@ MEGABYTE = b"x" * 2**20
 @pytest.fixture(autouse=True)
 def without_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts a moment apart: how far is another test's."""
-    monkeypatch.setattr("keyapi_research.client.session.jittered", lambda attempt: 0.01 * attempt)
+    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01 * attempt)
 
 
 def connect(make_client: Callable[..., kr.Client], server: Faulty | str, **options: Any) -> kr.Client:
@@ -235,7 +235,7 @@ def test_a_proxy_that_lets_through(
     with Faulty(drip(b"HTTP/1.1 200 OK\r\n" * 99), GOOD, tls=tls[0]) as server, Faulty(tunnel(server.port)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         client = connect(make_client, "https://nobody.invalid")
-        client._connection()._session.verify = str(tls[1])
+        client._sender.connection()._session.verify = str(tls[1])
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
         assert type(fails(client)) is kr.NetworkError  # the deadline holds through a proxy, too
         assert fetch(client)["posts"].tolist() == [POSTS]
@@ -276,7 +276,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(
         moved = http(b"moved", f"Location: {plain.url}/v1", status="301 Moved Permanently")
         with Faulty(moved, drip(b"HTTP/1.1 200 OK\r\n" * 99), GOOD, tls=tls[0]) as server:
             client = connect(make_client, server)
-            client._connection()._session.verify = str(tls[1])
+            client._sender.connection()._session.verify = str(tls[1])
             assert type(fails(client)) is kr.UnexpectedResponseError
             assert type(fails(client)) is kr.NetworkError  # the deadline holds through TLS, too
             assert fetch(client)["posts"].tolist() == [POSTS]

@@ -14,7 +14,8 @@ from ..errors import InvalidArgumentError
 from ..settings import DEFAULT_PACE, hide, read_settings
 from .call import Call, Collection, Plan, failures_frame, ledger_frame
 from .purse import Budget
-from .session import DAY, CallRecord, Client, Status, planning
+from .session import CallRecord, Client, Status, planning
+from .terms import DAY
 
 __all__ = [
     "DAY",

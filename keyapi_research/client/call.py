@@ -10,10 +10,27 @@ from typing import Any, Final
 import pandas as pd
 
 from ..endpoints import Ask, Endpoint
-from ..errors import KeyAPIError
+from ..errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    BudgetExceededError,
+    CreditsExhaustedError,
+    KeyAPIError,
+    RateLimitedError,
+    StoreError,
+)
 from ..schema import Table
 from ..store import Observation, when
 from .display import facts_html, facts_text
+
+LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
+_HARD: Final = (AuthenticationError, CreditsExhaustedError, AccessDeniedError, BudgetExceededError, StoreError)
+
+
+def is_hard(error: KeyAPIError) -> bool:
+    """Whether nothing more is sent after an error."""
+    too_long = isinstance(error, RateLimitedError) and (error.retry_after or 0) > LONGEST_WAIT
+    return isinstance(error, _HARD) or too_long
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,13 @@ class Collection:
     arrived: set[int] = field(default_factory=set)
     sent: bool = False
     spent: int = 0
+
+    def fail(self, ask: Ask, error: KeyAPIError | None) -> None:
+        """Write down what failed; the first hard stop is the call's, but for one that lost an answer."""
+        self.failures[ask] = error
+        worse = isinstance(error, StoreError) and not isinstance(self.stop, StoreError)
+        if error is not None and is_hard(error) and (self.stop is None or worse):
+            self.stop = error
 
     @property
     def rerun_cost(self) -> int:

@@ -1,0 +1,343 @@
+"""Sending: requests go out, paced and again where that is safe, and what they bring is stored before anybody has it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, as_completed, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ..endpoints import PAGE_SIZE, Ask, Endpoint
+from ..envelope import Found, match, open_envelope
+from ..errors import (
+    KeyAPIError,
+    NetworkError,
+    RateLimitedError,
+    ServerError,
+    StoreError,
+    UnexpectedResponseError,
+)
+from ..settings import Secret, Settings, needed_token, source_of
+from ..store import Arrival, Observation, Outcome, Store
+from .call import LONGEST_WAIT, is_hard
+from .purse import Reservation
+from .wire import Pace, Reply, Wire, WireFailure, jittered
+
+if TYPE_CHECKING:
+    import tenacity
+
+    from ..sandbox import Sandbox
+
+_BROKEN: Final = 500
+_LONGEST_MESSAGE: Final = 500
+_LARGEST: Final = 2**63
+
+
+class _StoppedError(Exception):
+    """The call ended before this request was sent."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: some entities of an endpoint, or a page of a ranking."""
+
+    endpoint: Endpoint
+    asks: tuple[Ask, ...]
+    page: int = 0
+    walk: int | None = None
+    rows: int | None = None  # rows a page in what is stored of the walk
+    seen: set[str] = field(default_factory=set)  # of the walk; completed with what comes
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters as they go over the wire."""
+        params = self.asks[0].params
+        if self.page:
+            return {**params, "page": str(self.page), "limit": str(PAGE_SIZE)}
+        entity = self.endpoint.entity
+        if entity is not None and self.endpoint.batch > 1:
+            params[entity.wire] = ",".join(ask.id for ask in self.asks)
+        return params
+
+
+# What a request brings, ask by ask; None: it was not sent. Who else asks for the same waits for the same job.
+Delivered = list[tuple[Ask, Observation | KeyAPIError | None]]
+Job = Future[Delivered]
+
+
+def _worth_another(error: BaseException) -> bool:
+    """Whether sending again cannot be paid twice and may help."""
+    if isinstance(error, RateLimitedError):
+        return (error.retry_after or 0) <= LONGEST_WAIT
+    if isinstance(error, ServerError):
+        return max(error.status_code or 0, error.code or 0) >= _BROKEN and (error.code or 0) < 2 * _BROKEN
+    return isinstance(error, WireFailure) and not error.delivered
+
+
+def _network_error(failure: WireFailure) -> NetworkError:
+    if failure.delivered:
+        return NetworkError(
+            "no complete answer came after the request was sent, so it may have been charged and is not sent again by "
+            f"itself ({failure}). Check the connection and run the call again"
+        )
+    return NetworkError(
+        f"KeyAPI could not be reached, nothing was delivered or charged ({failure}). Check the network and base_url, "
+        "then run the call again; what is stored can be read with connect(offline=True)"
+    )
+
+
+def _wait_before_another(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, RateLimitedError) else None
+    return jittered(state.attempt_number) if asked is None else asked
+
+
+def _clean(text: str | None) -> str | None:
+    """Keep a text short and writable: half a surrogate pair cannot be stored."""
+    return None if text is None else text[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+
+
+class Sender:
+    """Sends the requests of a client, `max_workers` at once, and writes down every one of them.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where to, how fast, how often again.
+    store : Store
+        What keeps the answers and the ledger.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._pace = Pace(settings.requests_per_second)
+        self._slots = threading.Semaphore(settings.max_workers)
+        self._connecting = threading.Lock()
+        self._wire: Wire | None = None
+        self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
+        self.closed = False
+
+    def close(self) -> None:
+        """Wait for what is in flight, then close the connections, the sandbox, and the store it was written into."""
+        self.closed = True
+        for _ in range(self._settings.max_workers):
+            self._slots.acquire()
+        if self._wire is not None:
+            self._wire.close()
+        if self.sandbox is not None:
+            self.sandbox.close()
+        self._store.close()
+        self._slots.release(self._settings.max_workers)  # calls of other threads go on, and are told
+
+    def send(
+        self,
+        jobs: Mapping[Job, Request],
+        reservation: Reservation,
+        take: Callable[[Delivered], None],
+        *,
+        landed: Callable[[Job], None] = lambda _: None,
+    ) -> None:
+        """Deliver requests side by side; after a hard stop or Ctrl-C, nothing more is sent.
+
+        Parameters
+        ----------
+        jobs : mapping of Job to Request
+            What to send, and where others wait for what it brings.
+        reservation : Reservation
+            The credits held for them.
+        take : callable
+            Is given what each brings, in the caller's thread.
+        landed : callable, optional
+            Is told that a job is over, in the sending thread, before anybody who waits for it.
+        """
+        stop = threading.Event()
+        left = deque(jobs.items())
+        try:
+            for _ in range(min(len(jobs), self._settings.max_workers)):
+                # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
+                threading.Thread(
+                    target=self._work, args=(left, stop, reservation, landed), name="keyapi", daemon=True
+                ).start()
+            for job in as_completed(jobs):
+                take(job.result())
+        except BaseException:  # the first Ctrl-C: what is in flight was paid for and is awaited
+            stop.set()
+            wait([job for job in jobs if not job.cancel()])
+            raise
+
+    def _work(
+        self,
+        left: deque[tuple[Job, Request]],
+        stop: threading.Event,
+        reservation: Reservation,
+        landed: Callable[[Job], None],
+    ) -> None:
+        """Deliver what is left; the threads of one call share one list, all calls of a client its slots."""
+        while left:
+            with self._slots:
+                try:
+                    job, request = left.popleft()
+                except IndexError:
+                    return
+                if not job.set_running_or_notify_cancel():
+                    continue
+                try:
+                    delivered = self._deliver(request, stop, reservation)
+                except BaseException as error:  # noqa: BLE001 - raised where the call waits
+                    landed(job)
+                    job.set_exception(error)
+                else:
+                    landed(job)
+                    job.set_result(delivered)
+
+    def connection(self) -> Wire:
+        """Open the wire when the first request is sent; so the sandbox starts only when it is needed."""
+        with self._connecting:
+            if self._wire is None:
+                settings = self._settings
+                if settings.sandbox:
+                    from ..sandbox import TOKEN, Sandbox  # noqa: PLC0415 - only where it is used
+
+                    self.sandbox = Sandbox()
+                    self.sandbox.start()
+                    base_url, token = self.sandbox.url, Secret(TOKEN)
+                else:
+                    base_url, token = settings.base_url, needed_token(settings)
+                self._wire = Wire(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
+            return self._wire
+
+    def _deliver(self, request: Request, stop: threading.Event, reservation: Reservation) -> Delivered:
+        """Send one request, again where that is safe."""
+        import tenacity  # noqa: PLC0415 - brings asyncio and whatever loop is installed: only where it is used
+
+        unsettled = [request.endpoint.credits]
+
+        def settle(cost: int) -> None:
+            if unsettled:
+                reservation.settle(unsettled.pop(), cost)
+
+        def attempt() -> Delivered:
+            sent_at = self._pace.wait(stop)
+            if sent_at is None:
+                raise _StoppedError
+            return self._attempt(request, retrying.statistics["attempt_number"], sent_at, settle)
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._settings.retries + 1),
+            retry=tenacity.retry_if_exception(_worth_another),
+            wait=_wait_before_another,
+            sleep=tenacity.sleep_using_event(stop),
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except _StoppedError:
+            return [(ask, None) for ask in request.asks]
+        except (KeyAPIError, WireFailure) as problem:
+            error = _network_error(problem) if isinstance(problem, WireFailure) else problem
+            error.endpoint, error.params = request.endpoint.path, request.params
+            if is_hard(error):
+                stop.set()
+            return [(ask, error) for ask in request.asks]
+        finally:
+            settle(0)
+
+    def _attempt(self, request: Request, number: int, sent_at: int, settle: Callable[[int], None]) -> Delivered:
+        if self.closed:
+            raise StoreError("this client was closed meanwhile, nothing more is sent; connect again")
+        endpoint, params = request.endpoint, request.params
+        wire = self.connection()
+        row = self._store.open_row(
+            sent_at=sent_at, endpoint=endpoint.path, params=params, n_entities=len(request.asks), attempt=number
+        )
+        try:
+            reply = wire.get(endpoint.path, params)
+        except WireFailure as failure:
+            if failure.delivered:
+                settle(endpoint.credits)
+            self._complete(row, Outcome(message=_clean(f"no answer: {failure}"), elapsed_s=failure.elapsed_s), request)
+            raise
+        try:
+            return self._receive(request, row, reply, settle)
+        except StoreError as error:
+            error.answer = [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+            raise
+
+    def _complete(
+        self, row: int, outcome: Outcome, request: Request, arrivals: Sequence[Arrival] = (), at: int = 0
+    ) -> list[Observation]:
+        return self._store.keep(
+            row,
+            outcome,
+            arrivals,
+            url=f"{self.connection().base_url}{request.endpoint.path}",
+            endpoint=request.endpoint.path,
+            observed_at=at,
+        )
+
+    def _receive(self, request: Request, row: int, reply: Reply, settle: Callable[[int], None]) -> Delivered:
+        """Take an answer for what it is worth and write it down."""
+        price = request.endpoint.credits
+        try:
+            envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
+        except KeyAPIError as error:
+            unknown = isinstance(error, UnexpectedResponseError)  # whether that was charged nobody knows
+            if unknown:
+                settle(price)
+            code = error.code if error.code is None or abs(error.code) < _LARGEST else None
+            self._complete(
+                row,
+                Outcome(
+                    reply.status,
+                    code,
+                    _clean(error.message),
+                    _clean(error.request_id),
+                    None if unknown else 0,
+                    reply.elapsed_s,
+                ),
+                request,
+            )
+            if isinstance(error, RateLimitedError):
+                self._pace.slow_down(min(error.retry_after or jittered(1), LONGEST_WAIT))
+            raise
+        settle(price)
+        found = match(request.endpoint, request.asks, envelope)
+        outcome = Outcome(
+            reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
+        )
+        try:
+            self._store.claim(reply.source or source_of(self.connection().base_url))
+        except StoreError:
+            self._complete(row, outcome, request)
+            raise
+        arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
+        kept = iter(self._complete(row, outcome, request, arrivals, reply.arrived_at))
+        for one in found:
+            if isinstance(one, UnexpectedResponseError):
+                one.endpoint, one.params = request.endpoint.path, request.params
+        return [
+            (ask, next(kept) if isinstance(one, Found) else one) for ask, one in zip(request.asks, found, strict=True)
+        ]
+
+
+def _arrival(request: Request, found: Found) -> Arrival:
+    params = found.ask.params
+    if not request.page:
+        return Arrival(found.ask.key, params, found.envelope, absent=found.absent)
+    new = {one for one in found.ids if one is not None} - request.seen
+    request.seen.update(new)
+    rows = len(found.ids)
+    fits = request.rows is None or rows == request.rows or (rows < request.rows and found.more is not True)
+    return Arrival(
+        found.ask.key,
+        {**params, "page": str(request.page)},
+        found.envelope,
+        page=request.page,
+        rows=rows,
+        walk=request.walk if fits else None,
+        fresh=len(new),
+        more=found.more,
+    )

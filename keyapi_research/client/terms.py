@@ -1,0 +1,127 @@
+"""On what terms a client reads and spends: what the store may serve, what may be sent, what a call may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+import pandas as pd
+
+from ..endpoints import Ask
+from ..errors import BudgetExceededError, NotStoredError, listed
+from ..settings import Settings, shown_path, source_of
+from ..store import Observation, Store, now_us
+from .call import Call, failures_frame
+from .purse import Purse
+
+DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a client was told, the store it reads and the purse it pays from.
+
+    `replaying` is the path of the archive that is replayed, if one is.
+    """
+
+    settings: Settings
+    store: Store
+    purse: Purse
+    replaying: str = ""
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing is ever sent."""
+        return self.settings.offline
+
+    @cached_property
+    def until(self) -> int | None:
+        """Latest moment that is read (`as_of`), in microseconds since 1970; None: no limit."""
+        moment = self.settings.as_of
+        return None if moment is None else int(pd.Timestamp(moment).value // 1000)
+
+    @property
+    def source(self) -> str:
+        """Whom the answers come from."""
+        return self.store.source or source_of(self.settings.base_url)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the answers come from the sandbox."""
+        return self.store.source == "sandbox"
+
+    @property
+    def place(self) -> str:
+        """What is read, as a reader of a notebook may know it."""
+        if self.replaying:
+            return f"the archive {shown_path(self.replaying)}"
+        return f"the store {shown_path(self.settings.store)}"
+
+    @property
+    def mode(self) -> str:
+        """How what is read comes: online, offline, as of a moment, or from an archive."""
+        if self.replaying:
+            return f"replay of {shown_path(self.replaying)}"
+        if self.settings.as_of is not None:
+            return f"offline, as of {self.settings.as_of:%Y-%m-%d %H:%M} UTC"
+        return "offline" if self.offline else "online"
+
+    def serves(self, call: Call, one: Observation, since: int | None) -> bool:
+        """Whether a stored answer is fresh enough for a call; what came after answer `since` always is."""
+        max_age = self.settings.max_age if call.max_age is None else call.max_age
+        if self.offline or max_age == "any" or (since is not None and one.id > since):
+            return True
+        age = timedelta(microseconds=now_us() - one.observed_at)
+        if isinstance(max_age, timedelta):
+            return bool(max_age) and age <= max_age
+        return not one.absent or age <= DAY
+
+    def check_sendable(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
+        """Refuse, before anything is sent, what cannot be sent or kept."""
+        if self.offline:
+            self._refuse_offline(call, missing, requests)
+        today = self._today()
+        if today is not None:
+            for ask in missing:
+                for parameter, value in zip(ask.endpoint.asked, ask.values, strict=True):
+                    if parameter.check_before_sending is not None:
+                        parameter.check_before_sending(value, today)
+        self.store.check_writable()
+
+    def _refuse_offline(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
+        moment = self.settings.as_of
+        then = f" as of {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+        error = NotStoredError(
+            f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
+            f"{listed([repr(ask.id) for ask in missing], 20)}{then}. "
+            f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {requests:,} requests = "
+            f"{requests * call.endpoint.credits:,} credits: connect without offline, as_of and replay "
+            "(connect(replay=False))",
+            endpoint=call.endpoint.path,
+        )
+        error.failures = failures_frame(dict.fromkeys(missing, error), None)
+        raise error
+
+    def _today(self) -> date | None:
+        """Tell the day at the source; None where its calendar is not known."""
+        if self.synthetic:
+            from ..sandbox.effects import TODAY  # noqa: PLC0415 - only where the sandbox is used
+
+            return TODAY
+        return datetime.now(UTC).date() if self.source == "keyapi" else None
+
+    def check_price(self, call: Call, price: int, already: int = 0) -> None:
+        """Hold a call against max_call_credits."""
+        most = self.settings.max_call_credits
+        if most is None or self.purse.in_block or self.settings.sandbox or self.synthetic:
+            return
+        if already + price > most:
+            so_far = f" ({already:,} spent so far)" if already else ""
+            raise BudgetExceededError(
+                f"{call.name} would send {price // call.endpoint.credits:,} requests = {price:,} credits{so_far}, "
+                f"more than max_call_credits={most:,}. If that is meant, allow it: "
+                f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
+            )
