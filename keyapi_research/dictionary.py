@@ -27,7 +27,7 @@ def describe(table: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per column, all text: column, dtype, unit (empty: none), meaning, source (its place in the answer),
-        status (documented, inferred or unknown, and why).
+        status (documented, inferred or unknown: how far the meaning is known) and reason (why that far).
 
     Raises
     ------
@@ -37,8 +37,9 @@ def describe(table: str) -> pd.DataFrame:
     Examples
     --------
     >>> import keyapi_research as kr
-    >>> kr.describe("videos").set_index("column").loc["gmv_est", "status"]
-    "documented as an estimate; the currency is not documented (USD by a third party's field map)"
+    >>> page = kr.describe("hashtag_trends").set_index("column")
+    >>> page.loc["share_of_peak", "status"]
+    'inferred'
     """
     declared = TABLES.get(table) if isinstance(table, str) else None
     if declared is None:
@@ -54,6 +55,7 @@ def _facts(column: Column) -> dict[str, str]:
         "meaning": column.meaning,
         "source": str(column.place),
         "status": column.status,
+        "reason": column.reason,
     }
 
 
@@ -94,6 +96,8 @@ Every column has a **status**:
 - **documented**: KeyAPI's own pages say so, or public pages of TikTok or EchoTik, whose data KeyAPI resells.
 - **inferred**: from samples, from arithmetic, or from other people's documentation and code.
 - **unknown**: no usable evidence, or evidence that conflicts.
+
+Where parts of a meaning are known differently, as a concept and its scale, the weakest counts.
 
 KeyAPI's pages document the response fields of video analytics only; of the other endpoints they show one example
 answer each, dated 2026-02. Nothing here was checked against the live service.
@@ -178,10 +182,7 @@ def _chapter(table: Table) -> str:
     endpoint = ENDPOINT_OF[table.name]
     columns = _grid(
         ("column", "dtype", "unit", "meaning", "place in the answer", "status"),
-        (
-            (f"**{c.name}**" if c.name in table.key else c.name, c.dtype, c.unit, c.meaning, f"`{c.place}`", c.status)
-            for c in table.columns
-        ),
+        (_line(column, is_key=column.name in table.key) for column in table.columns),
     )
     text = (
         f"One row per {table.row}: `kr.fetch_{table.name}`. Key (bold): {', '.join(table.key)}. "
@@ -189,6 +190,12 @@ def _chapter(table: Table) -> str:
     )
     own = endpoint.tables[0] is table
     return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_asked(endpoint) if own else [])])
+
+
+def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
+    name = f"**{column.name}**" if is_key else column.name
+    known = f"**{column.status}**: {column.reason}"
+    return name, column.dtype, column.unit, column.meaning, f"`{column.place}`", known
 
 
 def _asked(endpoint: Endpoint) -> Iterable[str]:

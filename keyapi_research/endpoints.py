@@ -11,7 +11,7 @@ import json
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -42,6 +42,7 @@ _COUNTRIES: Final = frozenset(
 )
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
+_NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")  # joiners belong to many scripts
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _MONTHS_BACK: Final = 4
 _FAR: Final = 2**63
@@ -77,7 +78,7 @@ def check_id(name: str, value: object) -> str:
         text = value.strip()
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
         text = shown(int(value))
-    elif isinstance(value, float):
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
         raise InvalidArgumentError(f"{name}: {shown(value)} is a float, its last digits may be lost; {_REREAD}")
     else:
         raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
@@ -94,7 +95,7 @@ def check_hashtag(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {shown(value)}')
     text = schema.normal_hashtag(value)
-    if not text or re.search(r"[\s,]", text) or not text.isprintable() or schema.normal_hashtag(text) != text:
+    if not text or _NOT_IN_A_NAME.search(text) or schema.normal_hashtag(text) != text:
         advice = " Pass several as a list." if "," in text or " " in text else ""
         raise InvalidArgumentError(
             f"{name}: {shown(value)} is not the name of one hashtag (one # at most; no comma, white space or control "
@@ -137,13 +138,13 @@ def check_time_scope(name: str, value: object) -> str:
     raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
 
 
-def check_months_back(value: Value, today: date) -> None:
-    """Refuse a month that KeyAPI documents it does not answer for; only for what is about to be sent."""
+def check_months_back(value: Value, todays: Sequence[date]) -> None:
+    """Refuse a month that KeyAPI documents it does not answer for, whichever of some days it is there."""
     if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
         return
-    back = (today.year - int(value[:4])) * 12 + today.month - int(value[5:])
-    if not 0 <= back <= _MONTHS_BACK:
-        earliest = today.year * 12 + today.month - 1 - _MONTHS_BACK
+    months = [(today.year - int(value[:4])) * 12 + today.month - int(value[5:]) for today in todays]
+    if not any(0 <= back <= _MONTHS_BACK for back in months):
+        earliest = todays[0].year * 12 + todays[0].month - 1 - _MONTHS_BACK
         raise InvalidArgumentError(
             f"time_scope {shown(value)} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
             f"before it (from {earliest // 12}-{earliest % 12 + 1:02d}); what is stored of it can still be read offline"
@@ -236,7 +237,7 @@ class Parameter:
     meaning: str
     default: Value = None
     unset: str | None = None
-    check_before_sending: Callable[[Value, date], None] | None = None
+    check_before_sending: Callable[[Value, Sequence[date]], None] | None = None
 
     def write(self, value: Value) -> str | None:
         """Write a value as it goes over the wire."""

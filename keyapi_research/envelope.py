@@ -31,7 +31,6 @@ _REFUSED: Final = 400
 _BROKEN: Final = 500
 _DEEPEST: Final = 100  # levels of nesting; the answers have a dozen
 _CODE: Final = re.compile(r"\s*-?[0-9]{1,18}\s*")
-_BEYOND: Final = 600
 
 _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
     400: (InvalidRequestError, "KeyAPI refused the parameters; see them in .params"),
@@ -217,7 +216,7 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
             request_id=request_id,
             answer=payload,
         )
-    whole = payload if node is payload else {**payload, "code": 0, "data": node["data"]}
+    whole = payload if node is payload else {**payload, **node}
     return Envelope(_message_of(node), request_id, node["data"], whole)
 
 
@@ -292,14 +291,14 @@ def _match_rows(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> 
     rows = [] if _empty(envelope.data) else envelope.data
     if not isinstance(rows, list):
         return [_odd(envelope, f"the answer for {ask.id!r} is no list: its shape has changed") for ask in asks]
-    by_id: dict[str | None, Any] = {}
+    by_id: dict[str | None, list[Any]] = {}
     for row in rows:
-        by_id.setdefault(identify(endpoint, row, "[]."), row)
+        by_id.setdefault(identify(endpoint, row, "[]."), []).append(row)
     strangers = set(by_id) - {ask.id for ask in asks}
     found: list[Found | UnexpectedResponseError] = []
     for ask in asks:
         if ask.id in by_id:
-            found.append(Found(ask, {**envelope.whole, "data": [by_id[ask.id]]}))
+            found.append(Found(ask, {**envelope.whole, "data": by_id[ask.id]}))
         elif strangers:
             whom = ", ".join(sorted(repr(one) if one else "nobody" for one in strangers)[:3])
             found.append(_odd(envelope, f"asked for {ask.id!r}, the answer has rows about {whom} instead"))
@@ -322,6 +321,7 @@ def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | Une
     pagination = data.get("pagination")
     more = pagination.get("has_more") if isinstance(pagination, dict) else None
     more = data.get("has_more") if more is None else more
+    more = envelope.whole.get("has_more") if more is None else more
     return Found(ask, envelope.whole, ids=ids, more=_flag(more))
 
 

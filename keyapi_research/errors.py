@@ -7,6 +7,7 @@ do not exist, old rows, fields that changed) is a warning. This module imports n
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-_PACKAGE = str(Path(__file__).parent)
+MOST_NAMED = 500  # ids that a message names: all that somebody may want to copy out of it
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class KeyAPIError(Exception):

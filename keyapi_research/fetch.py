@@ -14,12 +14,25 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar, cast
 import pandas as pd
 
 from . import endpoints, schema
-from .client import DAY, Call, Client, Collection, Plan, failures_frame, find_client, planning
+from .client import (
+    DAY,
+    Call,
+    Client,
+    Collection,
+    Plan,
+    failures_frame,
+    find_client,
+    is_planning,
+    planning,
+    priced,
+)
 from .endpoints import ENDPOINT_OF, Ask, month_is_over
 from .errors import (
+    MOST_NAMED,
     FetchIncompleteError,
     IncompleteDataWarning,
     InvalidArgumentError,
+    KeyAPIError,
     MissingDataWarning,
     SchemaDriftWarning,
     StaleDataWarning,
@@ -29,7 +42,7 @@ from .errors import (
     listed,
     warn,
 )
-from .schema import Table
+from .schema import OBSERVED_AT, Table
 from .settings import read_max_age
 from .store import Observation, now_us, when
 from .tidy import Oddities, Source, empty_frame, find_drift, make_frame
@@ -40,6 +53,7 @@ Errors = Literal["raise", "warn"]
 P = ParamSpec("P")
 R = TypeVar("R")
 _LONGEST_LINE: Final = 100
+_MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
 
 
 # One way through --------------------------------------------------------------------------------------------
@@ -78,7 +92,9 @@ def fetch_table(
     """
     if errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors is "raise" or "warn"; got {errors!r}')
-    call = Call(table, ENDPOINT_OF[table.name], tuple(asks), limit, read_max_age(max_age))
+    call = Call(table, ENDPOINT_OF[table.name], tuple(asks), limit, read_max_age(max_age), partial=errors == "warn")
+    if not call.asks and not is_planning():
+        return empty_frame(table)
     connection = find_client(client)
     collection = connection.collect(call)
     if isinstance(collection, Plan):
@@ -163,8 +179,9 @@ def _say_what_is_missing(collection: Collection) -> None:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page"
         warn(
-            f"KeyAPI has nothing for {len(absent):,} {what}{'s' if len(absent) > 1 else ''}: {listed(absent, 10)}. "
-            "They have no row; they are asked again after a day, or with max_age=0",
+            f"KeyAPI has nothing for {len(absent):,} {what}{'s' if len(absent) > 1 else ''}: "
+            f"{listed(absent, MOST_NAMED)}. They have no row; online they are asked again after a day, or with "
+            "max_age=0",
             MissingDataWarning,
         )
 
@@ -180,12 +197,12 @@ def _say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client
         for ask, one in collection.found
         if one.observed_at < limit and not one.absent and not _is_settled(ask, one)
     ]
-    if not old:
+    moments = {when(one.observed_at) for _, one in old}
+    rows = int(frame[OBSERVED_AT.name].isin(pd.to_datetime(sorted(moments), utc=True)).sum()) if old else 0
+    if not rows:
         return
     client.told.add(("stale", call.table.name))
     first = min(one.observed_at for _, one in old)
-    moments = {when(one.observed_at) for _, one in old}
-    rows = int(frame["observed_at"].isin(pd.to_datetime(sorted(moments), utc=True)).sum())
     days = (now_us() - first) / (DAY.total_seconds() * 1e6)
     cost = call.endpoint.cost(len(old))
     warn(
@@ -202,22 +219,21 @@ def _is_settled(ask: Ask, one: Observation) -> bool:
 
 
 def _say_what_is_odd(collection: Collection, odd: Oddities, client: Client) -> None:
-    table = collection.call.table.name
-    texts = []
+    table, endpoint = collection.call.table.name, collection.call.endpoint
+    said: dict[str, list[str]] = {}
     if collection.arrived:
-        new, gone = find_drift(collection.call.endpoint, client.store.envelopes(sorted(collection.arrived)))
-        new, gone = ({path for path in paths if _first_time(client, path)} for paths in (new, gone))
-        if new:
-            texts.append(f"fields this package does not know (kept, see df.keyapi.raw()): {listed(sorted(new), 10)}")
-        if gone:
-            texts.append(f"fields that are gone from every answer: {listed(sorted(gone), 10)}")
-    for counts, what in (
-        (odd.unusable, "values or rows that could not be read and are missing"),
-        (odd.duplicates, "rows that came twice and were dropped"),
-    ):
-        told = [f"{number:,} x {place}" for place, number in counts.items() if _first_time(client, f"{table} {place}")]
-        if told:
-            texts.append(f"{what}: {listed(told, 10)}")
+        new, gone = find_drift(endpoint, client.store.envelopes(sorted(collection.arrived)))
+        told = client.told
+        said["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
+        said["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
+    unusable = _untold(odd.unusable, table, client.told)
+    said["values or rows that could not be read and are missing"] = _counted(odd.unusable, unusable)
+    again = _untold(odd.duplicates, table, client.told)
+    # What came with this call is new, wherever rows came twice before.
+    said["rows that came twice and were dropped"] = _counted(
+        odd.duplicates, odd.duplicates if collection.arrived else again
+    )
+    texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in said.items() if places]
     if texts:
         warn(f"{table}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
     if odd.markets:
@@ -230,19 +246,23 @@ def _say_what_is_odd(collection: Collection, odd: Oddities, client: Client) -> N
         )
 
 
-def _first_time(client: Client, what: str) -> bool:
-    new = ("drift", what) not in client.told
-    client.told.add(("drift", what))
+def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:
+    """List what was not said of an endpoint or a table yet, as much of it as one warning names, and note that it is."""
+    new = [place for place in sorted(places) if (of, place) not in told][:_MOST_PLACES]
+    told.update((of, place) for place in new)
     return new
+
+
+def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
+    return [f"{counts[place]:,} x {place}" for place in places]
 
 
 def _settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
     """Raise what failed, or warn; either way say what is there and what a rerun costs."""
     failures = failures_frame(collection.failures, collection.stop)
     failed, total = len(collection.failures), len(collection.call.asks)
-    rerun = f"A rerun pays only for what is missing: {_rerun(collection)} credits."
-    if collection.call.endpoint.ranking:
-        rerun = "The pages that came are stored and on .frame; a rerun within the hour goes on from there."
+    came = f"{len(frame):,} rows" if collection.call.endpoint.ranking else f"{total - failed:,} of {total:,}"
+    rerun = _rerun(collection, client)
     older = _older(collection, client)
     kinds = {(type(error), error.code) for error in collection.failures.values() if error is not None}
     first = collection.stop or next((e for e in collection.failures.values() if e is not None), None)
@@ -256,8 +276,7 @@ def _settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors
     if first is not None and (collection.stop is not None or (failed == total and len(kinds) == 1)):
         error = copy.copy(first)  # the same one may be raised in another thread, with other rows
         error.args = (
-            f"{first.args[0] if first.args else ''} [{collection.call.name}: {total - failed:,} of {total:,} "
-            f"came. {rerun}{older}]",
+            f"{first.args[0] if first.args else ''} [{collection.call.name}: {came} came. {rerun}{older}]",
         )
     else:
         error = FetchIncompleteError(
@@ -283,9 +302,20 @@ def _unkept(collection: Collection) -> list[Any]:
     return list({id(answer): answer for answer in answers}.values())  # an answer about ten ids is on ten errors
 
 
-def _rerun(collection: Collection) -> str:
-    requests = collection.rerun_cost // collection.call.endpoint.credits
-    return f"{requests:,} requests = {collection.rerun_cost:,}"
+def _rerun(collection: Collection, client: Client) -> str:
+    """Say what the same call would cost now."""
+    call = collection.call
+    try:
+        with planning():
+            plan = cast("Plan", client.collect(call))
+    except KeyAPIError:  # what refuses it is what is being told
+        return "A rerun pays only for what is missing."
+    cost = priced(plan.requests, call.endpoint)
+    if not call.endpoint.ranking:
+        return f"A rerun pays only for what is missing: {cost}."
+    kept = "The pages that came are stored and on .frame. " if collection.found else ""
+    least = "at least " if plan.credits_max is None else ""
+    return f"{kept}A rerun within the hour takes {least}{cost}."
 
 
 def _older(collection: Collection, client: Client) -> str:
@@ -335,7 +365,7 @@ def _wrapped(text: str, indent: str) -> str:
 
 def _column_text(column: schema.Column) -> str:
     unit = f" [{column.unit}]" if column.unit else ""
-    return f"    {column.name} : {column.dtype}{unit}\n" + _wrapped(f"{column.meaning} ({column.status})", "        ")
+    return f"    {column.name} : {column.dtype}{unit}\n" + _wrapped(f"{column.meaning} ({column.evidence})", "        ")
 
 
 def document(table: Table) -> Callable[[Callable[P, R]], Callable[P, R]]:

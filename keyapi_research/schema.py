@@ -203,6 +203,7 @@ Place = Asked | Field | Length | Position | Coded | Deepest | ByList | Stamp
 class Column:
     """One column of a table.
 
+    `evidence` is the status and its reason; where parts of a meaning are known differently, the weakest counts.
     `least` and `most` are the values that can be right: others become missing, reported unless they are negative
     counts. `zero_beside` names a column whose zero makes a zero here mean "not computable". `optional` columns
     are known to be left out of answers at times.
@@ -212,7 +213,7 @@ class Column:
     kind: str
     place: Place
     meaning: str
-    status: str
+    evidence: str
     unit: str = ""
     least: float | None = None
     most: float | None = None
@@ -223,6 +224,16 @@ class Column:
     def dtype(self) -> str:
         """The pandas dtype."""
         return DTYPES[self.kind]
+
+    @property
+    def status(self) -> str:
+        """How far its meaning is known: documented, inferred or unknown."""
+        return self.evidence.partition(":")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it is known that far."""
+        return self.evidence.partition(": ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +259,11 @@ class Table:
 
 # Columns that many tables share -----------------------------------------------------------------------------
 
-DOC: Final = "documented"
 _PERIOD: Final = "documented: a parameter of the endpoint"
 _SAMPLE: Final = "inferred: read off KeyAPI's example answer"
 _NAME: Final = "inferred: from the field's name"
 _TREND: Final = (
-    "documented in meaning: TikTok's page says each point is relative to the series' own peak; "
-    "the scale 0..1 is inferred"
+    "inferred: the scale of 0..1; that each point is relative to the series' own peak is documented by TikTok's page"
 )
 
 REGION = Column("region", "text", Asked(), "Country (ISO-2) or all_regions, as asked for.", _PERIOD)
@@ -305,7 +314,7 @@ def _category_columns(base: str, category_id: Column) -> tuple[Column, ...]:
     third, second, first = _levels(base)
     of_level = [
         Column(f"category_l{number}{suffix}", kind, Field(f"{path}.{leaf}"),
-               f"{what} of the level-{number} category.", _SAMPLE, optional=True)
+               f"{what} of the level-{number} category.", _SAMPLE, optional=number > 1)
         for number, path in ((1, first), (2, second), (3, third))
         for suffix, kind, leaf, what in (("_id", "id", "id", "Id"), ("", "text", "value", "English name"))
     ]
@@ -325,10 +334,10 @@ def _cover(path: str, status: str = "unknown: null in every sample") -> Column:
                   status, "URL", optional=True)
 
 
-def _count_of(name: str, path: str, what: str) -> Column:
+def _count_of(name: str, path: str, what: str, *, optional: bool = False) -> Column:
     return Column(name, "count", Length(path),
                   f"Number of {what} in the answer: 0 = none, missing = the answer does not tell.",
-                  "documented: counted by this package", what, 0, optional=True)
+                  "documented: counted by this package", what, 0, optional=optional)
 
 
 _TREND_COUNT: Final = "trend points"
@@ -349,9 +358,17 @@ def _trend_columns(path: str) -> tuple[Column, ...]:
     )
 
 
-def _audience_columns(base: str, dimensions: tuple[str, ...]) -> tuple[Column, ...]:
-    lists = {name: f"{base}.audience_{plural}[]" for name, plural in
-             (("age", "ages"), ("interest", "interests"), ("country", "countries")) if name in dimensions}
+_DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"age": "ages", "interest": "interests", "country": "countries"}
+)
+
+
+def _audience_rows(base: str) -> tuple[str, ...]:
+    return tuple(f"{base}.audience_{plural}[]" for plural in _DIMENSIONS.values())
+
+
+def _audience_columns(base: str) -> tuple[Column, ...]:
+    lists = dict(zip(_DIMENSIONS, _audience_rows(base), strict=True))
     info = {name: f"{lists[name]}.{name}_info" for name in lists if name != "age"}
     age = f"{lists['age']}.age_level"
 
@@ -360,27 +377,25 @@ def _audience_columns(base: str, dimensions: tuple[str, ...]) -> tuple[Column, .
 
     return (
         Column("dimension", "text", ByList(tuple(Constant(name) for name in lists)),
-               "What the audience is split by: age, interest or country.", "documented: which list the row is in"),
+               "What the audience is split by: age, interest or country (of products no country was seen).",
+               "documented: which list the row is in"),
         Column("segment_id", "id", by_list(Field(age), "id"),
                "Code of the segment: the API's age_level; the id of the interest; the GeoNames id of the country. "
                "Interest ids of products and of hashtags and music are different lists.", f"inferred: {_AGES}"),
         Column("segment_code", "text", by_list(None, "label"),
-               "Label of the interest, ISO-2 code of the country; missing for ages.", _SAMPLE),
+               "Label of the interest, ISO-2 code of the country; missing for ages.",
+               "inferred: read off samples; the interests of products are a third party's"),
         Column("segment", "text", by_list(Coded(age, AGE_BANDS), "value"),
                "Age band, English name of the interest or the country.", f"inferred: {_AGES}"),
         Column("score", "number", ByList(tuple(Field(f"{path}.score") for path in lists.values())),
                "Ages: percent of the audience. Interests and countries: an index, 100 = average; not a share, "
                "unbounded, never summed.",
-               "documented for countries (TikTok: 200 = twice as popular there as worldwide); inferred for ages "
-               "(samples sum to 100) and interests (by likeness to countries)", "see score_unit", 0),
+               "inferred: ages by their sum of 100, interests by likeness to countries; for countries TikTok's page "
+               "documents it (200 = twice as popular there as worldwide)", "see score_unit", 0),
         Column("score_unit", "text", ByList(tuple(Constant("percent" if name == "age" else "index")
                                                   for name in lists)),
                "percent (ages) or index (100 = average).", "inferred: see score"),
     )
-
-
-def _audience_rows(base: str, plurals: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{base}.audience_{plural}[]" for plural in plurals)
 
 
 def _longevity(base: str) -> tuple[Column, ...]:
@@ -415,7 +430,8 @@ PRODUCT_INSIGHTS = Table(
         *_category_columns(
             _INSIGHT,
             Column("category_id", "id", category_identity(_INSIGHT),
-                   "Id of the category: the deepest level present.", "documented for the third level; else inferred"),
+                   "Id of the category: the deepest level present.",
+                   "documented: the third level is what product detail is asked by; the levels above are inferred"),
         ),
         Column("posts", "count", Field("list[].post"), "Videos; rounded to about 3 digits.",
                "inferred: TikTok explains the figure as the number of videos, for keywords", "videos", 0),
@@ -423,13 +439,13 @@ PRODUCT_INSIGHTS = Table(
                "Change of posts against an earlier period; 0.27 is +0.27 %.",
                "inferred: values below -1 rule out a ratio; which period it is compared with is unknown", "percent"),
         Column("impressions", "count", Field("list[].impression"), "Ad impressions, rounded.",
-               "documented by TikTok's glossary in concept", "impressions", 0),
+               "inferred: by its name; TikTok's glossary documents the concept", "impressions", 0),
         Column("ctr_pct", "number", Field("list[].ctr"), f"Click-through rate; {_TOTAL_NOTE}.",
-               "documented in concept; the percent scale is inferred", "percent", 0),
+               "inferred: the percent scale; TikTok documents the concept", "percent", 0),
         Column("cvr_pct", "number", Field("list[].cvr"), f"Conversion rate; {_TOTAL_NOTE}.",
                "inferred: percent scale; the denominator is unknown (TikTok's own pages differ)", "percent", 0),
         Column("view_6s_pct", "number", Field("list[].play_six_rate"), "Views of 6 seconds or more, of all views.",
-               "documented in concept on TikTok's top-ads page; the percent scale is inferred", "percent", 0),
+               "inferred: the percent scale; TikTok's top-ads page documents the concept", "percent", 0),
         Column("cpa", "number", Field("list[].cpa"),
                "Cost per action. 0 beside a cvr of 0 means no conversions, not free, and is missing here.",
                f"inferred: {_CURRENCY}", f"{_SMALL_MONEY}, per conversion", 0, zero_beside="cvr_pct"),
@@ -458,8 +474,8 @@ PRODUCT_DETAILS = Table(
         *_category_columns("info", _CATEGORY_ID),
         _count_of("n_posts", "info.posts", "videos"),
         _count_of("n_hashtags", "info.hashtags", "hashtags"),
-        _count_of("n_audience_ages", "info.audience_ages", "age bands"),
-        _count_of("n_audience_interests", "info.audience_interests", "interests"),
+        _count_of("n_audience_ages", "info.audience_ages", "age bands", optional=True),
+        _count_of("n_audience_interests", "info.audience_interests", "interests", optional=True),
         _cover("info.cover_url"),
         *_STAMPS,
     ),
@@ -468,8 +484,8 @@ PRODUCT_AUDIENCE = Table(
     name="product_audience",
     row="category x segment",
     key=(*_PRODUCT_KEY, "dimension", "segment_id"),
-    rows=_audience_rows("info", ("ages", "interests")),
-    columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *_audience_columns("info", ("age", "interest")), *_STAMPS),
+    rows=_audience_rows("info"),
+    columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *_audience_columns("info"), *_STAMPS),
     references=_OF_DETAILS,
 )
 PRODUCT_HASHTAGS = Table(
@@ -480,7 +496,7 @@ PRODUCT_HASHTAGS = Table(
     columns=(
         REGION, TIME_SCOPE, _CATEGORY_ID,
         Column("position", "count", Position("data.info.hashtags[]"), "Place in the answer's list.",
-               "unknown: what the order means is not documented", "rank", 1),
+               "unknown: what the order means is not documented", "place", 1),
         Column("hashtag_name", "hashtag", Field("info.hashtags[]"), "Related popular hashtag, as it is asked for.",
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
         *_STAMPS,
@@ -495,7 +511,7 @@ PRODUCT_POSTS = Table(
     columns=(
         REGION, TIME_SCOPE, _CATEGORY_ID,
         Column("position", "count", Position("data.info.posts[]"), "Place in the answer's list.",
-               "unknown: the order is not documented and not by age", "rank", 1),
+               "unknown: the order is not documented and not by age", "place", 1),
         Column("video_id", "id", Field("info.posts[]"), "A popular video of the category.",
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
         *_STAMPS,
@@ -521,7 +537,8 @@ VIDEOS = Table(
     key=("video_id",),
     rows=("[]",),
     columns=(
-        Column("video_id", "id", Asked(Field("[].video_id")), "TikTok's id of the video.", DOC),
+        Column("video_id", "id", Asked(Field("[].video_id")), "TikTok's id of the video.",
+               "documented: response schema"),
         Column("user_id", "id", Field("[].user_id"), "TikTok's id of the creator.", "documented: response schema"),
         Column("username", "text", Field("[].unique_id"), "Handle of the creator, without @.",
                "documented: EchoTik calls it the TikTok ID"),
@@ -536,10 +553,10 @@ VIDEOS = Table(
         Column("resolution", "text", Field("[].ratio"), "Resolution label as 720p, not an aspect ratio.", _REPORTED),
         Column("size_bytes", "count", Field("[].data_size"), "File size.", _REPORTED, "bytes", 0),
         Column("ai_generated", "flag", Field("[].created_by_ai"), "Whether the video is marked as made by AI.",
-               "documented by EchoTik as a parameter of its rank list"),
+               "documented: by EchoTik, as a parameter of its rank list"),
         Column("sales_flag", "integer", Field("[].sales_flag"),
                "How the video sells: 0 = not. A flag without sales occurs.",
-               "documented for 0; 1 = video, 2 = live are documented for a sibling endpoint only", "code"),
+               "documented: 0 in the response schema; 1 = video, 2 = live for a sibling endpoint only", "code"),
         Column("views", "count", Field("[].total_views_cnt"), "Views.", _LIFETIME, "views", 0),
         Column("likes", "count", Field("[].total_digg_cnt"), "Likes.",
                "documented: the response schema's title", "likes", 0),
@@ -556,8 +573,8 @@ VIDEOS = Table(
         Column("units_sold_est", "count", Field("[].total_video_sale_cnt"), "Units sold, estimated by KeyAPI.",
                "documented: the response schema calls it estimated", "units", 0),
         Column("gmv_est", "number", Field("[].total_video_sale_gmv_amt"), "Sales value, estimated by KeyAPI.",
-               "documented as an estimate; the currency is not documented (USD by a third party's field map)",
-               _SMALL_MONEY, 0),
+               "documented: as an estimate; the currency is not (USD by a third party's field map)",
+               "money, currency not documented", 0),
         _cover("[].reflow_cover", "documented: response schema; signed addresses expire"),
         *_STAMPS,
     ),
@@ -603,9 +620,9 @@ HASHTAGS = Table(
         Column("views_all", "count", Field("info.video_views_all"), "Views overall.", _OVERALL, "views", 0),
         *_longevity("info"),
         _count_of("n_trend_points", "info.trend", _TREND_COUNT),
-        _count_of("n_audience_ages", "info.audience_ages", "age bands"),
-        _count_of("n_audience_interests", "info.audience_interests", "interests"),
-        _count_of("n_audience_countries", "info.audience_countries", "countries"),
+        _count_of("n_audience_ages", "info.audience_ages", "age bands", optional=True),
+        _count_of("n_audience_interests", "info.audience_interests", "interests", optional=True),
+        _count_of("n_audience_countries", "info.audience_countries", "countries", optional=True),
         _count_of("n_related", "info.related_hashtags", "hashtags"),
         Column("url", "text", Field("info.video_url"), "Page of the hashtag on TikTok (not a video).", _SAMPLE, "URL"),
         *_STAMPS,
@@ -624,8 +641,8 @@ HASHTAG_AUDIENCE = Table(
     name="hashtag_audience",
     row="hashtag x segment",
     key=(*_HASHTAG_KEY, "dimension", "segment_id"),
-    rows=_audience_rows("info", ("ages", "interests", "countries")),
-    columns=(REGION, PERIOD, _HASHTAG, *_audience_columns("info", ("age", "interest", "country")), *_STAMPS),
+    rows=_audience_rows("info"),
+    columns=(REGION, PERIOD, _HASHTAG, *_audience_columns("info"), *_STAMPS),
     references=_OF_HASHTAGS,
 )
 RELATED_HASHTAGS = Table(
@@ -636,7 +653,7 @@ RELATED_HASHTAGS = Table(
     columns=(
         REGION, PERIOD, _HASHTAG,
         Column("position", "count", Position("data.info.related_hashtags[]"), "Place in the answer's list.",
-               "unknown: what the order means is not documented", "rank", 1),
+               "unknown: what the order means is not documented", "place", 1),
         Column("related_hashtag_id", "id", Field("info.related_hashtags[].hashtag_id"),
                "TikTok's id of the related hashtag.", _SAMPLE),
         Column("related_hashtag_name", "text", Field("info.related_hashtags[].hashtag_name"),
@@ -671,7 +688,7 @@ def _sound_columns(base: str) -> tuple[Column, ...]:
 
 def _rank_columns(base: str, status: str, *, optional: bool) -> tuple[Column, ...]:
     return (
-        Column("rank", "count", Field(f"{base}.rank"), "Place in the chart.", status, "rank", 1, optional=optional),
+        Column("rank", "count", Field(f"{base}.rank"), "Place in the chart.", status, "rank", 0, optional=optional),
         Column("rank_change", "integer", Field(f"{base}.rank_diff"), "Change of the place; missing when new.",
                f"{status}; the sign when falling is unknown", "ranks", optional=True),
     )
@@ -703,10 +720,10 @@ MUSIC = Table(
                "unknown: null in every sample, apparently needs a logged-in user", "likes", 0, optional=True),
         *_longevity("sound"),
         _count_of("n_trend_points", "sound.trend", _TREND_COUNT),
-        _count_of("n_audience_ages", "sound.audience_ages", "age bands"),
-        _count_of("n_audience_interests", "sound.audience_interests", "interests"),
-        _count_of("n_audience_countries", "sound.audience_countries", "countries"),
-        _count_of("n_videos", "sound.related_items", "videos"),
+        _count_of("n_audience_ages", "sound.audience_ages", "age bands", optional=True),
+        _count_of("n_audience_interests", "sound.audience_interests", "interests", optional=True),
+        _count_of("n_audience_countries", "sound.audience_countries", "countries", optional=True),
+        _count_of("n_videos", "sound.related_items", "videos", optional=True),
         *_sound_links("sound"),
         Column("audio_url", "text", Field("sound.music_url"), "Address of the audio file.", _REPORTED, "URL",
                optional=True),
@@ -727,8 +744,8 @@ MUSIC_AUDIENCE = Table(
     name="music_audience",
     row="sound x segment",
     key=(*_MUSIC_KEY, "dimension", "segment_id"),
-    rows=_audience_rows("sound", ("ages", "interests", "countries")),
-    columns=(REGION, PERIOD, _CLIP, *_audience_columns("sound", ("age", "interest", "country")), *_STAMPS),
+    rows=_audience_rows("sound"),
+    columns=(REGION, PERIOD, _CLIP, *_audience_columns("sound"), *_STAMPS),
     references=_OF_MUSIC,
 )
 MUSIC_VIDEOS = Table(
@@ -739,13 +756,13 @@ MUSIC_VIDEOS = Table(
     columns=(
         REGION, PERIOD, _CLIP,
         Column("position", "count", Position("data.sound.related_items[]"), "Place in the answer's list.",
-               "unknown: what the order means is not documented", "rank", 1),
+               "unknown: what the order means is not documented", "place", 1),
         Column("video_id", "id", Field("sound.related_items[].item_id"),
                "Example video that uses the sound. An id ending in 000 may have been rounded before it reached "
                "KeyAPI; that cannot be repaired.",
                "inferred: documents conflict (related music or videos); the ids are those of videos", optional=True),
         Column("cover_uri", "text", Field("sound.related_items[].cover_uri"), "Cover of that video (not an address).",
-               _SAMPLE, optional=True),
+               "inferred: from a third party's samples; null in KeyAPI's example", optional=True),
         *_STAMPS,
     ),
     references=_OF_MUSIC,
@@ -753,7 +770,7 @@ MUSIC_VIDEOS = Table(
 
 # Lists ------------------------------------------------------------------------------------------------------
 
-_LISTED: Final = "documented by KeyAPI's example of the list"
+_LISTED: Final = "documented: by KeyAPI's example of the list"
 _MOVEMENT_STATUS: Final = "inferred: 1, 2 and 4 from KeyAPI's own examples, 3 = down by elimination"
 _FILTER_INDUSTRY = Column("filter_industry_id", "id", Asked(), "Industry filter as asked for; missing = none.", _PERIOD)
 _LISTED_HASHTAG = Column("hashtag_name", "hashtag", Field("list[].hashtag_name"), "Name as it is asked for.", _LISTED)
@@ -804,7 +821,7 @@ TRENDING_HASHTAG_CREATORS = Table(
     columns=(
         *_HASHTAG_LIST_ASKED, _LISTED_HASHTAG,
         Column("position", "count", Position("data.list[].creators[]"), "Place in the answer's list.",
-               "unknown: what the order means is not documented", "rank", 1),
+               "unknown: what the order means is not documented", "place", 1),
         Column("creator_name", "text", Field("list[].creators[].nick_name"), "Display name of the creator.", _LISTED),
         Column("avatar_url", "text", Field("list[].creators[].avatar_url"), "Picture of the creator.", _LISTED, "URL"),
         *_STAMPS,
@@ -833,7 +850,7 @@ TRENDING_MUSIC = Table(
         *_sound_columns("sound_list[]"),
         _list_count("sound_list[]"),
         _count_of("n_trend_points", "sound_list[].trend", _TREND_COUNT),
-        _count_of("n_videos", "sound_list[].related_items", "videos"),
+        _count_of("n_videos", "sound_list[].related_items", "videos", optional=True),
         *_sound_links("sound_list[]"),
         _cover("sound_list[].cover", _REPORTED),
         *_STAMPS,

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import numbers
 import os
 import re
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 from platformdirs import user_data_path
 
-from .errors import InvalidArgumentError, MissingTokenError
+from .errors import InvalidArgumentError, MissingTokenError, StoreError
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
+KEYAPI = "keyapi"  # how the service itself is called as a source
+SANDBOX = "sandbox"  # and how synthetic data are
 SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox says who it is
+SANDBOX_TODAY = date(2026, 2, 3)  # the day of the documented answers; time stands still there
 SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
 DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
 MEMORY = ":memory:"
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -73,7 +80,7 @@ class Settings:
     """Everything a client was told; two equal ones need only one client."""
 
     token: Secret | None
-    token_origin: str
+    token_origin: str = field(compare=False)  # the same token from elsewhere is the same connection
     base_url: str
     sandbox: bool
     store: str
@@ -136,8 +143,9 @@ def is_loopback(host: str) -> bool:
 
 
 def source_of(base_url: str) -> str:
-    """Name a source by its host: `keyapi` for the service itself."""
-    return "keyapi" if base_url == DEFAULT_BASE_URL else str(urlsplit(base_url).hostname)
+    """Name a source by its host: `keyapi` for the service itself, however its address is written."""
+    host = str(urlsplit(base_url).hostname)
+    return KEYAPI if host == urlsplit(DEFAULT_BASE_URL).hostname else host
 
 
 def data_folder() -> Path:
@@ -149,9 +157,11 @@ def shown_path(path: str) -> str:
     """Write where a store is for a reader of a published notebook, who need not know whose machine it was."""
     if path == MEMORY:
         return "in memory"
-    for folder, name in ((data_folder(), "your data folder"), (Path.cwd(), "."), (Path.home(), "~")):
-        if Path(path).is_relative_to(folder):
-            return f"{name}/{Path(path).relative_to(folder).as_posix()}"
+    known = {"your data folder": data_folder, ".": Path.cwd, "~": Path.home}
+    for name, find in known.items():
+        with contextlib.suppress(OSError, RuntimeError):  # a working folder that is gone, a user without a home
+            if Path(path).is_relative_to(find()):
+                return f"{name}/{Path(path).relative_to(find()).as_posix()}"
     return path
 
 
@@ -169,11 +179,19 @@ def read_as_of(moment: object) -> datetime | None:
         ) from error
     if pd.isna(stamp):
         raise InvalidArgumentError(f"as_of is a date or a time; got {moment!r}")
-    bare = isinstance(moment, str) and re.fullmatch(r"\s*\d{4}-\d{2}-\d{2}\s*", moment) is not None
-    if type(moment).__name__ == "date" or bare:
+    if _names_a_day(moment, stamp):
         return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
     when: datetime = stamp.to_pydatetime(warn=False)
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def _names_a_day(moment: object, stamp: pd.Timestamp) -> bool:
+    """Whether a moment is a bare date, however it is written."""
+    if isinstance(moment, str):
+        return ":" not in moment and stamp == stamp.normalize()
+    if isinstance(moment, np.datetime64):
+        return np.datetime_data(moment)[0] in "YMWD"
+    return isinstance(moment, date) and not isinstance(moment, datetime)
 
 
 def read_max_age(age: object) -> timedelta | str | None:
@@ -181,7 +199,9 @@ def read_max_age(age: object) -> timedelta | str | None:
     advice = 'max_age is a length of time as "1D" or "6h", 0 (always ask), "any" (never warn) or None'
     if age is None or age == "any":
         return None if age is None else "any"
-    if isinstance(age, bool) or (isinstance(age, int | float) and age != 0):
+    # To pandas a number, also one in a text, is nanoseconds.
+    number = isinstance(age, numbers.Number) or (isinstance(age, str) and _NUMBER.fullmatch(age) is not None)
+    if isinstance(age, bool) or (number and float(age) != 0):  # type: ignore[arg-type]
         raise InvalidArgumentError(f'{advice}; of numbers only 0 is taken, got {age!r} (say "{age}D" or "{age}h")')
     try:
         length = pd.Timedelta(age)  # type: ignore[arg-type]
@@ -192,21 +212,38 @@ def read_max_age(age: object) -> timedelta | str | None:
     return length.to_pytimedelta()
 
 
+def read_replay(given: object) -> str | None:
+    """Tell which archive is to be replayed: the one given, else that of KEYAPI_REPLAY; False is none."""
+    if given is None:
+        given = os.environ.get("KEYAPI_REPLAY") or False
+    if given is False:
+        return None
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise InvalidArgumentError(f"replay is the path of an archive that kr.freeze wrote, or False; got {given!r}")
+    return str(Path(given).expanduser().absolute())
+
+
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
-    fits = isinstance(value, int) if whole else isinstance(value, int | float)
+    fits = isinstance(value, numbers.Integral if whole else numbers.Real)
     if isinstance(value, bool) or not fits or not value >= least:  # type: ignore[operator]
         kind = "a whole number" if whole else "a number"
         raise InvalidArgumentError(f"{name} is {kind} of at least {least:g}; got {value!r}")
-    return value
+    return int(value) if whole else value  # type: ignore[call-overload]
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidArgumentError(f"{name} is True or False; got {value!r}")
+    return bool(value)
 
 
 def read_settings(
     *,
     token: object,
     base_url: str | None,
-    sandbox: bool,
+    sandbox: object,
     store: object,
-    offline: bool,
+    offline: object,
     as_of: object,
     max_age: object,
     max_credits: object,
@@ -215,25 +252,33 @@ def read_settings(
     max_workers: object,
     timeout: object,
     retries: object,
-    progress: bool | None,
+    progress: object,
 ) -> Settings:
     """Check the options of a client and complete them from the environment."""
+    sandbox, offline = _flag("sandbox", sandbox), _flag("offline", offline)
     token, origin = read_token(token)
     url = check_base_url(base_url or os.environ.get("KEYAPI_BASE_URL") or DEFAULT_BASE_URL)
     if sandbox and base_url is not None:
         raise InvalidArgumentError("sandbox=True brings its own base_url: leave one of the two out")
-    source = "sandbox" if sandbox else source_of(url)
+    source = SANDBOX if sandbox else source_of(url)
     where = store if store is not None else os.environ.get("KEYAPI_STORE") or None
     if where is None:
         where = data_folder() / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
-        where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"your data folder {where.parent} cannot be made ({error.strerror or error}): name a file with store="
+            ) from error
     if not isinstance(where, str | os.PathLike):
         raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
     where = os.fspath(where)
     moment = read_as_of(as_of)
+    if where == MEMORY and (offline or moment is not None):
+        raise StoreError(f"offline reads a store that exists, and {MEMORY!r} is new and empty: name a file with store=")
     if isinstance(timeout, int | float) and not isinstance(timeout, bool):
         timeout = (timeout, timeout)
-    if not isinstance(timeout, tuple) or len(timeout) != 2:  # noqa: PLR2004 - connect and read
+    if not isinstance(timeout, tuple | list) or len(timeout) != 2:  # noqa: PLR2004 - connect and read
         raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
     wait = [_number("timeout", seconds, least=0.001) for seconds in timeout]
     rate = requests_per_second
@@ -247,7 +292,7 @@ def read_settings(
         base_url="" if sandbox else url,
         sandbox=sandbox,
         store=where if where == MEMORY else str(Path(where).expanduser().absolute()),
-        offline=bool(offline) or moment is not None,
+        offline=offline or moment is not None,
         as_of=moment,
         max_age=read_max_age(max_age),
         max_credits=None if max_credits is None else _number("max_credits", max_credits, least=0, whole=True),
@@ -258,6 +303,6 @@ def read_settings(
         max_workers=_number("max_workers", max_workers, least=1, whole=True),
         timeout=(wait[0], wait[1]),
         retries=_number("retries", retries, least=0, whole=True),
-        progress=progress,
-        source=source if sandbox or url == DEFAULT_BASE_URL else None,
+        progress=None if progress is None else _flag("progress", progress),
+        source=source if source in (SANDBOX, KEYAPI) else None,
     )

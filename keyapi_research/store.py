@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -129,13 +130,15 @@ def _observation(row: tuple[Any, ...]) -> Observation:
 
 
 def _advice(error: sqlite3.Error, path: str) -> str:
-    text = str(error).lower()
-    if "full" in text:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of it says where in SQLite
+    if code == sqlite3.SQLITE_FULL:
         return f"the disk that holds {path} is full; make room and run the call again"
-    if "readonly" in text:
+    if code == sqlite3.SQLITE_READONLY:
         return f"{path} cannot be written; make it writable, or read it with connect(offline=True)"
-    if "locked" in text or "busy" in text:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"another program keeps {path} locked (waited {_WAIT_FOR_LOCK:.0f} s); close it and run the call again"
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "this client is closed; connect again"
     return f"{path}: {error}; if the file is damaged, restore a copy of it"
 
 
@@ -154,22 +157,27 @@ class Store:
 
     def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
         self.read_only = read_only
+        self._lock = threading.RLock()
+        self._opened = contextlib.ExitStack()
+        self._closing = weakref.finalize(self, self._opened.close)
         try:
             self._db = self._open()
+            self._inode = None if path == MEMORY else Path(path).stat().st_ino
+            self.source: str | None = self._meta("source")
+            if source is not None:
+                self.claim(source)
         except sqlite3.Error as error:
+            self._closing()
             raise StoreError(f"the store cannot be opened: {_advice(error, path)}") from error
         except OSError as error:
+            self._closing()
             raise StoreError(
                 f"the store cannot be opened: {error.strerror or error}: {path}; choose another path with store="
             ) from error
-        self._closing = weakref.finalize(self, self._db.close)
-        self._inode = None if path == MEMORY else Path(path).stat().st_ino
-        self.source: str | None = self._meta("source")
-        if source is not None:
-            self.claim(source)
+        except BaseException:
+            self._closing()
+            raise
 
     # Opening ------------------------------------------------------------------------------------------------
 
@@ -189,6 +197,7 @@ class Store:
         new = not file.exists() or file.stat().st_size == 0
         if new and not self.read_only:
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            file.chmod(0o600)  # also of an empty file that was there
             return self._prepare(self._connect(str(file), uri=False), new=True)
         with file.open("rb") as head:
             if head.read(len(_HEADER)) != _HEADER:
@@ -200,6 +209,7 @@ class Store:
 
     def _connect(self, where: str, *, uri: bool) -> sqlite3.Connection:
         db = sqlite3.connect(where, timeout=_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, uri=uri)
+        self._opened.callback(db.close)
         db.execute("PRAGMA trusted_schema = OFF")
         return db
 
@@ -210,10 +220,11 @@ class Store:
             if not log.exists() or log.stat().st_size == 0:
                 return self._connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
             # A log that was left behind holds answers; they can be read from a copy only.
-            self._copy = tempfile.TemporaryDirectory(prefix="keyapi_research_")
+            folder = Path(tempfile.mkdtemp(prefix="keyapi_research_"))
+            self._opened.callback(shutil.rmtree, folder, ignore_errors=True)
             for part in (file, log):
-                shutil.copyfile(part, Path(self._copy.name) / part.name)
-            file = Path(self._copy.name) / file.name
+                shutil.copyfile(part, folder / part.name)
+            file = folder / file.name
         return self._connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
 
     def _prepare(self, db: sqlite3.Connection, *, new: bool) -> sqlite3.Connection:
@@ -283,8 +294,6 @@ class Store:
         """Close the file; SQLite then folds its log into it."""
         with self._lock:
             self._closing()
-            if self._copy is not None:
-                self._copy.cleanup()
 
     # Whose it is --------------------------------------------------------------------------------------------
 
@@ -367,6 +376,10 @@ class Store:
             f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id",
             (_write_json(sorted(set(ids))),),
         )
+
+    def check_readable(self, ids: Sequence[int]) -> None:
+        """Read stored answers for nothing but to know that they can be read, before others are paid for."""
+        deque(self.envelopes(ids), maxlen=0)
 
     def envelopes(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Read stored answers, in the order of their ids, without holding them all."""

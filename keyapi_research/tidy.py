@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +48,7 @@ _MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stam
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _DECIMAL: Final = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
+_FLAG_TYPES: Final = (bool, int, float, str)
 _FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -85,10 +86,10 @@ def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tupl
             values = [v and v.strip() for v in values]
         return _strings([v or None for v in values]), 0
     read = [None if v is None or v == "" else convert(v) for v in values]
-    return _strings(read), _lost(values, read)
+    return _strings(read), _count_lost(values, read)
 
 
-def _lost(values: list[Any], read: list[Any]) -> int:
+def _count_lost(values: list[Any], read: list[Any]) -> int:
     """Count values that were there and could not be read."""
     return sum(now is None and not is_blank(was) for was, now in zip(values, read, strict=True))
 
@@ -127,12 +128,12 @@ def _whole_numbers(values: list[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArra
     lost = 0
     if not set(map(type, values)) <= {int, type(None)}:
         read = [_whole(v) for v in values]
-        values, lost = read, _lost(values, read)
+        values, lost = read, _count_lost(values, read)
     try:
         numbers = np.array([NOT_AVAILABLE if v is None else v for v in values], dtype=np.int64)
     except OverflowError:
         read = [_whole(v) for v in values]
-        lost += _lost(values, read)
+        lost += _count_lost(values, read)
         numbers = np.array([NOT_AVAILABLE if v is None else v for v in read], dtype=np.int64)
     return numbers, numbers == NOT_AVAILABLE, lost
 
@@ -148,12 +149,12 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
     lost = 0
     if not set(map(type, values)) <= {float, int, type(None)}:
         read = [_real(v) for v in values]
-        values, lost = read, _lost(values, read)
+        values, lost = read, _count_lost(values, read)
     try:
         numbers = np.array(values, dtype=np.float64)  # None becomes NaN
     except (OverflowError, TypeError):
         read = [_real(v) for v in values]
-        lost += _lost(values, read)
+        lost += _count_lost(values, read)
         numbers = np.array(read, dtype=np.float64)
     odd = np.isinf(numbers)
     if column.least is not None:
@@ -168,10 +169,10 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 def _read_flags(values: list[Any]) -> tuple[Array, int]:
     read = [
-        _FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, bool | int | str) else None
+        _FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, _FLAG_TYPES) else None
         for v in values
     ]
-    return pd.array(read, dtype="boolean"), 0
+    return pd.array(read, dtype="boolean"), _count_lost(values, read)
 
 
 def _read_times(values: list[Any]) -> tuple[Array, int]:
@@ -201,7 +202,7 @@ def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
         return _read_texts(values, _plain_text)
     if kind == "hashtag":
         read = [_plain_hashtag(v) for v in values]
-        return _strings(read), _lost(values, read)
+        return _strings(read), _count_lost(values, read)
     if kind in ("count", "integer"):
         return _read_integers(column, values)
     if kind == "number":
@@ -376,7 +377,9 @@ class _Reader:
                 found[column.name], where = answers.find(place)
                 which[column.name] = answers.up(level_path, where)
         records = answers.read(path)
-        present = np.fromiter((r is not None for r in records), dtype=np.bool_, count=len(records))
+        present = np.fromiter(
+            (type(r) is dict or not is_blank(r) for r in records), dtype=np.bool_, count=len(records)
+        )
         if present.all():
             return _Part(found, which, level.position, level.answer)
         if path and path == level_path:
@@ -448,7 +451,8 @@ class _Reader:
         """Drop rows without a key, and all but the first of a key within one answer."""
         own = [name for name in self.table.key if not isinstance(self.table[name].place, Asked)]
         read = [name for name in own if not isinstance(self.table[name].place, Position)]
-        if not read or not len(frame):
+        one_each = not own and any("[]" in path for path in self.table.rows)  # a list about the one asked for
+        if not len(frame) or not (read or one_each):
             return frame
         keyless = frame[read].isna().any(axis=1).to_numpy()
         if keyless.any():
@@ -456,7 +460,7 @@ class _Reader:
             frame, answer = frame[~keyless], answer[~keyless]
         again = frame[own].assign(_answer=answer).duplicated().to_numpy()
         if again.any():
-            self.odd.duplicates[f"{self.table.name} ({', '.join(own)})"] += int(again.sum())
+            self.odd.duplicates[f"{self.table.name} ({', '.join(own or self.table.key)})"] += int(again.sum())
             frame = frame[~again]
         return frame
 
@@ -533,8 +537,8 @@ def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
     of = answers.levels[level].answer
     for answer, market in zip(of.tolist(), named, strict=True):
         region = answers.sources[answer].ask.values[at]  # noqa: PD011 - not pandas
-        expected = "ALL" if region == ALL_REGIONS else region
-        if isinstance(market, str) and market and market.upper() != expected:
+        expected = ("ALL", ALL_REGIONS.upper()) if region == ALL_REGIONS else (region,)
+        if isinstance(market, str) and market and market.upper() not in expected:
             odd.markets[str(region), writable(market)[:_LONGEST_NAME]] += 1
 
 
@@ -544,6 +548,8 @@ def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
 def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
     """Paths an endpoint's tables know, and whether an answer may leave them out."""
     for table in endpoint.tables:
+        if len(table.rows) > 1:  # which of several lists an answer has differs
+            yield from ((path.removesuffix("[]"), True) for path in table.rows)
         for column in table.columns:
             places = column.place.places if isinstance(column.place, ByList) else (column.place,)
             for place in places:
@@ -555,15 +561,28 @@ def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
                     yield from ((f"{level}.{place.leaf}", True) for level in place.levels)
 
 
-def _leaves(node: Any, path: str, found: set[str]) -> None:
-    if isinstance(node, dict) and node:
-        for name, value in node.items():
-            _leaves(value, f"{path}.{name}" if path else name, found)
-    elif isinstance(node, list) and node:
-        for value in node:
-            _leaves(value, f"{path}[]", found)
-    else:
-        found.add(path)
+@dataclass(frozen=True)
+class _Seen:
+    """Paths that some answers have: those that end there, of these those with a value, and those that lead on."""
+
+    ends: set[str] = field(default_factory=set)
+    full: set[str] = field(default_factory=set)
+    leads: set[str] = field(default_factory=set)
+
+    def note(self, node: Any, path: str) -> None:
+        """Note all paths from a node on."""
+        if isinstance(node, dict) and node:
+            self.leads.add(path)
+            for name, value in node.items():
+                self.note(value, f"{path}.{name}" if path else name)
+        elif isinstance(node, list) and node:
+            self.leads.add(path)
+            for value in node:
+                self.note(value, f"{path}[]")
+        else:
+            self.ends.add(path)
+            if node not in ({}, []) and not is_blank(node):
+                self.full.add(path)
 
 
 def _above(path: str) -> Iterator[str]:
@@ -574,27 +593,41 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
+def _lost(path: str, seen: _Seen) -> str | None:
+    """Find the part of a path that is gone though what it stands in is there; None where nothing is, or it is empty."""
+    for below, above in pairwise(_above(path)):
+        if below in seen.ends or below in seen.leads:
+            return None
+        if above in seen.leads:
+            return below
+    return None
+
+
 def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
     """Compare new answers with what is declared.
 
     Returns
     -------
     new : set of str
-        Paths that no declaration knows.
+        Paths that no declaration knows, and values where an object or a list is declared.
     gone : set of str
         Paths that every answer of the call lacks though it has what they stand in.
     """
-    found: set[str] = set()
+    seen = _Seen()
     for envelope in envelopes:
-        _leaves(envelope.get("data"), "", found)
-    declared = dict(_declared(endpoint))
+        seen.note(envelope.get("data"), "")
+    may_lack: dict[str, bool] = {}
+    for path, optional in _declared(endpoint):
+        may_lack[path] = optional and may_lack.get(path, True)
     aside = set(endpoint.not_tabled)
-    leading = {above for path in {*declared, *aside} for above in _above(path)}
-    new = {path for path in found - leading if aside.isdisjoint(_above(path))}
-    filled = {above for path in found for above in islice(_above(path), 1, None)}
-    required = {path for path, optional in declared.items() if not optional}
-    gone = {path for path in required - found - filled if next(islice(_above(path), 1, None)) in filled}
-    return {_named(path) for path in new}, {_named(path) for path in gone}
+    inner = {above for path in may_lack for above in islice(_above(path), 1, None)}
+    known = {above for path in {*may_lack, *aside} for above in _above(path)}
+    new = {path for path in seen.ends - known if aside.isdisjoint(_above(path))}
+    flat = {path for path in seen.full & inner if aside.isdisjoint(_above(path))}
+    lost = {_lost(path, seen) for path, optional in may_lack.items() if not optional}
+    gone = {path for path in lost if path is not None and not may_lack.get(path, False)}
+    named = {_named(path) for path in new} | {f"{_named(path)} (neither object nor list)" for path in flat}
+    return named, {_named(path) for path in gone}
 
 
 def _named(path: str) -> str:

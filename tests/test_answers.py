@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -108,7 +109,8 @@ def test_what_is_no_envelope_is_never_data(
         kr.fetch_hashtags("cats", client=client)
     assert caught.value.answer is not None
     assert client.status().answers == 0
-    assert client.ledger()["credits"].isna().all()  # whether that was charged nobody knows
+    [price] = client.ledger()["credits"]  # code 0 costs the documented price; whether others do nobody knows
+    assert price == 2 if text == "no data" else price is pd.NA
     assert client.credits_spent == 2
 
 
@@ -211,10 +213,15 @@ def test_videos_are_matched_by_id_whatever_order_and_type(client: kr.Client, san
     big = 7562062508232576001  # above 2**53
     answer(sandbox, {"code": 0, "data": [video("12", total_views_cnt=12), video(big, total_views_cnt=7),
                                          video("12", total_views_cnt=99)]})
-    with pytest.warns(kr.MissingDataWarning, match="11"):
+    with (
+        pytest.warns(kr.MissingDataWarning, match="11"),
+        pytest.warns(kr.SchemaDriftWarning, match=r"came twice and were dropped: 1 x videos \(video_id\)"),
+    ):
         frame = kr.fetch_videos([str(big), 11, 12], client=client)
     assert frame["video_id"].tolist() == ["7562062508232576001", "12"]
     assert frame["views"].tolist() == [7, 12]
+    _, twice = frame.keyapi.raw(client=client)
+    assert [row["total_views_cnt"] for row in twice["data"]] == [12, 99]
 
 
 def test_rows_about_strangers_are_not_an_absence(client: kr.Client, sandbox: Sandbox) -> None:
@@ -242,7 +249,8 @@ def test_sentinels_negatives_and_empty_text_are_missing(client: kr.Client, sandb
         region="", unique_id="", created_by_ai="maybe", create_time=None, duration="40", data_size=10.0,
         total_video_sale_cnt=None,
     )]})
-    row = kr.fetch_videos("12", client=client).iloc[0]
+    with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.created_by_ai$"):
+        row = kr.fetch_videos("12", client=client).iloc[0]
     missing = ["views", "likes", "favorites", "creator_region", "username", "ai_generated", "created_at", "gmv_est",
                "units_sold_est"]
     assert row[missing].isna().all()
@@ -251,11 +259,18 @@ def test_sentinels_negatives_and_empty_text_are_missing(client: kr.Client, sandb
 
 
 @pytest.mark.parametrize(("flag", "expected"), [(True, True), ("True", True), (1, True), ("0", False), (0, False),
-                                                (2, None), ("yes", None), (None, None), (1.5, None)])
+                                                (1.0, True), (0.0, False), (None, None), ("", None)])
 def test_flags(flag: Any, expected: bool | None, client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": [video("12", created_by_ai=flag)]})
     value = kr.fetch_videos("12", client=client)["ai_generated"].iloc[0]
     assert value is pd.NA if expected is None else value == expected
+
+
+@pytest.mark.parametrize("flag", [2, "yes", 1.5, [], {"a": True}])
+def test_what_is_no_flag_is_missing_and_told(flag: Any, client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, {"code": 0, "data": [video("12", created_by_ai=flag)]})
+    with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.created_by_ai"):
+        assert kr.fetch_videos("12", client=client)["ai_generated"].isna().all()
 
 
 def test_none_and_not_told_stay_apart(client: kr.Client, sandbox: Sandbox) -> None:
@@ -311,6 +326,94 @@ def test_a_field_that_is_gone_is_reported(client: kr.Client, sandbox: Sandbox) -
     with pytest.warns(kr.SchemaDriftWarning, match=r"gone.*data\.info\.publish_cnt"):
         frame = kr.fetch_hashtags("cats", client=client)
     assert frame["posts"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({"country_info": ...}, "data.info.country_info"),
+        ({"longevity": ...}, "data.info.longevity"),
+        ({"trend": ...}, "data.info.trend"),
+        ({"related_hashtags": ...}, "data.info.related_hashtags"),
+        ({"trend": [{"time": 1769472000}]}, r"data.info.trend[].value"),
+    ],
+)
+def test_an_object_or_a_list_that_is_gone_is_reported(
+    changes: dict[str, Any], gone: str, client: kr.Client, sandbox: Sandbox
+) -> None:
+    answer(sandbox, hashtag(**changes))
+    with pytest.warns(kr.SchemaDriftWarning, match=rf"gone from every answer: {re.escape(gone)}$"):
+        kr.fetch_hashtags("cats", client=client)
+
+
+@pytest.mark.parametrize("path", ["country_info", "longevity", "trend", "industry_info", "audience_ages"])
+def test_a_value_where_an_object_or_a_list_should_be_is_reported(
+    path: str, client: kr.Client, sandbox: Sandbox
+) -> None:
+    answer(sandbox, hashtag(**{path: 7}))
+    with pytest.warns(kr.SchemaDriftWarning, match=rf"data\.info\.{path} \(neither object nor list\)"):
+        kr.fetch_related_hashtags("cats", client=client)
+
+
+def test_the_same_field_of_another_endpoint_is_reported_too(client: kr.Client, sandbox: Sandbox) -> None:
+    sandbox.mutate = lambda path, params, envelope: {
+        **envelope, "data": {"info": {**envelope["data"]["info"], "mood": 1}},
+    }
+    for fetch, one in ((kr.fetch_hashtags, "cats"), (kr.fetch_product_details, "601583")):
+        with pytest.warns(kr.SchemaDriftWarning, match=r"does not know.*data\.info\.mood$"):
+            fetch(one, client=client)
+
+
+def test_what_a_warning_has_no_room_for_the_next_names(client: kr.Client, sandbox: Sandbox) -> None:
+    fields = {f"field{number:02}": number for number in range(25)}
+    for name in ("cats", "dogs"):
+        answer(sandbox, hashtag(hashtag_name=name, **fields))
+    with pytest.warns(kr.SchemaDriftWarning, match=r"field00.*field19$"):
+        kr.fetch_hashtags("cats", client=client)
+    with pytest.warns(kr.SchemaDriftWarning, match=r": data\.info\.field20.*field24$"):
+        kr.fetch_hashtags("dogs", client=client)
+
+
+def test_empty_items_of_a_list_are_no_rows(client: kr.Client, sandbox: Sandbox) -> None:
+    sandbox.mutate = lambda path, params, envelope: {
+        **envelope, "data": {"info": {**envelope["data"]["info"], "posts": ["71", None, "", "72"]}},
+    }
+    with pytest.warns(kr.SchemaDriftWarning, match=r"2 x data\.info\.posts\[\]"):
+        frame = kr.fetch_product_posts("601583", client=client)
+    assert frame["video_id"].tolist() == ["71", "72"]
+    assert frame["position"].tolist() == [1, 4]
+
+
+def test_countries_of_a_product_are_rows_where_an_answer_has_them(client: kr.Client, sandbox: Sandbox) -> None:
+    us = {"country_info": {"id": "6252001", "label": "US", "value": "United States"}, "score": 150}
+    sandbox.mutate = lambda path, params, envelope: {
+        **envelope, "data": {"info": {**envelope["data"]["info"], "audience_countries": [us]}},
+    }
+    frame = kr.fetch_product_audience("601583", client=client)
+    assert frame["dimension"].tolist() == ["age"] * 5 + ["country"]
+    last = frame.iloc[-1][["segment_id", "segment_code", "segment", "score", "score_unit"]]
+    assert last.tolist() == ["6252001", "US", "United States", 150.0, "index"]
+
+
+def test_rows_that_come_twice_are_counted_call_by_call(client: kr.Client, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        answer(sandbox, page(1, 2, 2, more=False))
+    for region in ("US", "GB"):
+        with pytest.warns(kr.SchemaDriftWarning, match="dropped: 1 x product_insights"):
+            kr.fetch_product_insights(region=region, client=client)
+    kr.fetch_product_insights(region="US", client=client)  # nothing new came, so nothing new is said
+
+
+def test_all_regions_is_a_market(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, hashtag(country_info={"id": "all_regions", "value": "All", "label": "all_regions"}))
+    assert kr.fetch_hashtags("cats", client=client)["market"].item() == "all_regions"  # a warning would be an error
+
+
+def test_a_rank_of_zero_stays(client: kr.Client, sandbox: Sandbox) -> None:
+    sandbox.mutate = lambda path, params, envelope: {
+        **envelope, "data": {**envelope["data"], "sound": {**envelope["data"]["sound"], "rank": 0}},
+    }
+    assert kr.fetch_music("6703723351497508865", client=client)["rank"].item() == 0
 
 
 def test_a_field_that_some_answers_have_is_not_gone(client: kr.Client, sandbox: Sandbox) -> None:
@@ -390,10 +493,12 @@ def test_where_a_walk_ends(last: Envelope, client: kr.Client, sandbox: Sandbox) 
     assert len(sandbox.requests) == 2
 
 
-def test_has_more_may_stand_at_the_top(client: kr.Client, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("inside", [False, True])
+def test_has_more_may_stand_at_the_top(inside: bool, wrapped: bool, client: kr.Client, sandbox: Sandbox) -> None:
     one = page(1, 2)
-    one["data"]["has_more"] = "false"
-    assert len(walk(client, sandbox, one)) == 2
+    (one["data"] if inside else one)["has_more"] = "false"
+    assert len(walk(client, sandbox, {"code": 200, "data": one} if wrapped else one)) == 2
     assert len(sandbox.requests) == 1
 
 

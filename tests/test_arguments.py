@@ -36,6 +36,9 @@ WRONG: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], str]
     ("hashtag space", kr.fetch_hashtags, ("two words",), {}, "white space"),
     ("hashtag comma", kr.fetch_hashtags, ("a,b",), {}, "list"),
     ("hashtag empty", kr.fetch_hashtags, ("#",), {}, "not the name"),
+    ("hashtag BOM", kr.fetch_hashtags, ("\ufeffcats",), {}, "not the name"),
+    ("hashtag ##", kr.fetch_hashtags, ("##cats",), {}, "one # at most"),
+    ("float32 id", kr.fetch_videos, (np.array([3.0], dtype="float32"),), {}, "read_csv"),
     ("hashtag control", kr.fetch_hashtags, ("a\x00b",), {}, "control"),
     ("hashtag surrogate", kr.fetch_hashtags, ("a\ud800",), {}, "not the name"),
     ("region name", kr.fetch_hashtags, ("a",), {"region": "Germany"}, "ISO-2"),
@@ -95,6 +98,12 @@ def test_hashtags_are_written_one_way(client: kr.Client) -> None:
     assert frame["hashtag_name"].tolist() == ["ufc324", "caf\u00e9"]
 
 
+@pytest.mark.parametrize("name", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f468\u200d\U0001f469"])
+def test_joiners_are_part_of_a_name(name: str, client: kr.Client, sandbox: Sandbox) -> None:
+    assert kr.fetch_hashtags(name, client=client)["hashtag_name"].tolist() == [name]
+    assert sandbox.requests[0].params["hashtag_name"] == name
+
+
 def test_regions_are_written_one_way() -> None:
     asks = [make_asks(HASHTAG_DETAIL, "a", {"region": region, "period": "7"})[0] for region in ("us", "US", " US ")]
     assert len({ask.key for ask in asks}) == 1
@@ -126,6 +135,20 @@ def test_months_are_checked_only_for_what_is_sent(make_client: Callable[..., kr.
     with pytest.raises(kr.InvalidArgumentError, match="from 2025-10"):
         kr.fetch_product_details("601583", time_scope="2025-09", client=client)
     assert len(sandbox.requests) == 2
+
+
+@pytest.mark.parametrize("month", ["2020-01", "2199-01"])
+def test_a_month_out_of_reach_is_refused_before_anybody_is_known(
+    month: str, client: kr.Client, sandbox: Sandbox
+) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="out of reach"):
+        kr.fetch_product_details("601583", time_scope=month, client=client)
+    assert len(kr.fetch_product_details("601583", time_scope="2025-12", client=client)) == 1  # as the sandbox has it
+    assert len(sandbox.requests) == 1
+
+
+def test_no_ids_need_no_connection() -> None:
+    assert kr.fetch_videos([]).empty
 
 
 # Keys of stored answers: a changed key is a paid answer that is never found again.

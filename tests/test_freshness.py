@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -115,6 +116,17 @@ def test_old_pages_are_said_by_their_rows(client: kr.Client, earnest: Sandbox, c
         kr.fetch_product_insights(region="US", limit=25, client=client)
 
 
+def test_a_table_without_rows_is_not_old(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
+    earnest.mutate = lambda path, params, envelope: {
+        **envelope, "data": {"info": {**envelope["data"]["info"], "trend": []}},
+    }
+    kr.fetch_hashtags("cats", client=client)
+    clock.advance(3 * DAY)
+    assert kr.fetch_hashtag_trends("cats", client=client).empty  # nothing to warn of
+    with pytest.warns(kr.StaleDataWarning, match="1 of 1 rows of hashtags"):
+        kr.fetch_hashtags("cats", client=client)
+
+
 def test_a_day_is_not_old(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
     kr.fetch_hashtags(tags(1), client=client)
     clock.advance(DAY - 60)
@@ -206,7 +218,10 @@ def test_only_what_is_too_old_is_asked_again(client: kr.Client, sandbox: Sandbox
     assert sandbox.requests[-1].params["video_ids"] == ",".join(ids[:10])
 
 
-@pytest.mark.parametrize("max_age", [1, -1, 3600, 0.5, True, "yesterday", "-1D", float("nan"), pd.NaT, "", [1]])
+@pytest.mark.parametrize(
+    "max_age",
+    [1, -1, 3600, 0.5, True, "yesterday", "-1D", float("nan"), pd.NaT, "", [1], "5", "0.5", ".", np.int64(5)],
+)
 def test_other_ages_are_refused(max_age: Any, make_client: Make, sandbox: Sandbox) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="max_age is"):
         kr.fetch_hashtags(tags(1), max_age=max_age, client=make_client())
@@ -346,9 +361,31 @@ def test_as_of_reads_the_newest_answer_of_then(
 def test_before_the_first_answer_there_is_none(tmp_path: Path) -> None:
     with (
         kr.Client(store=tmp_path / "store.sqlite", as_of="2026-02-28") as client,
-        pytest.raises(kr.NotStoredError, match=r"as of 2026-02-28 23:59 UTC.*1 requests = 2 credits"),
+        pytest.raises(kr.NotStoredError, match=r"as of 2026-02-28 23:59 UTC.*1 request = 2 credits"),
     ):
         kr.fetch_hashtags(tags(1), client=client)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "moment"),
+    [
+        ("2026-02-03", "2026-02-03T23:59:59.999999"),
+        (" 2026/02/03 ", "2026-02-03T23:59:59.999999"),
+        ("3 Feb 2026", "2026-02-03T23:59:59.999999"),
+        (date(2026, 2, 3), "2026-02-03T23:59:59.999999"),
+        (np.datetime64("2026-02-03"), "2026-02-03T23:59:59.999999"),
+        ("2026-02-03 00:00", "2026-02-03T00:00:00"),
+        ("2026-02-03T12", "2026-02-03T12:00:00"),
+        (datetime(2026, 2, 3),  # noqa: DTZ001 - naive is UTC
+         "2026-02-03T00:00:00"),
+        (pd.Timestamp("2026-02-03"), "2026-02-03T00:00:00"),
+        ("2026-02-03 01:00+02:00", "2026-02-02T23:00:00"),
+    ],
+)
+def test_a_bare_date_includes_its_day_however_it_is_written(as_of: Any, moment: str, client: kr.Client) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    with kr.Client(store=client.settings.store, as_of=as_of) as then:
+        assert then.settings.as_of == datetime.fromisoformat(f"{moment}+00:00")
 
 
 @pytest.mark.parametrize("as_of", ["then", "NaT", 5.5, True, ""])
@@ -410,12 +447,39 @@ def test_offline_serves_what_is_stored_and_lists_all_that_is_not(
         assert failures["id"].tolist() == ids[5:]
         assert failures["error"].unique().tolist() == ["NotStoredError"]
         assert caught.value.endpoint == "/v1/tiktok/video/detail/analytics"
-        for words in (ids[5], "and 5 more", str(tmp_path / "store.sqlite"), "without offline"):
+        for words in (*ids[5:], str(tmp_path / "store.sqlite"), "without offline"):
             assert words in str(caught.value)
         plan = kr.plan(kr.fetch_videos, ids, client=offline)
         assert (plan.requests, plan.credits, plan.stored) == (3, 3, 5)
         assert (offline.credits_spent, offline.credits_saved) == (0, 1)
     assert len(sandbox.requests) == 1
+
+
+def test_offline_warn_leaves_out_what_is_not_stored(client: kr.Client, cut_off: Callable[[], None]) -> None:
+    online = kr.fetch_hashtags(tags(1, 2), client=client)
+    cut_off()
+    with kr.Client(store=client.settings.store, offline=True) as offline:
+        with pytest.warns(kr.IncompleteDataWarning, match=r"1 of 3 ids.*1 NotStoredError.*1 request = 2 credits"):
+            frame = kr.fetch_hashtags(tags(1, 3, 2), errors="warn", client=offline)
+        pd.testing.assert_frame_equal(frame, online)
+        with pytest.warns(kr.IncompleteDataWarning, match="1 of 1"):
+            nothing = kr.fetch_hashtags(tags(4), errors="warn", client=offline)
+        assert nothing.empty
+        assert nothing.dtypes.equals(online.dtypes)
+
+
+def test_offline_an_open_ended_ranking_takes_at_least_a_page(client: kr.Client) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    with (
+        kr.Client(store=client.settings.store, offline=True) as offline,
+        pytest.raises(kr.NotStoredError, match="takes at least 1 request = 2 credits"),
+    ):
+        kr.fetch_product_insights(limit=None, client=offline)
+
+
+def test_a_store_in_memory_cannot_be_offline() -> None:
+    with pytest.raises(kr.StoreError, match="new and empty"):
+        kr.Client(store=":memory:", offline=True)
 
 
 def test_a_ranking_that_is_partly_stored_is_not_enough_offline(
@@ -438,7 +502,7 @@ def test_how_far_back_a_month_lies_matters_only_for_what_is_sent(
     client: kr.Client, sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kr.fetch_product_details("601583", time_scope="2025-10", client=client)
-    monkeypatch.setattr("keyapi_research.sandbox.effects.TODAY", date(2026, 3, 1))
+    monkeypatch.setattr("keyapi_research.client.terms.SANDBOX_TODAY", date(2026, 3, 1))
     assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=client)) == 1
     assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=make_client(offline=True))) == 1
     for options in ({"region": "US"}, {"max_age": 0}):

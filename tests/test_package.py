@@ -89,7 +89,8 @@ def test_the_descriptor_says_what_the_dictionary_says(client: kr.Client, tmp_pat
     assert fields["views_all"]["unit"] == "views"
     assert fields["views_all"]["description"] == "Views overall."
     assert fields["views_all"]["source"] == "data.info.video_views_all"
-    assert fields["views_all"]["status"].startswith("inferred: overall by its name; whether worldwide")
+    assert fields["views_all"]["status"] == "inferred"
+    assert fields["views_all"]["reason"].startswith("overall by its name; whether worldwide")
     assert "unit" not in fields["hashtag_id"]
     assert all("dtype" not in field for field in fields.values())
 

@@ -42,12 +42,12 @@ TOP_MUSIC = (
 OPTIONS = (
     "*, token=None, base_url=None, sandbox=False, store=None, offline=False, as_of=None, max_age=None, "
     "max_credits=None, max_call_credits=100, requests_per_second=5.0, max_workers=4, timeout=(5, 30), retries=2, "
-    "progress=None"
+    "progress=None, replay=None"
 )
 SIGNATURES = {
     "Client": OPTIONS,
     "budget": "credits, *, client=None",
-    "connect": f"{OPTIONS}, replay=None",
+    "connect": OPTIONS,
     "describe": "table",
     "fetch_hashtag_audience": HASHTAGS,
     "fetch_hashtag_trends": HASHTAGS,

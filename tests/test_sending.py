@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -241,6 +243,43 @@ def test_429_for_longer_than_a_minute_is_raised_at_once(header: Any, make_client
     assert len(sandbox.requests) == 1
 
 
+def test_429_for_longer_than_a_minute_does_not_stall_the_next_call(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client()
+    sandbox.faults.put(Fault(status=429, headers={"Retry-After": "61"}))
+    with pytest.raises(kr.RateLimitedError):
+        kr.fetch_hashtags(tags(1), client=client)
+    began = time.monotonic()
+    assert len(kr.fetch_hashtags(tags(1), client=client)) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_slowing_down_while_somebody_waits_is_not_forgotten() -> None:
+    pace = Pace(20)
+    stop = threading.Event()
+    pace.wait(stop)
+    waiting = threading.Thread(target=pace.wait, args=(stop,))
+    waiting.start()
+    pace.slow_down(0.4)
+    began = time.monotonic()
+    waiting.join(5)
+    assert time.monotonic() - began > 0.35
+
+
+def test_who_stands_in_line_hears_his_own_stop() -> None:
+    pace = Pace(0.1)
+    first, second = threading.Event(), threading.Event()
+    pace.wait(first)
+    holding = threading.Thread(target=pace.wait, args=(first,))
+    holding.start()
+    time.sleep(0.05)
+    second.set()
+    began = time.monotonic()
+    assert pace.wait(second) is None
+    assert time.monotonic() - began < 2
+    first.set()
+    holding.join(5)
+
+
 @pytest.mark.usefixtures("hurried")
 def test_429_again_and_again_ends(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=2)
@@ -400,7 +439,7 @@ def test_the_rest_is_finished_and_a_rerun_pays_for_what_is_missing(make_client: 
 def test_warn_gives_the_partial_table(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0)
     fail(sandbox, tag1=Fault(status=500))
-    with pytest.warns(kr.IncompleteDataWarning, match="1 of 3 ids.*1 requests = 2 credits") as caught:
+    with pytest.warns(kr.IncompleteDataWarning, match="1 of 3 ids.*1 request = 2 credits") as caught:
         frame = kr.fetch_hashtags(tags(0, 1, 2), errors="warn", client=client)
     assert frame["hashtag_name"].tolist() == tags(0, 2)
     assert caught[0].filename == __file__
@@ -431,7 +470,7 @@ def test_a_batch_fails_as_a_whole(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0, max_workers=1)
     sandbox.faults.put(Fault(status=500))
     ids = [str(7_100_000_000_000_000_000 + n) for n in range(1, 13)]
-    with pytest.raises(kr.FetchIncompleteError, match=r"10 of 12 ids.*1 requests = 1 credits") as caught:
+    with pytest.raises(kr.FetchIncompleteError, match=r"10 of 12 ids.*1 request = 1 credit\b") as caught:
         kr.fetch_videos(ids, client=client)
     assert caught.value.frame is not None
     assert caught.value.frame["video_id"].tolist() == ids[10:]
@@ -477,16 +516,49 @@ def test_the_account_runs_dry(make_client: Make, sandbox: Sandbox) -> None:
     assert sandbox.charged == client.ledger()["credits"].sum() == 10
 
 
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(("status", "code"), [(500, 50004), (503, 1000), (200, 500), (200, 503)])
+def test_any_5xx_is_tried_again(status: int, code: int, client: kr.Client, sandbox: Sandbox) -> None:
+    sandbox.faults.put(Fault(status=status, code=code))
+    assert len(kr.fetch_hashtags("cats", client=client)) == 1
+    assert client.ledger()["attempt"].tolist() == [1, 2]
+
+
+def test_a_code_of_its_own_inside_a_200_is_not_tried_again(client: kr.Client, sandbox: Sandbox) -> None:
+    sandbox.faults.put(Fault(status=200, code=50004))
+    with pytest.raises(kr.ServerError):
+        kr.fetch_hashtags("cats", client=client)
+    assert len(sandbox.requests) == 1
+
+
+def test_what_was_sent_is_not_called_not_sent(make_client: Make, sandbox: Sandbox) -> None:
+    refused = threading.Event()
+
+    def answer(_: str, params: dict[str, str]) -> Fault:
+        if params["hashtag_name"] == "tag1":
+            refused.set()
+            return Fault(status=500)
+        assert refused.wait(5)
+        return Fault(status=401, delay=0.1)
+
+    sandbox.on_request = answer
+    with pytest.raises(kr.AuthenticationError) as caught:
+        kr.fetch_hashtags(tags(1, 2), client=make_client(max_workers=2))
+    assert caught.value.failures is not None
+    assert caught.value.failures["error"].tolist() == ["ServerError", "AuthenticationError"]
+    assert caught.value.failures["status_code"].tolist() == [500, 401]
+
+
 # Ctrl-C --------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
     import sys
     import keyapi_research as kr
     url, store = sys.argv[1:]
-    client = kr.Client(token="a-token-of-the-tests", base_url=url, store=store, requests_per_second=None,
-                       progress=False)
     try:
-        kr.fetch_hashtags([f"tag{n}" for n in range(40)], client=client)
+        with kr.Client(token="a-token-of-the-tests", base_url=url, store=store, requests_per_second=None,
+                       progress=False) as client:
+            kr.fetch_hashtags([f"tag{n}" for n in range(40)], client=client)
     except KeyboardInterrupt:
         sys.exit(3)
 """
@@ -652,6 +724,53 @@ def test_a_closed_client_says_so(client: kr.Client, sandbox: Sandbox) -> None:
     with pytest.raises(kr.StoreError, match="closed; connect again"):
         kr.fetch_hashtags("cats", client=client)
     assert sandbox.requests == []
+
+
+def test_a_default_client_that_was_closed_is_not_replaced_unasked(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYAPI_TOKEN", "a-token-of-the-tests")
+    monkeypatch.setenv("KEYAPI_BASE_URL", sandbox.url)
+    kr.connect(sandbox=True, store=":memory:").close()
+    for use in (lambda: kr.fetch_hashtags("cats"), kr.status, kr.ledger):
+        with pytest.raises(kr.StoreError, match="closed; connect again"):
+            use()
+    assert sandbox.requests == []
+
+
+def test_a_client_that_is_dropped_leaves_no_sandbox_running() -> None:
+    client = kr.Client(sandbox=True, store=":memory:")
+    kr.fetch_hashtags("cats", client=client)
+    [request] = client._sender.sandbox.requests
+    port = urlsplit(client._sender.sandbox.url).port
+    del client, request
+    gc.collect()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("header", ["0", "30"])
+def test_closing_does_not_wait_for_another_attempt(header: str, make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client()
+    sandbox.on_request = lambda *_: Fault(status=429, headers={"Retry-After": header} if header != "0" else {})
+    errors: list[Any] = []
+
+    def fetch() -> None:
+        try:
+            kr.fetch_hashtags(tags(1, 2), client=client)
+        except kr.KeyAPIError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    while not sandbox.requests:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    began = time.monotonic()
+    client.close()
+    thread.join(10)
+    assert time.monotonic() - began < 3
+    assert len(errors) == 1
 
 
 def test_closing_waits_for_what_is_in_flight(make_client: Make, sandbox: Sandbox) -> None:

@@ -367,6 +367,48 @@ def test_pages_of_another_size_are_never_mixed(before: int, after: int, client: 
     assert client.ledger()["credits"].sum() == sandbox.charged
 
 
+@pytest.mark.filterwarnings(DRIFT)
+@pytest.mark.parametrize(("before", "after"), [(20, 10), (10, 20)])
+def test_a_cap_that_changes_within_a_walk_starts_it_again(
+    before: int, after: int, client: kr.Client, sandbox: Sandbox
+) -> None:
+    def change(_: str, params: dict[str, str]) -> None:
+        sandbox.page_cap = before if params["page"] in ("1", "2") and len(sandbox.requests) < 2 else after
+
+    sandbox.on_request = change
+    frame = ranking(client, 60)
+    assert pages(sandbox)[:4] == [1, 2, 3, 1]
+    assert len(frame) >= 55  # what moved on while it was asked for, never a whole page
+    assert frame["position"].max() == 60
+    assert client.ledger()["credits"].sum() == sandbox.charged == client.credits_spent
+    sent = len(sandbox.requests)
+    ranking(client, 60)
+    assert len(sandbox.requests) == sent
+
+
+def test_a_plan_refuses_what_the_call_would_refuse(make_client: Make) -> None:
+    client = make_client(base_url="https://api.keyapi.ai", store=":memory:")
+    with pytest.raises(kr.InvalidArgumentError, match="out of reach"):
+        kr.plan(kr.fetch_product_details, "601583", time_scope="2019-01", client=client)
+    with pytest.raises(kr.InvalidArgumentError, match="out of reach"):
+        kr.plan(kr.fetch_product_insights, time_scope="2019-01", client=client)
+
+
+def test_a_plan_leaves_no_mark(client: kr.Client) -> None:
+    details = kr.fetch_product_details("601583", client=client)
+    before = list(client.calls)
+    assert kr.plan(details.keyapi.fetch_videos, client=client).requests == 5
+    assert client.calls == before
+
+
+def test_a_rerun_that_asks_for_all_anew_is_priced_so(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client(retries=0)
+    kr.fetch_hashtags(tags(1, 2, 3), client=client)
+    sandbox.on_request = lambda _, params: Fault(status=500) if params["hashtag_name"] == "tag2" else None
+    with pytest.raises(kr.FetchIncompleteError, match="missing: 3 requests = 6 credits"):
+        kr.fetch_hashtags(tags(1, 2, 3), max_age=0, client=client)
+
+
 def test_all_pages_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
     rows = count_rows(sandbox, "product_insights", {"region": "US", "time_scope": 7, "page": 99})
     sandbox.reset()
@@ -406,7 +448,7 @@ def test_a_filter_is_part_of_what_is_stored(client: kr.Client, sandbox: Sandbox)
 def test_a_walk_that_broke_off_goes_on_where_it_broke_off(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0)
     sandbox.on_request = lambda _, params: Fault(status=500) if params["page"] == "3" else None
-    with pytest.raises(kr.ServerError, match="goes on from there") as caught:
+    with pytest.raises(kr.ServerError, match=r"40 rows came.*within the hour takes 2 requests = 4 credits") as caught:
         ranking(client, 80)
     assert caught.value.frame is not None
     assert caught.value.frame["position"].tolist() == list(range(1, 41))

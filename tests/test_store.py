@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,22 @@ def test_the_file_is_its_owners(client: kr.Client, tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
+def test_an_empty_file_becomes_its_owners(make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
+    file = tmp_path / "empty.sqlite"
+    file.touch(mode=0o644)
+    make_client(store=file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_read_is_found_before_others_are_paid_for(client: kr.Client, sandbox: Sandbox) -> None:
+    kr.fetch_hashtags(["cats", "dogs"], client=client)
+    with closing(sqlite3.connect(client.settings.store)) as db, db:
+        db.execute("UPDATE responses SET value = substr(value, 1, 100) WHERE value LIKE '%dogs%'")
+    with pytest.raises(kr.StoreError, match=r"cannot be read.*nothing was asked again"):
+        kr.fetch_hashtags(["cats", "dogs", "birds"], client=client)
+    assert len(sandbox.requests) == 2
+
+
 @pytest.mark.parametrize("name", ["study", "a b.c", "percent%41#?.sqlite", "ünï.db"])
 def test_nothing_is_added_to_the_name(name: str, make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
     client = make_client(store=tmp_path / name)
@@ -118,6 +136,17 @@ def test_a_paid_store_refuses_synthetic_answers(
     assert client.status().answers == 0
     assert caught.value.answer[0]["data"]["info"]["hashtag_name"]
     assert client.source == "keyapi"
+    asked = len(sandbox.requests)
+    with pytest.raises(kr.StoreError, match="never mixed"):
+        kr.fetch_hashtags("birds", client=client)
+    assert len(sandbox.requests) == asked  # once it is known, nobody is asked and paid again
+
+
+@pytest.mark.parametrize("url", ["https://API.KeyAPI.ai", "https://api.keyapi.ai:443/", "https://api.keyapi.ai/"])
+def test_the_service_is_one_source_however_its_address_is_written(
+    url: str, make_client: Callable[..., kr.Client]
+) -> None:
+    assert make_client(base_url=url, store=":memory:").source == "keyapi"
 
 
 def test_frames_say_whose_they_are(make_client: Callable[..., kr.Client], sandbox: Sandbox) -> None:
@@ -142,6 +171,27 @@ def test_no_token_names_three_ways_out() -> None:
         kr.connect()
     with pytest.raises(kr.MissingTokenError):
         kr.fetch_hashtags("cats")
+
+
+@pytest.mark.parametrize("option", ["sandbox", "offline", "progress"])
+@pytest.mark.parametrize("value", ["no", "False", 0, 1])
+def test_switches_are_true_or_false(option: str, value: object) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=f"{option} is True or False"):
+        kr.Client(token="t", store=":memory:", **{option: value})
+
+
+def test_the_same_token_from_elsewhere_is_the_same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = kr.connect(token="the-same-token", store=":memory:")
+    monkeypatch.setenv("KEYAPI_TOKEN", "the-same-token")
+    assert kr.connect(store=":memory:") is one
+    one.close()
+
+
+def test_a_data_folder_that_cannot_be_made_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    with pytest.raises(kr.StoreError, match=r"cannot be made.*store="):
+        kr.connect(token="t")
 
 
 def test_connect_returns_the_open_client_with_unchanged_settings() -> None:

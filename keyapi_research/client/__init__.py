@@ -6,15 +6,14 @@ import os
 import threading
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
-from pathlib import Path
 
 import pandas as pd
 
 from ..errors import InvalidArgumentError
-from ..settings import DEFAULT_PACE, hide, read_settings
-from .call import Call, Collection, Plan, failures_frame, ledger_frame
+from ..settings import DEFAULT_PACE, hide, read_replay, read_settings
+from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
 from .purse import Budget
-from .session import CallRecord, Client, Status, planning
+from .session import CallRecord, Client, Status, is_planning, planning
 from .terms import DAY
 
 __all__ = [
@@ -30,10 +29,12 @@ __all__ = [
     "connect",
     "failures_frame",
     "find_client",
+    "is_planning",
     "ledger",
     "ledger_frame",
     "open_client",
     "planning",
+    "priced",
     "replay",
     "status",
 ]
@@ -123,15 +124,12 @@ def connect(
     global _default  # noqa: PLW0603 - the one default client
     token = hide(token)  # type: ignore[assignment]
     with _choosing:
-        if replay is not None and not isinstance(replay, str | os.PathLike | bool):
-            raise InvalidArgumentError(f"replay is the path of an archive, or False; got {replay!r}")
-        archive = replay if isinstance(replay, str | os.PathLike) else None
-        if archive is None and replay is not False:
-            if _default is not None and _default.replaying and not _default.closed:
-                return _default
-            archive = os.environ.get("KEYAPI_REPLAY") or None
+        if replay is None and _default is not None and _default.replaying and not _default.closed:
+            return _default
+        archive = read_replay(replay)
         if archive is not None:
-            return _replay(archive)
+            _default = Client(replay=archive)
+            return _default
         settings = read_settings(
             token=token,
             base_url=base_url,
@@ -153,18 +151,6 @@ def connect(
         return _default
 
 
-def _replay(path: str | os.PathLike[str]) -> Client:
-    global _default  # noqa: PLW0603 - the one default client
-    from .. import archive  # noqa: PLC0415 - only where one is replayed
-
-    name = str(Path(path).expanduser().absolute())
-    with _choosing:
-        if _default is None or _default.closed or _default.replaying != name:
-            store, settings = archive.load(name)
-            _default = Client.of(settings, store=store, replaying=name)
-        return _default
-
-
 def replay(path: str | os.PathLike[str]) -> Client:
     """Replay a study from its archive: no key, no credits, no network, the same tables.
 
@@ -180,19 +166,24 @@ def replay(path: str | os.PathLike[str]) -> Client:
 
     Raises
     ------
+    InvalidArgumentError
+        That is no path.
     StoreError
         The file is no such archive, or was changed.
     """
-    return _replay(path)
+    return connect(replay=path if isinstance(path, str | os.PathLike) else "")
 
 
 def find_client(client: Client | None) -> Client:
-    """Take the client given, else the default one, connecting if there is none yet."""
+    """Take the client given, else the default one, connecting if there is none yet.
+
+    One that was closed is not replaced unasked: another might spend where that one could not.
+    """
     if client is not None:
         if not isinstance(client, Client):
             raise InvalidArgumentError(f"client is what kr.connect or kr.Client gave; got {type(client).__name__}")
         return client
-    return connect() if _default is None or _default.closed else _default
+    return connect() if _default is None else _default
 
 
 def open_client(client: Client | None) -> Client | None:

@@ -35,13 +35,14 @@ def is_hard(error: KeyAPIError) -> bool:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of a fetch function asks for, checked."""
+    """What one call of a fetch function asks for, checked; `partial`: what cannot be had is left out."""
 
     table: Table
     endpoint: Endpoint
     asks: tuple[Ask, ...]
     limit: int | None = None
     max_age: timedelta | str | None = None
+    partial: bool = False
 
     @property
     def name(self) -> str:
@@ -117,10 +118,11 @@ class Collection:
         if error is not None and is_hard(error) and (self.stop is None or worse):
             self.stop = error
 
-    @property
-    def rerun_cost(self) -> int:
-        """What asking again for what failed would cost."""
-        return self.call.endpoint.cost(len(self.failures))
+
+def priced(requests: int, endpoint: Endpoint) -> str:
+    """Write how many requests there are, and what they cost."""
+    cost = requests * endpoint.credits
+    return f"{requests:,} request{'' if requests == 1 else 's'} = {cost:,} credit{'' if cost == 1 else 's'}"
 
 
 _FAILURE_DTYPES: Final = {

@@ -36,6 +36,7 @@ class Entities:
     def plan(self, call: Call) -> Plan:
         """Say what a call would send."""
         stored, missing = self._survey(call, call.asks, None)
+        self._terms.check_askable(missing)
         requests = len(_pack(call.endpoint, missing))
         cost = requests * call.endpoint.credits
         return Plan(requests, cost, cost, len(stored), oldest_of(list(stored.values())), call.table.name)
@@ -64,8 +65,13 @@ class Entities:
                     requests = _pack(call.endpoint, [ask for ask in missing if ask not in joined])
                     if requests:
                         own = [ask for request in requests for ask in request.asks]
+                        if self._terms.offline and call.partial:
+                            error = self._terms.not_stored(call, own, len(requests))
+                            collection.failures.update(dict.fromkeys(own, error))
+                            break
                         cost = len(requests) * call.endpoint.credits
                         self._terms.check_sendable(call, own, len(requests))
+                        self._terms.store.check_readable([one.id for one in stored.values()])
                         self._terms.check_price(call, cost, reservation.spent)
                         reservation.hold(cost, f"{call.name} ({len(requests):,} requests)")
                         jobs = {Future(): request for request in requests}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -59,9 +60,9 @@ class Purse:
     @contextlib.contextmanager
     def budget(self, credits: int) -> Iterator[Budget]:  # noqa: A002 - the public name
         """Limit what is spent within a block."""
-        if isinstance(credits, bool) or not isinstance(credits, int) or credits < 0:
+        if isinstance(credits, bool) or not isinstance(credits, numbers.Integral) or credits < 0:
             raise InvalidArgumentError(f"budget takes a whole number of credits, as budget(20); got {credits!r}")
-        budget = Budget(credits)
+        budget = Budget(int(credits))
         with self.lock:
             self.budgets.append(budget)
         try:

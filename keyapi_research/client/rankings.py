@@ -52,6 +52,7 @@ class Rankings:
             served += pages
             if enough:
                 continue
+            self._terms.check_askable([ask])
             requests += _pages_left(call, pages, PAGE_SIZE)
             whole = 0 if call.limit is None else math.ceil(call.limit / SMALLEST_PAGE)
             most += whole + (_pages_left(call, pages, SMALLEST_PAGE) if pages else 0)
@@ -107,23 +108,27 @@ class Rankings:
             return
         expected = _pages_left(call, pages, PAGE_SIZE)
         terms.check_sendable(call, [ask], expected)
+        terms.store.check_readable([page.id for page in pages])
         reservation = Reservation(terms.purse)
         terms.check_price(call, expected * price)
         reservation.hold(expected * price, f"{call.name} ({expected:,} pages)")
         bar = Progress(call.name, None if call.limit is None else expected, wanted=terms.settings.progress)
         try:
             request = self._next(ask, pages)
+            restarted = False
             while _pages_needed(pages, call.limit) is None:
                 if reservation.amount < price:
                     terms.check_price(call, price, reservation.spent)
                     reservation.hold(price, f"page {request.page} of {call.name}")
                 collection.sent = True
                 page = self._send_page(request, reservation)
-                # Where the server cuts pages differently now, what is stored cannot be continued.
-                pages = [] if request.walk not in (None, page.walk) else [*pages, page]
                 collection.arrived.add(page.id)
                 bar.step(reservation.spent)
-                request = self._next(ask, pages, request)
+                # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
+                cut_differently = request.walk not in (None, page.walk)
+                restarted = restarted or cut_differently
+                pages = [] if cut_differently else [*pages, page]
+                request = self._next(ask, pages, request, any_size=restarted)
         except KeyAPIError as error:
             collection.fail(ask, error)
         finally:
@@ -132,21 +137,24 @@ class Rankings:
             collection.spent += reservation.spent
             collection.found += [(ask, page) for page in pages]
 
-    def _next(self, ask: Ask, pages: Sequence[Observation], last: Request | None = None) -> Request:
-        """Make the request for the page after these."""
+    def _next(
+        self, ask: Ask, pages: Sequence[Observation], last: Request | None = None, *, any_size: bool = False
+    ) -> Request:
+        """Make the request for the page after these; `last` is that of the page before, in the same call."""
         if not pages:
             return Request(ask.endpoint, (ask,), page=1)
-        if last is not None and last.page == len(pages):
-            return replace(last, page=len(pages) + 1, walk=pages[0].walk)
+        size = max(page.rows for page in pages)
+        rows = size if size >= SMALLEST_PAGE and not any_size else None
+        if last is not None:
+            return replace(last, page=len(pages) + 1, walk=pages[0].walk, rows=rows, same_call=True)
         stored = self._terms.store.envelopes([page.id for page in pages])
         ids = (found.ids for found in (_read_page(ask, envelope) for envelope in stored))
-        size = max(page.rows for page in pages)
         return Request(
             ask.endpoint,
             (ask,),
             page=len(pages) + 1,
             walk=pages[0].walk,
-            rows=size if size >= SMALLEST_PAGE else None,
+            rows=rows,
             seen={one for page in ids for one in page if one is not None},
         )
 

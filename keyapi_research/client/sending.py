@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..endpoints import PAGE_SIZE, Ask, Endpoint
+from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask, Endpoint
 from ..envelope import Found, match, open_envelope
 from ..errors import (
     KeyAPIError,
@@ -19,6 +21,7 @@ from ..errors import (
     StoreError,
     UnexpectedResponseError,
 )
+from ..schema import writable
 from ..settings import Secret, Settings, needed_token, source_of
 from ..store import Arrival, Observation, Outcome, Store
 from .call import LONGEST_WAIT, is_hard
@@ -47,7 +50,8 @@ class Request:
     asks: tuple[Ask, ...]
     page: int = 0
     walk: int | None = None
-    rows: int | None = None  # rows a page in what is stored of the walk
+    rows: int | None = None  # rows a page so far in the walk; None: any number fits
+    same_call: bool = False  # whether the page before came in the same call
     seen: set[str] = field(default_factory=set)  # of the walk; completed with what comes
 
     @property
@@ -71,8 +75,8 @@ def _worth_another(error: BaseException) -> bool:
     """Whether sending again cannot be paid twice and may help."""
     if isinstance(error, RateLimitedError):
         return (error.retry_after or 0) <= LONGEST_WAIT
-    if isinstance(error, ServerError):
-        return max(error.status_code or 0, error.code or 0) >= _BROKEN and (error.code or 0) < 2 * _BROKEN
+    if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
+        return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
     return isinstance(error, WireFailure) and not error.delivered
 
 
@@ -94,9 +98,13 @@ def _wait_before_another(state: tenacity.RetryCallState) -> float:
     return jittered(state.attempt_number) if asked is None else asked
 
 
+def _closed() -> StoreError:
+    return StoreError("this client was closed meanwhile, nothing more is sent; connect again")
+
+
 def _clean(text: str | None) -> str | None:
     """Keep a text short and writable: half a surrogate pair cannot be stored."""
-    return None if text is None else text[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+    return None if text is None else writable(text[:_LONGEST_MESSAGE])
 
 
 class Sender:
@@ -115,20 +123,26 @@ class Sender:
         self._store = store
         self._pace = Pace(settings.requests_per_second)
         self._slots = threading.Semaphore(settings.max_workers)
-        self._connecting = threading.Lock()
+        self._lock = threading.Lock()
+        self._stops: set[threading.Event] = set()  # of the calls under way
+        self._stranger: StoreError | None = None  # raised once the answers are known to be another source's
         self._wire: Wire | None = None
+        self._opened = contextlib.ExitStack()
+        self._closing = weakref.finalize(self, self._opened.close)  # a client that is dropped leaves nothing running
         self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
         self.closed = False
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the sandbox, and the store it was written into."""
-        self.closed = True
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            for stop in self._stops:  # who waits to send, also again, need not be waited for
+                stop.set()
         for _ in range(self._settings.max_workers):
             self._slots.acquire()
-        if self._wire is not None:
-            self._wire.close()
-        if self.sandbox is not None:
-            self.sandbox.close()
+        self._closing()
         self._store.close()
         self._slots.release(self._settings.max_workers)  # calls of other threads go on, and are told
 
@@ -155,6 +169,8 @@ class Sender:
         """
         stop = threading.Event()
         left = deque(jobs.items())
+        with self._lock:
+            self._stops.add(stop)
         try:
             for _ in range(min(len(jobs), self._settings.max_workers)):
                 # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
@@ -167,6 +183,9 @@ class Sender:
             stop.set()
             wait([job for job in jobs if not job.cancel()])
             raise
+        finally:
+            with self._lock:
+                self._stops.discard(stop)
 
     def _work(
         self,
@@ -195,7 +214,7 @@ class Sender:
 
     def connection(self) -> Wire:
         """Open the wire when the first request is sent; so the sandbox starts only when it is needed."""
-        with self._connecting:
+        with self._lock:
             if self._wire is None:
                 settings = self._settings
                 if settings.sandbox:
@@ -203,10 +222,12 @@ class Sender:
 
                     self.sandbox = Sandbox()
                     self.sandbox.start()
+                    self._opened.callback(self.sandbox.close)
                     base_url, token = self.sandbox.url, Secret(TOKEN)
                 else:
                     base_url, token = settings.base_url, needed_token(settings)
                 self._wire = Wire(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
+                self._opened.callback(self._wire.close)
             return self._wire
 
     def _deliver(self, request: Request, stop: threading.Event, reservation: Reservation) -> Delivered:
@@ -214,16 +235,22 @@ class Sender:
         import tenacity  # noqa: PLC0415 - brings asyncio and whatever loop is installed: only where it is used
 
         unsettled = [request.endpoint.credits]
+        last: KeyAPIError | None = None  # what the attempt before this one brought
 
         def settle(cost: int) -> None:
             if unsettled:
                 reservation.settle(unsettled.pop(), cost)
 
         def attempt() -> Delivered:
+            nonlocal last
             sent_at = self._pace.wait(stop)
             if sent_at is None:
                 raise _StoppedError
-            return self._attempt(request, retrying.statistics["attempt_number"], sent_at, settle)
+            try:
+                return self._attempt(request, retrying.statistics["attempt_number"], sent_at, settle)
+            except (KeyAPIError, WireFailure) as problem:
+                last = _network_error(problem) if isinstance(problem, WireFailure) else problem
+                raise
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._settings.retries + 1),
@@ -235,19 +262,22 @@ class Sender:
         try:
             return retrying(attempt)
         except _StoppedError:
-            return [(ask, None) for ask in request.asks]
-        except (KeyAPIError, WireFailure) as problem:
-            error = _network_error(problem) if isinstance(problem, WireFailure) else problem
-            error.endpoint, error.params = request.endpoint.path, request.params
-            if is_hard(error):
-                stop.set()
-            return [(ask, error) for ask in request.asks]
+            last = _closed() if last is None and self.closed else last
+        except (KeyAPIError, WireFailure):
+            pass  # it is `last`
         finally:
             settle(0)
+        if last is not None:
+            last.endpoint, last.params = request.endpoint.path, request.params
+            if is_hard(last):
+                stop.set()
+        return [(ask, last) for ask in request.asks]
 
     def _attempt(self, request: Request, number: int, sent_at: int, settle: Callable[[int], None]) -> Delivered:
         if self.closed:
-            raise StoreError("this client was closed meanwhile, nothing more is sent; connect again")
+            raise _closed()
+        if self._stranger is not None:
+            raise StoreError(self._stranger.message)
         endpoint, params = request.endpoint, request.params
         wire = self.connection()
         row = self._store.open_row(
@@ -295,13 +325,13 @@ class Sender:
                     code,
                     _clean(error.message),
                     _clean(error.request_id),
-                    None if unknown else 0,
+                    (price if code == 0 else None) if unknown else 0,
                     reply.elapsed_s,
                 ),
                 request,
             )
-            if isinstance(error, RateLimitedError):
-                self._pace.slow_down(min(error.retry_after or jittered(1), LONGEST_WAIT))
+            if isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT:
+                self._pace.slow_down(error.retry_after or jittered(1))
             raise
         settle(price)
         found = match(request.endpoint, request.asks, envelope)
@@ -310,7 +340,8 @@ class Sender:
         )
         try:
             self._store.claim(reply.source or source_of(self.connection().base_url))
-        except StoreError:
+        except StoreError as error:
+            self._stranger = error
             self._complete(row, outcome, request)
             raise
         arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
@@ -330,14 +361,29 @@ def _arrival(request: Request, found: Found) -> Arrival:
     new = {one for one in found.ids if one is not None} - request.seen
     request.seen.update(new)
     rows = len(found.ids)
-    fits = request.rows is None or rows == request.rows or (rows < request.rows and found.more is not True)
     return Arrival(
         found.ask.key,
         {**params, "page": str(request.page)},
         found.envelope,
         page=request.page,
         rows=rows,
-        walk=request.walk if fits else None,
+        walk=request.walk if _continues(request, found, len(new)) else None,
         fresh=len(new),
         more=found.more,
     )
+
+
+def _continues(request: Request, found: Found, fresh: int) -> bool:
+    """Whether a page goes on where the page before it ended; else the server cuts pages differently now.
+
+    What is stored is continued with the same rows a page only. Within a call pages may be shorter than others; but
+    larger ones after those of a cap leave rows out, and those of a cap after larger ones repeat rows.
+    """
+    rows = len(found.ids)
+    if request.rows is None or rows == request.rows:
+        return True
+    if not request.same_call:
+        return rows < request.rows and found.more is not True
+    leaves_out = rows > request.rows == SMALLEST_PAGE
+    repeats = rows == SMALLEST_PAGE and fresh == 0 and found.more is True
+    return not (leaves_out or repeats)

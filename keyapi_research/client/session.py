@@ -14,9 +14,10 @@ from typing import Final, Self
 
 import pandas as pd
 
+from .. import archive
 from ..endpoints import Ask
 from ..errors import StoreError
-from ..settings import DEFAULT_PACE, Settings, hide, needed_token, read_settings, shown_path
+from ..settings import DEFAULT_PACE, Settings, hide, needed_token, read_replay, read_settings, shown_path
 from ..store import Observation, Store
 from .call import Call, Collection, Plan, ledger_frame
 from .display import facts_html, facts_text
@@ -38,6 +39,11 @@ class CallRecord:
     limit: int | None
     read: tuple[int, ...]
     failed: tuple[Ask, ...]
+
+
+def is_planning() -> bool:
+    """Whether clients tell what they would send."""
+    return _planning.get()
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,8 @@ class Client:
     Parameters
     ----------
     token, base_url, sandbox, store, offline, as_of, max_age, max_credits, max_call_credits, requests_per_second, \
-    max_workers, timeout, retries, progress
-        As for `connect`.
+    max_workers, timeout, retries, progress, replay
+        As for `connect`; KEYAPI_REPLAY replays here, too.
     """
 
     def __init__(
@@ -119,8 +125,14 @@ class Client:
         timeout: float | tuple[float, float] = (5, 30),
         retries: int = 2,
         progress: bool | None = None,
+        replay: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         token = hide(token)  # type: ignore[assignment]
+        archived = read_replay(replay)
+        if archived is not None:
+            opened, settings = archive.load(archived)
+            self._set_up(settings, store=opened, replaying=archived)
+            return
         self._set_up(
             read_settings(
                 token=token,
@@ -262,8 +274,11 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):  # the second one leaves at once
+            threading.Thread(target=self.close, name="keyapi", daemon=True).start()
+        else:
+            self.close()
 
     # A call -------------------------------------------------------------------------------------------------
 
@@ -275,10 +290,14 @@ class Client:
         if self.closed:
             raise StoreError("this client is closed; connect again")
         way = self._rankings if call.endpoint.ranking else self._entities
-        if _planning.get():
+        if is_planning():
             return way.plan(call)
         collection = Collection(call)
-        way.collect(collection, self.store.last_id())
+        try:
+            way.collect(collection, self.store.last_id())
+        except KeyboardInterrupt:
+            self._account(collection)  # what came is stored, and what did not a study lacks
+            raise
         self._account(collection)
         return collection
 
@@ -298,6 +317,8 @@ class Client:
             )
 
     def note_read(self, table: str, observations: Sequence[Observation]) -> None:
-        """Remember what a free method read, for `freeze`."""
+        """Remember what a free method read, for `freeze`; while planning it was looked at, not read."""
+        if is_planning():
+            return
         with self._lock:
             self.calls.append(CallRecord(table, (), None, tuple(one.id for one in observations), ()))

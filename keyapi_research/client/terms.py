@@ -11,10 +11,10 @@ from typing import Final
 import pandas as pd
 
 from ..endpoints import Ask
-from ..errors import BudgetExceededError, NotStoredError, listed
-from ..settings import Settings, shown_path, source_of
+from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
+from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, now_us
-from .call import Call, failures_frame
+from .call import Call, failures_frame, priced
 from .purse import Purse
 
 DAY: Final = timedelta(days=1)
@@ -51,7 +51,7 @@ class Terms:
     @property
     def synthetic(self) -> bool:
         """Whether the answers come from the sandbox."""
-        return self.store.source == "sandbox"
+        return self.store.source == SANDBOX
 
     @property
     def place(self) -> str:
@@ -82,36 +82,37 @@ class Terms:
     def check_sendable(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
         """Refuse, before anything is sent, what cannot be sent or kept."""
         if self.offline:
-            self._refuse_offline(call, missing, requests)
-        today = self._today()
-        if today is not None:
-            for ask in missing:
-                for parameter, value in zip(ask.endpoint.asked, ask.values, strict=True):
-                    if parameter.check_before_sending is not None:
-                        parameter.check_before_sending(value, today)
+            raise self.not_stored(call, missing, requests)
+        self.check_askable(missing)
         self.store.check_writable()
 
-    def _refuse_offline(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
+    def check_askable(self, asks: Sequence[Ask]) -> None:
+        """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
+        for ask in () if self.offline else asks:
+            for parameter, value in zip(ask.endpoint.asked, ask.values, strict=True):
+                if parameter.check_before_sending is not None:
+                    parameter.check_before_sending(value, self._todays)
+
+    def not_stored(self, call: Call, missing: Sequence[Ask], requests: int) -> NotStoredError:
+        """Make the error of what is not stored and cannot be sent for; it names all of it and its cost."""
         moment = self.settings.as_of
         then = f" as of {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+        endless = call.endpoint.ranking and call.limit is None
         error = NotStoredError(
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
-            f"{listed([repr(ask.id) for ask in missing], 20)}{then}. "
-            f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {requests:,} requests = "
-            f"{requests * call.endpoint.credits:,} credits: connect without offline, as_of and replay "
-            "(connect(replay=False))",
+            f"{listed([repr(ask.id) for ask in missing], MOST_NAMED)}{then}. "
+            f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
+            f"{priced(requests, call.endpoint)}: connect without offline, as_of and replay (connect(replay=False))",
             endpoint=call.endpoint.path,
         )
         error.failures = failures_frame(dict.fromkeys(missing, error), None)
-        raise error
+        return error
 
-    def _today(self) -> date | None:
-        """Tell the day at the source; None where its calendar is not known."""
-        if self.synthetic:
-            from ..sandbox.effects import TODAY  # noqa: PLC0415 - only where the sandbox is used
-
-            return TODAY
-        return datetime.now(UTC).date() if self.source == "keyapi" else None
+    @property
+    def _todays(self) -> tuple[date, ...]:
+        """Tell the days that today may be at the source: another base URL may be a sandbox, where time stands still."""
+        here = datetime.now(UTC).date()
+        return (SANDBOX_TODAY,) if self.synthetic else (here,) if self.source == KEYAPI else (here, SANDBOX_TODAY)
 
     def check_price(self, call: Call, price: int, already: int = 0) -> None:
         """Hold a call against max_call_credits."""
@@ -121,7 +122,7 @@ class Terms:
         if already + price > most:
             so_far = f" ({already:,} spent so far)" if already else ""
             raise BudgetExceededError(
-                f"{call.name} would send {price // call.endpoint.credits:,} requests = {price:,} credits{so_far}, "
-                f"more than max_call_credits={most:,}. If that is meant, allow it: "
+                f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
+                f" than max_call_credits={most:,}. If that is meant, allow it: "
                 f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
             )

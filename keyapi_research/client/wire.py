@@ -37,6 +37,7 @@ _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole answer may take this many times the read timeout
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0
+_SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
 _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
 _NEVER_SENT: Final = (requests.ConnectTimeout, requests.exceptions.InvalidURL)
@@ -302,32 +303,42 @@ class Pace:
         self._interval = self._usual
         self._next = 0.0
         self._refused_at = 0.0
+        self._turn = threading.Lock()  # held while waiting: the next in line cannot wake early
         self._lock = threading.Lock()
 
     def wait(self, stop: threading.Event) -> int | None:
         """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
-        if stop.is_set():
-            return None
-        with self._lock:  # held while waiting: the next in line cannot wake early
+        while not self._turn.acquire(timeout=_SLICE):
+            if stop.is_set():
+                return None
+        try:
+            stamp, left = self._claim()
+            while stamp is None and not stop.wait(left):
+                stamp, left = self._claim()
+            return None if stop.is_set() else stamp
+        finally:
+            self._turn.release()
+
+    def _claim(self) -> tuple[int | None, float]:
+        """Take the next moment if it has come; else say how long it takes."""
+        with self._lock:
             now = time.monotonic()
             if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:
                 self._interval = self._usual
-            while now < self._next:
-                if stop.wait(self._next - now):
-                    return None
-                now = time.monotonic()
+            if now < self._next:
+                return None, self._next - now
             stamp = now_us()
             margin = 0.0005 if self._interval else 0.0  # the two clocks differ a little
-            # Counted from after the stamp; and somebody may just have slowed down.
-            self._next = max(self._next, time.monotonic() + self._interval + margin)
-            return None if stop.is_set() else stamp
+            self._next = time.monotonic() + self._interval + margin  # counted from after the stamp
+            return stamp, 0.0
 
     def slow_down(self, seconds: float) -> None:
         """Send nothing for some time, and more slowly after it."""
-        now = time.monotonic()
-        self._refused_at = now + seconds
-        self._next = max(self._next, now + seconds)
-        self._interval = min(max(self._interval * 2, 0.05), max(_SLOWEST, self._usual))
+        with self._lock:
+            now = time.monotonic()
+            self._refused_at = now + seconds
+            self._next = max(self._next, now + seconds)
+            self._interval = min(max(self._interval * 2, 0.05), max(_SLOWEST, self._usual))
 
 
 def jittered(attempt: int) -> float:

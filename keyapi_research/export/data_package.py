@@ -173,7 +173,7 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
     if kind == "datetime" and getattr(values.dt, "tz", None) is None:
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
-        facts = {"unit": column.unit, "source": str(column.place), "status": column.status}
+        facts = {"unit": column.unit, "source": str(column.place), "status": column.status, "reason": column.reason}
         return described | {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
     if _RESTORED.fullmatch(str(values.dtype)):
         described["dtype"] = str(values.dtype)  # of a column of the user's own no dictionary knows it

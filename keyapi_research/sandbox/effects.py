@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import date
 
-TODAY = date(2026, 2, 3)  # the day of the documented answers
+from ..settings import SANDBOX_TODAY
+
+TODAY = SANDBOX_TODAY
 DAYS_BETWEEN_ANSWERS = 3  # the n-th answer about an entity is given this many days times n - 1 later
 
 # ---- videos: engagement = (likes + comments + shares) / views, all effects multiply ----------------------------
