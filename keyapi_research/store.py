@@ -20,9 +20,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -39,14 +40,28 @@ _LEAST_FREE: Final = 256 * 1024
 _CHUNK: Final = 1000
 _HEADER: Final = b"SQLite format 3\x00"
 
+LEDGER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "sent_at": "INTEGER NOT NULL",
+        "endpoint": "TEXT NOT NULL",
+        "params": "TEXT NOT NULL",
+        "n_entities": "INTEGER NOT NULL",
+        "attempt": "INTEGER NOT NULL",
+        "http_status": "INTEGER",
+        "code": "INTEGER",
+        "message": "TEXT",
+        "request_id": "TEXT",
+        "credits": "INTEGER",
+        "elapsed_s": "REAL",
+    }
+)  # columns of the ledger, and what SQLite is told of them
+
 _SCHEMA: Final = (
     "CREATE TABLE responses (key TEXT PRIMARY KEY, value BLOB CHECK (typeof(value) = 'text'), expires INTEGER)",
     "CREATE INDEX expires_idx ON responses(expires)",
     "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
     "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, sent_at INTEGER NOT NULL, endpoint TEXT NOT NULL,"
-    " params TEXT NOT NULL, n_entities INTEGER NOT NULL, attempt INTEGER NOT NULL, http_status INTEGER,"
-    " code INTEGER, message TEXT, request_id TEXT, credits INTEGER, elapsed_s REAL)",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {', '.join(map(' '.join, LEDGER.items()))})",
     "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, response TEXT NOT NULL UNIQUE, entity TEXT NOT NULL,"
     " endpoint TEXT NOT NULL, params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL,"
     " request INTEGER NOT NULL, walk INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL,"
@@ -54,11 +69,6 @@ _SCHEMA: Final = (
     "CREATE INDEX keyapi_entity ON keyapi_answers(entity, observed_at)",
     "CREATE INDEX keyapi_walk ON keyapi_answers(walk)",
 )
-_LEDGER: Final = (
-    "id, sent_at, endpoint, params, n_entities, attempt, http_status, code, message, request_id, credits, elapsed_s"
-)
-_INDEX: Final = "id, entity, endpoint, params, observed_at, absent, request, walk, page, rows, fresh, more"
-_OF_ANSWERS: Final = ", ".join(f"a.{column}" for column in _INDEX.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,20 @@ class Outcome:
     elapsed_s: float | None = None
 
 
+def _listed(names: Sequence[str], of: str = "") -> str:
+    return ", ".join(f"{of}{name}" for name in names)
+
+
+def _marks(names: Sequence[str]) -> str:
+    return ", ".join("?" * len(names))
+
+
+_OF_REQUEST: Final = ("id", *LEDGER)
+_OF_ANSWER: Final = tuple(one.name for one in fields(Observation))
+_OF_OUTCOME: Final = tuple(one.name for one in fields(Outcome))
+_ANSWERS: Final = _listed(_OF_ANSWER, "a.")
+
+
 def now_us() -> int:
     """Microseconds since 1970, UTC."""
     return time.time_ns() // 1000
@@ -124,9 +148,10 @@ def _write_json(value: Any) -> str:
 
 
 def _observation(row: tuple[Any, ...]) -> Observation:
-    one, entity, endpoint, params, observed_at, absent, request, walk, page, rows, fresh, more = row
-    more = None if more is None else bool(more)
-    return Observation(one, entity, endpoint, params, observed_at, bool(absent), request, walk, page, rows, fresh, more)
+    *known, absent, request, walk, page, rows, fresh, more = row
+    told = None if more is None else bool(more)
+    one, entity, endpoint, params, observed_at = known
+    return Observation(one, entity, endpoint, params, observed_at, bool(absent), request, walk, page, rows, fresh, told)
 
 
 def _advice(error: sqlite3.Error, path: str) -> str:
@@ -328,7 +353,7 @@ class Store:
     def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
         """Find the newest observation of each entity, not later than a moment."""
         found = self._observations(
-            f"SELECT {_OF_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON"
+            f"SELECT {_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON"
             " a.id ="
             " (SELECT id FROM keyapi_answers WHERE entity = k.entity AND observed_at <= ?"
             " ORDER BY observed_at DESC LIMIT 1)",
@@ -339,7 +364,7 @@ class Store:
     def history(self, entities: Iterable[str]) -> list[Observation]:
         """Find all observations of some entities, oldest first."""
         return self._observations(
-            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.entity = j.value"
+            f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.entity = j.value"
             " ORDER BY a.observed_at, a.id",
             (_write_json(list(entities)),),
         )
@@ -347,7 +372,7 @@ class Store:
     def exactly(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Observation]:
         """Find the observations of some entities at exact moments."""
         found = self._observations(
-            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a"
+            f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a"
             " ON a.entity = json_extract(j.value, '$[0]') AND a.observed_at = json_extract(j.value, '$[1]')",
             (_write_json([list(one) for one in wanted]),),
         )
@@ -357,7 +382,7 @@ class Store:
         """Find the walks through a ranking, newest first, each the pages in order."""
         pages: dict[int, list[Observation]] = {}
         for one in self._observations(
-            f"SELECT {_OF_ANSWERS} FROM keyapi_answers a WHERE a.entity = ? AND a.observed_at <= ?"
+            f"SELECT {_ANSWERS} FROM keyapi_answers a WHERE a.entity = ? AND a.observed_at <= ?"
             " ORDER BY a.walk DESC, a.page, a.id",
             (entity, _FAR if until is None else until),
         ):
@@ -373,7 +398,7 @@ class Store:
     def observations(self, ids: Iterable[int]) -> list[Observation]:
         """Find observations by their ids, in the order of these."""
         return self._observations(
-            f"SELECT {_OF_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id",
+            f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id",
             (_write_json(sorted(set(ids))),),
         )
 
@@ -410,10 +435,10 @@ class Store:
     def ledger(self, ids: Iterable[int] | None = None) -> list[tuple[Any, ...]]:
         """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on."""
         if ids is None:
-            return self._rows(f"SELECT {_LEDGER} FROM keyapi_ledger ORDER BY id")
-        of_ledger = ", ".join(f"l.{column}" for column in _LEDGER.split(", "))
+            return self._rows(f"SELECT {_listed(_OF_REQUEST)} FROM keyapi_ledger ORDER BY id")
         return self._rows(
-            f"SELECT {of_ledger} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id",
+            f"SELECT {_listed(_OF_REQUEST, 'l.')} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value"
+            " ORDER BY l.id",
             (_write_json(sorted(set(ids))),),
         )
 
@@ -485,19 +510,8 @@ class Store:
     ) -> list[Observation]:
         """Store the answers of one request and complete its ledger row, all or nothing."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE keyapi_ledger SET http_status = ?, code = ?, message = ?, request_id = ?, credits = ?,"
-                " elapsed_s = ? WHERE id = ?",
-                (
-                    outcome.http_status,
-                    outcome.code,
-                    outcome.message,
-                    outcome.request_id,
-                    outcome.credits,
-                    outcome.elapsed_s,
-                    request,
-                ),
-            )
+            changes = ", ".join(f"{name} = ?" for name in _OF_OUTCOME)
+            db.execute(f"UPDATE keyapi_ledger SET {changes} WHERE id = ?", (*astuple(outcome), request))
             return [
                 self._insert(db, request, one, url=url, endpoint=endpoint, observed_at=observed_at) for one in arrivals
             ]
@@ -508,60 +522,43 @@ class Store:
     ) -> Observation:
         last = db.execute("SELECT max(observed_at) FROM keyapi_answers WHERE entity = ?", (one.entity,)).fetchone()[0]
         moment = observed_at if last is None else max(observed_at, last + 1)  # a clock that was set back
-        key = f"{one.entity}-{moment}"
         params = dict(one.params)
-        value = _response(f"{url}?{urlencode(params)}", one.envelope, moment)
-        db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
-        walk = request if one.walk is None else one.walk
-        columns = (
-            one.entity,
-            endpoint,
-            _write_json(params),
-            moment,
-            one.absent,
-            request,
-            walk if one.page else 0,
-            one.page,
-            one.rows,
-            one.fresh,
-            one.more,
+        kept = Observation(
+            id=0,
+            entity=one.entity,
+            endpoint=endpoint,
+            params=_write_json(params),
+            observed_at=moment,
+            absent=one.absent,
+            request=request,
+            walk=0 if not one.page else request if one.walk is None else one.walk,
+            page=one.page,
+            rows=one.rows,
+            fresh=one.fresh,
+            more=one.more,
         )
-        cursor = db.execute(
-            "INSERT INTO keyapi_answers (response, entity, endpoint, params, observed_at, absent, request, walk, page,"
-            " rows, fresh, more) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, *columns),
-        )
-        return _observation((cursor.lastrowid, *columns))
+        return replace(kept, id=_write(db, kept, f"{url}?{urlencode(params)}", one.envelope))
 
     def restore(
         self, ledger: Iterable[tuple[Any, ...]], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
     ) -> None:
         """Write rows of an archive into this (empty) store."""
         with self._transaction() as db:
-            db.executemany(f"INSERT INTO keyapi_ledger ({_LEDGER}) VALUES ({', '.join('?' * 12)})", ledger)
+            db.executemany(f"INSERT INTO keyapi_ledger VALUES ({_marks(_OF_REQUEST)})", ledger)
             for one, envelope in answers:
-                key = f"{one.entity}-{one.observed_at}"
-                params = json.loads(one.params)
-                value = _response(f"{url}{one.endpoint}?{urlencode(params)}", envelope, one.observed_at)
-                db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
-                db.execute(
-                    f"INSERT INTO keyapi_answers (response, {_INDEX}) VALUES ({', '.join('?' * 13)})",
-                    (
-                        key,
-                        one.id,
-                        one.entity,
-                        one.endpoint,
-                        one.params,
-                        one.observed_at,
-                        one.absent,
-                        one.request,
-                        one.walk,
-                        one.page,
-                        one.rows,
-                        one.fresh,
-                        one.more,
-                    ),
-                )
+                _write(db, one, f"{url}{one.endpoint}?{urlencode(json.loads(one.params))}", envelope)
+
+
+def _write(db: sqlite3.Connection, one: Observation, url: str, envelope: Mapping[str, Any]) -> int:
+    """Write an answer and its index; without an id it is given one."""
+    key = f"{one.entity}-{one.observed_at}"
+    value = _response(url, envelope, one.observed_at)
+    db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (key, value))
+    cursor = db.execute(
+        f"INSERT INTO keyapi_answers (response, {_listed(_OF_ANSWER)}) VALUES (?, {_marks(_OF_ANSWER)})",
+        (key, one.id or None, *astuple(one)[1:]),
+    )
+    return int(cursor.lastrowid or 0)
 
 
 _FAR: Final = 2**62

@@ -19,8 +19,8 @@ from ..errors import (
     RateLimitedError,
     StoreError,
 )
-from ..schema import Table
-from ..store import Observation, when
+from ..schema import DTYPES, Table
+from ..store import LEDGER, Observation, when
 from .display import facts_html, facts_text
 
 LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
@@ -134,19 +134,8 @@ _FAILURE_DTYPES: Final = {
     "request_id": "string",
     "retryable": "boolean",
 }
-_LEDGER_DTYPES: Final = {
-    "sent_at": "datetime64[us, UTC]",
-    "endpoint": "string",
-    "params": "string",
-    "n_entities": "Int64",
-    "attempt": "Int64",
-    "http_status": "Int64",
-    "code": "Int64",
-    "message": "string",
-    "request_id": "string",
-    "credits": "Int64",
-    "elapsed_s": "float64",
-}
+_OF_SQL: Final = {"INTEGER": DTYPES["count"], "TEXT": DTYPES["text"], "REAL": DTYPES["number"]}
+_LEDGER_DTYPES: Final = {name: _OF_SQL[kind.split()[0]] for name, kind in LEDGER.items()} | {"sent_at": DTYPES["time"]}
 _LARGEST: Final = 2**63
 
 
