@@ -160,7 +160,7 @@ def page() -> str:
         Markdown: the tables with keys and prices, the cautions, and every column of every table.
     """
     listing = _grid(
-        ("table", "one row per", "key", "from", "credits"),
+        ("table", "one row per", "key", "from", "price"),
         (
             (f"[{t.name}](#{t.name})", t.row, ", ".join(t.key), f"`{ENDPOINT_OF[t.name].path}`", _price(t))
             for t in TABLES.values()
@@ -174,8 +174,7 @@ def _price(table: Table) -> str:
     endpoint = ENDPOINT_OF[table.name]
     if endpoint.tables[0] is not table:
         return f"0 more: the same answer as {endpoint.tables[0].name}"
-    each = "a page of up to 20 rows" if endpoint.ranking else f"per request of up to {endpoint.batch} ids"
-    return f"{endpoint.credits} {'an id' if endpoint.batch == 1 and not endpoint.ranking else each}"
+    return endpoint.price
 
 
 def _chapter(table: Table) -> str:

@@ -296,6 +296,13 @@ class Endpoint:
         places = (column.place for column in self.tables[0].columns if column.name == "market")
         return next((place for place in places if isinstance(place, Field)), None)
 
+    @property
+    def price(self) -> str:
+        """Say what a request costs, and how much it brings."""
+        each = f"a page of up to {PAGE_SIZE} rows" if self.ranking else f"per request of up to {self.batch} ids"
+        each = "an id" if self.batch == 1 and not self.ranking else each
+        return f"{self.credits} credit{'s' if self.credits > 1 else ''} {each}"
+
     def cost(self, entities: int) -> int:
         """Credits of asking for so many entities (or pages)."""
         return math.ceil(entities / self.batch) * self.credits

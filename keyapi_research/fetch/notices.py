@@ -1,0 +1,196 @@
+"""What is said aloud of a call: what is missing, old or odd, what failed, and what a rerun would cost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, cast
+
+import pandas as pd
+
+from ..client import DAY, Client, Collection, Plan, failures_frame, planning, priced
+from ..endpoints import Ask, month_is_over
+from ..errors import (
+    MOST_NAMED,
+    FetchIncompleteError,
+    IncompleteDataWarning,
+    KeyAPIError,
+    MissingDataWarning,
+    SchemaDriftWarning,
+    StaleDataWarning,
+    StoreError,
+    UnexpectedMarketWarning,
+    UnexpectedResponseError,
+    listed,
+    warn,
+)
+from ..schema import OBSERVED_AT
+from ..store import Observation, now_us, when
+from ..tidy import Oddities, find_drift
+
+Errors = Literal["raise", "warn"]
+_MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
+
+
+def say_what_is_missing(collection: Collection) -> None:
+    """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
+    absent = [ask.id for ask, one in collection.found if one.absent]
+    if absent:
+        entity = collection.call.endpoint.entity
+        what = entity.column if entity else "page"
+        warn(
+            f"KeyAPI has nothing for {len(absent):,} {what}{'s' if len(absent) > 1 else ''}: "
+            f"{listed(absent, MOST_NAMED)}. They have no row; online they are asked again after a day, or with "
+            "max_age=0",
+            MissingDataWarning,
+        )
+
+
+def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client) -> None:
+    """Warn, once for each table, of rows older than a day where nothing was said of their age."""
+    call = collection.call
+    quiet = client.offline or client.synthetic or call.max_age is not None or client.settings.max_age is not None
+    if quiet or ("stale", call.table.name) in client.told:
+        return
+    limit = now_us() - int(DAY.total_seconds() * 1_000_000)
+    old = [
+        (ask, one)
+        for ask, one in collection.found
+        if one.observed_at < limit and not one.absent and not _is_settled(ask, one)
+    ]
+    moments = {when(one.observed_at) for _, one in old}
+    rows = int(frame[OBSERVED_AT.name].isin(pd.to_datetime(sorted(moments), utc=True)).sum()) if old else 0
+    if not rows:
+        return
+    client.told.add(("stale", call.table.name))
+    first = min(one.observed_at for _, one in old)
+    days = (now_us() - first) / (DAY.total_seconds() * 1e6)
+    cost = call.endpoint.cost(len(old))
+    warn(
+        f"{rows:,} of {len(frame):,} rows of {call.table.name} were observed more than a day ago (the oldest "
+        f"{when(first):%Y-%m-%d}, {days:.0f} days). They cost nothing; refreshing them takes {cost:,} credits: "
+        f'{call.name}(..., max_age="1D"). max_age="any" says that any age will do',
+        StaleDataWarning,
+    )
+
+
+def _is_settled(ask: Ask, one: Observation) -> bool:
+    """Whether an answer is about a month that was over when it came."""
+    return month_is_over(ask.value_of.get("time_scope"), when(one.observed_at).date())
+
+
+def say_what_is_odd(collection: Collection, odd: Oddities, client: Client) -> None:
+    """Warn of answers that are not as documented, and of those about another market."""
+    table, endpoint = collection.call.table.name, collection.call.endpoint
+    said: dict[str, list[str]] = {}
+    if collection.arrived:
+        new, gone = find_drift(endpoint, client.store.envelopes(sorted(collection.arrived)))
+        told = client.told
+        said["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
+        said["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
+    unusable = _untold(odd.unusable, table, client.told)
+    said["values or rows that could not be read and are missing"] = _counted(odd.unusable, unusable)
+    again = _untold(odd.duplicates, table, client.told)
+    # What came with this call is new, wherever rows came twice before.
+    said["rows that came twice and were dropped"] = _counted(
+        odd.duplicates, odd.duplicates if collection.arrived else again
+    )
+    texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in said.items() if places]
+    if texts:
+        warn(f"{table}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
+    if odd.markets:
+        named = [
+            f"{market} where {region} was asked for ({number:,})" for (region, market), number in odd.markets.items()
+        ]
+        warn(
+            f"{table}: answers name another market: {listed(named)}. Compare the column market before use",
+            UnexpectedMarketWarning,
+        )
+
+
+def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:
+    """List what was not said of an endpoint or a table yet, as much of it as one warning names, and note that it is."""
+    new = [place for place in sorted(places) if (of, place) not in told][:_MOST_PLACES]
+    told.update((of, place) for place in new)
+    return new
+
+
+def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
+    return [f"{counts[place]:,} x {place}" for place in places]
+
+
+def settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
+    """Raise what failed, or warn; either way say what is there and what a rerun costs."""
+    failures = failures_frame(collection.failures, collection.stop)
+    failed, total = len(collection.failures), len(collection.call.asks)
+    came = f"{len(frame):,} rows" if collection.call.endpoint.ranking else f"{total - failed:,} of {total:,}"
+    rerun = _rerun(collection, client)
+    older = _older(collection, client)
+    kinds = {(type(error), error.code) for error in collection.failures.values() if error is not None}
+    first = collection.stop or next((e for e in collection.failures.values() if e is not None), None)
+    if collection.stop is None and errors == "warn":
+        warn(
+            f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}) and are not in the "
+            f"table; {rerun}{older}",
+            IncompleteDataWarning,
+        )
+        return
+    if first is not None and (collection.stop is not None or (failed == total and len(kinds) == 1)):
+        error = copy.copy(first)  # the same one may be raised in another thread, with other rows
+        error.args = (
+            f"{first.args[0] if first.args else ''} [{collection.call.name}: {came} came. {rerun}{older}]",
+        )
+    else:
+        error = FetchIncompleteError(
+            f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}); the rest is stored "
+            f'and on .frame, the failures on .failures. {rerun}{older} With errors="warn" the table comes without them',
+            retryable=any(e is None or e.retryable for e in collection.failures.values()),
+        )
+        error.endpoint = collection.call.endpoint.path
+    if isinstance(error, StoreError | FetchIncompleteError):
+        error.answer = unkept(collection)
+    error.frame, error.failures = frame, failures
+    raise error from None
+
+
+def unkept(collection: Collection) -> list[Any]:
+    """Gather the answers that may have been paid for and are not stored: several may have been in flight."""
+    answers: list[Any] = []
+    for error in collection.failures.values():
+        if isinstance(error, StoreError):
+            answers += error.answer or ()
+        elif isinstance(error, UnexpectedResponseError):
+            answers.append(error.answer)
+    return list({id(answer): answer for answer in answers}.values())  # an answer about ten ids is on ten errors
+
+
+def _rerun(collection: Collection, client: Client) -> str:
+    """Say what the same call would cost now."""
+    call = collection.call
+    try:
+        with planning():
+            plan = cast("Plan", client.collect(call))
+    except KeyAPIError:  # what refuses it is what is being told
+        return "A rerun pays only for what is missing."
+    cost = priced(plan.requests, call.endpoint)
+    if not call.endpoint.ranking:
+        return f"A rerun pays only for what is missing: {cost}."
+    kept = "The pages that came are stored and on .frame. " if collection.found else ""
+    least = "at least " if plan.credits_max is None else ""
+    return f"{kept}A rerun within the hour takes {least}{cost}."
+
+
+def _older(collection: Collection, client: Client) -> str:
+    """Say that what a failed refresh would have replaced is still there."""
+    keys = [ask.key for ask in collection.failures]
+    if collection.call.endpoint.ranking:
+        found = {one.id for _, one in collection.found}
+        before = any(walk[0].id not in found for key in keys for walk in client.store.walks(key))
+        return " The ranking observed before is kept and served without max_age." if before else ""
+    kept = client.store.latest(keys) if keys else {}
+    return f" Older answers of {len(kept):,} of them are kept and served without max_age." if kept else ""
+
+
+def _kinds(collection: Collection) -> str:
+    names = [type(error).__name__ if error is not None else "not sent" for error in collection.failures.values()]
+    return ", ".join(f"{names.count(name):,} {name}" for name in dict.fromkeys(names))
