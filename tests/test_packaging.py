@@ -7,6 +7,10 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
+import keyapi_research as kr
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"matplotlib": "matplotlib-base"}
@@ -31,6 +35,35 @@ def test_the_readme_has_the_two_commands_alone_on_a_line() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert 'python -m pip install -e ".[lab]" && jupyter lab notebooks/01_quickstart.ipynb' in lines
     assert 'python -m pip install -e ".[test]" && python -m pytest' in lines
+
+
+def test_the_code_of_the_readme_runs_and_costs_what_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    session, sharing, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names: dict[str, object] = {}
+    exec(session.replace("kr.plan(", "planned = kr.plan("), names)
+    try:
+        assert f"```\n{names['planned']!r}\n```" in text
+        assert kr.status().credits_spent == 45
+        assert "6 + 10 + 25 + 4 = 45 credits" in text
+        top = names["top"]
+        shown = top[["position", "category", "category_l1", "posts", "ctr_pct", "cvr_pct", "cpa"]].head(3)
+        for row in shown.itertuples(index=False):
+            assert f"| {' | '.join(map(str, row))} |" in text
+        assert f"seven of {len(top.columns)} columns" in text
+        exec(sharing, names)
+        assert {path.name for path in tmp_path.iterdir()} >= {"videos.csv", "study.zip", "study"}
+    finally:
+        kr.connect(sandbox=True).close()
+
+
+def test_every_function_the_readme_names_exists() -> None:
+    named = set(re.findall(r"\b(?:kr\.([a-z_]+)|(fetch_[a-z_]+))\(?", (ROOT / "README.md").read_text()))
+    names = {one or other for one, other in named} - {"fetch_details"}  # a method of df.keyapi
+    assert len(names) > 20
+    assert [name for name in sorted(names) if not hasattr(kr, name)] == []
 
 
 def test_the_version_is_the_changelogs() -> None:

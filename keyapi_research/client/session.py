@@ -78,8 +78,14 @@ class Status:
 
     @property
     def _facts(self) -> dict[str, object]:
-        facts = {f.name.replace("_", " "): getattr(self, f.name) for f in fields(self)}
-        return {**facts, "store": shown_path(self.store), "store bytes": f"{self.store_bytes / 1e6:.1f} MB"}
+        said = {
+            "store": shown_path(self.store),
+            "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
+            "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
+            "credits_spent": f"{self.credits_spent:,} (this connection)",
+            "credits_saved": f"{self.credits_saved:,} (this connection)",
+        }
+        return {f.name.replace("_", " "): said.get(f.name, getattr(self, f.name)) for f in fields(self)}
 
     def __repr__(self) -> str:
         return facts_text("<KeyAPI status>", self._facts)
