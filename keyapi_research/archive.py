@@ -29,7 +29,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from .endpoints import BY_PATH, Ask, Parameter, Value
+from .arguments import Value
+from .endpoints import BY_PATH, Ask, Parameter
 from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
 from .settings import DEFAULT_BASE_URL, MEMORY, Settings

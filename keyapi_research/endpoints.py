@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import numbers
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,206 +20,28 @@ from typing import Final
 import pandas as pd
 
 from . import schema
-from .errors import InvalidArgumentError, listed, shown
+from .arguments import (
+    ALL_REGIONS,
+    Value,
+    check_category_filter,
+    check_flag,
+    check_hashtag,
+    check_id,
+    check_industry,
+    check_months_back,
+    check_music_region,
+    check_period,
+    check_region,
+    check_search,
+    check_time_scope,
+    is_missing,
+)
+from .errors import InvalidArgumentError, listed
 from .schema import Asked, Deepest, Field, Table
 
-Value = str | int | bool | None
 PAGE_SIZE: Final = 20
 SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
 _KEY_VERSION: Final = "1"
-
-# Checks of arguments ----------------------------------------------------------------------------------------
-
-_COUNTRIES: Final = frozenset(
-    """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
-    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK
-    FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR
-    IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK
-    ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM
-    PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF
-    TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()  # noqa: SIM905 - codes read best as text
-)
-ALL_REGIONS: Final = "all_regions"
-_ID: Final = re.compile(r"[0-9]{1,32}")
-_NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")  # joiners belong to many scripts
-_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
-_MONTHS_BACK: Final = 4
-_FAR: Final = 2**63
-
-INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        f"{number}000000000": name
-        for number, name in (
-            (10, "Education"), (11, "Vehicle & Transportation"), (12, "Baby, Kids & Maternity"),
-            (13, "Financial Services"), (14, "Beauty & Personal Care"), (15, "Tech & Electronics"),
-            (16, "Appliances"), (17, "Travel"), (18, "Household Products"), (19, "Pets"), (20, "Apps"),
-            (21, "Home Improvement"), (22, "Apparel & Accessories"), (23, "News & Entertainment"),
-            (24, "Business Services"), (25, "Games"), (26, "Life Services"), (27, "Food & Beverage"),
-            (28, "Sports & Outdoor"), (29, "Health"), (30, "E-Commerce (Non-app)"),
-        )
-    }
-)
-
-
-def is_missing(value: object) -> bool:
-    """Whether pandas takes a single value for missing."""
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
-
-
-_REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path), or pandas.read_csv(path, dtype=str)"
-
-
-def check_id(name: str, value: object) -> str:
-    """Take an id: ASCII digits, as text or as a whole number."""
-    if is_missing(value):
-        raise InvalidArgumentError(f"{name}: one of the ids is missing; drop it first (ids.dropna()). {_REREAD}")
-    if isinstance(value, str):
-        text = value.strip()
-    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        text = shown(int(value))
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name}: {shown(value)} is a float, its last digits may be lost; {_REREAD}")
-    else:
-        raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
-    if _ID.fullmatch(text) is None:
-        advice = " Pass several as a list." if "," in text else ""
-        raise InvalidArgumentError(f"{name}: {shown(text)} is not an id, which is digits only.{advice}")
-    return text
-
-
-def check_hashtag(name: str, value: object) -> str:
-    """Take the name of a hashtag and write it the one way it is asked and kept."""
-    if is_missing(value):
-        raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
-    if not isinstance(value, str):
-        raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {shown(value)}')
-    text = schema.normal_hashtag(value)
-    if not text or _NOT_IN_A_NAME.search(text) or schema.normal_hashtag(text) != text:
-        advice = " Pass several as a list." if "," in text or " " in text else ""
-        raise InvalidArgumentError(
-            f"{name}: {shown(value)} is not the name of one hashtag (one # at most; no comma, white space or control "
-            f"character).{advice}"
-        )
-    return text
-
-
-def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
-    """Take a country code, or all_regions where the endpoint has it."""
-    allowed = f'an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
-    if not isinstance(value, str):
-        hint = ""
-        if is_missing(value):
-            hint = '. A missing region is often Namibia\'s "NA": read the file with kr.read_csv'
-        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}{hint}")
-    if value.strip().lower() == ALL_REGIONS:
-        if all_regions:
-            return ALL_REGIONS
-        raise InvalidArgumentError(f"{name} is {allowed}; this endpoint documents no {ALL_REGIONS!r}")
-    code = value.strip().upper()
-    if code == "UK":
-        raise InvalidArgumentError(f'{name}: the United Kingdom is "GB", not "UK"')
-    if code not in _COUNTRIES:
-        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
-    return code
-
-
-def check_music_region(name: str, value: object) -> str:
-    """Take a country code: the music endpoints document no all_regions."""
-    return check_region(name, value, all_regions=False)
-
-
-def check_time_scope(name: str, value: object) -> str:
-    """Take 1, 7, 30 (days) or a month."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    text = shown(int(value)) if whole else value  # type: ignore[call-overload]
-    if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
-        return text.strip()
-    raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
-
-
-def check_months_back(value: Value, todays: Sequence[date]) -> None:
-    """Refuse a month that KeyAPI documents it does not answer for, whichever of some days it is there."""
-    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
-        return
-    months = [(today.year - int(value[:4])) * 12 + today.month - int(value[5:]) for today in todays]
-    if not any(0 <= back <= _MONTHS_BACK for back in months):
-        earliest = todays[0].year * 12 + todays[0].month - 1 - _MONTHS_BACK
-        raise InvalidArgumentError(
-            f"time_scope {shown(value)} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
-            f"before it (from {earliest // 12}-{earliest % 12 + 1:02d}); what is stored of it can still be read offline"
-        )
-
-
-def month_is_over(value: object, observed: date) -> bool:
-    """Whether a month was over, by two days, when it was observed, so that its figures stay."""
-    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
-        return False
-    year, month = int(value[:4]), int(value[5:])
-    return observed >= date(year + month // 12, month % 12 + 1, 3)
-
-
-def _check_period(*allowed: int) -> Callable[[str, object], int]:
-    known = {str(days): days for days in allowed}
-
-    def check(name: str, value: object) -> int:
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        text = shown(int(value)) if whole else value  # type: ignore[call-overload]
-        if isinstance(text, str) and text.strip() in known:
-            return known[text.strip()]
-        days = ", ".join(map(str, allowed))
-        raise InvalidArgumentError(f"{name} is one of {days} (days); got {shown(value)}")
-
-    return check
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Take True or False."""
-    if isinstance(value, bool):
-        return value
-    raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
-
-
-def check_search(name: str, value: object) -> str | None:
-    """Take a search word or None."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise InvalidArgumentError(f"{name} is a search word, or None for no search; got {shown(value)}")
-    if value.strip().upper() == "FALSE":
-        raise InvalidArgumentError(f"{name}: KeyAPI reads the word FALSE as no search; pass None for that")
-    return value.strip()
-
-
-def check_category_filter(name: str, value: object) -> str | None:
-    """Take the id of a category or None."""
-    return None if value is None else check_id(name, value)
-
-
-def check_industry(name: str, value: object) -> str | None:
-    """Take an industry by id or by name, or None."""
-    if value is None:
-        return None
-    if isinstance(value, str) and not value.strip().isdigit():
-        by_name = {label.lower(): industry for industry, label in INDUSTRIES.items()}
-        found = by_name.get(value.strip().lower())
-        if found is None:
-            raise InvalidArgumentError(
-                f"{name}: {shown(value)} is no industry; known are {', '.join(INDUSTRIES.values())} (or an id)"
-            )
-        return found
-    return check_id(name, value)
-
-
-def check_limit(limit: object) -> int | None:
-    """Take a number of rows, or None for all."""
-    if limit is None:
-        return None
-    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or not 1 <= int(limit) < _FAR:
-        raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {shown(limit)}")
-    return int(limit)
-
-
-# Declarations -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +212,7 @@ _NEW_ONLY = Parameter("new_only", "new_only", "new_to_top_100", check_flag,
 
 def _period(*allowed: int) -> Parameter:
     days = ", ".join(map(str, allowed))
-    return Parameter("period", "period", "period", _check_period(*allowed), f"Days back: one of {days}.", 7)
+    return Parameter("period", "period", "period", check_period(*allowed), f"Days back: one of {days}.", 7)
 
 
 PRODUCT_INSIGHTS = Endpoint(

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .endpoints import ALL_REGIONS, ENDPOINT_OF, Ask, Endpoint
+from .arguments import ALL_REGIONS
+from .endpoints import ENDPOINT_OF, Ask, Endpoint
 from .envelope import identify
 from .schema import (
     NOT_AVAILABLE,

@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 import pandas as pd
 
+from ..arguments import Value
 from ..client import Client, failures_frame
-from ..endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter, Value
+from ..endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter
 from ..errors import InvalidArgumentError, MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
 from ..schema import OBSERVED_AT, SOURCE, Column, Table

@@ -9,7 +9,8 @@ from typing import Final
 
 import pandas as pd
 
-from ..endpoints import ENDPOINTS, Ask, Endpoint, Parameter, Value
+from ..arguments import Value
+from ..endpoints import ENDPOINTS, Ask, Endpoint, Parameter
 from ..errors import InvalidArgumentError
 from ..schema import TABLES, Asked, Column, Table
 from .answers import check_column, read_column

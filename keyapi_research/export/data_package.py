@@ -20,8 +20,9 @@ import pandas as pd
 
 from .. import schema
 from ..archive import stamp
+from ..arguments import is_missing
 from ..client import Client, open_client
-from ..endpoints import ENDPOINT_OF, Ask, is_missing, make_ask
+from ..endpoints import ENDPOINT_OF, Ask, make_ask
 from ..errors import InvalidArgumentError
 from ..schema import OBSERVED_AT, TABLES, Column, Table
 from ..store import Observation

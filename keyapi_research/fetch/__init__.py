@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from .. import endpoints, schema
+from ..arguments import check_limit
 from ..client import Client
 from ..endpoints import ENDPOINT_OF
 from ..schema import Table
@@ -55,7 +56,7 @@ def _by_id(
 def _by_page(
     table: Table, arguments: Mapping[str, object], limit: int | None, max_age: MaxAge, client: Client | None
 ) -> pd.DataFrame:
-    most = endpoints.check_limit(limit)
+    most = check_limit(limit)
     ask = endpoints.make_ask(ENDPOINT_OF[table.name], arguments)
     return fetch_table(table, (ask,), limit=most, max_age=max_age, client=client)
 

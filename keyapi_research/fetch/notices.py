@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, cast
 
 import pandas as pd
 
+from ..arguments import month_is_over
 from ..client import DAY, Client, Collection, Plan, failures_frame, planning, priced
-from ..endpoints import Ask, month_is_over
+from ..endpoints import Ask
 from ..errors import (
     MOST_NAMED,
     FetchIncompleteError,
