@@ -30,8 +30,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import InvalidArgumentError, StoreError
+from ..errors import InvalidArgumentError
 from ..schema import COLUMN_DTYPES, DTYPES, RATES
+from .files import as_path, read_bytes, write_bytes
 
 BOM: Final = b"\xef\xbb\xbf"
 DTYPE_OF: Final[Mapping[str, str]] = MappingProxyType({**dict.fromkeys(RATES, DTYPES["number"]), **COLUMN_DTYPES})
@@ -84,11 +85,7 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         The file cannot be written.
     """
     where = as_path(path)
-    content = _packing(where)[0](csv_bytes(df, excel=excel))
-    try:
-        where.write_bytes(content)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{where} was not written: {reason_of(error)}") from error
+    write_bytes(where, _packing(where)[0](csv_bytes(df, excel=excel)))
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -118,26 +115,6 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         return parse_csv(_unpacked(packed, where))
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{where}: {error}") from error.__cause__
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file."""
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f"{path} cannot be read: {reason_of(error)}") from error
-
-
-def reason_of(error: Exception) -> str:
-    """Say why a file could not be read or written: its name stands beside it."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def as_path(path: object) -> Path:
-    """Take the path of a file."""
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidArgumentError(f"path is the path of a file; got {type(path).__name__}")
-    return Path(path).expanduser()
 
 
 def _packing(path: Path) -> _Packing:
@@ -267,8 +244,22 @@ def _heading(name: str) -> str:
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def parse_csv(content: bytes) -> pd.DataFrame:
-    """Read the bytes of a CSV file."""
+def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd.DataFrame:
+    """Read the bytes of a CSV file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    own : mapping of str to str or None, optional
+        Dtypes of columns that are not what the dictionary has by their name; None: what pandas infers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows.
+    """
+    dtypes = {**DTYPE_OF, **(own or {})}
     try:
         text = content.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
@@ -278,7 +269,7 @@ def parse_csv(content: bytes) -> pd.DataFrame:
     everything = any(_needless(column[0]) for column in columns) and all(
         _is_quoted(field) for column in columns for field in column
     )
-    read = [_read(column, telling=not everything, excel=content.startswith(BOM)) for column in columns]
+    read = [_read(column, dtypes, telling=not everything, excel=content.startswith(BOM)) for column in columns]
     frame = pd.DataFrame(dict(enumerate(values for _, values in read)))
     frame.columns = pd.Index([name for name, _ in read])
     return frame
@@ -337,7 +328,9 @@ def _needless(field: str) -> bool:
     return _is_quoted(field) and len(field) > len('""') and _heading(_unquoted(field)) != field
 
 
-def _read(fields: list[str], *, telling: bool, excel: bool) -> tuple[str, pd.Series[Any]]:
+def _read(
+    fields: list[str], dtypes: Mapping[str, str | None], *, telling: bool, excel: bool
+) -> tuple[str, pd.Series[Any]]:
     """Read one column: its name, and its values as what they are."""
     quoted = list(map(_is_quoted, fields))
     texts = [_unquoted(field) if there else field for field, there in zip(fields, quoted, strict=True)]
@@ -348,7 +341,8 @@ def _read(fields: list[str], *, telling: bool, excel: bool) -> tuple[str, pd.Ser
         texts = [text[1:] if guard else text for text, guard in zip(texts, guarded, strict=True)]
     name = texts[0]
     values = [text if text or mark else None for text, mark in zip(texts[1:], marked[1:], strict=True)]
-    typed = _as_declared(values, marked[1:], DTYPE_OF[name]) if name in DTYPE_OF else None
+    dtype = dtypes.get(name)
+    typed = None if dtype is None else _as_declared(values, marked[1:], dtype)
     if typed is not None:
         return name, typed
     is_text = any(marked[1:]) or any(value is not None and _LONG.fullmatch(value) for value in values)
