@@ -250,7 +250,8 @@ def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr
         }
     )
     regrouped = videos.groupby("source", as_index=False).agg(views=("views", "mean"), likes=("likes", "sum"))
-    frames = {"summary": summary, "regrouped": regrouped, "videos": videos.astype({"views": "float64"})}
+    changed = videos.astype({"views": "float64", "creator_region": "category"})
+    frames = {"summary": summary, "regrouped": regrouped, "videos": changed}
     write_package(tmp_path / "study", frames, client=client)
     back = read_package(tmp_path / "study")
     for name, frame in frames.items():
@@ -262,7 +263,10 @@ def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr
         "datetime64[us]", "datetime64[ns, Asia/Tokyo]", "datetime64[us, America/New_York]", "int64",
     ]  # fmt: skip
     assert fields["regrouped"] == {"source": None, "views": str(regrouped["views"].dtype), "likes": None}
-    assert {name: dtype for name, dtype in fields["videos"].items() if dtype} == {"views": "float64"}
+    assert {name: dtype for name, dtype in fields["videos"].items() if dtype} == {
+        "creator_region": "category",
+        "views": "float64",
+    }
 
 
 def test_a_merged_frame_has_the_descriptions_of_both_tables_and_claims_to_be_neither(

@@ -393,7 +393,7 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
     fields = described.get("fields") if isinstance(described, Mapping) else None
     types, dtypes = _told(fields if isinstance(fields, list) else [])
     try:
-        frame = parse_csv(content, {column: _read_first_as(dtype) for column, dtype in dtypes.items()})
+        frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in dtypes.items()})
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from None
     for column in columns_of(frame):
@@ -412,8 +412,13 @@ def _told(fields: Iterable[object]) -> tuple[dict[str, str], dict[str, str]]:
     return types, {name: dtype for name, dtype in dtypes.items() if _RESTORED.fullmatch(dtype)}
 
 
-def _read_first_as(dtype: str) -> str | None:
-    """Tell what a column is read as before it gets its own dtype: as its text, or (None) as what pandas infers."""
+def _read_first_as(name: str, dtype: str) -> str | None:
+    """Tell what a column is read as before it gets its own dtype; None: what pandas infers.
+
+    Texts and times are read as they are written, categories as what they are categories of.
+    """
+    if dtype == "category":
+        return DTYPE_OF.get(name)
     return "string" if dtype in (_TEXT, "string") or _MOMENTS.fullmatch(dtype) else None
 
 
