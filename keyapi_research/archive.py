@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, Self, TypeVar
 
 from .arguments import Value
 from .endpoints import BY_PATH, Ask, Parameter
@@ -59,6 +59,7 @@ _PROMISE_KINDS: Final[Mapping[str, type]] = {"bytes": int, "lines": int, "longes
 _SOURCE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 
 Row = tuple[Any, ...]  # of the ledger, as the store has it
+Result = TypeVar("Result")
 
 
 class _OddError(Exception):
@@ -372,16 +373,42 @@ def load(path: str) -> tuple[Store, Settings]:
     StoreError
         It is not what `freeze` wrote; it says why.
     """
+    return _read_file(path, _load)
+
+
+def read_manifest(path: str) -> dict[str, Any]:
+    """Read what an archive says is in it, without its answers.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    dict
+        Its manifest.
+
+    Raises
+    ------
+    StoreError
+        It is not what `freeze` wrote; it says why.
+    """
+    return _read_file(path, lambda file: _open_manifest(file)[2])
+
+
+def _read_file(path: str, read: Callable[[IO[bytes]], Result]) -> Result:
     try:
         with Path(path).open("rb") as file:
-            return _load(file)
+            return read(file)
     except OSError as error:
         raise StoreError(f"the archive cannot be read: {error.strerror or error}: {path}") from error
     except _OddError as error:
         raise StoreError(f"{path} is not replayed: {error}") from None
 
 
-def _load(file: IO[bytes]) -> tuple[Store, Settings]:
+def _open_manifest(file: IO[bytes]) -> tuple[_Member, bytes, dict[str, Any]]:
+    """Read the manifest, as it is written and what it says."""
     head = _read_head(file, MANIFEST)
     if head.size > LARGEST_MANIFEST:
         raise _OddError(f"its manifest has {head.size:,} bytes, which no study has")
@@ -390,7 +417,11 @@ def _load(file: IO[bytes]) -> tuple[Store, Settings]:
         raise _OddError("it is cut short, within its manifest")
     if zlib.crc32(written) != head.crc:
         raise _OddError("its manifest was changed after it was written")
-    manifest = _read_manifest(written)
+    return head, written, _read_manifest(written)
+
+
+def _load(file: IO[bytes]) -> tuple[Store, Settings]:
+    head, written, manifest = _open_manifest(file)
     promised = manifest["members"]
     empty = [_Member(name, 0, 0) for name in MEMBERS]
     frame = sum(len(member.header) for member in empty) + len(_directory(empty, written))

@@ -883,20 +883,3 @@ RATES: Final = ("like_rate", "comment_rate", "share_rate", "engagement_rate")  #
 COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     {column.name: column.dtype for table in TABLES.values() for column in table.columns}
 )
-
-
-def find_table(names: set[str]) -> list[Table]:
-    """Tables whose columns are all among these names, the widest first.
-
-    Parameters
-    ----------
-    names : set of str
-        Column names of a frame.
-
-    Returns
-    -------
-    list of Table
-        Possible tables; several where one table's columns are part of another's or two were merged.
-    """
-    fitting = [table for table in TABLES.values() if set(table.names) <= names]
-    return sorted(fitting, key=lambda table: -len(table.columns))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import accessor, plots
-from keyapi_research.accessor import follow, methods, pictures, recognise
+from keyapi_research import accessor, frames, plots
+from keyapi_research.accessor import follow, methods, pictures
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
 
@@ -213,17 +214,34 @@ def test_methods_have_one_form() -> None:
         parameters = inspect.signature(method.function).parameters
         assert method.function.__name__ == name
         assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
-        if name not in ("engagement", "validate", "to_csv"):
-            assert {"of", "client"} <= set(parameters)
-            assert all(parameters[one].kind is inspect.Parameter.KEYWORD_ONLY for one in ("of", "client"))
+        assert parameters["client"].kind is inspect.Parameter.KEYWORD_ONLY
+        if name != "to_csv":
+            assert parameters["of"].kind is inspect.Parameter.KEYWORD_ONLY
         if name.startswith("fetch_"):
             assert {"max_age", "errors"} <= set(parameters)
+
+
+def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> None:
+    videos = unsent["videos"]
+    rates = videos.keyapi.engagement(of="videos", client=unsent.client)
+    assert_frame_equal(rates, videos.keyapi.engagement())
+    assert videos.keyapi.validate(client=unsent.client) is videos
+    videos.keyapi.to_csv(tmp_path / "videos.csv", client=unsent.client)
+    assert_frame_equal(kr.read_csv(tmp_path / "videos.csv"), videos)
+    for call in (videos.keyapi.engagement, videos.keyapi.validate, partial(videos.keyapi.to_csv, "videos.csv")):
+        with pytest.raises(kr.InvalidArgumentError, match=r"client is what kr\.connect"):
+            call(client="sandbox")
+    with pytest.raises(kr.InvalidArgumentError, match=r"engagement\(of=...\) takes one of videos; got 'music'"):
+        videos.keyapi.engagement(of="music")
+    assert kr.client._default is None
 
 
 def test_help_is_the_method_s_own(unsent: World) -> None:
     trend = unsent["hashtags"].keyapi.trend
     assert str(inspect.signature(trend)).startswith("(*, of: 'str | None' = None, client: ")
     assert "free, nothing is sent" in inspect.getdoc(trend)
+    told = "client : Client, optional\n    The connection; the default one if left out."
+    assert all(told in inspect.getdoc(method.function) for method in methods.METHODS.values())
     picture = unsent["product_insights"].keyapi.plot.products
     assert list(inspect.signature(picture).parameters) == ["labels", "ax"]
     assert inspect.getdoc(picture) == inspect.getdoc(plots.products)
@@ -269,6 +287,8 @@ def test_audience_of_one_dimension(unsent: World) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="age, interest, country; got 'gender'"):
         tags.keyapi.audience("gender", client=unsent.client)
     assert unsent["product_details"].keyapi.audience("country", client=unsent.client).empty  # none was seen so far
+    with pytest.raises(kr.InvalidArgumentError, match=r"of product_details is one of age, interest.*; got 'gender'"):
+        unsent["product_details"].keyapi.audience("gender", client=unsent.client)
 
 
 def test_the_documented_answers(client: kr.Client) -> None:
@@ -338,7 +358,7 @@ CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 
 def key_of(frame: pd.DataFrame) -> list[str]:
-    [table] = recognise.tables_in(recognise.columns_of(frame))
+    [table] = frames.tables_in(frames.columns_of(frame))
     return list(table.key)
 
 
@@ -422,7 +442,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
-    assert [table.name for table in recognise.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
+    assert [table.name for table in frames.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
     assert {"trend", "fetch_details"} <= offered(left)
 
 
@@ -438,6 +458,8 @@ def test_two_lists_of_one_answer_side_by_side_ask_for_of(unsent: World) -> None:
     both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
     with pytest.raises(AttributeError, match=r"product_hashtags and product_posts: say which"):
         both.keyapi.history(client=unsent.client)
+    assert unsent.call(both, "raw") == unsent.call(unsent["product_details"], "raw")  # which of them is no question
+    assert_frame_equal(unsent.call(both, "provenance"), unsent.call(unsent["product_details"], "provenance"))
     posts = both.keyapi.history(of="product_posts", client=unsent.client)
     assert set(posts["video_id"]) == set(both["video_id"])
     assert both.keyapi.fetch_videos  # only one of the two names videos
@@ -460,15 +482,15 @@ RECOGNISED = {
 @pytest.mark.parametrize("what", RECOGNISED)
 def test_tables_are_known_by_their_columns(what: str) -> None:
     columns, expected = RECOGNISED[what]
-    assert [table.name for table in recognise.tables_in(columns)] == expected
+    assert [table.name for table in frames.tables_in(columns)] == expected
 
 
 @pytest.mark.parametrize("first", TABLES)
 def test_a_whole_table_is_itself_and_stays_so_beside_any_other(first: str) -> None:
-    assert [one.name for one in recognise.tables_in(TABLES[first].names)] == [first]
+    assert [one.name for one in frames.tables_in(TABLES[first].names)] == [first]
     own = {"note", "date", "position", "rank", "score", "title"} - set(TABLES[first].names)
-    beside = recognise.tables_in({*TABLES[first].names, *own})
-    assert recognise.choose(beside) is TABLES[first]
+    beside = frames.tables_in({*TABLES[first].names, *own})
+    assert frames.choose(beside) is TABLES[first]
 
 
 LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
@@ -616,6 +638,13 @@ def test_another_store_does_not_have_it(table: str, unsent: World) -> None:
             assert len(missing.value.failures)
 
 
+def missing_in(client: kr.Client, frame: pd.DataFrame, method: str, **options: Any) -> kr.NotStoredError:
+    """What a method says that finds no answer."""
+    with pytest.raises(kr.NotStoredError) as caught:
+        getattr(frame.keyapi, method)(client=client, **options)
+    return caught.value
+
+
 PRICES = {"hashtags": 6, "music": 6, "product_details": 6, "videos": 2, "trending_hashtags": 4, "product_insights": 4}
 
 
@@ -627,6 +656,75 @@ def test_says_what_fetching_would_cost(table: str, unsent: World) -> None:
     ):
         unsent[table].keyapi.raw(client=other)
     assert missing.value.endpoint == unsent.call(unsent[table], "provenance")["endpoint"].iloc[0]
+
+
+@pytest.mark.parametrize("method", ["raw", "history"])
+def test_an_undated_ranking_is_priced_by_its_rows(method: str, unsent: World) -> None:
+    rows = unsent["product_insights"].head(21).drop(columns="observed_at")
+    with kr.Client(sandbox=True, store=":memory:") as other:
+        for frame, requests, price in ((rows, 2, 4), (rows.head(20), 1, 2), (rows.tail(1), 1, 2)):
+            text = str(missing_in(other, frame, method))
+            assert f"Fetching takes at least {requests} requests = {price} credits: kr.fetch_product_insights(" in text
+            assert text.count("region=US") == 1
+
+
+def test_what_a_fetch_would_serve_is_not_priced(unsent: World) -> None:
+    tags = unsent["hashtags"]
+    late = tags.assign(observed_at=tags["observed_at"] + pd.Timedelta("1h"))
+    error = missing_in(unsent.client, late, "trend")
+    assert str(error).endswith(
+        ". Other observations are stored: without the column observed_at the newest is read, as "
+        'df.drop(columns="observed_at").keyapi.trend()'
+    )
+    assert "credits" not in str(error)
+    assert error.failures["id"].tolist() == ["ufc324", "perfume", "smellgood"]
+    late.loc[1, "hashtag_name"] = "neverasked"
+    text = str(missing_in(unsent.client, late, "trend"))
+    assert "Fetching what is not stored at all takes 1 requests = 2 credits: kr.fetch_hashtags(...)." in text
+    assert "Other observations of the rest are stored" in text
+
+
+def test_a_list_whose_rows_have_times_of_their_own_is_one_list(unsent: World) -> None:
+    days = [pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(days=number) for number in range(12)]
+    rows = unsent["trending_hashtags"].head(12).assign(observed_at=days)  # as after a merge
+    text = str(missing_in(unsent.client, rows, "trend"))
+    assert (
+        "does not have region=US, period=30, new_only=False of 2026-01-01 00:00:00 UTC, 2026-01-02 00:00:00 UTC, "
+        "2026-01-03 00:00:00 UTC and 9 more. Other observations are stored"
+    ) in text
+    with kr.Client(sandbox=True, store=":memory:") as other:
+        text = str(missing_in(other, rows, "trend"))
+    assert "and 9 more. Fetching takes at least 1 requests = 2 credits: kr.fetch_trending_hashtags(...)." in text
+    assert text.count("region=US") == 1
+
+
+def test_times_that_look_equal_are_told_apart(unsent: World) -> None:
+    tags = unsent["hashtags"].head(1)
+    at = pd.Timestamp("2026-02-03 12:00:00.25", tz="UTC")
+    both = pd.concat([tags.assign(observed_at=at), tags.assign(observed_at=at + pd.Timedelta("1us"))])
+    with kr.Client(sandbox=True, store=":memory:") as other:
+        told = str(missing_in(other, both, "trend"))
+        assert "ufc324 (US, 30) of 2026-02-03 12:00:00.250000 UTC, 2026-02-03 12:00:00.250001 UTC. Fetching" in told
+        assert "ufc324 (US, 30) of 2026-02-03 12:00:00 UTC. Fetching" in str(missing_in(other, both.head(1), "trend"))
+    cut = tags.assign(observed_at=tags["observed_at"].dt.floor("s"))  # as some files do
+    assert f"of {cut['observed_at'].item():%Y-%m-%d %H:%M:%S}.000000 UTC. Other" in (
+        str(missing_in(unsent.client, cut, "trend"))
+    )
+
+
+def test_places_are_told_as_the_client_tells_them(
+    unsent: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tags = unsent["hashtags"]
+    with kr.Client(sandbox=True, store=tmp_path / "mine.sqlite") as other:
+        kr.fetch_hashtags("gym", client=other)
+        assert "and the store ./mine.sqlite does not have ufc324" in str(missing_in(other, tags, "trend"))
+        kr.freeze("study.zip", client=other)
+    with kr.replay("study.zip") as reader:
+        assert "and the archive ./study.zip does not have ufc324" in str(missing_in(reader, tags, "trend"))
+        with pytest.raises(kr.NotStoredError, match=r"the archive \./study\.zip does not have 'ufc324'"):
+            kr.fetch_hashtags("ufc324", client=reader)
 
 
 def test_rows_of_another_source_are_never_looked_up(unsent: World) -> None:
@@ -800,6 +898,48 @@ def test_rows_without_an_id_are_passed_over(unsent: World) -> None:
     ranking.loc[1, "category_id"] = None
     with pytest.raises(kr.InvalidArgumentError, match="category_id: one of the ids is missing"):
         ranking.keyapi.fetch_details(client=unsent.client)
+
+
+ODD_NAMES = {
+    "product_hashtags": ("hashtag_name", ["fetch_details", "fetch_hashtags"]),
+    "related_hashtags": ("related_hashtag_name", ["fetch_details", "fetch_hashtags"]),
+    "trending_hashtags": ("hashtag_name", ["fetch_details"]),
+}
+
+
+@pytest.mark.parametrize("table", ODD_NAMES)
+def test_names_that_no_request_can_have_are_passed_over(table: str, unsent: World) -> None:
+    column, wanted = ODD_NAMES[table]
+    rows = unsent[table].drop_duplicates(column).head(4)
+    for method in wanted:
+        fine = kr.plan(getattr(rows.tail(2).keyapi, method), client=unsent.client)
+        odd = rows.assign(**{column: ["foo bar", "a,b", *rows[column].tail(2)]})
+        with pytest.warns(kr.MissingDataWarning) as told:
+            plan = kr.plan(getattr(odd.keyapi, method), client=unsent.client)
+        assert (plan.requests, plan.stored) == (fine.requests, fine.stored)
+        assert [str(one.message) for one in told] == [
+            f"{column}: 'foo bar', 'a,b' cannot be asked for, as the answers name them; left out of hashtags"
+        ]
+        assert told[0].filename == __file__
+
+
+def test_odd_names_in_an_answer_do_not_block_the_others(client: kr.Client, sandbox: Sandbox) -> None:
+    def odd(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+        return json.loads(json.dumps(envelope).replace('"vlog"', '"day in my life"'))
+
+    sandbox.mutate = odd
+    details = kr.fetch_product_details("601583", client=client)
+    assert details.keyapi.hashtags(client=client)["hashtag_name"].tolist()[:2] == ["day in my life", "perfume"]
+    with pytest.warns(kr.MissingDataWarning, match="'day in my life' cannot be asked for"):
+        tags = details.keyapi.fetch_hashtags(client=client)
+    assert tags["hashtag_name"].tolist()[0] == "perfume"
+    assert len(tags) == 4
+
+
+def test_ids_that_are_none_are_refused_wherever_they_stand(unsent: World) -> None:
+    posts = unsent["product_posts"].head(2).assign(video_id=["7.11719E+18", "5"])
+    with pytest.raises(kr.InvalidArgumentError, match=r"video_id: '7.11719E\+18' is not an id"):
+        posts.keyapi.fetch_videos(client=unsent.client)
 
 
 def test_what_a_category_names_must_be_stored(unsent: World) -> None:
@@ -977,11 +1117,31 @@ BREACHES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "lists": ("videos", lambda frame: frame.assign(views=[[1]] * len(frame)), "views has dtype object"),
     "lists as keys": ("videos", lambda frame: frame.assign(video_id=[[1]] * len(frame)), "video_id has dtype object"),
     "twice": ("videos", lambda f: pd.concat([f, f[["views"]]], axis=1), "the column views is there more than once"),
+    "a name as it is written elsewhere": (
+        "hashtags",
+        lambda frame: frame.assign(hashtag_name=["#Abc", "abc", "ABC"]).astype({"hashtag_name": "string"}),
+        "hashtags, 2 breaches:\n- hashtag_name has '#Abc', which is 'abc' in .*\n- hashtag_name has 'ABC', which",
+    ),
+    "a name of a list": (
+        "trending_hashtags",
+        lambda frame: frame.assign(hashtag_name="#x" + frame["hashtag_name"]).head(1),
+        "1 breach:\n- hashtag_name has '#x",
+    ),
+    "a region in small letters": (
+        "music_trends",
+        lambda frame: frame.assign(region=frame["region"].str.lower()),
+        "1 breach:\n- region has 'us', which is 'US' in these tables",
+    ),
+    "an id between blanks": (
+        "videos",
+        lambda frame: frame.assign(video_id=" " + frame["video_id"]).head(1),
+        "1 breach:\n- video_id has ' [0-9]+', which is '[0-9]+' in",
+    ),
     "place": ("product_posts", lambda frame: frame.assign(position=0), "position are below 1"),
     "many": (
         "videos",
         lambda frame: frame.assign(video_id=[f"no {number}" for number in range(len(frame))]),
-        "video_id has 9 more values that cannot be asked for",
+        "video_id has 9 more such values",
     ),
 }
 

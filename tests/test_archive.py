@@ -448,6 +448,50 @@ def test_freezing_a_replay_gives_the_same_archive(frozen: tuple[Path, dict[str, 
     assert (tmp_path / "copy.zip").read_bytes() == path.read_bytes()
 
 
+def test_freezing_in_a_replay_tells_what_the_archive_has_not_what_was_read_so_far(
+    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.on_request = lambda _, params: Fault(status=400) if params.get("hashtag_name") == "dogs" else None
+    study(client)
+    kr.fetch_trending_hashtags(limit=5, max_age=0, client=client)
+    kr.fetch_trending_hashtags(limit=25, new_only=True, industry="Pets", client=client)
+    with pytest.warns(kr.IncompleteDataWarning):
+        kr.fetch_hashtags(["cats", "dogs"], region="US", errors="warn", client=client)
+    frozen = kr.freeze(tmp_path / "study.zip", partial=True, client=client)
+    assert (len(frozen.differing), frozen.failed) == (2, ("dogs",))
+    before = (tmp_path / "study.zip").read_bytes()
+    with kr.replay(tmp_path / "study.zip") as reader:
+        assert kr.freeze(tmp_path / "study.zip", client=reader) == frozen  # nothing was read yet
+        kr.fetch_hashtags("cats", client=reader)
+        assert kr.freeze(tmp_path / "study.zip", partial=True, client=reader) == frozen
+        assert (tmp_path / "study.zip").read_bytes() == before
+        (tmp_path / "study.zip").unlink()
+        assert kr.freeze(tmp_path / "study.zip", client=reader).calls == 1  # another file by now
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [[5], [{}], ["x"], [{"asked": [{}], "differs": True, "limit": None, "table": "hashtags"}],
+     [{"asked": [], "differs": True, "limit": None, "table": "hashtags"}],
+     [{"asked": 5, "differs": True, "limit": None, "table": "videos"}],
+     [{"asked": [{"video_id": [1.5]}], "differs": False, "limit": None, "table": "videos"}],
+     [{"asked": [], "differs": True, "limit": None, "table": "tables"}]],
+)  # fmt: skip
+def test_calls_of_a_stranger_are_told_or_refused(calls: list[Any], frozen: tuple[Path, Any], tmp_path: Path) -> None:
+    path = tmp_path / "study.zip"
+    path.write_bytes(change(calls=calls)(frozen[0]))
+    with kr.replay(path) as reader, pytest.raises(kr.StoreError, match=r"manifest of .* are not as freeze"):
+        kr.freeze(path, client=reader)
+
+
+def test_a_closed_client_freezes_nothing(client: kr.Client, tmp_path: Path) -> None:
+    kr.fetch_hashtags("cats", client=client)
+    client.close()
+    with pytest.raises(kr.StoreError, match="this client is closed; connect again"):
+        kr.freeze(tmp_path / "study.zip", client=client)
+    assert not (tmp_path / "study.zip").exists()
+
+
 def test_free_methods_read_into_the_archive_what_they_read(
     make_client: Callable[..., kr.Client], tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import math
 import os
 import re
@@ -216,8 +218,17 @@ def test_the_spreadsheet_form_marks_what_a_spreadsheet_would_spoil() -> None:
 
 
 def test_exactly_one_apostrophe_is_taken_off_and_only_in_the_spreadsheet_form() -> None:
-    assert parse_csv("\ufeffdescription\n''x\n'y\nz\n".encode())["description"].tolist() == ["'x", "y", "z"]
-    assert parse_csv(b"description\n''x\n'y\n")["description"].tolist() == ["''x", "'y"]
+    marked = "\ufeffdescription\n''x\n'=y\nz\n".encode()
+    assert parse_csv(marked)["description"].tolist() == ["'x", "=y", "z"]
+    assert parse_csv(b"description\n''x\n'=y\n")["description"].tolist() == ["''x", "'=y"]
+
+
+def test_an_apostrophe_of_the_text_itself_stays_in_files_of_others() -> None:
+    lines = ["video_id,description,mine", "'7117191641181555995,'tis,'twas", "5,',"]
+    back = parse_csv(("\ufeff" + "\n".join(lines) + "\n").encode())
+    assert back["video_id"].tolist() == [ID, "5"]
+    assert back["description"].tolist() == ["'tis", "'"]
+    assert back["mine"].tolist()[0] == "'twas"
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".zip", ".CSV.GZ"])
@@ -298,8 +309,94 @@ def test_what_cannot_be_read_says_why(content: bytes, said: str, tmp_path: Path)
 def test_lines_without_a_last_end_and_blank_lines() -> None:
     for text in (b"a,b\n1,2", b"\r\na,b\r\n\r\n1,2\r\n\r\n", b"a,b\r1,2\r"):
         assert parse_csv(text).to_dict("list") == {"a": [1], "b": [2]}
-    with pytest.raises(FileNotFoundError):
-        read_csv("no such file.csv")
+
+
+def test_words_for_missing_in_columns_that_are_no_text() -> None:
+    words = ["NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None"]
+    content = "".join(f"5,1.5,TRUE,2026-02-03,NA,{word}\n{','.join([word] * 5)},x\n" for word in words)
+    back = parse_csv(f"views,gmv_est,promoted,date,region,mine\n{content}".encode())
+    dtypes = ["Int64", "float64", "boolean", "datetime64[us, UTC]", "string"]
+    assert [str(dtype) for dtype in back.dtypes][:5] == dtypes
+    gone = back.iloc[1::2]
+    assert gone[["views", "gmv_est", "promoted", "date"]].isna().all(axis=None)
+    assert back["views"].sum() == 5 * len(words)
+    assert gone["region"].tolist() == words  # a text may say NA, and Namibia does
+    assert back["mine"].tolist()[::2] == words
+    quoted = parse_csv(b'"","views","region"\n"1",5,"NA"\n"2",NA,NA\n')  # as R writes it
+    assert quoted["views"].tolist() == [5, pd.NA]
+    assert quoted["region"].tolist() == ["NA", "NA"]
+    texts = pd.DataFrame({"promoted": ["NA", "maybe"]})  # a known column that has become text
+    assert_frame_equal(there_and_back(texts), texts)
+
+
+def test_whole_numbers_in_scientific_notation() -> None:
+    back = parse_csv(b"views,likes\n1e3,1.23E+11\n-2.50E1,9.2e18\n1.000,NA\n")
+    assert back["views"].tolist() == [1000, -25, 1]
+    assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
+    for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
+        assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
+
+
+@pytest.mark.parametrize(
+    ("content", "row"),
+    [(b'a,b\n1,"x\n', 2), (b'a,b\n1,2\n3,"x, y', 3), (b'a,b\n1,"x\n2,"y"\n', 2), (b'"a,b\n1,2\n', 1), (b'a\n"\n', 2)],
+)  # fmt: skip
+def test_a_file_that_is_cut_off_within_a_text(content: bytes, row: int) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=rf"row {row} has a quotation mark that is not closed"):
+        parse_csv(content)
+    assert parse_csv(b'a,b\n1,x"y"z\n2,5"\n')["b"].tolist() == ['x"y"z', '5"']
+
+
+SEPARATED = {
+    "video_id;views\n7117191641181555995;5\n": "semicolons",
+    "video_id;gmv_est\n7117191641181555995;1,5\n": "semicolons",
+    '"video_id";"views"\n"7117191641181555995";5\n': "semicolons",
+    "\ufeffsep=;\nvideo_id;views\n": "semicolons",
+    "mine;yours\n": "semicolons",
+    "video_id\tviews\n7117191641181555995\t5\n": "tabs",
+}
+
+
+@pytest.mark.parametrize("text", SEPARATED)
+def test_other_separators_get_a_hint(text: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=rf"separated by {SEPARATED[text]}, not by commas: save .*sep="):
+        parse_csv(text.encode())
+
+
+def test_a_column_whose_name_has_a_separator_comes_back() -> None:
+    for name in ("a;b", "a\tb", ";"):
+        frame = pd.DataFrame({name: ["007;", "1;\t"]})
+        assert_frame_equal(there_and_back(frame), frame)
+    assert list(parse_csv(b"note; remark\nfine\n")) == ["note; remark"]
+
+
+def test_files_that_cannot_be_unpacked_or_read(tmp_path: Path) -> None:
+    content = b"video_id\n5\n" * 100
+    packed = {
+        "a.csv.gz": (gzip.compress(content), slice(12, 20)),
+        "a.csv.bz2": (bz2.compress(content), slice(8, 20)),
+        "a.csv.xz": (lzma.compress(content), slice(20, 40)),
+    }
+    for name, (whole, middle) in packed.items():
+        zeros = whole[: middle.start] + bytes(middle.stop - middle.start) + whole[middle.stop :]
+        for spoilt in (zeros, whole[:-4], b"x"):
+            (tmp_path / name).write_bytes(spoilt)
+            with pytest.raises(kr.InvalidArgumentError, match=rf"{name}: it cannot be unpacked as \.{name[6:]}"):
+                read_csv(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", content)
+    locked = bytearray((tmp_path / "a.zip").read_bytes())
+    locked[6] |= 1  # of the member
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1  # of the directory
+    (tmp_path / "a.zip").write_bytes(locked)
+    with pytest.raises(kr.InvalidArgumentError, match=r"a\.zip: it cannot be unpacked as \.zip: .*password"):
+        read_csv(tmp_path / "a.zip")
+    with pytest.raises(kr.InvalidArgumentError, match=r"nowhere\.csv cannot be read: No such file"):
+        read_csv(tmp_path / "nowhere.csv")
+    with pytest.raises(kr.InvalidArgumentError, match="cannot be read: Is a directory"):
+        read_csv(tmp_path)
+    with pytest.raises(kr.StoreError, match=r"a\.csv was not written: No such file"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / "nowhere" / "a.csv")
 
 
 TWO_LEVELS = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])

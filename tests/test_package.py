@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -162,7 +164,7 @@ def test_provenance_names_each_request_once(client: kr.Client, sandbox: Sandbox,
     of_videos = resource_of(tmp_path / "study", "videos")["provenance"]
     ledger = kr.ledger(client=client)
     assert [one["request_id"] for one in of_videos["requests"]] == ledger["request_id"].tolist()[:2]
-    assert of_videos["requests"][0]["params"]["video_ids"].count(",") == 9
+    assert {one["params"]["video_ids"].count(",") for one in of_videos["requests"]} == {9, 1}  # sent side by side
     assert [one["credits"] for one in of_videos["requests"]] == [1, 1]
     assert (of_videos["credits"], of_videos["source"]) == (2, ["sandbox"])
     assert of_videos["endpoint"] == "/v1/tiktok/video/detail/analytics"
@@ -225,6 +227,81 @@ def test_columns_of_the_users_own_keep_their_dtypes(client: kr.Client, tmp_path:
     assert "title" not in resource_of(tmp_path / "study", "other")
 
 
+def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr.Client, tmp_path: Path) -> None:
+    videos = kr.fetch_videos(VIDEOS[:3], client=client)
+    texts = pd.Series(["007", "", np.nan], dtype=pd.Series(["text"]).dtype)
+    summary = pd.DataFrame(
+        {
+            "creator_region": texts,
+            "views": [2.0, np.nan, 4.0],
+            "likes": pd.array([2, None, 4], dtype="Float64"),
+            "comments": pd.array([1, 2, 3], dtype="int64"),
+            "shares": texts,
+            "favorites": [True, False, True],
+            "title": [False, True, False],
+            "gmv_est": pd.array([1, None, 3], dtype="Int64"),
+            "video_id": [7117191641181555995, 5, -1],
+            "like_rate": pd.array([0.5, 0.25, 1.0], dtype="float32"),
+            "promoted": pd.array([1, None, 0], dtype="Int8"),
+            "date": pd.Series(["2026-02-03", None, "NA"], dtype="string"),
+            "created_at": pd.Series(pd.to_datetime(["2026-02-03 04:05", None, "2026-02-03 00:00"])).dt.as_unit("us"),
+            "observed_at": videos["observed_at"].dt.tz_convert("Asia/Tokyo").dt.as_unit("ns"),
+            "mine": videos["observed_at"].dt.tz_convert("America/New_York"),
+            "other": [7117191641181555995, 5, -1],
+        }
+    )
+    regrouped = videos.groupby("source", as_index=False).agg(views=("views", "mean"), likes=("likes", "sum"))
+    changed = videos.astype({"views": "float64", "creator_region": "category"})
+    frames = {"summary": summary, "regrouped": regrouped, "videos": changed}
+    write_package(tmp_path / "study", frames, client=client)
+    back = read_package(tmp_path / "study")
+    for name, frame in frames.items():
+        assert_frame_equal(back[name], frame)
+    fields = {name: {f["name"]: f.get("dtype") for f in resource_of(tmp_path / "study", name)["schema"]["fields"]}
+              for name in frames}  # fmt: skip
+    assert list(fields["summary"].values()) == [
+        "str", "float64", "Float64", "int64", "str", "bool", "bool", "Int64", "int64", "float32", "Int8", "string",
+        "datetime64[us]", "datetime64[ns, Asia/Tokyo]", "datetime64[us, America/New_York]", "int64",
+    ]  # fmt: skip
+    assert fields["regrouped"] == {"source": None, "views": str(regrouped["views"].dtype), "likes": None}
+    assert {name: dtype for name, dtype in fields["videos"].items() if dtype} == {
+        "creator_region": "category",
+        "views": "float64",
+    }
+
+
+def test_a_merged_frame_has_the_descriptions_of_both_tables_and_claims_to_be_neither(
+    client: kr.Client, tmp_path: Path
+) -> None:
+    posts = kr.fetch_product_posts("601583", client=client).head(3)
+    videos = kr.fetch_videos(posts["video_id"], client=client).drop(columns=["observed_at", "source"])
+    write_package(tmp_path / "study", {"both": posts.merge(videos, on="video_id")}, client=client)
+    both = resource_of(tmp_path / "study", "both")
+    assert "title" not in both
+    assert "primaryKey" not in both["schema"]
+    assert both["provenance"] == {}
+    fields = {field["name"]: field for field in both["schema"]["fields"]}
+    assert fields["position"]["description"] == "Place in the answer's list."
+    assert fields["views"]["unit"] == "views"
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("observed_at", ["yesterday"]), ("observed_at", [[1, 2]]), ("region", [["US"]]), ("region", ["Germany"]),
+     ("source", [["sandbox"]])],
+)  # fmt: skip
+def test_rows_changed_by_hand_tell_no_requests(
+    column: str, values: list[Any], client: kr.Client, tmp_path: Path
+) -> None:
+    tags = kr.fetch_hashtags(["cats"], client=client)
+    trends = kr.fetch_hashtag_trends(["cats"], client=client)
+    odd = tags.assign(**{column: pd.Series(values, dtype=object)})
+    write_package(tmp_path / "study", {"tags": odd, "trends": trends}, client=client)
+    told = resource_of(tmp_path / "study", "tags")["provenance"]
+    assert len(told["requests"]) == (column == "source")
+    assert read_package(tmp_path / "study")["tags"][column].tolist() == [str(values[0])]
+
+
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
@@ -253,6 +330,145 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_package(tmp_path / "empty", {"x": pd.DataFrame({"x": [1]})})
     assert read_package(tmp_path / "empty" / "datapackage.json")["x"]["x"].tolist() == [1]
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_package_is_written_again_as_a_notebook_is_run_again(client: kr.Client, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    tags, videos = kr.fetch_hashtags(["cats"], client=client), kr.fetch_videos([5], client=client)
+    write_package(folder, {"tags": tags, "videos": videos}, client=client)
+    (folder / ".DS_Store").write_text("finder")
+    (folder / ".ipynb_checkpoints").mkdir()
+    before = everything_in(folder)
+    write_package(folder, {"tags": tags, "videos": videos}, client=client)
+    assert everything_in(folder) == before
+    descriptor = descriptor_of(folder)
+    (folder / "datapackage.json").write_text(json.dumps({"licenses": [{"name": "CC0-1.0"}], **descriptor}))
+    write_package(folder, {"tags": tags.assign(mine=1)}, client=client)
+    assert list(read_package(folder)) == ["tags"]
+    assert read_package(folder)["tags"]["mine"].tolist() == [1]
+    assert descriptor_of(folder)["licenses"] == [{"name": "CC0-1.0"}]  # the user's own words stay
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".DS_Store", ".ipynb_checkpoints", "datapackage.json", "tags.csv",
+    ]  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_replay_beside_the_shipped_package_runs_unchanged(client: kr.Client, tmp_path: Path) -> None:
+    write_package(tmp_path / "study", {"tags": kr.fetch_hashtags(["cats"], client=client)}, client=client)
+    kr.freeze(tmp_path / "study.zip", client=client)
+    before = everything_in(tmp_path / "study")
+    with kr.replay(tmp_path / "study.zip") as reader:
+        write_package(tmp_path / "study", {"tags": kr.fetch_hashtags(["cats"], client=reader)}, client=reader)
+    after = everything_in(tmp_path / "study")
+    assert after["tags.csv"] == before["tags.csv"]
+    assert after.keys() == before.keys()
+
+
+def spoil(folder: Path, what: str) -> None:
+    path = folder / "x.csv"
+    match what:
+        case "another file":
+            (folder / "notes.md").write_text("mine")
+        case "a table changed":
+            path.write_text("x\n2\n")
+        case "a table that is a link":
+            path.rename(folder.parent / "x.csv")
+            path.symlink_to(folder.parent / "x.csv")
+        case "a table that is a folder":
+            path.unlink()
+            path.mkdir()
+        case "no descriptor":
+            (folder / "datapackage.json").unlink()
+        case "a descriptor of others":
+            descriptor = {**descriptor_of(folder), "versions": {"frictionless": "5"}}
+            (folder / "datapackage.json").write_text(json.dumps(descriptor))
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["another file", "a table changed", "a table that is a link", "a table that is a folder", "no descriptor",
+     "a descriptor of others"],
+)  # fmt: skip
+def test_only_an_untouched_package_is_replaced(what: str, tmp_path: Path) -> None:
+    write_package(tmp_path / "study", {"x": pd.DataFrame({"x": [1]})})
+    spoil(tmp_path / "study", what)
+    before = everything_in(tmp_path)
+    with pytest.raises(kr.InvalidArgumentError, match="nothing is overwritten: choose another folder"):
+        write_package(tmp_path / "study", {"x": pd.DataFrame({"x": [3]})})
+    assert everything_in(tmp_path) == before
+
+
+def test_a_forged_package_leads_to_no_file_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("mine")
+    forged(tmp_path / "study", path="../mine.csv")
+    (tmp_path / "study" / "x.csv").unlink()
+    write_package(tmp_path / "study", {"x": pd.DataFrame({"x": [2]})})
+    assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", ["nothing", "a package", "an empty folder"])
+@pytest.mark.parametrize("step", [*range(1, 8), None])
+def test_a_package_is_written_whole_or_not_at_all(
+    there: str, step: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    if there == "a package":
+        write_package(folder, {"x": pd.DataFrame({"x": [1]}), "y": pd.DataFrame({"y": [1]})})
+    elif there == "an empty folder":
+        folder.mkdir()
+    before = everything_in(tmp_path)
+    steps = iter(range(1, 100))
+
+    def failing(method: Any) -> Any:
+        def change(self: Path, *args: Any) -> Any:
+            if next(steps) == step:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return method(self, *args)
+
+        return change
+
+    for name in ("write_bytes", "rename"):
+        monkeypatch.setattr(Path, name, failing(getattr(Path, name)))
+    told = ""
+    try:
+        write_package(folder, {"x": pd.DataFrame({"x": [2]})})
+    except kr.StoreError as error:
+        told = str(error)
+    monkeypatch.undo()
+    taken = next(steps) - 1
+    if step is not None and step <= taken:
+        assert "study was not written: No space left on device; make room" in told
+        assert everything_in(tmp_path) == before
+    else:
+        assert told == ""
+        assert read_package(folder)["x"]["x"].tolist() == [2]
+        assert len(everything_in(tmp_path)) == 2
+    assert step is not None or taken == {"nothing": 3, "an empty folder": 4, "a package": 7}[there]
+    assert {path.name for path in tmp_path.iterdir()} <= {"study"}
+    assert not folder.exists() or not any(path.name.startswith(".") for path in folder.iterdir())
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(kr.StoreError, match="was not written: Not a directory; make room, or choose another folder"):
+        write_package(tmp_path / "file" / "study", {"x": pd.DataFrame({"x": [1]})})
+    with pytest.raises(kr.InvalidArgumentError, match=r"File name too long.*choose another folder"):
+        write_package(tmp_path / ("x" * 300), {"x": pd.DataFrame({"x": [1]})})
+    write_package(tmp_path / "deep" / "down", {"x": pd.DataFrame({"x": [1]})})
+    assert read_package(tmp_path / "deep" / "down")["x"]["x"].tolist() == [1]
+
+
+def test_a_closed_client_says_so(make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
+    closed = make_client()
+    frame = kr.fetch_hashtags(["cats"], client=closed)
+    closed.close()
+    with pytest.raises(kr.StoreError, match="this client is closed; connect again"):
+        write_package(tmp_path / "study", {"tags": frame}, client=closed)
+    assert not (tmp_path / "study").exists()
 
 
 # Read -------------------------------------------------------------------------------------------------------
@@ -294,6 +510,11 @@ def test_a_dtype_of_a_stranger_is_a_word_of_ours_or_nothing(tmp_path: Path) -> N
     with pytest.raises(kr.InvalidArgumentError, match="x cannot be read as datetime64"):
         read_package(folder)
     assert read_package(forged(tmp_path / "three", schema=None))["x"]["x"].tolist() == [1]
+    schema = {"fields": [{"name": ["x"], "dtype": "int8"}, {"name": "x", "dtype": ["int8"]}, {"name": {}}]}
+    assert read_package(forged(tmp_path / "four", schema=schema))["x"]["x"].dtype == "int64"
+    schema = {"fields": [{"name": "x", "dtype": "datetime64[us, No/Where]"}]}
+    with pytest.raises(kr.InvalidArgumentError, match="x cannot be read as datetime64"):
+        read_package(forged(tmp_path / "five", schema=schema))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"resources": [5]}', '{"resources": [{}]}'])

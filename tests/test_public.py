@@ -96,12 +96,12 @@ METHOD_SIGNATURES = {
     "fetch_details": "df, *, period=None, max_age=None, errors='raise', of=None, client=None",
     "fetch_videos": "df, *, max_age=None, errors='raise', of=None, client=None",
     "fetch_hashtags": "df, period=7, *, max_age=None, errors='raise', of=None, client=None",
-    "engagement": "df",
+    "engagement": OF,
     "history": OF,
     "raw": OF,
     "provenance": OF,
-    "validate": "df, *, of=None",
-    "to_csv": "df, path, *, excel=False",
+    "validate": OF,
+    "to_csv": "df, path, *, excel=False, client=None",
 }
 ERRORS = {
     "InvalidArgumentError": ValueError, "MissingTokenError": None, "InvalidRequestError": None,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from ..frames import MARKS
 from ..schema import COLUMN_DTYPES
 from .methods import METHODS
 from .pictures import PICTURES, Pictures
-from .recognise import MARKS, joined, refuse
+from .recognise import joined, refuse
 
 __all__ = ["KeyAPIAccessor"]
 

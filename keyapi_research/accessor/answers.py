@@ -2,107 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import pandas as pd
 
-from ..arguments import Value
 from ..client import Client, failures_frame
-from ..endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter
-from ..errors import InvalidArgumentError, MissingDataWarning, NotStoredError, listed, warn
+from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Ask, Endpoint
+from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
-from ..schema import OBSERVED_AT, SOURCE, Column, Table
+from ..frames import Row, check_column, columns_of, read_column, read_times, rows_of
+from ..schema import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
-from ..tidy import empty_frame, read_values
-from .recognise import columns_of
+from ..tidy import empty_frame
 
 _MOST_NAMED: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What identifies the answer of a row: what was asked, whom of a ranking it is about, when it was observed."""
-
-    ask: Ask
-    who: str | None
-    at: int | None  # microseconds since 1970; None: the newest there is
-
+_MOST_MOMENTS: Final = 3
+_SECOND: Final = 1_000_000  # microseconds
 
 Found = Sequence[tuple[Row, Observation]]
-
-
-# Reading frames ---------------------------------------------------------------------------------------------
-
-
-def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
-    """Read a column as plain values of its kind, whatever dtype a file or a merge gave it; None where missing.
-
-    What cannot be read stays as it is, so that the check of its parameter can say what is wrong with it.
-    """
-    if column.kind == "time":
-        return list(read_times(series))
-    values = [None if missing else value for value, missing in zip(series.tolist(), series.isna(), strict=True)]
-    read = pd.Series(read_values(column, values)[0]).astype(object)
-    lost = read.isna()
-    return [_hashable(value) if gone else plain for value, plain, gone in zip(values, read, lost, strict=True)]
-
-
-def _hashable(value: object) -> object:
-    return value if isinstance(value, Hashable) else repr(value)
-
-
-def read_times(series: pd.Series[Any]) -> list[int | None]:
-    """Read times, also from text, as microseconds since 1970; None where missing. Naive is UTC."""
-    is_time = pd.api.types.is_datetime64_any_dtype(series)
-    stamps = pd.to_datetime(series if is_time else _as_text(series), utc=True, format="ISO8601", errors="coerce")
-    odd = series[(stamps.isna() & series.notna()).to_numpy()]
-    if len(odd):
-        raise InvalidArgumentError(
-            f"{series.name}: {odd.iloc[0]!r} is no time; read the file again with kr.read_csv(path)"
-        )
-    microseconds = stamps.dt.as_unit("us").astype("int64")
-    return [None if missing else at for at, missing in zip(microseconds.tolist(), stamps.isna(), strict=True)]
-
-
-def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:
-    return series.map(lambda value: None if isinstance(value, int | float) else str(value), na_action="ignore")
-
-
-def check_column(series: pd.Series[Any], column: Column, parameter: Parameter) -> list[Value]:
-    """Read a column as values of a parameter, checked as if they had been typed into a call."""
-    values = read_column(series, column)
-    checked = {value: parameter.check(str(series.name), value) for value in dict.fromkeys(values)}
-    return [checked[value] for value in values]
-
-
-def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
-    """List the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A key is missing or is none.
-    """
-    endpoint = ENDPOINT_OF[table.name]
-    asked = [check_column(frame[p.column], table[p.column], p) for p in endpoint.asked]
-    whom = _whom(frame, table, endpoint) if endpoint.ranking else [None] * len(frame)
-    known = OBSERVED_AT.name in columns_of(frame)
-    moments = read_times(frame[OBSERVED_AT.name]) if known else [None] * len(frame)
-    distinct = dict.fromkeys(zip(*asked, whom, moments, strict=True))
-    return [Row(Ask(endpoint, tuple(values)), who, at) for *values, who, at in distinct]
-
-
-def _whom(frame: pd.DataFrame, table: Table, endpoint: Endpoint) -> list[str]:
-    column = table[endpoint.tables[0].key[-1]]
-    values = read_column(frame[column.name], column)
-    if None in values:
-        raise InvalidArgumentError(
-            f"{column.name} is missing in {values.count(None):,} rows; drop them first: "
-            f'df.dropna(subset=["{column.name}"])'
-        )
-    return [str(value) for value in values]
 
 
 # Finding answers --------------------------------------------------------------------------------------------
@@ -167,25 +87,58 @@ def _newest_places(rows: dict[str, Row], ask: Ask, client: Client) -> dict[Row, 
     return found
 
 
-def _not_stored(method: str, rows: Sequence[Row], client: Client, strangers: Sequence[str]) -> NotStoredError:
-    endpoint = rows[0].ask.endpoint
-    answers = dict.fromkeys((row.ask, row.at) for row in rows)
-    asks = dict.fromkeys(ask for ask, _ in answers)
-    cost = endpoint.cost(len(answers if endpoint.ranking else asks))
-    where = f"the archive {client.replaying}" if client.replaying else f"the store {client.store.path}"
-    named = [f"{_call(ask)}{f' of {when(at):%Y-%m-%d %H:%M:%S} UTC' if at else ''}" for ask, at in answers]
-    hint = ""
+def _not_stored(method: str, missing: Sequence[Row], client: Client, strangers: Sequence[str]) -> NotStoredError:
+    """Make the error: what is not there, what fetching it costs, and what is there instead."""
+    endpoint = missing[0].ask.endpoint
+    asks = dict.fromkeys(row.ask for row in missing)
+    dated = {row: replace(row, at=None) for row in missing if row.at is not None}
+    others = _look_up(list(dict.fromkeys(dated.values())), endpoint, client)
+    unknown = [row for row in missing if dated.get(row) not in others]
+    requests = sum(map(_pages, _by_ask(unknown).values())) if endpoint.ranking else len(_by_ask(unknown))
+    named = _named(missing, [one.observed_at for one in others.values()])
+    text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
+    if requests:
+        cost = endpoint.cost(requests)
+        what = "Fetching what is not stored at all" if others else "Fetching"
+        text += (
+            f" {what} takes {'at least ' if endpoint.ranking else ''}{cost // endpoint.credits:,} requests = {cost:,} "
+            f"credits: kr.fetch_{endpoint.tables[0].name}(...)."
+        )
     if strangers:
-        hint = f" The rows come from {' and '.join(strangers)}, this connection reads {client.source}."
-    elif client.store.latest((ask.key for ask, at in answers if at is not None), until=client.until):
-        hint = " Other observations are stored: without the column observed_at the newest is read."
-    error = NotStoredError(
-        f"{method} reads stored answers only, and {where} does not have {listed(named, _MOST_NAMED)}. Fetching takes "
-        f"{cost // endpoint.credits:,} requests = {cost:,} credits: kr.fetch_{endpoint.tables[0].name}(...).{hint}",
-        endpoint=endpoint.path,
-    )
+        text += f" The rows come from {' and '.join(strangers)}, this connection reads {client.source}."
+    elif others:
+        text += (
+            f" Other observations{' of the rest' if requests else ''} are stored: without the column observed_at the "
+            'newest is read, as df.drop(columns="observed_at").keyapi.'
+            f"{method}"
+        )
+    error = NotStoredError(text, endpoint=endpoint.path)
     error.failures = failures_frame(dict.fromkeys(asks, error), None)
     return error
+
+
+def _by_ask(rows: Sequence[Row]) -> dict[Ask, list[Row]]:
+    grouped: dict[Ask, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.ask, []).append(row)
+    return grouped
+
+
+def _pages(rows: Sequence[Row]) -> int:
+    """How many pages of a ranking so many entities take at least."""
+    return math.ceil(len({row.who for row in rows}) / PAGE_SIZE)
+
+
+def _named(rows: Sequence[Row], beside: Sequence[int]) -> list[str]:
+    """Name what was asked, each once, with the times of its rows: to the second if that tells all of them apart."""
+    moments = {row.at for row in rows if row.at is not None} | set(beside)
+    precise = len({at // _SECOND for at in moments}) < len(moments)
+    names = []
+    for ask, own in _by_ask(rows).items():
+        known = sorted({row.at for row in own if row.at is not None})
+        times = [f"{when(at):{'%Y-%m-%d %H:%M:%S.%f' if precise else '%Y-%m-%d %H:%M:%S'}} UTC" for at in known]
+        names.append(f"{_call(ask)}{f' of {listed(times, _MOST_MOMENTS)}' if times else ''}")
+    return names
 
 
 def _call(ask: Ask) -> str:
@@ -246,7 +199,7 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
     asks = list(dict.fromkeys(row.ask for row in rows))
     strangers = _strangers(frame, client)
     walks = {} if strangers else _all_walks(asks, client)
-    missing = [row for row in rows if row.ask not in walks]
+    missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.ask not in walks))
     if missing:
         raise _not_stored(method, missing, client, strangers)
     client.note_read(table.name, [one for ask in asks for walk in walks[ask] for one in walk])

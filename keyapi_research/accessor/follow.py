@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..arguments import Value
 from ..endpoints import ENDPOINTS, Ask, Endpoint, Parameter
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
+from ..frames import check_column, read_column
 from ..schema import TABLES, Asked, Column, Table
-from .answers import check_column, read_column
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,13 @@ def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> lis
     Raises
     ------
     InvalidArgumentError
-        An id or a parameter is missing or is none.
+        A key or a parameter is missing or is none.
     """
     endpoint = link.endpoint
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
         raise InvalidArgumentError(f"{link.gives.name} take no {', '.join(sorted(unknown))}: leave it out")
-    if link.column.name not in link.table.key:  # the answer may have left an id out: there is nothing to ask for
-        ids = pd.Series(read_column(frame[link.column.name], link.column), dtype=object)
-        frame = frame[ids.notna().to_numpy()]
+    frame = frame[_can_be_asked(frame[link.column.name], link)]
     columns: list[list[Value]] = [check_column(frame[link.column.name], link.column, link.entity)]
     for parameter in endpoint.parameters:
         if parameter.argument not in given and parameter.column in link.table.names:
@@ -82,3 +82,26 @@ def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> lis
             value = given.get(parameter.argument, parameter.default)
             columns.append([parameter.check(parameter.argument, value)] * len(frame))
     return [Ask(endpoint, values) for values in dict.fromkeys(zip(*columns, strict=True))]
+
+
+def _can_be_asked(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]:
+    """Tell which rows name somebody that can be asked for: an answer may leave an id out, or have an odd name.
+
+    No row is without its key; an id that is none was spoilt since, as by a spreadsheet: both are refused later.
+    """
+    values = read_column(series, link.column)
+    odd = {}
+    for value in dict.fromkeys(values):
+        if isinstance(value, str) and link.column.kind != "id":
+            try:
+                link.entity.check(link.column.name, value)
+            except InvalidArgumentError:
+                odd[value] = shown(value)
+    if odd:
+        warn(
+            f"{link.column.name}: {listed(list(odd.values()), 10)} cannot be asked for, as the answers name them; left "
+            f"out of {link.gives.name}",
+            MissingDataWarning,
+        )
+    is_key = link.column.name in link.table.key
+    return np.array([value not in odd and (is_key or value is not None) for value in values], dtype=np.bool_)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,16 +15,17 @@ import pandas as pd
 from .. import schema
 from ..client import Client, find_client, ledger_frame
 from ..endpoints import ENDPOINT_OF, ENDPOINTS
-from ..errors import InvalidArgumentError, StoreError
+from ..errors import InvalidArgumentError
 from ..export import write_csv
 from ..fetch import Errors, MaxAge, fetch_table
+from ..frames import MARKS, Needs, choose, columns_of, nearest, reading_client, tables_in
 from ..plots.reading import PARTS, engagement_rates
 from ..schema import OBSERVED_AT, SOURCE, TABLES, ByList, Constant, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers
 from .follow import LINKS, Link, asks_of
-from .recognise import MARKS, Needs, ask_which, choose, columns_of, explain_missing, nearest, refuse, tables_in
+from .recognise import ask_which, explain_missing, refuse
 from .validation import find_breaches
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,16 +44,38 @@ class Method:
 
 
 METHODS: Final[dict[str, Method]] = {}
+_COMMON: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "max_age": "max_age : str or timedelta or 0, optional\n"
+        "    Pay for answers newer than this; see `keyapi_research.fetch_hashtags`.",
+        "errors": 'errors : {"raise", "warn"}\n'
+        "    When some ids fail: finish the others, then raise; or warn and give the partial table.",
+        "of": "of : str, optional\n    The table that is meant, where the frame holds several that may be.",
+        "client": "client : Client, optional\n    The connection; the default one if left out.",
+    }
+)
 
 
 def _for(needs: Needs | None) -> Callable[[F], F]:
-    """Declare what a method of `df.keyapi` is for."""
+    """Declare what a method of `df.keyapi` is for; its docstring is completed by what all methods have in common."""
 
     def register(function: F) -> F:
         METHODS[function.__name__] = Method(function, needs)
+        if function.__doc__:  # python -OO leaves none
+            function.__doc__ = _documented(function)
         return function
 
     return register
+
+
+def _documented(function: Callable[..., Any]) -> str:
+    """Write a method's docstring with all its parameters; its own has only those that no other method has."""
+    summary, *sections = re.split(r"\n\n(?=[A-Z][a-z]+\n-+\n)", inspect.getdoc(function) or "")
+    own = sections.pop(0).split("\n", 2)[2] if sections[0].startswith("Parameters\n") else ""
+    described = dict(_COMMON) | {text.partition(" : ")[0]: text for text in re.split(r"\n(?=\S)", own) if text}
+    told = [described[name] for name in list(inspect.signature(function).parameters)[1:]]  # without the frame
+    whole = "\n\n".join([summary, "\n".join(["Parameters", "-" * len("Parameters"), *told]), *sections])
+    return "\n".join(f"    {line}".rstrip() for line in f"{whole}\n".split("\n")).removeprefix("    ") + "    "
 
 
 # Which table is meant ---------------------------------------------------------------------------------------
@@ -62,8 +87,8 @@ def fitting(needs: Needs, frame: pd.DataFrame) -> list[Table]:
     return [table for table in tables_in(columns) if table.name in needs and needs[table.name] <= columns]
 
 
-def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None) -> Table:
-    """Tell which of a frame's tables a method is to work on.
+def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *, for_answers: bool = False) -> Table:
+    """Tell which of a frame's tables a method is to work on; `for_answers`: any of those that came with one answer.
 
     Raises
     ------
@@ -81,18 +106,16 @@ def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None) -
     found = fitting(needs, frame)
     if not found:
         raise refuse(f"{method}()", needs, frame)
-    table = choose(found)
+    table = choose(found, for_answers=for_answers)
     if table is None:
         raise ask_which(method, found)
     return table
 
 
-def _reading(client: Client | None) -> Client:
-    """Take the client given, else the default one, if it can still read."""
-    connection = find_client(client)
-    if connection.closed:
-        raise StoreError("this client is closed; connect again")
-    return connection
+def _not_needed(client: Client | None) -> None:
+    """Check the client of a method that needs none: it takes one so that all methods are called alike."""
+    if client is not None:
+        find_client(client)
 
 
 # Parts of the answer a row came from ------------------------------------------------------------------------
@@ -128,20 +151,13 @@ def _read_part(frame: pd.DataFrame, method: str, parts: Parts, of: str | None, c
 def _part_of(frame: pd.DataFrame, table: Table, part: Table, method: str, client: Client | None) -> pd.DataFrame:
     if frame.empty:
         return empty_frame(part)
-    connection = _reading(client)
+    connection = reading_client(client)
     return answers.read(part, answers.find(frame, table, connection, f"{method}()"), connection)
 
 
 @_for(_marks(TRENDS))
 def trend(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the popularity over time that came with the rows; free, nothing is sent.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -175,11 +191,7 @@ def audience(
     Parameters
     ----------
     dimension : {"age", "interest", "country"}, optional
-        Only this one; all that the answers have if left out. Product categories have no countries.
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
+        Only this one; all that the answers have if left out.
 
     Returns
     -------
@@ -216,13 +228,6 @@ def audience(
 def posts(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the ids of popular videos that came with product categories; free, nothing is sent.
 
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
-
     Returns
     -------
     pandas.DataFrame
@@ -249,13 +254,6 @@ def posts(df: pd.DataFrame, *, of: str | None = None, client: Client | None = No
 @_for(_marks(HASHTAGS))
 def hashtags(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the popular hashtags that came with product categories; free, nothing is sent.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -284,13 +282,6 @@ def hashtags(df: pd.DataFrame, *, of: str | None = None, client: Client | None =
 def related(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the related hashtags that came with hashtags; free, nothing is sent.
 
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
-
     Returns
     -------
     pandas.DataFrame
@@ -317,13 +308,6 @@ def related(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
 @_for(_marks(EXAMPLE_VIDEOS))
 def example_videos(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the ids of videos that use the sounds, as they came with them; free, nothing is sent.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -410,14 +394,6 @@ def fetch_details(
     ----------
     period : int, optional
         Days back, instead of the rows' own; rows of product_hashtags have none (then 7). Not for product categories.
-    max_age : str or timedelta or 0, optional
-        Pay for answers newer than this; see `fetch_hashtags`.
-    errors : {"raise", "warn"}
-        When some ids fail: finish the others, then raise; or warn and give the partial table.
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -461,17 +437,6 @@ def fetch_videos(
     client: Client | None = None,
 ) -> pd.DataFrame:
     """Fetch the videos that the rows name, or that came with them; pays for what is not stored.
-
-    Parameters
-    ----------
-    max_age : str or timedelta or 0, optional
-        Pay for answers newer than this; see `fetch_videos`.
-    errors : {"raise", "warn"}
-        When some ids fail: finish the others, then raise; or warn and give the partial table.
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -521,14 +486,6 @@ def fetch_hashtags(
     ----------
     period : int
         Days back: one of 7, 30, 120, 365, 1095.
-    max_age : str or timedelta or 0, optional
-        Pay for answers newer than this; see `fetch_hashtags`.
-    errors : {"raise", "warn"}
-        When some names fail: finish the others, then raise; or warn and give the partial table.
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -566,7 +523,7 @@ _VIEWED: Final[Needs] = MappingProxyType({schema.VIDEOS.name: MARKS[schema.VIDEO
 
 
 @_for(_VIEWED)
-def engagement(df: pd.DataFrame) -> pd.DataFrame:
+def engagement(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Compute how many of a video's views became likes, comments and shares.
 
     Returns
@@ -588,7 +545,8 @@ def engagement(df: pd.DataFrame) -> pd.DataFrame:
     >>> round(float(videos["like_rate"].item()), 4)
     0.0862
     """
-    find_table(df, "engagement", _VIEWED, None)
+    _not_needed(client)
+    find_table(df, "engagement", _VIEWED, of)
     rates = engagement_rates(df)
     return df.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
@@ -597,18 +555,11 @@ def engagement(df: pd.DataFrame) -> pd.DataFrame:
 def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give all stored observations of the rows, what was fetched before and since; free, nothing is sent.
 
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out. With `as_of`, up to then.
-
     Returns
     -------
     pandas.DataFrame
         The columns of the table, a row for each key of the frame in each answer, by key, then observed_at. Of a
-        ranking an observation is one walk through its pages.
+        ranking an observation is one walk through its pages. With `as_of`, up to then.
 
     Raises
     ------
@@ -627,7 +578,7 @@ def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
     2
     """
     table = find_table(df, "history", MARKS, of)
-    return empty_frame(table) if df.empty else answers.read_history(df, table, _reading(client), "history()")
+    return empty_frame(table) if df.empty else answers.read_history(df, table, reading_client(client), "history()")
 
 
 def _answers_behind(frame: pd.DataFrame, method: str, table: Table, client: Client) -> list[Observation]:
@@ -639,13 +590,6 @@ def _answers_behind(frame: pd.DataFrame, method: str, table: Table, client: Clie
 @_for(MARKS)
 def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> list[dict[str, Any]]:
     """Give the stored answers of the rows as they came, also what no column has; free, nothing is sent.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -668,10 +612,10 @@ def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None
     >>> answer["data"]["info"]["industry_info"]["label"]
     'label_28000000000'
     """
-    table = find_table(df, "raw", MARKS, of)
+    table = find_table(df, "raw", MARKS, of, for_answers=True)
     if df.empty:
         return []
-    connection = _reading(client)
+    connection = reading_client(client)
     behind = _answers_behind(df, "raw", table, connection)
     return list(connection.store.envelopes([one.id for one in behind]))
 
@@ -679,13 +623,6 @@ def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None
 @_for(MARKS)
 def provenance(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Say which requests brought the rows, when, and at what price; free, nothing is sent.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
-    client : Client, optional
-        The connection; the default one if left out.
 
     Returns
     -------
@@ -708,10 +645,10 @@ def provenance(df: pd.DataFrame, *, of: str | None = None, client: Client | None
     >>> kr.fetch_hashtags(["ufc324", "perfume"]).keyapi.provenance()["credits"].tolist()
     [2, 2]
     """
-    table = find_table(df, "provenance", MARKS, of)
+    table = find_table(df, "provenance", MARKS, of, for_answers=True)
     if df.empty:
         return _provenance_of([], [], "")
-    connection = _reading(client)
+    connection = reading_client(client)
     behind = _answers_behind(df, "provenance", table, connection)
     return _provenance_of(behind, connection.store.ledger(one.request for one in behind), connection.source)
 
@@ -732,13 +669,8 @@ def _provenance_of(behind: Sequence[Observation], requests: Sequence[tuple[Any, 
 
 
 @_for(None)
-def validate(df: pd.DataFrame, *, of: str | None = None) -> pd.DataFrame:
+def validate(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Hold the frame against what its table is declared to be; free, nothing is sent or read.
-
-    Parameters
-    ----------
-    of : str, optional
-        The table that is meant, where the frame holds several that may be.
 
     Returns
     -------
@@ -759,6 +691,7 @@ def validate(df: pd.DataFrame, *, of: str | None = None) -> pd.DataFrame:
     >>> len(kr.fetch_hashtags("ufc324").keyapi.validate())
     1
     """
+    _not_needed(client)
     table = _table_to_validate(df, of)
     breaches = find_breaches(df, table)
     if breaches:
@@ -778,7 +711,9 @@ def _table_to_validate(frame: pd.DataFrame, of: str | None) -> Table:
 
 
 @_for(None)
-def to_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> None:
+def to_csv(
+    df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False, client: Client | None = None
+) -> None:
     """Write the frame to a file that `kr.read_csv` brings back as it was: ids, missing values, times, all text.
 
     Parameters
@@ -798,4 +733,5 @@ def to_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = Fals
     >>> kr.read_csv(file)["video_id"].item()
     '7117191641181555995'
     """
+    _not_needed(client)
     write_csv(df, path, excel=excel)

@@ -11,11 +11,12 @@ import pandas as pd
 
 from .. import plots
 from ..client import Client
+from ..frames import columns_of
 from ..plots import reading
 from .methods import METHODS
 from .methods import audience as read_audience
 from .methods import trend as read_trend
-from .recognise import columns_of, describe, joined
+from .recognise import describe, joined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,113 +1,17 @@
-"""Which tables a frame holds, known by its columns alone; and what to say where a column is missing."""
+"""What is said of frames: which tables they hold, which columns they lack, and how to get these back."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import pandas as pd
 
 from ..endpoints import ENDPOINT_OF
-from ..schema import COLUMN_DTYPES, TABLES, Position, Stamp, Table
-
-Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
+from ..frames import Needs, columns_of, nearest, tables_in
+from ..schema import COLUMN_DTYPES, TABLES, Table
 
 _SHOWN: Final = 8
-_ALIKE: Final = 0.5  # a frame with half of a table's columns was made of it
-_NOT_TELLING: Final = frozenset(
-    column.name for table in TABLES.values() for column in table.columns if isinstance(column.place, Position | Stamp)
-)
-
-
-def _names(table: Table) -> frozenset[str]:
-    return frozenset(table.names)
-
-
-def _marks(table: Table) -> frozenset[str]:
-    """Key columns, and what tells the table from others with the same key."""
-    twins = [other for other in TABLES.values() if other is not table and other.key == table.key]
-    own = _names(table).difference(*map(_names, twins)) if twins else frozenset()
-    return frozenset(table.key) | own
-
-
-MARKS: Final[Needs] = MappingProxyType({name: _marks(table) for name, table in TABLES.items()})
-_COVERED_BY: Final[Mapping[str, tuple[Table, ...]]] = MappingProxyType(
-    {
-        name: tuple(other for other in TABLES.values() if other is not table and set(table.key) <= _names(other))
-        for name, table in TABLES.items()
-    }
-)
-
-
-def columns_of(frame: pd.DataFrame) -> frozenset[str]:
-    """List the columns that can be meant by their name: text, and there once."""
-    counts = Counter(frame.columns)
-    return frozenset(name for name, times in counts.items() if times == 1 and isinstance(name, str))
-
-
-def tables_in(columns: Collection[str]) -> list[Table]:
-    """Tell which tables a frame with these columns holds.
-
-    A key alone is no proof: every trend has the key of its hashtag, and a ranking that lost a filter that of a
-    category. So the table that explains most columns comes first, then the one that explains most of the rest.
-
-    Parameters
-    ----------
-    columns : collection of str
-        Names of the columns.
-
-    Returns
-    -------
-    list of Table
-        One for each table merged into the frame; none where every key is incomplete.
-    """
-    have = frozenset(columns)
-    there = [table for name, table in TABLES.items() if MARKS[name] <= have]
-    left = have - _NOT_TELLING
-    pool = {table.name: table for table in there} | {
-        other.name: other
-        for table in there
-        for other in _COVERED_BY[table.name]
-        if (_names(other) - _names(table)) & left
-    }
-    found: list[Table] = []
-    while pool:
-        best = max(pool.values(), key=lambda table: (len(_names(table) & left), table in there, len(table.key)))
-        explained = _names(best) & left
-        if not explained:
-            break
-        # Of an answer that is known already, one more key column is more likely the user's own than another table.
-        known = any(ENDPOINT_OF[table.name] is ENDPOINT_OF[best.name] for table in found)
-        if best in there and (not known or explained - set(best.key)):
-            found.append(best)
-        left -= explained
-        del pool[best.name]
-    return [table for table in there if table in found]
-
-
-def choose(tables: Iterable[Table]) -> Table | None:
-    """Choose the table that is meant; None where two entities are.
-
-    Tables of one answer are one entity: the finest of them is what a row is about.
-    """
-    found = list(tables)
-    finest = max(found, key=lambda table: len(table.key))
-    one_answer = all(ENDPOINT_OF[table.name] is ENDPOINT_OF[finest.name] for table in found)
-    nested = all(table is finest or set(table.key) < set(finest.key) for table in found)
-    return finest if one_answer and nested else None
-
-
-def nearest(columns: Collection[str]) -> Table | None:
-    """Find the table a frame was probably made of: the one it has most of, if that is half."""
-    have = frozenset(columns)
-    shares = {name: len(_names(table) & have) / len(table.names) for name, table in TABLES.items()}
-    best = max(shares, key=lambda name: shares[name])
-    return TABLES[best] if shares[best] >= _ALIKE else None
-
-
-# What is said -----------------------------------------------------------------------------------------------
 
 
 def joined(names: Iterable[str], last: str = "and") -> str:

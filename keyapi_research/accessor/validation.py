@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ..endpoints import ENDPOINT_OF, Parameter
-from ..errors import InvalidArgumentError, listed
-from ..schema import OBSERVED_AT, SOURCE, ByList, Coded, Column, Constant, Table
-from .answers import read_column
-from .recognise import columns_of
+from ..errors import InvalidArgumentError, listed, shown
+from ..frames import columns_of, read_column
+from ..schema import DTYPES, OBSERVED_AT, SOURCE, ByList, Coded, Column, Constant, Table
 
-_MOST_TOLD: Final = 3  # values of one column that cannot be asked for
+_MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written
 
 
 def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
@@ -45,9 +44,9 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
     if str(series.dtype) != column.dtype:
         yield f"{column.name} has dtype {series.dtype}, not {column.dtype}"
     parameter = ENDPOINT_OF[table.name].columns.get(column.name)
-    if parameter is not None:
-        yield from _refused(series, column, parameter)
-    elif column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
+    if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
+        yield from _not_as_asked(series, column, parameter)
+    if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
         yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
     if column.kind in ("count", "integer", "number"):
         yield from _out_of_range(series, column)
@@ -58,17 +57,21 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
         yield f"{column.name} has {listed(unknown)}; known are {', '.join(known)}"
 
 
-def _refused(series: pd.Series[Any], column: Column, parameter: Parameter) -> Iterator[str]:
-    """Hold what was asked for against what can be asked; missing values too, where asking for nothing is no way."""
+def _not_as_asked(series: pd.Series[Any], column: Column, parameter: Parameter | None) -> Iterator[str]:
+    """Hold keys against what can be asked for and how it is written; missing ones, too, where none is no way to ask."""
     texts = []
-    for value in dict.fromkeys(read_column(series, column)):
+    as_text = (written if isinstance(written, str) else None for written in series.tolist())
+    for value, written in dict.fromkeys(zip(read_column(series, column), as_text, strict=True)):
         try:
-            parameter.check(column.name, value)
+            wanted = value if parameter is None else parameter.check(column.name, value)
         except InvalidArgumentError as error:
             texts.append(str(error))
+            continue
+        if written is not None and written != wanted and not isinstance(wanted, int):
+            texts.append(f"{column.name} has {shown(written)}, which is {wanted!r} in these tables")
     yield from texts[:_MOST_TOLD]
     if len(texts) > _MOST_TOLD:
-        yield f"{column.name} has {len(texts) - _MOST_TOLD:,} more values that cannot be asked for"
+        yield f"{column.name} has {len(texts) - _MOST_TOLD:,} more such values"
 
 
 def _out_of_range(series: pd.Series[Any], column: Column) -> Iterator[str]:

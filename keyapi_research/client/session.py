@@ -203,6 +203,11 @@ class Client:
         return self._terms.replaying
 
     @property
+    def place(self) -> str:
+        """What it reads, as a reader of a notebook may know it."""
+        return self._terms.place
+
+    @property
     def source(self) -> str:
         """Whom the answers come from."""
         return self._terms.source

@@ -16,8 +16,11 @@ import lzma
 import os
 import re
 import zipfile
+import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -29,20 +32,29 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError
 from ..schema import COLUMN_DTYPES, DTYPES, RATES
+from .files import as_path, read_bytes, write_bytes
 
 BOM: Final = b"\xef\xbb\xbf"
 DTYPE_OF: Final[Mapping[str, str]] = MappingProxyType({**dict.fromkeys(RATES, DTYPES["number"]), **COLUMN_DTYPES})
 
 _FIELD: Final = re.compile(r'("[^"]*+(?:""[^"]*+)*+"|[^,\r\n]*+)(,|\r\n|\r|\n)')
 _NEEDS_QUOTES: Final = re.compile(r'[",\r\n]|\A\s|\s\Z')
+_IN_QUOTES: Final = re.compile(r'"[^"]*(?:""[^"]*)*"')
+_SEPARATORS: Final[Mapping[str, str]] = MappingProxyType({";": "semicolons", "\t": "tabs"})  # of other CSV files
 _RISKY: Final = tuple("=+-@\t\r'")  # a spreadsheet may take what follows for a formula
 _MOST_DIGITS: Final = 15  # of a number in a spreadsheet
 _LONG: Final = re.compile(rf"[+-]?[0-9]{{{_MOST_DIGITS + 1},}}")
-_WHOLE: Final = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?")
 _REAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|inf|nan)", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_MISSING: Final = frozenset(  # where something else than text is declared
+    ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None")
+)
 _FLAGS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest: the same content gives the same bytes
+
+# What the libraries raise for a file that is damaged, of another kind, or locked with a password.
+_NOT_UNPACKED: Final = (EOFError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 Values = Sequence[str | None]
 _Packing = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
@@ -69,9 +81,11 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     ------
     InvalidArgumentError
         The frame cannot be written as CSV.
+    StoreError
+        The file cannot be written.
     """
     where = as_path(path)
-    where.write_bytes(_packing(where)[0](csv_bytes(df, excel=excel)))
+    write_bytes(where, _packing(where)[0](csv_bytes(df, excel=excel)))
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -85,28 +99,22 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns that `describe` knows have its dtypes. Others have what pandas infers, but text wherever a value is
-        digits longer than 15 or, where the file does not quote everything, is in quotes.
+        Columns that `describe` knows have its dtypes; in those of numbers, flags and times also NA, NaN, null and the
+        like are missing. Others have what pandas infers, but text wherever a value is digits longer than 15 or, where
+        the file does not quote everything, is in quotes.
 
     Raises
     ------
     InvalidArgumentError
-        The file is empty, no UTF-8, or its lines do not have the same number of fields.
+        The file is not there, empty, cut off, no UTF-8, not separated by commas, or its lines do not have the same
+        number of fields.
     """
     where = as_path(path)
+    packed = read_bytes(where)
     try:
-        return parse_csv(_packing(where)[1](where.read_bytes()))
+        return parse_csv(_unpacked(packed, where))
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{where}: {error}") from None
-    except (EOFError, zipfile.BadZipFile, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise InvalidArgumentError(f"{where} cannot be unpacked as {where.suffix}: {error}") from error
-
-
-def as_path(path: object) -> Path:
-    """Take the path of a file."""
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidArgumentError(f"path is the path of a file; got {type(path).__name__}")
-    return Path(path).expanduser()
+        raise InvalidArgumentError(f"{where}: {error}") from error.__cause__
 
 
 def _packing(path: Path) -> _Packing:
@@ -121,6 +129,16 @@ def _packing(path: Path) -> _Packing:
         ".zip": (partial(_zip, path.stem), _unzip),
     }
     return known.get(ending, (bytes, bytes))
+
+
+def _unpacked(packed: bytes, path: Path) -> bytes:
+    unpack = _packing(path)[1]
+    try:
+        return unpack(packed)
+    except InvalidArgumentError:
+        raise
+    except _NOT_UNPACKED as error:
+        raise InvalidArgumentError(f"it cannot be unpacked as {path.suffix}: {error}") from error
 
 
 def _zip(name: str, content: bytes) -> bytes:
@@ -143,7 +161,14 @@ def _zstandard() -> _Packing:
         library: Any = importlib.import_module("zstandard")
     except ImportError:
         raise InvalidArgumentError("files that end in .zst need the package zstandard; or use .gz") from None
-    return library.ZstdCompressor().compress, library.ZstdDecompressor().decompress
+
+    def unpack(packed: bytes) -> bytes:
+        try:
+            return bytes(library.ZstdDecompressor().decompress(packed))
+        except library.ZstdError as error:
+            raise RuntimeError(str(error)) from error
+
+    return library.ZstdCompressor().compress, unpack
 
 
 # Writing ----------------------------------------------------------------------------------------------------
@@ -156,7 +181,7 @@ def csv_bytes(df: pd.DataFrame, *, excel: bool = False) -> bytes:
     if isinstance(df.columns, pd.MultiIndex) or not len(df.columns):
         raise InvalidArgumentError("the frame needs columns, with one name each; flatten a MultiIndex first")
     columns = [
-        [_quoted(_guarded(str(name), excel=excel), always=name == ""), *_written(df.iloc[:, at], excel=excel)]
+        [_heading(_guarded(str(name), excel=excel)), *_written(df.iloc[:, at], excel=excel)]
         for at, name in enumerate(df.columns)
     ]
     text = "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True))
@@ -211,11 +236,30 @@ def _quoted(text: str, *, always: bool = False) -> str:
     return '"' + text.replace('"', '""') + '"' if always or _NEEDS_QUOTES.search(text) else text
 
 
+def _heading(name: str) -> str:
+    """Write a column's name; in quotes also where it would look like a file that is separated by something else."""
+    return _quoted(name, always=name == "" or any(separator in name for separator in _SEPARATORS))
+
+
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def parse_csv(content: bytes) -> pd.DataFrame:
-    """Read the bytes of a CSV file."""
+def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd.DataFrame:
+    """Read the bytes of a CSV file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    own : mapping of str to str or None, optional
+        Dtypes of columns that are not what the dictionary has by their name; None: what pandas infers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows.
+    """
+    dtypes = {**DTYPE_OF, **(own or {})}
     try:
         text = content.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
@@ -225,7 +269,7 @@ def parse_csv(content: bytes) -> pd.DataFrame:
     everything = any(_needless(column[0]) for column in columns) and all(
         _is_quoted(field) for column in columns for field in column
     )
-    read = [_read(column, telling=not everything, excel=content.startswith(BOM)) for column in columns]
+    read = [_read(column, dtypes, telling=not everything, excel=content.startswith(BOM)) for column in columns]
     frame = pd.DataFrame(dict(enumerate(values for _, values in read)))
     frame.columns = pd.Index([name for name, _ in read])
     return frame
@@ -239,6 +283,9 @@ def _split(text: str) -> list[list[str]]:
     fields = _FIELD.findall(text if text.endswith(("\n", "\r")) else f"{text}\n")
     ends = [at for at, (_, end) in enumerate(fields, start=1) if end != ","]
     rows, width = list(pairwise([0, *ends])), ends[0]
+    _check_quotes(fields, ends)
+    if width == 1:
+        _check_separator(fields[0][0], fields[1][0] if len(fields) > 1 else fields[0][0])
     if width > 1:  # of a single column a blank line is a missing value
         rows = [(start, end) for start, end in rows if end - start > 1 or fields[start][0]]
     odd = next((row for row, (start, end) in enumerate(rows, start=1) if end - start != width), None)
@@ -250,6 +297,24 @@ def _split(text: str) -> list[list[str]]:
     return [written[at::width] for at in range(width)]
 
 
+def _check_quotes(fields: Sequence[tuple[str, str]], ends: Sequence[int]) -> None:
+    """Refuse a quotation mark that is never closed: the rest of the text would belong to it."""
+    for at, (field, _) in enumerate(fields):
+        if field[:1] == '"' and field.count('"') % 2:
+            row = bisect_right(ends, at) + 1
+            raise InvalidArgumentError(f"row {row} has a quotation mark that is not closed; the file may be cut off")
+
+
+def _check_separator(name: str, below: str) -> None:
+    """Refuse what is separated by something else than commas, as spreadsheets write it in many countries."""
+    for separator, called in _SEPARATORS.items():
+        if separator in name and separator in below and not _IN_QUOTES.fullmatch(name):
+            raise InvalidArgumentError(
+                f"its fields are separated by {called}, not by commas: save it as CSV with commas (UTF-8), or read it "
+                f"with pandas.read_csv(path, sep={separator!r}, dtype=str)"
+            )
+
+
 def _is_quoted(field: str) -> bool:
     return field[:1] == '"' == field[-1:] and len(field) > 1
 
@@ -259,25 +324,42 @@ def _unquoted(field: str) -> str:
 
 
 def _needless(field: str) -> bool:
-    """Whether a field is in quotes it does not need, as in files that quote everything."""
-    return _is_quoted(field) and len(field) > len('""') and _quoted(_unquoted(field)) != field
+    """Whether a column's name is in quotes it does not need, as in files that quote everything."""
+    return _is_quoted(field) and len(field) > len('""') and _heading(_unquoted(field)) != field
 
 
-def _read(fields: list[str], *, telling: bool, excel: bool) -> tuple[str, pd.Series[Any]]:
+def _read(
+    fields: list[str], dtypes: Mapping[str, str | None], *, telling: bool, excel: bool
+) -> tuple[str, pd.Series[Any]]:
     """Read one column: its name, and its values as what they are."""
     quoted = list(map(_is_quoted, fields))
     texts = [_unquoted(field) if there else field for field, there in zip(fields, quoted, strict=True)]
     marked = quoted if telling else [False] * len(fields)
     if excel:
-        marked = [mark or text[:1] == "'" for mark, text in zip(marked, texts, strict=True)]
-        texts = [text.removeprefix("'") for text in texts]
+        guarded = list(map(_is_guarded, texts))
+        marked = [mark or guard for mark, guard in zip(marked, guarded, strict=True)]
+        texts = [text[1:] if guard else text for text, guard in zip(texts, guarded, strict=True)]
     name = texts[0]
     values = [text if text or mark else None for text, mark in zip(texts[1:], marked[1:], strict=True)]
-    typed = as_dtype(values, DTYPE_OF[name]) if name in DTYPE_OF else None
+    dtype = dtypes.get(name)
+    typed = None if dtype is None else _as_declared(values, marked[1:], dtype)
     if typed is not None:
         return name, typed
     is_text = any(marked[1:]) or any(value is not None and _LONG.fullmatch(value) for value in values)
     return name, as_text(values) if is_text else _inferred(values)
+
+
+def _is_guarded(text: str) -> bool:
+    """Whether the apostrophe before a text is that of our spreadsheet form, and not its own, as of 'tis."""
+    return text[:1] == "'" and _guarded(text[1:], excel=True) == text
+
+
+def _as_declared(values: Values, marked: Sequence[bool], dtype: str) -> pd.Series[Any] | None:
+    """Make a column what it is declared to be, whatever word a program writes where a value is missing."""
+    if dtype != DTYPES["text"]:
+        pairs = zip(values, marked, strict=True)
+        values = [None if value in _MISSING and not mark else value for value, mark in pairs]
+    return as_dtype(values, dtype)
 
 
 def as_text(values: Values) -> pd.Series[Any]:
@@ -322,9 +404,10 @@ def as_dtype(values: Values, dtype: str) -> pd.Series[Any] | None:
 
 
 def _whole(text: str) -> int | None:
-    match = _WHOLE.fullmatch(text)
-    number = int(match[1]) if match and len(text) < 2 * _MOST_DIGITS else None
-    return number if number is not None and -(2**63) <= number < 2**63 else None
+    if len(text) >= 2 * _MOST_DIGITS or _WHOLE.fullmatch(text) is None:
+        return None
+    number = int(text) if text.lstrip("+-").isdecimal() else Decimal(text)
+    return int(number) if number == int(number) and -(2**63) <= number < 2**63 else None
 
 
 def _real(text: str) -> float | None:

@@ -6,6 +6,7 @@ meanings, too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,15 +19,15 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .. import schema
 from ..archive import stamp
-from ..arguments import is_missing
 from ..client import Client, open_client
-from ..endpoints import ENDPOINT_OF, Ask, make_ask
+from ..endpoints import ENDPOINT_OF, Ask
 from ..errors import InvalidArgumentError
-from ..schema import OBSERVED_AT, TABLES, Column, Table
+from ..frames import choose, columns_of, reading_client, rows_of, tables_in
+from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
 from ..store import Observation
-from .csv_file import as_path, as_text, csv_bytes, parse_csv
+from .csv_file import DTYPE_OF, as_text, csv_bytes, parse_csv
+from .files import as_path, read_bytes, reason_of, write_files
 
 DESCRIPTOR: Final = "datapackage.json"
 _PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"
@@ -37,8 +38,10 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(
 _INFERRED: Final[Mapping[str, str]] = MappingProxyType(
     {"boolean": "boolean", "integer": "integer", "floating": "number", "date": "date"}
 )
+_TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
+_MOMENTS: Final = re.compile(r"datetime64\[(s|ms|us|ns)(?:, ([A-Za-z][A-Za-z0-9_/+-]*))?\]")
 _RESTORED: Final = re.compile(
-    r"string|boolean|category|U?Int(8|16|32|64)|Float(32|64)|u?int(8|16|32)|float32|datetime64\[(s|ms|us|ns)(, UTC)?\]"
+    rf"{_TEXT}|string|bool|boolean|category|U?Int(8|16|32|64)|u?int(8|16|32|64)|[Ff]loat(32|64)|{_MOMENTS.pattern}"
 )
 Kept = tuple[Hashable, ...]
 
@@ -54,7 +57,8 @@ def write_package(
     Parameters
     ----------
     folder : path
-        Where to; a new folder, or an empty one.
+        Where to; a new folder, an empty one, or one with such a package and nothing else, which is then replaced: so a
+        notebook runs again. Files whose names start with a dot do not count.
     tables : mapping of str to DataFrame
         The frames, by the names they get in the package: small letters, digits, dots, hyphens and underscores.
     client : Client, optional
@@ -63,7 +67,9 @@ def write_package(
     Raises
     ------
     InvalidArgumentError
-        There is something in the folder, or a table cannot be written.
+        There is something else in the folder, or a table cannot be written.
+    StoreError
+        The folder cannot be written; what was there is untouched.
 
     Notes
     -----
@@ -72,7 +78,7 @@ def write_package(
     observed several times. A foreign key is declared where its table is in the package and has all the rows it needs.
     Provenance has the endpoint, its parameters, when it was observed and, where the store knows them, each request with
     its id and credits. No licence is stated: whether and how you may publish the data is between you and KeyAPI; add
-    the descriptor's `licenses` yourself.
+    the descriptor's `licenses` yourself. What you add to the descriptor stays when the package is written again.
 
     Examples
     --------
@@ -86,11 +92,13 @@ def write_package(
     ['hashtags', 'trends']
     """
     target = as_path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidArgumentError(f"{target} is there already and not empty; nothing is overwritten: choose another")
     _check_tables(tables)
-    kinds = {name: _table_of(name, frame) for name, frame in tables.items()}
+    before, old = _to_replace(target)
+    held = {name: _tables_of(name, frame) for name, frame in tables.items()}
+    kinds = {name: choose(found) for name, found in held.items()}
     connection = open_client(client)
+    if connection is not None:
+        reading_client(connection)
     contents = {f"{name}.csv": csv_bytes(frame) for name, frame in tables.items()}
     resources = [
         {
@@ -102,20 +110,60 @@ def write_package(
             "mediatype": "text/csv",
             "encoding": "utf-8",
             "bytes": len(contents[f"{name}.csv"]),
-            "hash": f"sha256:{hashlib.sha256(contents[f'{name}.csv']).hexdigest()}",
+            "hash": _hash(contents[f"{name}.csv"]),
             **_described(kinds[name]),
-            "schema": _schema(name, tables, kinds),
+            "schema": _schema(name, tables, kinds, held[name]),
             "provenance": _provenance(kinds[name], frame, connection),
         }
         for name, frame in tables.items()
     ]
     packages = {name: version(name) for name in ("keyapi-research", "pandas")}
     descriptor = {"$schema": _PROFILE, "name": _slug(target.name), "resources": resources, "versions": packages}
-    target.mkdir(parents=True, exist_ok=True)
-    for path, content in contents.items():
-        (target / path).write_bytes(content)
-    # Written last: without it a folder is no package.
-    (target / DESCRIPTOR).write_text(f"{json.dumps(descriptor, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
+    descriptor |= {fact: value for fact, value in before.items() if fact not in descriptor}
+    contents[DESCRIPTOR] = f"{json.dumps(descriptor, indent=2, ensure_ascii=False)}\n".encode()
+    write_files(target, contents, old)
+
+
+def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
+    """Find what may be replaced in a folder: a package of ours, untouched and alone in it.
+
+    Returns
+    -------
+    dict
+        Its descriptor; empty where nothing is there.
+    list of str
+        Its files, the descriptor first.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is something else.
+    """
+    advice = "nothing is overwritten: choose another folder"
+    try:
+        if not target.exists():
+            return {}, []
+        there = {path.name: path for path in target.iterdir() if not path.name.startswith(".")}
+    except OSError as error:
+        raise InvalidArgumentError(f"{target} is no folder to write into ({reason_of(error)}); {advice}") from error
+    if not there:
+        return {}, []
+    try:
+        descriptor, resources = _read_descriptor(target)
+    except InvalidArgumentError:
+        descriptor, resources = {}, {}
+    hashes = {str(resource.get("path")): resource.get("hash") for resource in resources.values()}
+    ours = descriptor.get("$schema") == _PROFILE and "keyapi-research" in str(descriptor.get("versions"))
+    if not ours or not there.keys() <= {DESCRIPTOR, *hashes}:
+        raise InvalidArgumentError(f"{target} is there already and not empty; {advice}")
+    for name, path in there.items():
+        if name != DESCRIPTOR and (path.is_symlink() or not path.is_file() or _hash(read_bytes(path)) != hashes[name]):
+            raise InvalidArgumentError(f"{path} was changed since the package was written; {advice}")
+    return descriptor, sorted(there, key=lambda name: name != DESCRIPTOR)
+
+
+def _hash(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _check_tables(tables: object) -> None:
@@ -137,12 +185,11 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "data"
 
 
-def _table_of(name: str, frame: pd.DataFrame) -> Table | None:
-    """Find the table a frame was made of: the one it is named after, or the widest all of whose columns it has."""
-    columns = set(map(str, frame.columns))
-    if name in TABLES and set(TABLES[name].key) <= columns:
-        return TABLES[name]
-    return next(iter(schema.find_table(columns)), None)
+def _tables_of(name: str, frame: pd.DataFrame) -> list[Table]:
+    """Tell which tables a frame holds: the one it is named after, else what its columns say."""
+    columns = columns_of(frame)
+    named = TABLES.get(name)
+    return [named] if named is not None and columns.issuperset(named.key) else tables_in(columns)
 
 
 def _described(table: Table | None) -> dict[str, Any]:
@@ -153,9 +200,11 @@ def _described(table: Table | None) -> dict[str, Any]:
     return {"title": table.name, "description": f"One row per {table.row}.", "sources": [source]}
 
 
-def _schema(name: str, tables: Mapping[str, pd.DataFrame], kinds: Mapping[str, Table | None]) -> dict[str, Any]:
+def _schema(
+    name: str, tables: Mapping[str, pd.DataFrame], kinds: Mapping[str, Table | None], held: Sequence[Table]
+) -> dict[str, Any]:
     frame, table = tables[name], kinds[name]
-    declared = {column.name: column for column in table.columns} if table else {}
+    declared = {column.name: column for one in reversed(held) for column in one.columns}
     fields = [_field(str(label), frame[label], declared.get(str(label))) for label in frame.columns]
     described: dict[str, Any] = {"fields": fields, "missingValues": [""]}
     if table is None:
@@ -175,19 +224,30 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
         facts = {"unit": column.unit, "source": str(column.place), "status": column.status, "reason": column.reason}
-        return described | {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
-    if _RESTORED.fullmatch(str(values.dtype)):
-        described["dtype"] = str(values.dtype)  # of a column of the user's own no dictionary knows it
+        described |= {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
+    dtype = _dtype_of(values)
+    if dtype is not None and dtype != DTYPE_OF.get(name):
+        described["dtype"] = dtype  # the dictionary has another for this name, or does not know it
     return described
+
+
+def _dtype_of(values: pd.Series[Any]) -> str | None:
+    """Name the dtype of a column, if it can be given back to it."""
+    if values.dtype == as_text([]).dtype and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+        return _TEXT
+    name = str(values.dtype)
+    return name if _RESTORED.fullmatch(name) else None
 
 
 def _primary_key(table: Table, frame: pd.DataFrame) -> list[str]:
     """Find the key that holds: the standard allows neither a missing value in it nor a key twice."""
     columns = _asked(table.key, frame)
     for key in (columns, [*columns, OBSERVED_AT.name]):
-        there = set(key) <= set(frame.columns) and not frame[key].isna().to_numpy().any()
-        if there and not frame.duplicated(key).any():
-            return key
+        if not set(key) <= set(frame.columns) or frame[key].isna().to_numpy().any():
+            continue
+        with contextlib.suppress(TypeError):  # lists or the like: these rows are none of a table any more
+            if not frame.duplicated(key).any():
+                return key
     return []
 
 
@@ -209,9 +269,11 @@ def _foreign_key(
         if kind is None or kind.name != parent or not set(columns) <= set(tables[other].columns):
             continue
         fields = sorted({*_asked(columns, frame), *_asked(columns, tables[other])}, key=columns.index)
-        rows = frame[fields].drop_duplicates()
-        if not rows.isna().to_numpy().any() and set(_tuples(rows)) <= set(_tuples(tables[other][fields])):
-            return [{"fields": fields, "reference": {"resource": other, "fields": fields}}]
+        if frame[fields].isna().to_numpy().any():
+            continue
+        with contextlib.suppress(TypeError):
+            if set(_tuples(frame[fields])) <= set(_tuples(tables[other][fields])):
+                return [{"fields": fields, "reference": {"resource": other, "fields": fields}}]
     return []
 
 
@@ -239,33 +301,24 @@ def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None)
         "endpoint": endpoint.path,
         "parameters": parameters,
         "observed_at": {"first": stamp(min(moments)), "last": stamp(max(moments))} if moments else None,
-        "source": sorted(map(str, frame["source"].dropna().unique())) if "source" in frame else [],
+        "source": sorted(set(map(str, frame[SOURCE.name].dropna()))) if SOURCE.name in frame else [],
         "credits": sum(request["credits"] or 0 for request in requests) if requests else None,
         "requests": requests,
     }
 
 
 def _asks(table: Table, frame: pd.DataFrame) -> list[tuple[Ask, int]]:
-    """Read from the rows what was asked, and when it was observed (microseconds since 1970)."""
-    endpoint = ENDPOINT_OF[table.name]
-    names = [p.column for p in endpoint.asked]
-    if not {*names, OBSERVED_AT.name} <= set(frame.columns):
-        return []
-    rows = frame[[*names, OBSERVED_AT.name]].dropna(subset=[OBSERVED_AT.name]).drop_duplicates()
-    moments = pd.to_datetime(rows[OBSERVED_AT.name], utc=True).dt.as_unit("us").astype("int64").tolist()
-    asks = []
-    for values, moment in zip(_tuples(rows[names]), moments, strict=True):
-        given = {p.argument: None if is_missing(v) else v for p, v in zip(endpoint.asked, values, strict=True)}
-        try:
-            asks.append((make_ask(endpoint, given), moment))
-        except InvalidArgumentError:
-            return []  # the rows were changed by hand: they do not tell any more
-    return asks
+    """Read from the rows what was asked, and when it was observed (microseconds since 1970), each once."""
+    try:
+        rows = rows_of(frame, table)
+    except InvalidArgumentError:
+        return []  # the rows were changed by hand: they do not tell any more
+    return list(dict.fromkeys((row.ask, row.at) for row in rows if row.at is not None))
 
 
 def _requests(asks: Sequence[tuple[Ask, int]], client: Client) -> list[dict[str, Any]]:
     found = client.store.exactly((ask.key, at) for ask, at in asks)
-    if len(found) < len(set(asks)):
+    if len(found) < len(asks):
         return []  # another store's rows
     observed: dict[int, list[Observation]] = {}
     for one in found.values():
@@ -305,50 +358,79 @@ def read_package(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     """
     target = as_path(folder)
     base = target.parent if target.name == DESCRIPTOR else target
+    _, resources = _read_descriptor(base)
+    return {name: _read_resource(base, name, resource) for name, resource in resources.items()}
+
+
+def _read_descriptor(base: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Read the descriptor in a folder, and its resources by name."""
     try:
         descriptor = json.loads((base / DESCRIPTOR).read_text(encoding="utf-8"))
-        resources = {str(one["name"]): one for one in descriptor["resources"]}
+        resources = {str(one["name"]): dict(one) for one in descriptor["resources"]}
     except OSError as error:
         raise InvalidArgumentError(f"{base} is no data package: {error.strerror or error}: {DESCRIPTOR}") from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise InvalidArgumentError(f"{base / DESCRIPTOR} is not the descriptor of a data package") from error
-    return {name: _read_resource(base, name, resource) for name, resource in resources.items()}
+    return descriptor, resources
 
 
 def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.DataFrame:
     path = str(resource.get("path"))
-    if re.search(r"\\|:|\0|^/|(^|/)\.\.(/|$)", path) or not (base / path).resolve().is_relative_to(base.resolve()):
-        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which leads out of the package's folder")
     file = base / path
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror or error}") from error
+        inside = file.resolve().is_relative_to(base.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name too long, or a circle of links
+        inside = False
+    if not inside or re.search(r"\\|:|\0|^/|(^|/)\.\.(/|$)", path):
+        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which leads out of the package's folder")
+    content = read_bytes(file)
     promised = str(resource.get("hash", ""))
-    if promised.startswith("sha256:") and promised != f"sha256:{hashlib.sha256(content).hexdigest()}":
+    if promised.startswith("sha256:") and promised != _hash(content):
         raise InvalidArgumentError(
             f'{file} was changed since the package was written; if that was meant, take "hash" out of {DESCRIPTOR}'
         )
-    try:
-        frame = parse_csv(content)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{file}: {error}") from None
     described = resource.get("schema")
     fields = described.get("fields") if isinstance(described, Mapping) else None
-    return _restored(frame, fields if isinstance(fields, list) else [])
-
-
-def _restored(frame: pd.DataFrame, fields: Iterable[object]) -> pd.DataFrame:
-    """Give the user's own columns the dtypes they had."""
-    for field in fields:
-        if not isinstance(field, Mapping) or field.get("name") not in frame or field["name"] in schema.COLUMN_DTYPES:
-            continue
-        name, dtype = field["name"], str(field.get("dtype"))
-        try:
-            if _RESTORED.fullmatch(dtype):
-                frame[name] = frame[name].astype(dtype)  # type: ignore[arg-type]
-            elif field.get("type") == "string" and frame[name].isna().all():
-                frame[name] = as_text([None] * len(frame))
-        except (ValueError, TypeError) as error:
-            raise InvalidArgumentError(f"{name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
+    types, dtypes = _told(fields if isinstance(fields, list) else [])
+    try:
+        frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in dtypes.items()})
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{file}: {error}") from None
+    for column in columns_of(frame):
+        if column in dtypes:
+            frame[column] = _restored(frame[column], dtypes[column])
+        elif column not in DTYPE_OF and types.get(column) == "string" and frame[column].isna().all():
+            frame[column] = as_text([None] * len(frame))
     return frame
+
+
+def _told(fields: Iterable[object]) -> tuple[dict[str, str], dict[str, str]]:
+    """Take what a descriptor tells of columns: types by the standard, and dtypes as words of ours or not at all."""
+    named = {one["name"]: one for one in fields if isinstance(one, Mapping) and isinstance(one.get("name"), str)}
+    types = {name: str(field.get("type")) for name, field in named.items()}
+    dtypes = {name: str(field.get("dtype")) for name, field in named.items()}
+    return types, {name: dtype for name, dtype in dtypes.items() if _RESTORED.fullmatch(dtype)}
+
+
+def _read_first_as(name: str, dtype: str) -> str | None:
+    """Tell what a column is read as before it gets its own dtype; None: what pandas infers.
+
+    Texts and times are read as they are written, categories as what they are categories of.
+    """
+    if dtype == "category":
+        return DTYPE_OF.get(name)
+    return "string" if dtype in (_TEXT, "string") or _MOMENTS.fullmatch(dtype) else None
+
+
+def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
+    """Give a column the dtype it had."""
+    moments = _MOMENTS.fullmatch(dtype)
+    try:
+        if dtype == _TEXT:
+            return as_text(values.astype(object).where(values.notna(), None).tolist())
+        if moments is not None:
+            stamps = pd.to_datetime(values, utc=True, format="ISO8601")
+            return stamps.dt.tz_convert(moments[2]).dt.as_unit(moments[1])  # type: ignore[arg-type]
+        return values.astype(dtype)  # type: ignore[call-overload,no-any-return]
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .. import archive
-from ..client import Call, CallRecord, Client, Collection, find_client
+from ..client import Call, CallRecord, Client, Collection
 from ..client.display import facts_html, facts_text
-from ..endpoints import ENDPOINT_OF, Ask
-from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, listed
+from ..endpoints import ENDPOINT_OF, Ask, make_ask, make_asks
+from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
+from ..frames import reading_client
 from ..schema import TABLES
-from .csv_file import as_path
+from .files import as_path
 
 _Question = tuple[str, tuple[Ask, ...], int | None]  # what a call asked: table, asks, limit
 _Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
@@ -75,7 +77,8 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     Parameters
     ----------
     path : path
-        The archive, as "study.zip"; nothing may be there. In a replay of that very file nothing is written.
+        The archive, as "study.zip"; nothing may be there. In a replay of that very file nothing is written, and what
+        it has is returned.
     partial : bool
         Freeze although some ids failed and were not fetched since.
     client : Client, optional
@@ -93,7 +96,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     FetchIncompleteError
         Some ids failed and were not fetched since.
     StoreError
-        The archive cannot be written.
+        The archive cannot be written, or the client is closed.
 
     Notes
     -----
@@ -111,9 +114,10 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     4
     """
     target = as_path(path)
-    connection = find_client(client)
-    again = bool(connection.replaying) and target.exists() and target.samefile(connection.replaying)
-    if target.exists() and not again:
+    connection = reading_client(client)
+    if _is_replayed(target, connection):
+        return _summary_of(str(path), connection)
+    if target.exists():
         raise InvalidArgumentError(f"{target} is there already and is never overwritten: choose another path")
     calls = list(connection.calls)
     read = {one for call in calls for one in call.read}
@@ -133,8 +137,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     answered = _answered(calls, entities)
     differing = _differing(answered, study)
     entries = [_entry(question, differs=question in differing) for question in answered]
-    if not again:
-        archive.write(target, study, connection.store, sorted(entries, key=archive.spelled))
+    archive.write(target, study, connection.store, sorted(entries, key=archive.spelled))
     return Frozen(
         path=str(path),
         answers=len(study.answers) - study.absences,
@@ -144,6 +147,36 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         credits=study.credits,
         differing=tuple(sorted(map(_written, differing))),
         failed=tuple(ask.id for ask in failed),
+    )
+
+
+def _is_replayed(target: Path, client: Client) -> bool:
+    """Whether a path is that of the archive a client replays."""
+    try:
+        return bool(client.replaying) and target.samefile(client.replaying)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _summary_of(path: str, client: Client) -> Frozen:
+    """Say what is in the archive a client replays, as `freeze` said it when it wrote it."""
+    manifest = archive.read_manifest(client.replaying)
+    try:
+        calls = [(_question(entry), entry["differs"]) for entry in manifest["calls"]]
+        differing = sorted(_written(question) for question, differs in calls if differs)
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
+    asks = dict.fromkeys(ask for (_, asks, _), _ in calls for ask in asks)
+    there = client.store.latest(ask.key for ask in asks)
+    return Frozen(
+        path=path,
+        answers=manifest["answers"],
+        absences=manifest["absences"],
+        calls=len(calls),
+        requests=manifest["requests"],
+        credits=manifest["credits"],
+        differing=tuple(differing),
+        failed=tuple(ask.id for ask in asks if ask.key not in there),
     )
 
 
@@ -201,6 +234,17 @@ def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:
             group = together.setdefault(ask.values[1:], values | {entity.column: []})
             group[entity.column].append(ask.values[0])
     return {"asked": list(together.values()), "differs": differs, "limit": limit, "table": table}
+
+
+def _question(entry: Mapping[str, Any]) -> _Question:
+    """Read a call of a manifest."""
+    endpoint = ENDPOINT_OF[entry["table"]]
+    asks: list[Ask] = []
+    for group in entry["asked"]:
+        given = {p.argument: group[p.column] for p in endpoint.asked}
+        entity = endpoint.entity
+        asks += [make_ask(endpoint, given)] if entity is None else make_asks(endpoint, given[entity.argument], given)
+    return TABLES[entry["table"]].name, tuple(asks), entry["limit"]
 
 
 def _written(question: _Question) -> str:
