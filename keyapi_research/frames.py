@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .client import Client, find_client
 from .arguments import Value
+from .client import Client, find_client
 from .endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter
 from .errors import InvalidArgumentError, StoreError
 from .schema import OBSERVED_AT, TABLES, Column, Position, Stamp, Table

@@ -11,10 +11,12 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -185,6 +187,45 @@ def test_what_failed_and_was_not_fetched_since_is_refused(
     kr.fetch_hashtags("dogs", client=client)
     whole = kr.freeze(tmp_path / "whole.zip", client=client)
     assert (whole.answers, whole.failed) == (2, ())
+
+
+def test_a_partial_study_is_rerun_unchanged_where_it_only_warned(
+    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.on_request = lambda _, params: Fault(status=400) if params["hashtag_name"] == "dogs" else None
+
+    def notebook(client: kr.Client) -> pd.DataFrame:
+        with pytest.warns(kr.IncompleteDataWarning, match="1 of 2 ids"):
+            return kr.fetch_hashtags(["cats", "dogs"], errors="warn", client=client)
+
+    there = notebook(client)
+    summary = kr.freeze(tmp_path / "study.zip", partial=True, client=client)
+    assert (summary.failed, summary.differing) == (("dogs",), ())
+    with kr.replay(tmp_path / "study.zip") as reader:
+        assert_frame_equal(notebook(reader), there)
+
+
+@pytest.mark.parametrize("by_page", [False, True])
+def test_what_an_interrupted_call_did_not_get_counts_as_failed(
+    by_page: bool, client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def press(_: str, params: dict[str, str]) -> Fault | None:
+        if params.get("page") == "2" or params.get("hashtag_name") == "tag20":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            return Fault(delay=0.1)
+        return None
+
+    sandbox.on_request = press
+    tags = [f"tag{number}" for number in range(40)]
+    with pytest.raises(KeyboardInterrupt):
+        kr.fetch_product_insights(region="US", limit=60, client=client) if by_page else kr.fetch_hashtags(
+            tags, client=client
+        )
+    with pytest.raises(kr.FetchIncompleteError, match="region=US" if by_page else "tag2"):
+        kr.freeze(tmp_path / "study.zip", client=client)
+    part = kr.freeze(tmp_path / "part.zip", partial=True, client=client)
+    assert part.answers >= 1
+    assert len(part.failed) == (1 if by_page else 40 - part.answers)
 
 
 def test_a_ranking_that_broke_off_counts_as_failed(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -458,7 +499,7 @@ def test_freezing_in_a_replay_tells_what_the_archive_has_not_what_was_read_so_fa
     with pytest.warns(kr.IncompleteDataWarning):
         kr.fetch_hashtags(["cats", "dogs"], region="US", errors="warn", client=client)
     frozen = kr.freeze(tmp_path / "study.zip", partial=True, client=client)
-    assert (len(frozen.differing), frozen.failed) == (2, ("dogs",))
+    assert (len(frozen.differing), frozen.failed) == (1, ("dogs",))  # who only warned is answered the same
     before = (tmp_path / "study.zip").read_bytes()
     with kr.replay(tmp_path / "study.zip") as reader:
         assert kr.freeze(tmp_path / "study.zip", client=reader) == frozen  # nothing was read yet
@@ -950,3 +991,42 @@ def test_a_pickle_in_the_place_of_an_answer_is_an_error_and_is_not_run(tmp_path:
     assert not mark.exists()
     pickle.loads(pickle.dumps(Planted(mark)))
     assert mark.read_text() == "executed", "the pickle would have left its mark"
+
+
+# Ways into a replay ---------------------------------------------------------------------------------------------
+
+
+def test_each_replay_reads_the_file_anew(frozen: tuple[Path, Any], tmp_path: Path) -> None:
+    path = tmp_path / "study.zip"
+    path.write_bytes(frozen[0].read_bytes())
+    first = kr.replay(path)
+    assert kr.connect() is first  # as an unchanged notebook does
+    assert kr.connect(replay=path) is not first
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    for again in (lambda: kr.replay(path), lambda: kr.connect(replay=path), lambda: kr.Client(replay=path)):
+        with pytest.raises(kr.StoreError, match="not replayed"):
+            again()
+
+
+def test_a_client_replays_too(frozen: tuple[Path, dict[str, pd.DataFrame]], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, frames = frozen
+    with kr.Client(replay=path) as reader:
+        assert reader.offline
+        assert "replay of" in repr(reader)
+        assert_frame_equal(kr.fetch_hashtags(["ufc324", "cats", "missing1"], client=reader), frames["hashtags"])
+    monkeypatch.setenv("KEYAPI_REPLAY", str(path))
+    with kr.Client(token="a-real-token", max_age=0) as reader:  # a notebook that makes its own client, unchanged
+        assert_frame_equal(kr.fetch_hashtags(["ufc324", "cats", "missing1"], client=reader), frames["hashtags"])
+    with kr.Client(token="a-real-token", store=":memory:", replay=False) as live:
+        assert not live.offline
+
+
+@pytest.mark.parametrize("path", [None, "", 3, True, b"study.zip"])
+def test_a_replay_needs_a_path(path: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="path of an archive"):
+        kr.replay(path)
+    if path is not None:
+        with pytest.raises(kr.InvalidArgumentError, match="path of an archive"):
+            kr.connect(replay=path)

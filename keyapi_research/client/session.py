@@ -39,6 +39,7 @@ class CallRecord:
     limit: int | None
     read: tuple[int, ...]
     failed: tuple[Ask, ...]
+    partial: bool = False
 
 
 def is_planning() -> bool:
@@ -307,7 +308,9 @@ class Client:
         try:
             way.collect(collection, self.store.last_id())
         except KeyboardInterrupt:
-            self._account(collection)  # what came is stored, and what did not a study lacks
+            came = {ask for ask, _ in collection.found} if not call.endpoint.ranking else set()
+            collection.failures.update({ask: None for ask in call.asks if ask not in came})
+            self._account(collection)  # what came is stored, what did not is what a study lacks
             raise
         self._account(collection)
         return collection
@@ -324,6 +327,7 @@ class Client:
                     call.limit,
                     tuple(one.id for _, one in collection.found),
                     tuple(collection.failures),
+                    call.partial,
                 )
             )
 

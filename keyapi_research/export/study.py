@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import archive
 from ..client import Call, CallRecord, Client, Collection
@@ -17,8 +17,16 @@ from ..frames import reading_client
 from ..schema import TABLES
 from .files import as_path
 
-_Question = tuple[str, tuple[Ask, ...], int | None]  # what a call asked: table, asks, limit
 _Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
+
+
+class _Question(NamedTuple):
+    """What a call asked."""
+
+    table: str
+    asks: tuple[Ask, ...]
+    limit: int | None
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ def _summary_of(path: str, client: Client) -> Frozen:
         differing = sorted(_written(question) for question, differs in calls if differs)
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
-    asks = dict.fromkeys(ask for (_, asks, _), _ in calls for ask in asks)
+    asks = dict.fromkeys(ask for question, _ in calls for ask in question.asks)
     there = client.store.latest(ask.key for ask in asks)
     return Frozen(
         path=path,
@@ -199,7 +207,8 @@ def _answered(calls: Iterable[CallRecord], entities: dict[int, tuple[str, int]])
     for call in calls:
         if call.asks:
             reads = [entities[one] for one in call.read]
-            answered.setdefault((call.table, call.asks, call.limit), []).append(reads)
+            question = _Question(call.table, call.asks, call.limit, call.partial)
+            answered.setdefault(question, []).append(reads)
     return answered
 
 
@@ -213,9 +222,9 @@ def _differing(answered: dict[_Question, list[_Moments]], study: archive.Study) 
 
 
 def _replayed(question: _Question, reader: Client) -> _Moments | None:
-    table, asks, limit = question
+    table, asks, limit, partial = question
     try:
-        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], asks, limit))
+        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], asks, limit, partial=partial))
     except NotStoredError:
         return None
     found = collection.found if isinstance(collection, Collection) else []
@@ -224,7 +233,7 @@ def _replayed(question: _Question, reader: Client) -> _Moments | None:
 
 def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:
     """Write a call for the manifest: ids that were asked with the same parameters stand together."""
-    table, asks, limit = question
+    table, asks, limit, _ = question
     together: dict[tuple[object, ...], dict[str, Any]] = {}
     for ask in asks:
         entity, values = ask.endpoint.entity, ask.value_of
@@ -244,12 +253,12 @@ def _question(entry: Mapping[str, Any]) -> _Question:
         given = {p.argument: group[p.column] for p in endpoint.asked}
         entity = endpoint.entity
         asks += [make_ask(endpoint, given)] if entity is None else make_asks(endpoint, given[entity.argument], given)
-    return TABLES[entry["table"]].name, tuple(asks), entry["limit"]
+    return _Question(TABLES[entry["table"]].name, tuple(asks), entry["limit"])
 
 
 def _written(question: _Question) -> str:
     """Write a call as it may stand in a notebook."""
-    table, asks, limit = question
+    table, asks, limit, _ = question
     endpoint = asks[0].endpoint
     values = zip(endpoint.asked, asks[0].values, strict=True)
     options = [f"{p.argument}={value!r}" for p, value in values if p is not endpoint.entity and value is not None]
