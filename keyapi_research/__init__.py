@@ -3,8 +3,10 @@
 `connect`, then one fetch function for each table; `plan` says what a call would cost; `df.keyapi` has what comes next.
 """
 
+import importlib
+import typing
+
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
-from . import plots
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .dictionary import describe, tables
 from .errors import (
@@ -31,7 +33,6 @@ from .errors import (
     UnexpectedMarketWarning,
     UnexpectedResponseError,
 )
-from .export import freeze, read_csv, read_package, write_package
 from .fetch import (
     fetch_hashtag_audience,
     fetch_hashtag_trends,
@@ -54,6 +55,18 @@ from .fetch import (
     fetch_videos,
     plan,
 )
+
+if typing.TYPE_CHECKING:
+    from . import plots
+    from .export import freeze, read_csv, read_package, write_package
+
+_LATE = {  # what most cells do not need is imported when it is first used
+    "plots": "plots",
+    "freeze": "export",
+    "read_csv": "export",
+    "read_package": "export",
+    "write_package": "export",
+}
 
 __all__ = [
     "AccessDeniedError",
@@ -113,3 +126,16 @@ __all__ = [
     "tables",
     "write_package",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_LATE[name]}", __name__)
+    found: object = module if name == _LATE[name] else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

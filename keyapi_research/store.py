@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -564,7 +565,6 @@ def _write(db: sqlite3.Connection, one: Observation, url: str, envelope: Mapping
 _FAR: Final = 2**62
 _CONTENT: Final = '"_decoded_content":'  # in no address before it: there a quotation mark is written %22
 _read_value: Final = json.JSONDecoder().raw_decode
-_JSON: Final = CachedResponse().headers.__class__({"Content-Type": "application/json"})
 
 
 def _folded(sql: str) -> str:
@@ -587,6 +587,12 @@ def _read_response(value: Any) -> Any:
     return json.loads(value)["_decoded_content"]
 
 
+@cache
+def _json_header() -> Any:
+    """Make the only header that is kept; not while importing, the first response takes a while."""
+    return CachedResponse().headers.__class__({"Content-Type": "application/json"})
+
+
 def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
     """Write an answer as requests-cache's JSON serializer does, readable and compact.
 
@@ -596,7 +602,7 @@ def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
         url=url,
         status_code=200,
         reason="OK",
-        headers=_JSON,
+        headers=_json_header(),
         request=CachedRequest(method="GET", url=url),
         created_at=when(observed_at),
     )

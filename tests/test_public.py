@@ -141,8 +141,12 @@ def test_all_names_are_public_and_no_others() -> None:
     names = {name.partition(".")[0] for name in SIGNATURES} | set(ERRORS) | set(WARNINGS)
     names |= {"KeyAPIError", "KeyAPIWarning", "Plan"}
     assert kr.__all__ == sorted(names)
+    assert dir(kr) == sorted(names)
+    assert all(getattr(kr, name) is getattr(kr, name) for name in names)
     modules = {name for name, value in vars(kr).items() if isinstance(value, types.ModuleType)}
     assert {name for name in vars(kr) if not name.startswith("_")} - modules == names - {"plots"}
+    with pytest.raises(AttributeError, match="has no attribute 'frees'"):
+        kr.frees  # noqa: B018 - looked up, not used
     assert kr.plots.__all__ == sorted(name.partition(".")[2] for name in SIGNATURES if name.startswith("plots."))
 
 
@@ -181,6 +185,19 @@ def test_importing_is_light_and_silent(tmp_path: Path) -> None:
     )
     assert (result.stdout, result.stderr) == ("[]\n", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_most_cells_do_not_need_is_imported_late() -> None:
+    late = ["keyapi_research.plots", "keyapi_research.export", "keyapi_research.archive",
+            "keyapi_research.accessor.methods"]
+    code = (
+        "import sys; import keyapi_research as kr, pandas as pd; assert hasattr(pd.DataFrame, 'keyapi'); "
+        f"print([name for name in {late} if name in sys.modules]); "
+        "from keyapi_research import plots, freeze; from keyapi_research import *; "
+        "print(plots.trend.__name__, freeze.__name__, kr.read_csv is read_csv)"
+    )
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("[]\ntrend freeze True\n", "")
 
 
 # Types -----------------------------------------------------------------------------------------------------------

@@ -1,19 +1,19 @@
-"""`df.keyapi`: what can be asked next of the rows at hand."""
+"""`df.keyapi`: what can be asked next of the rows at hand.
+
+What it can do is imported when it is first asked: importing the package stays fast, whatever is added to that.
+"""
 
 from __future__ import annotations
 
-from types import MethodType
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from ..frames import MARKS
 from ..schema import COLUMN_DTYPES
-from .methods import METHODS
-from .pictures import PICTURES, Pictures
-from .recognise import joined, refuse
 
-__all__ = ["KeyAPIAccessor"]
+__all__ = ["PLOT", "KeyAPIAccessor"]
+
+PLOT: Final = "plot"
 
 
 class KeyAPIAccessor:
@@ -50,28 +50,24 @@ class KeyAPIAccessor:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
-            raise refuse("df.keyapi", MARKS, frame)
+            raise _lookup().refuse_frame(frame)
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
-        if name == "plot":
-            return Pictures(self._frame)
-        method = METHODS.get(name)
-        if method is None:
-            raise AttributeError(f"df.keyapi has no {name!r}; there are {joined(METHODS)}")
-        if not method.applies(self._frame):
-            raise refuse(f"{name}()", method.needs or {}, self._frame)
-        return MethodType(method.function, self._frame)
+        return _lookup().find(self._frame, name)
 
     def __dir__(self) -> list[str]:
-        plot = ["plot"] if any(picture.applies(self._frame) for picture in PICTURES.values()) else []
-        return [*object.__dir__(self), *self._names(), *plot]
-
-    def _names(self) -> list[str]:
-        return [name for name, method in METHODS.items() if method.applies(self._frame)]
+        return [*object.__dir__(self), *_lookup().names_for(self._frame)]
 
     def __repr__(self) -> str:
-        return f"<df.keyapi: {', '.join(f'{name}()' for name in self._names())}>"
+        names = (f"{name}()" for name in _lookup().names_for(self._frame) if name != PLOT)
+        return f"<df.keyapi: {', '.join(names)}>"
+
+
+def _lookup() -> Any:
+    from . import lookup  # noqa: PLC0415 - brings plots and export: only where they are asked for
+
+    return lookup
 
 
 def _register() -> None:

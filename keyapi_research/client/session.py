@@ -14,7 +14,6 @@ from typing import Final, Self
 
 import pandas as pd
 
-from .. import archive
 from ..endpoints import Ask
 from ..errors import StoreError
 from ..settings import DEFAULT_PACE, Settings, hide, needed_token, read_replay, read_settings, shown_path
@@ -137,7 +136,9 @@ class Client:
         token = hide(token)  # type: ignore[assignment]
         archived = read_replay(replay)
         if archived is not None:
-            opened, settings = archive.load(archived)
+            from ..archive import load  # noqa: PLC0415 - only where one is replayed
+
+            opened, settings = load(archived)
             self._set_up(settings, store=opened, replaying=archived)
             return
         self._set_up(
