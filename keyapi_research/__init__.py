@@ -128,13 +128,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f".{_LATE[name]}", __name__)
-    found: object = module if name == _LATE[name] else getattr(module, name)
-    globals()[name] = found
-    return found
+if not typing.TYPE_CHECKING:  # a type checker would take any name for granted
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f".{_LATE[name]}", __name__)
+        globals()[name] = found = module if name == _LATE[name] else getattr(module, name)
+        return found
 
 
 def __dir__() -> list[str]:
