@@ -34,7 +34,7 @@ from .endpoints import BY_PATH, Ask, Parameter
 from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
 from .settings import DEFAULT_BASE_URL, MEMORY, Settings
-from .store import Observation, Store, when
+from .store import LEDGER_COLUMNS, Observation, Store, when
 
 FORMAT: Final = "keyapi_research archive"
 FORMAT_VERSION: Final = 1
@@ -48,9 +48,9 @@ _STRANGE: Final = "it is no archive of keyapi_research, or was damaged or packed
 _MOST_PAGES: Final = 10**6
 _LINK: Final = 0o12  # a symbolic link's mode, the highest four of its bits
 
-_LEDGER_HEAD: Final = (
-    b"request,sent_at,endpoint,params,n_entities,attempt,http_status,code,message,request_id,credits,elapsed_s\n"
-)
+_REQUEST: Final = ("request", *LEDGER_COLUMNS)  # columns of the ledger, each request with its number
+_LEDGER_HEAD: Final = f"{','.join(_REQUEST)}\n".encode()
+_ENDPOINT, _CREDITS = _REQUEST.index("endpoint"), _REQUEST.index("credits")
 _MANIFEST_KINDS: Final[Mapping[str, type]] = {
     "absences": int, "answers": int, "calls": list, "credits": int, "format": str, "format_version": int,
     "members": dict, "package_version": str, "requests": int, "source": str,
@@ -89,7 +89,7 @@ class Study:
     @property
     def credits(self) -> int:
         """What the requests cost, as far as it is known."""
-        return sum(row[10] or 0 for row in self.ledger)
+        return sum(row[_CREDITS] or 0 for row in self.ledger)
 
 
 def gather(store: Store, ids: Iterable[int]) -> Study:
@@ -569,24 +569,20 @@ def _noted(line: bytes, taken: list[bytes]) -> str:
 
 
 def _read_request(fields: Sequence[str]) -> Row:
-    number, sent_at, endpoint, params, *rest = fields
-    n_entities, attempt, http_status, code, message, request_id, price, elapsed_s = (field or None for field in rest)
-    return (
-        int(number),
-        _microseconds(sent_at),
-        endpoint,
-        params,
-        *map(_integer, (n_entities, attempt, http_status, code)),
-        message,
-        request_id,
-        _integer(price),
-        None if elapsed_s is None else float(elapsed_s),
-    )
+    number, *rest = fields
+    return int(number), *(_read_cell(name, text) for name, text in zip(LEDGER_COLUMNS, rest, strict=True))
 
 
-def _integer(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _read_cell(name: str, text: str) -> object:
+    if name == "sent_at":
+        return _microseconds(text)
+    kind, *needed = LEDGER_COLUMNS[name].split()
+    if kind == "TEXT" or not text:
+        return text if text or needed else None
+    return float(text) if kind == "REAL" else _integer(text)
+
+
+def _integer(text: str) -> int:
     number = int(text)
     if abs(number) >= _LARGEST_NUMBER:
         raise ValueError(text)
@@ -656,7 +652,8 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         "its place in the ranking cannot be right": (found.more, len(found.ids)) == (one.more, one.rows)
         and 0 <= one.fresh <= one.rows
         and (not page or (0 < one.page < _MOST_PAGES and 0 < one.walk <= len(ledger))),
-        f"no such request is in its {LEDGER}": 0 < request <= len(ledger) and ledger[request - 1][2] == endpoint.path,
+        f"no such request is in its {LEDGER}": 0 < request <= len(ledger)
+        and ledger[request - 1][_ENDPOINT] == endpoint.path,
     }
     wrong = [what for what, holds in agree.items() if not holds]
     if wrong:

@@ -41,7 +41,7 @@ _LEAST_FREE: Final = 256 * 1024
 _CHUNK: Final = 1000
 _HEADER: Final = b"SQLite format 3\x00"
 
-LEDGER: Final[Mapping[str, str]] = MappingProxyType(
+LEDGER_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "sent_at": "INTEGER NOT NULL",
         "endpoint": "TEXT NOT NULL",
@@ -62,7 +62,7 @@ _SCHEMA: Final = (
     "CREATE INDEX expires_idx ON responses(expires)",
     "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
     "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {', '.join(map(' '.join, LEDGER.items()))})",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {', '.join(map(' '.join, LEDGER_COLUMNS.items()))})",
     "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, response TEXT NOT NULL UNIQUE, entity TEXT NOT NULL,"
     " endpoint TEXT NOT NULL, params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL,"
     " request INTEGER NOT NULL, walk INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL,"
@@ -128,7 +128,7 @@ def _marks(names: Sequence[str]) -> str:
     return ", ".join("?" * len(names))
 
 
-_OF_REQUEST: Final = ("id", *LEDGER)
+_OF_REQUEST: Final = ("id", *LEDGER_COLUMNS)
 _OF_ANSWER: Final = tuple(one.name for one in fields(Observation))
 _OF_OUTCOME: Final = tuple(one.name for one in fields(Outcome))
 _ANSWERS: Final = _listed(_OF_ANSWER, "a.")

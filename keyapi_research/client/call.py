@@ -20,7 +20,7 @@ from ..errors import (
     StoreError,
 )
 from ..schema import DTYPES, Table
-from ..store import LEDGER, Observation, when
+from ..store import LEDGER_COLUMNS, Observation, when
 from .display import facts_html, facts_text
 
 LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
@@ -135,7 +135,9 @@ _FAILURE_DTYPES: Final = {
     "retryable": "boolean",
 }
 _OF_SQL: Final = {"INTEGER": DTYPES["count"], "TEXT": DTYPES["text"], "REAL": DTYPES["number"]}
-_LEDGER_DTYPES: Final = {name: _OF_SQL[kind.split()[0]] for name, kind in LEDGER.items()} | {"sent_at": DTYPES["time"]}
+_LEDGER_DTYPES: Final = {
+    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()
+}
 _LARGEST: Final = 2**63
 
 
