@@ -697,8 +697,8 @@ def test_a_budget_ends_an_open_ended_ranking(client: kr.Client, sandbox: Sandbox
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "20", None])
 def test_budgets_are_whole_numbers(limit: Any, client: kr.Client) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="whole number"), kr.budget(limit, client=client):
-        pass
+    with pytest.raises(kr.InvalidArgumentError, match="whole number"):
+        kr.budget(limit, client=client)
 
 
 # Plans ---------------------------------------------------------------------------------------------------------

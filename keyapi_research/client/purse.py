@@ -57,12 +57,14 @@ class Purse:
         """Whether a `with budget(...)` block is open."""
         return any(not budget.whole_client for budget in self.budgets)
 
-    @contextlib.contextmanager
-    def budget(self, credits: int) -> Iterator[Budget]:  # noqa: A002 - the public name
+    def budget(self, credits: int) -> contextlib.AbstractContextManager[Budget]:  # noqa: A002 - the public name
         """Limit what is spent within a block."""
         if isinstance(credits, bool) or not isinstance(credits, numbers.Integral) or credits < 0:
             raise InvalidArgumentError(f"budget takes a whole number of credits, as budget(20); got {credits!r}")
-        budget = Budget(int(credits))
+        return self._within(Budget(int(credits)))
+
+    @contextlib.contextmanager
+    def _within(self, budget: Budget) -> Iterator[Budget]:
         with self.lock:
             self.budgets.append(budget)
         try:
