@@ -54,6 +54,7 @@ from .fetch import (
     fetch_videos,
     plan,
 )
+from .plots.similarity import audience_similarity
 
 __all__ = [
     "AccessDeniedError",
@@ -80,6 +81,7 @@ __all__ = [
     "StoreError",
     "UnexpectedMarketWarning",
     "UnexpectedResponseError",
+    "audience_similarity",
     "budget",
     "connect",
     "describe",

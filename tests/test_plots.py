@@ -278,7 +278,14 @@ def test_a_merge_does_not_hide_synthetic_rows() -> None:
     frame = series("a", days(1, 2)).rename(columns={"source": "source_x", "observed_at": "observed_at_x"})
     ax = plots.trend(frame.assign(source_y="sandbox", observed_at_y=OBSERVED + pd.Timedelta(days=1)))
     assert texts(ax, "synthetic") == ["SYNTHETIC"]
-    assert footer(ax) == "sources: keyapi, sandbox, observed 2026-02-03 to 2026-02-04 (UTC)"
+    assert footer(ax) == (
+        "sources: keyapi, sandbox (SYNTHETIC, its today is 2026-02-03), observed 2026-02-03 to 2026-02-04 (UTC)"
+    )
+
+
+def test_a_made_up_world_is_dated_by_its_own_today() -> None:
+    ax = plots.trend(series("a", days(1, 2), source="sandbox", observed_at=pd.Timestamp("2026-11-21", tz="UTC")))
+    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-11-21 (UTC)"
 
 
 @pytest.mark.parametrize("how", ["typed", "untyped"])
@@ -294,7 +301,7 @@ def test_no_rows_give_an_empty_labelled_picture(plot: str, how: str) -> None:
 
 
 def test_other_things_than_frames_are_refused(plot: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=rf"plots.{plot} draws a DataFrame; got list"):
+    with pytest.raises(kr.InvalidArgumentError, match=rf"plots.{plot} reads a DataFrame; got list"):
         getattr(plots, plot)([1, 2])
     assert plt.get_fignums() == []
 
@@ -734,20 +741,20 @@ SHOP = [
 
 def test_amounts_are_summed_within_the_hierarchy() -> None:
     ax = plots.categories(ranking(*SHOP))
-    assert ticks(ax.get_yticklabels()) == ["Home (sum 11M)", "Decor", "Light", "Food (sum 9M)", "Drinks"]
-    assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "normal", "normal", "bold", "normal"]
+    assert ticks(ax.get_yticklabels()) == ["Food (sum of 1: 9M)", "Drinks", "Home (sum of 4: 11M)", "Decor", "Light"]
+    assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "normal", "bold", "normal", "normal"]
     bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bars in ax.containers for bar in bars]
-    assert bars == [(1, 8_000_000), (2, 3_000_000), (4, 9_000_000)]
+    assert bars == [(1, 9_000_000), (3, 8_000_000), (4, 3_000_000)]
     assert list(ax.get_yticks()) == [0, 1, 2, 3, 4]
-    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["8M  (3)", "3M  (1)", "9M  (1)"]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9M  (1)", "8M  (3)", "3M  (1)"]
     assert ax.get_xlabel() == "impressions, sum of the categories below"
     assert "medians" not in footer(ax)
 
 
 def test_rates_are_medians_and_say_so() -> None:
     ax = plots.categories(ranking(*SHOP), measure="cvr_pct")
-    assert ticks(ax.get_yticklabels()) == ["Home (median 5)", "Light", "Decor", "Food (median 2)", "Drinks"]
-    assert widths(ax) == [[6, 4], [2]]
+    assert ticks(ax.get_yticklabels()) == ["Home (median of 4: 5)", "Light", "Decor", "Food (median of 1: 2)", "Drinks"]
+    assert widths(ax) == [[6, 4, 2]]
     assert ax.get_xlabel() == "cvr_pct (percent), median of the categories below"
     assert "Rates do not add up: medians are shown, each category counting once." in footer(ax)
 
@@ -766,10 +773,10 @@ def test_what_may_be_summed_follows_from_the_units() -> None:
 def test_rows_of_an_upper_level_do_not_count_twice() -> None:
     upper = {"category_l2": "Decor", "category_l3": None, "impressions": 999_000_000, "category_id": "1"}
     ax = plots.categories(ranking(*SHOP, upper))
-    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+    assert ticks(ax.get_yticklabels())[2] == "Home (sum of 4: 11M)"
     assert "1 row above level 3 left out, so nothing counts twice." in footer(ax)
     alone = plots.categories(ranking(upper))
-    assert ticks(alone.get_yticklabels()) == ["Home (sum 999M)", "Decor"]
+    assert ticks(alone.get_yticklabels()) == ["Home (sum of 1: 999M)", "Decor"]
 
 
 def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
@@ -777,7 +784,7 @@ def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
     assert "1 row without impressions left out." in footer(plots.categories(ranking({"impressions": None}, {})))
     assert "no rows" in ticks(ax.texts)  # the only row with impressions is of an upper level
     nameless = plots.categories(ranking({"category_l1": None}))
-    assert ticks(nameless.get_yticklabels()) == ["(no level 1) (sum 1M)", "Decor"]
+    assert ticks(nameless.get_yticklabels()) == ["(no level 1) (sum of 1: 1M)", "Decor"]
 
 
 @pytest.mark.parametrize(
@@ -797,13 +804,46 @@ def test_several_rankings_are_refused(other: dict[str, Any], named: str) -> None
 
 def test_rows_that_came_twice_count_once() -> None:
     ax = plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP)]))
-    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+    assert ticks(ax.get_yticklabels())[2] == "Home (sum of 4: 11M)"
 
 
 def test_the_highest_categories_are_drawn_and_the_rest_counted() -> None:
     ax = plots.categories(ranking(*({"category_l2": f"Shelf {i}", "impressions": i} for i in range(1, 31))))
-    assert ticks(ax.get_yticklabels()) == ["Home (sum 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
+    assert ticks(ax.get_yticklabels()) == ["Home (sum of 30: 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
     assert "The 20 highest of 30 level-2 categories." in footer(ax)
+
+
+def test_the_lowest_are_drawn_where_low_is_what_matters() -> None:
+    shelves = [{"category_l2": f"Shelf {i}", "posts_change_pct": i - 20.0} for i in range(1, 31)]
+    far = {"category_l1": "Food", "category_l2": "Drinks", "posts_change_pct": -18.5}
+    ax = plots.categories(ranking(*shelves, far), measure="posts_change_pct", lowest=True)
+    assert ticks(ax.get_yticklabels()) == [
+        "Home (median of 30: -4.5)", *(f"Shelf {i}" for i in range(1, 20)), "Food (median of 1: -18.5)", "Drinks",
+    ]  # fmt: skip
+    assert widths(ax) == [[*(i - 20 for i in range(1, 20)), -18.5]]
+    assert "The 20 lowest of 31 level-2 categories." in footer(ax)
+    assert "Level-1 categories in the order of their lowest bar." in footer(ax)
+
+
+def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
+    ax = plots.categories(ranking(*SHOP), level=1)
+    assert ticks(ax.get_yticklabels()) == ["Home", "Food"]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["11M  (4)", "9M  (1)"]
+    assert "order" not in footer(ax)
+    ax = plots.categories(ranking(*SHOP), level=3, measure="cvr_pct")
+    assert ticks(ax.get_yticklabels()) == [
+        "Home (median of 4: 5)", "Things 5", "Things 4", "Things 2", "Things 1", "Food (median of 1: 2)", "Things 3",
+    ]  # fmt: skip
+    assert widths(ax) == [[9, 6, 4, 1, 2]]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9", "6", "4", "1", "2"]
+    assert ax.get_xlabel() == "cvr_pct (percent)"  # of the rows themselves: nothing is put together
+    assert "In brackets" not in footer(ax)
+
+
+@pytest.mark.parametrize("level", [0, 4, True, "2", None])
+def test_other_levels_are_refused(level: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="level is 1, 2 or 3; got"):
+        plots.categories(ranking({}), level=level)
 
 
 def test_falling_measures_are_drawn_below_zero() -> None:
@@ -973,6 +1013,88 @@ def test_one_audience_and_many_are_drawn_too() -> None:
     assert cells(many).shape == (20, 20)
     assert texts(many, "value") == []
     draw(many.figure)
+
+
+# The numbers of the overlap as a table ----------------------------------------------------------------------------
+
+
+def test_pairs_have_the_numbers_of_the_picture() -> None:
+    table = kr.audience_similarity(pd.concat(LIKE))
+    assert table.dtypes.astype(str).to_dict() == {
+        "first": "string", "second": "string", "similarity": "float64", "n_common": "Int64",
+    }  # fmt: skip
+    assert list(zip(table["first"], table["second"], strict=True)) == [
+        ("#a", "#c"), ("#a", "sound 5"), ("#a", "#b"), ("#c", "sound 5"), ("#c", "#b"), ("sound 5", "#b"),
+    ]  # fmt: skip
+    # a = sound 5 = (ln 2, ln 4, 0), b = (ln 4, 0, ln 2): 2 / 5; c shares nothing: unknown, not 0
+    nan = float("nan")
+    assert table["similarity"].tolist() == pytest.approx([nan, 1, 0.4, nan, nan, 0.4], nan_ok=True)
+    assert table["n_common"].tolist() == [0, 2, 1, 0, 0, 1]
+
+
+def test_an_audience_without_a_list_by_the_dimension_is_unknown_to_all() -> None:
+    table = kr.audience_similarity(pd.concat([people("old", "age", {"18-24": 50}), *LIKE[:1], LIKE[2]]))
+    assert table[["first", "second"]].to_numpy().tolist() == [["#old", "#a"], ["#old", "sound 5"], ["#a", "sound 5"]]
+    assert table["similarity"].tolist() == pytest.approx([float("nan"), float("nan"), 1], nan_ok=True)
+    assert table["n_common"].tolist() == [0, 0, 2]
+
+
+def test_names_of_pairs_tell_every_entity_apart() -> None:
+    long = ["x" * 30 + side + "y" * 30 for side in "ab"]
+    table = kr.audience_similarity(
+        pd.concat([people(name, "interest", {"Cats": 200}) for name in long]), dimension="interest"
+    )
+    assert table.loc[0, ["first", "second"]].tolist() == [
+        "#" + "x" * 17 + "…" + "y" * 9,
+        "#" + "x" * 17 + "…" + "y" * 9 + " (2)",
+    ]
+
+
+def test_none_or_one_audience_makes_no_pair() -> None:
+    for frame in (LIKE[0], LIKE[0].iloc[:0]):
+        table = kr.audience_similarity(frame)
+        assert list(table) == ["first", "second", "similarity", "n_common"]
+        assert len(table) == 0
+        assert str(table["n_common"].dtype) == "Int64"
+
+
+def test_what_cannot_be_compared_is_refused_by_the_name_of_the_function() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity reads a DataFrame; got int"):
+        kr.audience_similarity(3)  # type: ignore[arg-type]
+    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity needs the columns .* kr.audience_simil"):
+        kr.audience_similarity(rows("hashtags", [{}]))
+    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'interest', 'country'; got 'age'"):
+        kr.audience_similarity(LIKE[0], dimension="age")
+
+
+# Pictures of the user's own ---------------------------------------------------------------------------------------
+
+
+def test_a_picture_of_ones_own_gets_source_age_and_mark() -> None:
+    _, ax = plt.subplots()
+    ax.plot([1, 2], [3, 4])
+    ax.set(xlabel="x", ylabel="y")
+    assert plots.stamp(ax, series("a", days(1, 2), source="sandbox")) is ax
+    assert texts(ax, "synthetic") == ["SYNTHETIC"]
+    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-02-03 (UTC)"
+    _, real = plt.subplots(layout="constrained")
+    plots.stamp(real, series("a", days(1, 2)))
+    assert texts(real, "synthetic") == []
+    assert footer(real) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+def test_a_second_stamp_replaces_the_first() -> None:
+    _, ax = plt.subplots(layout="constrained")
+    plots.stamp(ax, series("a", days(1, 2), source="sandbox"))
+    plots.stamp(ax, series("a", days(1, 2)))
+    assert texts(ax, "synthetic") == []
+    assert footer(ax) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+def test_only_rows_can_stamp() -> None:
+    _, ax = plt.subplots()
+    with pytest.raises(kr.InvalidArgumentError, match="told by the rows of a DataFrame; got str"):
+        plots.stamp(ax, "sandbox")  # type: ignore[arg-type]
 
 
 # Names ------------------------------------------------------------------------------------------------------
@@ -1145,7 +1267,7 @@ def test_every_picture_of_the_sandbox_is_drawn_and_marked(world: kr.Client) -> N
     for name, make in pictures(world).items():
         ax = make()
         assert texts(ax, "synthetic") == ["SYNTHETIC"], name
-        assert "source: sandbox, observed " in footer(ax), name
+        assert "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched " in footer(ax), name
         assert len(draw(ax.figure)) > 5_000, name
 
 

@@ -35,6 +35,7 @@ from .lettering import Letters, letter, text_style
 from .reading import (
     AVERAGE,
     DIMENSIONS,
+    MOST_CATEGORIES,
     OTHER,
     RATES,
     Audience,
@@ -45,6 +46,7 @@ from .reading import (
     Origin,
     Overlap,
     Points,
+    first_rows,
 )
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; each use adds a shape, a dash or a hatch for print
@@ -60,6 +62,7 @@ MOST_PANELS: Final = 30
 _WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _HEIGHT: Final = 4.8
 _SMALL: Final = 8.0  # points
+_STAMPS: Final = ("footer", "synthetic")  # gid
 
 
 # What all pictures share ------------------------------------------------------------------------------------
@@ -135,6 +138,8 @@ def _no_rows(ax: Axes, what: str = "no rows") -> None:
 
 def _finish(ax: Axes, origin: Origin, notes: Iterable[str]) -> Axes:
     """Write notes, source and age under the axes, and mark what is made up."""
+    for old in [one for one in ax.texts if one.get_gid() in _STAMPS]:  # of a picture drawn here before
+        old.remove()
     _settle(ax)
     if origin.synthetic:
         _mark(ax)
@@ -187,6 +192,11 @@ def _mark(ax: Axes) -> None:
         gid="synthetic",
         **text_style(),
     )
+
+
+def stamp(ax: Axes, origin: Origin) -> Axes:
+    """Mark Axes that somebody else drew into."""
+    return _finish(ax, origin, [])
 
 
 def compact(value: float, _: object = None) -> str:
@@ -544,32 +554,42 @@ def _move(label: Annotation, x: float, y: float) -> None:
 
 
 def draw_categories(hierarchy: Hierarchy, origin: Origin, ax: Axes | None) -> Axes:
-    """Draw level-2 categories as bars under the headings of their level-1 categories."""
-    rows, heads = hierarchy.rows, hierarchy.rows.drop_duplicates("l1")
+    """Draw categories as bars under the headings of their level-1 categories."""
+    rows, cut = first_rows(hierarchy, MOST_CATEGORIES)
+    heads = rows.drop_duplicates("l1") if hierarchy.level > 1 else rows.head(0)
     how = "sum" if hierarchy.summed else "median"
     ax = _axes(ax, float(np.clip(1.6 + 0.2 * (len(rows) + len(heads)), 3.2, 10)))
     column = hierarchy.column
     unit = "" if column.unit == column.name else f" ({column.unit})"
-    _label(ax, f"{column.name}{unit}, {how} of the categories below")
+    below = hierarchy.level < hierarchy.deepest
+    _label(ax, f"{column.name}{unit}" + (f", {how} of the categories below" if below else ""))
     _title(ax, ", ".join(filter(None, (f"{column.name} by category", hierarchy.shared))))
-    notes = list(hierarchy.notes)
+    notes = [*hierarchy.notes, *cut]
     if not hierarchy.summed:
         notes.insert(0, "Rates do not add up: medians are shown, each category counting once.")
     if rows.empty:
         _no_rows(ax)
         return _finish(ax, origin, notes)
-    texts = letter([Name(name) for name in [*heads["l1"], *rows["l2"]]])
+    texts = letter([Name(name) for name in [*heads["l1"], *rows["name"]]])
     head_of = dict(zip(heads["l1"], texts.labels, strict=False))
-    at, ticks, place = [], [], 0
-    for number, (l1, part) in enumerate(rows.groupby("l1", sort=False)):
-        ticks.append((place, f"{head_of[l1]} ({how} {compact(part['total'].iloc[0])})", True))
-        inside = [place + 1 + i for i in range(len(part))]
+    at: list[int] = []
+    ticks: list[tuple[int, str, bool]] = []
+    place = 0
+    for l1, part in rows.groupby("l1", sort=False):
+        if l1 in head_of:
+            total, of = part["total"].iloc[0], part["of"].iloc[0]
+            ticks.append((place, f"{head_of[l1]} ({how} of {of}: {compact(total)})", True))
+            place += 1
+        inside = range(place, place + len(part))
         ticks += [(i, texts.labels[len(heads) + row], False) for i, row in zip(inside, part.index, strict=True)]
-        bars = ax.barh(inside, part["value"], 0.75, color=COLOURS[number % 2 * 5], zorder=2.5)
-        counts = [f"{compact(value)}  ({n})" for value, n in zip(part["value"], part["n"], strict=True)]
-        ax.bar_label(bars, counts, padding=3, fontsize=_SMALL - 1, color=_ink(ax), **text_style())
         at += inside
-        place += len(part) + 1
+        place += len(part)
+    bars = ax.barh(at, rows["value"], 0.75, color=COLOURS[0], zorder=2.5)
+    counts = [
+        f"{compact(value)}  ({n})" if below else compact(value)
+        for value, n in zip(rows["value"], rows["n"], strict=True)
+    ]
+    ax.bar_label(bars, counts, padding=3, fontsize=_SMALL - 1, color=_ink(ax), **text_style())
     ax.set_yticks([tick for tick, _, _ in ticks], [text for _, text, _ in ticks], fontsize=_SMALL, **texts.style)
     for label, (_, _, is_head) in zip(ax.get_yticklabels(), ticks, strict=True):
         label.set_fontweight("bold" if is_head else "normal")
@@ -578,7 +598,10 @@ def draw_categories(hierarchy: Hierarchy, origin: Origin, ax: Axes | None) -> Ax
     ax.xaxis.set_major_formatter(FuncFormatter(compact))
     ax.margins(x=0.14)
     _grid(ax, "x")
-    notes.append("In brackets: number of categories below.")
+    if len(heads) > 1:
+        notes.append(f"Level-1 categories in the order of their {'lowest' if hierarchy.lowest else 'highest'} bar.")
+    if below:
+        notes.append("In brackets: number of categories below.")
     return _finish(ax, origin, [*notes, *texts.notes])
 
 
