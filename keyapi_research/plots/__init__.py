@@ -2,10 +2,11 @@
 
 They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
 or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
-stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them. Matplotlib is imported when the
-first picture is drawn.
+stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them (`stamp` does the same for pictures
+of your own). Matplotlib is imported when the first picture is drawn.
 
-Draw into an Axes of your own with `ax=`; a figure made with `layout="constrained"` makes room for legends and footers.
+Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data, for which the Axes shrink,
+or a figure made with `layout="constrained"` makes the room. What does not fit is left out, and the footer says so.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
     Up to six entities are drawn side by side, and of countries and interests the twelve with the highest index of
-    any entity; the picture says what it leaves out. No bar means that the answer did not list the segment, which is
-    unknown, not zero.
+    any entity, or as many as fit; the picture says what it leaves out. No bar means that the answer did not list the
+    segment, which is unknown, not zero.
 
     Parameters
     ----------
@@ -120,8 +121,9 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
-    The area of a mark is its impressions; colour and shape are its level-1 category (the seven with most impressions,
-    then "other"). The first rows of the frame are named where there is room, so sort it by what matters.
+    The area of a mark is its impressions (the smallest marks have one size; the footer counts them); colour and shape
+    are its level-1 category (the seven with most impressions, then "other"). The first rows of the frame are named
+    where there is room, so sort it by what matters.
 
     Parameters
     ----------
@@ -169,8 +171,8 @@ def categories(
 
     Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) may not
     be: they are medians in which each category counts once, and the picture says so. Only rows of the deepest level
-    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest categories are drawn, the
-    level-1 category of the highest one first; a heading says its whole sum or median and of how many.
+    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest categories are drawn, or as
+    many as fit, the level-1 category of the highest one first; a heading says its whole sum or median and of how many.
 
     Parameters
     ----------
@@ -258,8 +260,9 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. The
     sums go over all segments that either list has. Answers list only a handful of segments, so one that only one of
     two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above the
-    line. Where no segment is in both lists nothing is known, and the cell stays grey. The number of segments in
-    both lists is in each cell: a similarity that rests on one or two says little.
+    line. Where no segment is in both lists nothing is known, and the cell is hatched; the diagonal is grey. The number
+    of segments in both lists is in each cell, where there is room: a similarity that rests on one or two says little.
+    `kr.audience_similarity` gives the same numbers as a table.
 
     Parameters
     ----------
@@ -325,12 +328,14 @@ def stamp(ax: Axes, df: pd.DataFrame) -> Axes:
     >>> import keyapi_research as kr
     >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> ranking = kr.fetch_product_insights(region="US", limit=40)
-    >>> ax = ranking["ctr_pct"].plot.hist(xlabel="click-through rate (percent)")
+    >>> import matplotlib.pyplot as plt
+    >>> figure, ax = plt.subplots()
+    >>> ax = ranking["ctr_pct"].plot.hist(ax=ax, xlabel="click-through rate (percent)")
     >>> ax = kr.plots.stamp(ax, ranking)
-    >>> ax.texts[-1].get_text().split(",")[0]
+    >>> ax.texts[0].get_text().split(",")[0]
     'source: sandbox (SYNTHETIC'
     """
     origin = find_origin(df)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+    from . import framing  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
 
-    return charts.stamp(ax, origin)
+    return framing.finish(ax, origin, (), foreign=True)

@@ -393,14 +393,8 @@ def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
         order = sorted(listed, key=lambda i: (_age_place(segments[i]), segments[i]))
     else:
         order = sorted(listed, key=lambda i: -np.nanmax(scores[i]))
-        if len(order) > MOST_SEGMENTS:
-            notes.append(f"The {MOST_SEGMENTS} highest of {len(order)} segments.")
-    order = order[:MOST_SEGMENTS]
-    scores = scores[order]
-    if np.isnan(scores).any():
-        notes.append("No bar: not in that entity's list, which is unknown, not zero.")
     return Audience(
-        chosen, entities.names[:MOST_BARS], [segments[i] for i in order], scores, entities.shared, tuple(notes)
+        chosen, entities.names[:MOST_BARS], [segments[i] for i in order], scores[order], entities.shared, tuple(notes)
     )
 
 
