@@ -142,7 +142,7 @@ def mark(ax: Axes) -> None:
         fontsize=min(size, 60),
         fontweight="bold",
         color=to_rgba(ink(ax), 0.2),
-        path_effects=[Stroke(linewidth=1.2, foreground=to_rgba(ax.get_facecolor(), 0.65))],
+        path_effects=[Stroke(linewidth=1.0, foreground=to_rgba(ax.get_facecolor(), 0.65))],
         zorder=5,
         clip_on=True,
         in_layout=False,
