@@ -55,6 +55,7 @@ from .fetch import (
     fetch_videos,
     plan,
 )
+from .plots.similarity import audience_similarity
 
 if typing.TYPE_CHECKING:
     from . import plots
@@ -93,6 +94,7 @@ __all__ = [
     "StoreError",
     "UnexpectedMarketWarning",
     "UnexpectedResponseError",
+    "audience_similarity",
     "budget",
     "connect",
     "describe",

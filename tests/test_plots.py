@@ -228,6 +228,88 @@ def test_axes_of_any_figure_will_do(plot: str, kind: str) -> None:
             assert inks == {"#ffffff"}
 
 
+# What there is room for --------------------------------------------------------------------------------------------
+
+ROOMS: dict[str, Callable[[], Axes]] = {
+    "plain": lambda: plt.subplots(figsize=(6, 4))[1],
+    "constrained": lambda: plt.subplots(figsize=(6, 4), layout="constrained")[1],
+    "one of four": lambda: plt.subplots(2, 2, figsize=(11, 9))[1][0, 0],
+    "placed by hand": lambda: plt.figure(figsize=(6, 4)).add_axes((0.1, 0.1, 0.8, 0.8)),
+    "subfigure": lambda: plt.figure(figsize=(11, 4)).subfigures(1, 2)[1].subplots(1, 1),
+}
+
+
+def hard(plot: str) -> pd.DataFrame:
+    """Much of everything, with long names."""
+    tags = [f"quitealonghashtag{i}" for i in range(12)]
+    if plot == "trend":
+        return pd.concat([series(tag, days(1, 5, 9, 13, 17, 25), source="sandbox") for tag in tags])
+    if plot in ("audience", "overlap"):
+        lists = [{f"Long Country Name {j}": 100 + 37 * j + i for j in range(14)} for i in range(12)]
+        return pd.concat([people(tag, "country", one, source="sandbox") for tag, one in zip(tags, lists, strict=True)])
+    if plot == "engagement":
+        return videos(*({"views": 1000 + 90 * i} for i in range(90))).assign(source="sandbox")
+    groups = [
+        {"category_l1": f"A Group of Categories {i % 11}", "category_l2": f"Quite a Long Shelf {i}"} for i in range(60)
+    ]
+    spread = np.random.default_rng(5).lognormal(0.3, 0.3, (60, 2))
+    records = [
+        {**group, "ctr_pct": x, "cvr_pct": y, "impressions": 10**6 * i}
+        for i, (group, (x, y)) in enumerate(zip(groups, spread, strict=True), 1)
+    ]
+    return ranking(*records, source="sandbox")
+
+
+@pytest.mark.parametrize("place", ROOMS)
+def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -> None:
+    ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
+    ax.figure.canvas.figure.draw_without_rendering()
+    inside, edges = ax.get_window_extent(), ax.figure.bbox
+    (text,) = [one for one in ax.texts if one.get_gid() == "footer"]
+    legends = [one for one in (ax.get_legend(), *ax.artists) if one]
+    titles = [one for one in ax.get_children() if isinstance(one, Text) and one.get_gid() == "title"]
+    shown = [one.get_window_extent() for one in (text, *titles, *legends)]
+    shown += [axis.get_tightbbox() for axis in (ax.xaxis, ax.yaxis)]
+    assert all(edges.x0 <= box.x0 + 1 and box.x1 <= edges.x1 + 1 for box in shown)
+    assert all(edges.y0 <= box.y0 + 1 and box.y1 <= edges.y1 + 1 for box in shown)
+    beside = [one.get_window_extent() for one in (text, *legends)]
+    assert not any(box.overlaps(inside.padded(-1)) for box in beside)
+    assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in combinations(beside, 2))
+    share = 0.5 if place == "one of four" else 1
+    assert inside.width > 0.25 * edges.width * share
+    assert inside.height > 0.2 * edges.height * share
+
+
+@pytest.mark.parametrize("place", ["plain", "constrained"])
+def test_names_on_an_axis_do_not_run_together(plot: str, place: str) -> None:
+    ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
+    ax.figure.canvas.figure.draw_without_rendering()
+    headings = [text for text in ax.texts if text.get_gid() == "heading"]
+    boxes = sorted((one.get_window_extent() for one in [*ax.get_yticklabels(), *headings]), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 + 2 for below, above in pairwise(boxes))
+
+
+def test_axes_shrink_within_their_place_and_no_further_when_drawn_again() -> None:
+    ax = ROOMS["plain"]()
+    before = ax.get_position()
+    plots.trend(hard("trend"), ax=ax)
+    first = ax.get_position()
+    assert first.x1 < before.x1
+    assert first.y0 > before.y0
+    assert ax.get_in_layout()  # else a file cut to its contents would cut off the picture
+    ax.clear()
+    plots.trend(hard("trend"), ax=ax)
+    assert ax.get_position().bounds == pytest.approx(first.bounds, abs=0.01)
+
+
+def test_the_mark_shows_on_dark_and_on_dense_marks(plot: str) -> None:
+    ax = getattr(plots, plot)(hard(plot))
+    (mark,) = [one for one in ax.texts if one.get_gid() == "synthetic"]
+    (outline,) = mark.get_path_effects()
+    assert to_hex(outline._gc["foreground"]) == "#ffffff"
+    assert outline._gc["foreground"][3] > 0.5
+
+
 def test_the_frame_is_left_alone(plot: str) -> None:
     frame = example(plot)
     before = frame.copy(deep=True)
@@ -278,7 +360,14 @@ def test_a_merge_does_not_hide_synthetic_rows() -> None:
     frame = series("a", days(1, 2)).rename(columns={"source": "source_x", "observed_at": "observed_at_x"})
     ax = plots.trend(frame.assign(source_y="sandbox", observed_at_y=OBSERVED + pd.Timedelta(days=1)))
     assert texts(ax, "synthetic") == ["SYNTHETIC"]
-    assert footer(ax) == "sources: keyapi, sandbox, observed 2026-02-03 to 2026-02-04 (UTC)"
+    assert footer(ax) == (
+        "sources: keyapi, sandbox (SYNTHETIC, its today is 2026-02-03), observed 2026-02-03 to 2026-02-04 (UTC)"
+    )
+
+
+def test_a_made_up_world_is_dated_by_its_own_today() -> None:
+    ax = plots.trend(series("a", days(1, 2), source="sandbox", observed_at=pd.Timestamp("2026-11-21", tz="UTC")))
+    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-11-21 (UTC)"
 
 
 @pytest.mark.parametrize("how", ["typed", "untyped"])
@@ -294,7 +383,7 @@ def test_no_rows_give_an_empty_labelled_picture(plot: str, how: str) -> None:
 
 
 def test_other_things_than_frames_are_refused(plot: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=rf"plots.{plot} draws a DataFrame; got list"):
+    with pytest.raises(kr.InvalidArgumentError, match=rf"plots.{plot} reads a DataFrame; got list"):
         getattr(plots, plot)([1, 2])
     assert plt.get_fignums() == []
 
@@ -434,6 +523,19 @@ def test_long_series_mark_some_points_but_all_that_stand_alone() -> None:
     assert 8 < len(marked) < 30
     alone = list(np.asarray(line.get_xdata(orig=True), dtype="datetime64[us]")).index(np.datetime64("2025-06-11"))
     assert alone in marked
+
+
+def test_series_without_known_values_say_so_over_their_own_dates() -> None:
+    frame = series("a", days(1, 2, 3, 20)).assign(share_of_peak=np.nan)
+    ax = plots.trend(frame)
+    assert "no known values" in ticks(ax.texts)
+    first, last = (f"{mdates.num2date(edge):%Y-%m-%d}" for edge in ax.get_xlim())
+    assert (first, last) == ("2026-01-01", "2026-01-20")
+    assert "break" not in footer(ax)
+    some = plots.trend(pd.concat([frame, series("b", days(1, 2, 3))]))
+    assert "no known values" not in ticks(some.texts)
+    assert "1 series without known values." in footer(some)
+    assert "break" not in footer(some)
 
 
 def test_regions_and_periods_make_series_of_their_own() -> None:
@@ -587,6 +689,27 @@ def test_a_dimension_that_is_not_there_gives_an_empty_picture_and_a_wrong_one_an
         plots.audience(frame, dimension="city")
 
 
+def test_scores_that_are_all_missing_are_not_no_rows() -> None:
+    ax = plots.audience(people("a", "country", {"Macao": 200}).assign(score=np.nan))
+    assert "no known scores" in ticks(ax.texts)
+    assert "no rows" not in ticks(ax.texts)
+
+
+def test_values_are_rounded_and_stand_where_the_bars_are_thicker_than_they() -> None:
+    ax = plots.audience(people("a", "country", {"Macao": 12345.678, "Chad": 104.6, "Cuba": 3.86697}))
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["12,346", "105", "3.87"]
+    crowd = plots.audience(hard("audience"), ax=ROOMS["plain"]())
+    assert [text.get_text() for text in crowd.texts if text.get_gid() is None] == []
+
+
+def test_as_many_segments_are_drawn_as_there_is_room_for() -> None:
+    _, ax = plt.subplots(figsize=(6, 2.5))
+    plots.audience(hard("audience"), ax=ax)
+    shown = len(ax.get_yticks())
+    assert 2 <= shown < 12
+    assert f"The {shown} highest of 14 segments." in footer(ax)
+
+
 def test_entities_stand_side_by_side_for_each_segment() -> None:
     ax = plots.audience(
         pd.concat(
@@ -661,6 +784,33 @@ def test_areas_and_colours_have_legends() -> None:
     assert discs == pytest.approx([biggest * 20 / 24, biggest * 5 / 24, biggest * 1 / 24], rel=0.01)
 
 
+def test_the_smallest_marks_are_seen_and_counted() -> None:
+    ax = plots.products(ranking({"impressions": 5 * 10**9}, {"impressions": 3}, {"impressions": 0}, {}))
+    assert min(size * area(path) for size, path in zip(marks(ax).get_sizes(), marks(ax).get_paths(), strict=True)) > 4
+    assert "3 rows drawn at the smallest size." in footer(ax)
+    assert "smallest" not in footer(plots.products(ranking({}, {})))
+
+
+def test_discs_of_the_legend_do_not_touch_its_title() -> None:
+    ax = plots.products(ranking({"impressions": 10_000_000}))
+    ax.figure.canvas.figure.draw_without_rendering()
+    (sizes,) = [one for one in ax.artists if one is not ax.get_legend()]
+    disc = sizes.legend_handles[0]
+    radius = disc.get_markersize() / 2 * ax.figure.dpi / 72
+    middle = disc.get_transform().transform(disc.get_xydata())[0, 1]
+    assert middle + radius < sizes.get_title().get_window_extent().y0
+
+
+def test_names_stand_above_all_marks() -> None:
+    ax = plots.products(ranking({}, {}, {"impressions": None}))
+    labels = [text.get_zorder() for text in ax.texts if text.get_gid() == "label"]
+    assert min(labels) > max(collection.get_zorder() for collection in ax.collections)
+
+
+def test_rates_that_are_all_missing_are_not_no_rows() -> None:
+    assert "no known rates" in ticks(plots.products(ranking({"ctr_pct": None})).texts)
+
+
 def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
     ax = plots.products(
         ranking(
@@ -723,6 +873,14 @@ def test_regions_are_told_where_there_are_several() -> None:
 
 # Categories -------------------------------------------------------------------------------------------------
 
+
+def stack(ax: Axes) -> list[str]:
+    """Headings and names of bars, from above."""
+    lines = [(text.xy[1], text.get_text()) for text in ax.texts if text.get_gid() == "heading"]
+    lines += zip(ax.get_yticks(), ticks(ax.get_yticklabels()), strict=True)
+    return [text for _, text in sorted(lines)]
+
+
 SHOP = [
     {"category_l1": "Home", "category_l2": "Decor", "impressions": 5_000_000, "cvr_pct": 1.0},
     {"category_l1": "Home", "category_l2": "Decor", "impressions": 2_000_000, "cvr_pct": 4.0},
@@ -734,20 +892,23 @@ SHOP = [
 
 def test_amounts_are_summed_within_the_hierarchy() -> None:
     ax = plots.categories(ranking(*SHOP))
-    assert ticks(ax.get_yticklabels()) == ["Home (sum 11M)", "Decor", "Light", "Food (sum 9M)", "Drinks"]
-    assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "normal", "normal", "bold", "normal"]
+    assert stack(ax) == ["Food (sum of 1: 9M)", "Drinks", "Home (sum of 4: 11M)", "Decor", "Light"]
+    headings = [text for text in ax.texts if text.get_gid() == "heading"]
+    assert [text.get_fontweight() for text in headings] == ["bold", "bold"]
+    assert {label.get_fontweight() for label in ax.get_yticklabels()} == {"normal"}
     bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bars in ax.containers for bar in bars]
-    assert bars == [(1, 8_000_000), (2, 3_000_000), (4, 9_000_000)]
-    assert list(ax.get_yticks()) == [0, 1, 2, 3, 4]
-    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["8M  (3)", "3M  (1)", "9M  (1)"]
+    assert bars == [(1, 9_000_000), (3, 8_000_000), (4, 3_000_000)]
+    assert [text.xy[1] for text in headings] == [0, 2]
+    assert list(ax.get_yticks()) == [1, 3, 4]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9M  (1)", "8M  (3)", "3M  (1)"]
     assert ax.get_xlabel() == "impressions, sum of the categories below"
     assert "medians" not in footer(ax)
 
 
 def test_rates_are_medians_and_say_so() -> None:
     ax = plots.categories(ranking(*SHOP), measure="cvr_pct")
-    assert ticks(ax.get_yticklabels()) == ["Home (median 5)", "Light", "Decor", "Food (median 2)", "Drinks"]
-    assert widths(ax) == [[6, 4], [2]]
+    assert stack(ax) == ["Home (median of 4: 5)", "Light", "Decor", "Food (median of 1: 2)", "Drinks"]
+    assert widths(ax) == [[6, 4, 2]]
     assert ax.get_xlabel() == "cvr_pct (percent), median of the categories below"
     assert "Rates do not add up: medians are shown, each category counting once." in footer(ax)
 
@@ -766,10 +927,10 @@ def test_what_may_be_summed_follows_from_the_units() -> None:
 def test_rows_of_an_upper_level_do_not_count_twice() -> None:
     upper = {"category_l2": "Decor", "category_l3": None, "impressions": 999_000_000, "category_id": "1"}
     ax = plots.categories(ranking(*SHOP, upper))
-    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+    assert stack(ax)[2] == "Home (sum of 4: 11M)"
     assert "1 row above level 3 left out, so nothing counts twice." in footer(ax)
     alone = plots.categories(ranking(upper))
-    assert ticks(alone.get_yticklabels()) == ["Home (sum 999M)", "Decor"]
+    assert stack(alone) == ["Home (sum of 1: 999M)", "Decor"]
 
 
 def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
@@ -777,7 +938,7 @@ def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
     assert "1 row without impressions left out." in footer(plots.categories(ranking({"impressions": None}, {})))
     assert "no rows" in ticks(ax.texts)  # the only row with impressions is of an upper level
     nameless = plots.categories(ranking({"category_l1": None}))
-    assert ticks(nameless.get_yticklabels()) == ["(no level 1) (sum 1M)", "Decor"]
+    assert stack(nameless) == ["(no level 1) (sum of 1: 1M)", "Decor"]
 
 
 @pytest.mark.parametrize(
@@ -797,13 +958,70 @@ def test_several_rankings_are_refused(other: dict[str, Any], named: str) -> None
 
 def test_rows_that_came_twice_count_once() -> None:
     ax = plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP)]))
-    assert ticks(ax.get_yticklabels())[0] == "Home (sum 11M)"
+    assert stack(ax)[2] == "Home (sum of 4: 11M)"
 
 
 def test_the_highest_categories_are_drawn_and_the_rest_counted() -> None:
     ax = plots.categories(ranking(*({"category_l2": f"Shelf {i}", "impressions": i} for i in range(1, 31))))
-    assert ticks(ax.get_yticklabels()) == ["Home (sum 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
+    assert stack(ax) == ["Home (sum of 30: 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
     assert "The 20 highest of 30 level-2 categories." in footer(ax)
+
+
+def test_as_many_categories_are_drawn_as_there_is_room_for() -> None:
+    ax = plots.categories(hard("categories"), ax=ROOMS["plain"]())
+    shown = len(ax.get_yticks())
+    assert 4 <= shown < 20
+    assert f"The {shown} highest of 60 level-2 categories." in footer(ax)
+    assert widths(ax) == [[10**6 * i for i in range(60, 60 - shown, -1)]]
+    _, tiny = plt.subplots(figsize=(3, 1.5))
+    assert len(plots.categories(hard("categories"), ax=tiny).get_yticks()) >= 1
+
+
+def test_values_of_falling_bars_do_not_stand_on_the_names() -> None:
+    shelves = [{"category_l2": f"Shelf {i}", "posts_change_pct": -28.1 - i} for i in range(4)]
+    ax = plots.categories(ranking(*shelves), measure="posts_change_pct", lowest=True, ax=ROOMS["plain"]())
+    ax.figure.draw_without_rendering()
+    values = [text.get_window_extent() for text in ax.texts if text.get_gid() is None]
+    assert len(values) == 4
+    assert all(box.x0 >= ax.get_window_extent().x0 for box in values)
+
+
+def test_bars_have_one_colour_since_colours_would_mean_something() -> None:
+    ax = plots.categories(ranking(*SHOP))
+    assert len({to_hex(bar.get_facecolor()) for bars in ax.containers for bar in bars}) == 1
+
+
+def test_the_lowest_are_drawn_where_low_is_what_matters() -> None:
+    shelves = [{"category_l2": f"Shelf {i}", "posts_change_pct": i - 20.0} for i in range(1, 31)]
+    far = {"category_l1": "Food", "category_l2": "Drinks", "posts_change_pct": -18.5}
+    ax = plots.categories(ranking(*shelves, far), measure="posts_change_pct", lowest=True)
+    assert stack(ax) == [
+        "Home (median of 30: -4.5)", *(f"Shelf {i}" for i in range(1, 20)), "Food (median of 1: -18.5)", "Drinks",
+    ]  # fmt: skip
+    assert widths(ax) == [[*(i - 20 for i in range(1, 20)), -18.5]]
+    assert "The 20 lowest of 31 level-2 categories." in footer(ax)
+    assert "Level-1 categories in the order of their lowest bar." in footer(ax)
+
+
+def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
+    ax = plots.categories(ranking(*SHOP), level=1)
+    assert stack(ax) == ["Home", "Food"]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["11M  (4)", "9M  (1)"]
+    assert "order" not in footer(ax)
+    ax = plots.categories(ranking(*SHOP), level=3, measure="cvr_pct")
+    assert stack(ax) == [
+        "Home (median of 4: 5)", "Things 5", "Things 4", "Things 2", "Things 1", "Food (median of 1: 2)", "Things 3",
+    ]  # fmt: skip
+    assert widths(ax) == [[9, 6, 4, 1, 2]]
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9", "6", "4", "1", "2"]
+    assert ax.get_xlabel() == "cvr_pct (percent)"  # of the rows themselves: nothing is put together
+    assert "In brackets" not in footer(ax)
+
+
+@pytest.mark.parametrize("level", [0, 4, True, "2", None])
+def test_other_levels_are_refused(level: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="level is 1, 2 or 3; got"):
+        plots.categories(ranking({}), level=level)
 
 
 def test_falling_measures_are_drawn_below_zero() -> None:
@@ -850,6 +1068,16 @@ def test_what_a_log_axis_cannot_show_is_counted() -> None:
         "comment_rate 2 zero and 1 missing; share_rate 2 missing."
     ) in footer(plots.engagement(videos(*CLIPS)))
     assert "No point" not in footer(plots.engagement(videos({"views": 500})))
+
+
+def test_one_video_is_four_points_and_no_distribution() -> None:
+    ax = plots.engagement(videos({"views": 1000}))
+    assert strips(ax) == [pytest.approx([x]) for x in (0.1, 0.06, 0.03, 0.01)]
+    assert medians(ax) == ["0.1", "0.06", "0.03", "0.01"]
+    assert list(ax.patches) == []  # no box,
+    assert not [one for one in ax.collections if hasattr(one, "get_segments")]  # and no line over the point
+    assert "middle half" not in footer(ax)
+    assert "middle half" in footer(plots.engagement(videos({"views": 1000}, {"views": 2000})))
 
 
 def test_rates_that_are_there_are_used() -> None:
@@ -909,7 +1137,8 @@ def test_similarity_is_the_cosine_of_logarithms_with_unlisted_as_average() -> No
     assert found.mask[place["#c"]].all()
     assert found.mask.diagonal().all()
     assert abs(place["#a"] - place["sound 5"]) == 1
-    assert ax.get_figure().axes[1].get_ylabel() == "cosine similarity of log(index / 100)"
+    (bar,) = ax.child_axes
+    assert " ".join(bar.get_ylabel().split()) == "cosine similarity of log(index / 100)"
 
 
 def test_cells_say_the_value_and_the_shared_segments() -> None:
@@ -925,6 +1154,36 @@ def test_cells_say_the_value_and_the_shared_segments() -> None:
     assert "which is unknown" not in footer(ax)
     assert "is unknown in the other, not zero" in footer(ax)
     assert ax.patch.get_hatch()
+
+
+@pytest.mark.parametrize("count", [3, 8, 13, 25])
+@pytest.mark.parametrize("place", ["own", "plain"])
+def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> None:
+    frame = pd.concat([people(f"t{i}", "country", {"Macao": 200, f"C{i}": 300}) for i in range(count)])
+    ax = plots.overlap(frame, ax=None if place == "own" else ROOMS[place]())
+    ax.figure.canvas.figure.draw_without_rendering()
+    cell = ax.get_window_extent().width / count
+    numbers = [text for text in ax.texts if text.get_gid() in ("value", "common")]
+    assert all(text.get_window_extent().width < cell for text in numbers)
+    assert bool(numbers) is ("Small numbers" in footer(ax))
+    assert (count > 3) or numbers
+    assert "Hatched: no segment is in both lists" in footer(ax)
+
+
+@pytest.mark.parametrize("count", [1, 11])
+def test_the_scale_is_as_high_as_the_map_and_beside_it(count: int) -> None:
+    ax = plots.overlap(pd.concat([people(f"t{i}", "country", {"Macao": 200 + i}) for i in range(count)]))
+    ax.figure.canvas.figure.draw_without_rendering()
+    drawn, (bar,) = ax.get_window_extent(), ax.child_axes
+    scale = bar.get_window_extent()
+    assert scale.height == pytest.approx(drawn.height, rel=0.02)
+    assert 0 < scale.x0 - drawn.x1 < 0.1 * drawn.width
+
+
+def test_audiences_without_known_scores_are_not_no_rows() -> None:
+    ax = plots.overlap(LIKE[0].assign(score=np.nan))
+    assert "no known scores" in ticks(ax.texts)
+    assert "1 without a list by country left out." in footer(ax)
 
 
 def test_indices_below_average_count_against() -> None:
@@ -969,10 +1228,116 @@ def test_only_indices_are_compared(dimension: Any) -> None:
 
 def test_one_audience_and_many_are_drawn_too() -> None:
     assert cells(plots.overlap(LIKE[0])).shape == (1, 1)
-    many = plots.overlap(pd.concat([people(f"tag{i}", "country", {"Macao": 200 + i}) for i in range(20)]))
-    assert cells(many).shape == (20, 20)
-    assert texts(many, "value") == []
+    many = plots.overlap(pd.concat([people(f"tag{i}", "country", {"Macao": 200 + i}) for i in range(40)]))
+    assert cells(many).shape == (40, 40)
+    assert texts(many, "value") == texts(many, "common") == []
+    assert "Small numbers" not in footer(many)
     draw(many.figure)
+
+
+# The numbers of the overlap as a table ----------------------------------------------------------------------------
+
+
+def test_pairs_have_the_numbers_of_the_picture() -> None:
+    table = kr.audience_similarity(pd.concat(LIKE))
+    assert table.dtypes.astype(str).to_dict() == {
+        "first": "string", "second": "string", "similarity": "float64", "n_common": "Int64",
+    }  # fmt: skip
+    assert list(zip(table["first"], table["second"], strict=True)) == [
+        ("#a", "#c"), ("#a", "sound 5"), ("#a", "#b"), ("#c", "sound 5"), ("#c", "#b"), ("sound 5", "#b"),
+    ]  # fmt: skip
+    # a = sound 5 = (ln 2, ln 4, 0), b = (ln 4, 0, ln 2): 2 / 5; c shares nothing: unknown, not 0
+    nan = float("nan")
+    assert table["similarity"].tolist() == pytest.approx([nan, 1, 0.4, nan, nan, 0.4], nan_ok=True)
+    assert table["n_common"].tolist() == [0, 2, 1, 0, 0, 1]
+
+
+def test_an_audience_without_a_list_by_the_dimension_is_unknown_to_all() -> None:
+    table = kr.audience_similarity(pd.concat([people("old", "age", {"18-24": 50}), *LIKE[:1], LIKE[2]]))
+    assert table[["first", "second"]].to_numpy().tolist() == [["#old", "#a"], ["#old", "sound 5"], ["#a", "sound 5"]]
+    assert table["similarity"].tolist() == pytest.approx([float("nan"), float("nan"), 1], nan_ok=True)
+    assert table["n_common"].tolist() == [0, 0, 2]
+
+
+def test_names_of_pairs_tell_every_entity_apart() -> None:
+    long = ["x" * 30 + side + "y" * 30 for side in "ab"]
+    table = kr.audience_similarity(
+        pd.concat([people(name, "interest", {"Cats": 200}) for name in long]), dimension="interest"
+    )
+    assert table.loc[0, ["first", "second"]].tolist() == [
+        "#" + "x" * 17 + "…" + "y" * 9,
+        "#" + "x" * 17 + "…" + "y" * 9 + " (2)",
+    ]
+
+
+def test_none_or_one_audience_makes_no_pair() -> None:
+    for frame in (LIKE[0], LIKE[0].iloc[:0]):
+        table = kr.audience_similarity(frame)
+        assert list(table) == ["first", "second", "similarity", "n_common"]
+        assert len(table) == 0
+        assert str(table["n_common"].dtype) == "Int64"
+
+
+def test_what_cannot_be_compared_is_refused_by_the_name_of_the_function() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity reads a DataFrame; got int"):
+        kr.audience_similarity(3)  # type: ignore[arg-type]
+    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity needs the columns .* kr.audience_simil"):
+        kr.audience_similarity(rows("hashtags", [{}]))
+    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'interest', 'country'; got 'age'"):
+        kr.audience_similarity(LIKE[0], dimension="age")
+
+
+# Pictures of the user's own ---------------------------------------------------------------------------------------
+
+
+def test_a_picture_of_ones_own_gets_source_age_and_mark() -> None:
+    _, ax = plt.subplots()
+    ax.plot([1, 2], [3, 4])
+    ax.set(xlabel="x", ylabel="y")
+    assert plots.stamp(ax, series("a", days(1, 2), source="sandbox")) is ax
+    assert texts(ax, "synthetic") == ["SYNTHETIC"]
+    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-02-03 (UTC)"
+    _, real = plt.subplots(layout="constrained")
+    plots.stamp(real, series("a", days(1, 2)))
+    assert texts(real, "synthetic") == []
+    assert footer(real) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+def test_a_second_stamp_replaces_the_first() -> None:
+    _, ax = plt.subplots(layout="constrained")
+    plots.stamp(ax, series("a", days(1, 2), source="sandbox"))
+    plots.stamp(ax, series("a", days(1, 2)))
+    assert texts(ax, "synthetic") == []
+    assert footer(ax) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+@pytest.mark.parametrize("kind", ["plain", "constrained", "twin", "polar", "scale"])
+def test_the_stamp_is_inside_the_picture_and_below_the_labels(kind: str) -> None:
+    if kind == "polar":
+        _, ax = plt.subplots(subplot_kw={"projection": "polar"})
+    else:
+        _, ax = plt.subplots(layout="constrained" if kind == "constrained" else None)
+    ax.plot([1, 2], [3, 4])
+    ax.set_title("A title of one's own that stays as it is", fontsize=17)
+    ax.set_xlabel("a label")
+    if kind == "twin":
+        ax.twinx().set_ylabel("another")
+    if kind == "scale":
+        ax.figure.colorbar(ax.imshow([[1, 2]]), ax=ax)
+    plots.stamp(ax, series("a", days(1, 2), source="sandbox"))
+    ax.figure.canvas.figure.draw_without_rendering()
+    (text,) = [one for one in ax.texts if one.get_gid() == "footer"]
+    box, edges = text.get_window_extent(), ax.figure.bbox
+    assert edges.y0 <= box.y0
+    assert box.y1 <= ax.xaxis.label.get_window_extent().y0
+    assert edges.x0 <= box.x0 < box.x1 <= edges.x1
+    assert (ax.get_title(), ax.title.get_fontsize()) == ("A title of one's own that stays as it is", 17)
+
+
+def test_only_rows_can_stamp() -> None:
+    _, ax = plt.subplots()
+    with pytest.raises(kr.InvalidArgumentError, match="told by the rows of a DataFrame; got str"):
+        plots.stamp(ax, "sandbox")  # type: ignore[arg-type]
 
 
 # Names ------------------------------------------------------------------------------------------------------
@@ -1145,7 +1510,7 @@ def test_every_picture_of_the_sandbox_is_drawn_and_marked(world: kr.Client) -> N
     for name, make in pictures(world).items():
         ax = make()
         assert texts(ax, "synthetic") == ["SYNTHETIC"], name
-        assert "source: sandbox, observed " in footer(ax), name
+        assert "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched " in footer(ax), name
         assert len(draw(ax.figure)) > 5_000, name
 
 

@@ -46,6 +46,7 @@ OPTIONS = (
 )
 SIGNATURES = {
     "Client": OPTIONS,
+    "audience_similarity": "df, *, dimension='country'",
     "budget": "credits, *, client=None",
     "connect": OPTIONS,
     "describe": "table",
@@ -73,10 +74,11 @@ SIGNATURES = {
     "ledger": "*, client=None",
     "plan": "fetch, *args, **kwargs",
     "plots.audience": "df, *, dimension=None, ax=None",
-    "plots.categories": "df, *, measure='impressions', ax=None",
+    "plots.categories": "df, *, measure='impressions', level=2, lowest=False, ax=None",
     "plots.engagement": "df, *, ax=None",
     "plots.overlap": "df, *, dimension='country', ax=None",
     "plots.products": "df, *, labels=15, ax=None",
+    "plots.stamp": "ax, df",
     "plots.trend": "df, *, ax=None, small_multiples=False",
     "read_csv": "path",
     "read_package": "folder",

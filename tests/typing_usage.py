@@ -50,6 +50,8 @@ origin: str = kr.status().token
 audience: pd.DataFrame = frame.keyapi.audience("country")
 axes: Axes = kr.plots.trend(frame, ax=None)
 axes = kr.plots.audience(frame, dimension="age", ax=axes)
+axes = kr.plots.stamp(axes, frame)
+pairs: pd.DataFrame = kr.audience_similarity(frame, dimension="interest")
 
 # Files
 again: pd.DataFrame = kr.read_csv(Path("videos.csv"))

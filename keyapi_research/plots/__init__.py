@@ -2,10 +2,11 @@
 
 They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
 or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
-stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them. Matplotlib is imported when the
-first picture is drawn.
+stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them (`stamp` does the same for pictures
+of your own). Matplotlib is imported when the first picture is drawn.
 
-Draw into an Axes of your own with `ax=`; a figure made with `layout="constrained"` makes room for legends and footers.
+Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data, for which the Axes shrink,
+or a figure made with `layout="constrained"` makes the room. What does not fit is left out, and the footer says so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .reading import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["audience", "categories", "engagement", "overlap", "products", "trend"]
+__all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp", "trend"]
 
 
 def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
@@ -81,8 +82,8 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
     Up to six entities are drawn side by side, and of countries and interests the twelve with the highest index of
-    any entity; the picture says what it leaves out. No bar means that the answer did not list the segment, which is
-    unknown, not zero.
+    any entity, or as many as fit; the picture says what it leaves out. No bar means that the answer did not list the
+    segment, which is unknown, not zero.
 
     Parameters
     ----------
@@ -120,8 +121,9 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
-    The area of a mark is its impressions; colour and shape are its level-1 category (the seven with most impressions,
-    then "other"). The first rows of the frame are named where there is room, so sort it by what matters.
+    The area of a mark is its impressions (the smallest marks have one size; the footer counts them); colour and shape
+    are its level-1 category (the seven with most impressions, then "other"). The first rows of the frame are named
+    where there is room, so sort it by what matters.
 
     Parameters
     ----------
@@ -157,12 +159,20 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     return charts.draw_products(points, find_origin(df), ax, labels)
 
 
-def categories(df: pd.DataFrame, *, measure: str = "impressions", ax: Axes | None = None) -> Axes:
-    """Draw a measure over the hierarchy: level-2 categories as bars, under their level-1 categories.
+def categories(
+    df: pd.DataFrame,
+    *,
+    measure: str = "impressions",
+    level: int = 2,
+    lowest: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a measure over the hierarchy: categories of one level as bars, under their level-1 categories.
 
     Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) may not
     be: they are medians in which each category counts once, and the picture says so. Only rows of the deepest level
-    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest level-2 categories are drawn.
+    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest categories are drawn, or as
+    many as fit, the level-1 category of the highest one first; a heading says its whole sum or median and of how many.
 
     Parameters
     ----------
@@ -170,6 +180,10 @@ def categories(df: pd.DataFrame, *, measure: str = "impressions", ax: Axes | Non
         Rows of one ranking of product_insights: category_id, category_l1, category_l2, category_l3 and the measure.
     measure : str, default "impressions"
         A count, amount or rate of product_insights, as "posts", "cost" or "ctr_pct".
+    level : {1, 2, 3}, default 2
+        Level of the categories that are drawn; those of level 1 have no headings, those of level 3 are the rows.
+    lowest : bool, default False
+        Draw the lowest instead of the highest, the lowest first: for costs, and for decliners in posts_change_pct.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -181,8 +195,8 @@ def categories(df: pd.DataFrame, *, measure: str = "impressions", ax: Axes | Non
     Raises
     ------
     InvalidArgumentError
-        Columns are missing, there is no such measure, or a category comes more than once, as it does in several
-        rankings put together: sums over them would mean nothing.
+        Columns are missing, there is no such measure or level, or a category comes more than once, as it does in
+        several rankings put together: sums over them would mean nothing.
 
     Examples
     --------
@@ -192,7 +206,7 @@ def categories(df: pd.DataFrame, *, measure: str = "impressions", ax: Axes | Non
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
     'ctr_pct (percent), median of the categories below'
     """
-    hierarchy = find_hierarchy(df, measure)
+    hierarchy = find_hierarchy(df, measure, level, lowest=lowest)
     from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
 
     return charts.draw_categories(hierarchy, find_origin(df), ax)
@@ -246,8 +260,9 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. The
     sums go over all segments that either list has. Answers list only a handful of segments, so one that only one of
     two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above the
-    line. Where no segment is in both lists nothing is known, and the cell stays grey. The number of segments in
-    both lists is in each cell: a similarity that rests on one or two says little.
+    line. Where no segment is in both lists nothing is known, and the cell is hatched; the diagonal is grey. The number
+    of segments in both lists is in each cell, where there is room: a similarity that rests on one or two says little.
+    `kr.audience_similarity` gives the same numbers as a table.
 
     Parameters
     ----------
@@ -282,3 +297,45 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
 
     return charts.draw_overlap(compared, dimension, find_origin(df), ax)
+
+
+def stamp(ax: Axes, df: pd.DataFrame) -> Axes:
+    """Put source and age of rows under a picture of your own, and SYNTHETIC across it where any row is the sandbox's.
+
+    It is what the pictures of this package have, for those you draw yourself: call it last, when all is drawn. A
+    second call replaces the first.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes with your picture.
+    df : pandas.DataFrame
+        The rows it was drawn from, with source and observed_at; where the numbers come from a `groupby` or `merge`
+        that lost these columns, the frame before it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same Axes.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `df` is no DataFrame.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> ranking = kr.fetch_product_insights(region="US", limit=40)
+    >>> import matplotlib.pyplot as plt
+    >>> figure, ax = plt.subplots()
+    >>> ax = ranking["ctr_pct"].plot.hist(ax=ax, xlabel="click-through rate (percent)")
+    >>> ax = kr.plots.stamp(ax, ranking)
+    >>> ax.texts[0].get_text().split(",")[0]
+    'source: sandbox (SYNTHETIC'
+    """
+    origin = find_origin(df)
+    from . import framing  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+
+    return framing.finish(ax, origin, (), foreign=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib import font_manager, ft2font
 
-from .reading import Name
+from .reading import Name, numbered
 
 # with libraqm matplotlib (3.11 and later) orders right-to-left text and joins its letters; without it, it does not
 SHAPES_TEXT: Final = hasattr(ft2font, "__libraqm_version__")
@@ -66,7 +66,7 @@ def letter(names: Sequence[Name]) -> Letters:
         notes.append(f"{_names(unwritten)} {reason}.")
     if thinned:
         notes.append(f"{_names(thinned)} drawn without emoji that no installed font has.")
-    return Letters(_numbered(labels), text_style("".join(labels)), notes)
+    return Letters(numbered(labels), text_style("".join(labels)), notes)
 
 
 def text_style(text: str = "") -> dict[str, Any]:
@@ -91,16 +91,6 @@ def _without(text: str, dropped: set[str]) -> str:
 
 def _names(count: int) -> str:
     return f"{count} name{'s' if count != 1 else ''}"
-
-
-def _numbered(labels: list[str]) -> list[str]:
-    """Tell labels apart that became the same."""
-    seen: dict[str, int] = {}
-    numbered = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        numbered.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return numbered
 
 
 def _script(characters: list[str]) -> str:

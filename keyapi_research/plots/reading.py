@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -37,10 +37,12 @@ MOST_BARS: Final = 6  # entities side by side
 MOST_SEGMENTS: Final = 12
 MOST_GROUPS: Final = 7
 MOST_CATEGORIES: Final = 20
+SANDBOX: Final = "sandbox"  # the source of rows that are made up
 TREND: Final = ("date", "share_of_peak")
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
 PRODUCTS: Final = ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category")
-HIERARCHY: Final = ("category_id", "category_l1", "category_l2", "category_l3")
+_LEVELS: Final = (1, 2, 3)
+HIERARCHY: Final = ("category_id", *(f"category_l{level}" for level in _LEVELS))
 PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
@@ -54,15 +56,16 @@ MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
 )
 _ADVICE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "trend": "From hashtags, music or a list of either call df.keyapi.plot.trend(), which is "
+        "plots.trend": "From hashtags, music or a list of either call df.keyapi.plot.trend(), which is "
         "plots.trend(df.keyapi.trend()).",
-        "audience": "From product_details, hashtags or music call df.keyapi.plot.audience(), which is "
+        "plots.audience": "From product_details, hashtags or music call df.keyapi.plot.audience(), which is "
         "plots.audience(df.keyapi.audience()).",
-        "overlap": "From hashtags or music call df.keyapi.plot.overlap(), or put audiences together: "
+        "plots.overlap": "From hashtags or music call df.keyapi.plot.overlap(), or put audiences together: "
         "plots.overlap(pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])).",
-        "products": "Such a frame comes from kr.fetch_product_insights(...).",
-        "categories": "Such a frame comes from kr.fetch_product_insights(...).",
-        "engagement": "Such a frame comes from kr.fetch_videos(...), with or without .keyapi.engagement().",
+        "audience_similarity": "From hashtags or music: kr.audience_similarity(df.keyapi.audience()).",
+        "plots.products": "Such a frame comes from kr.fetch_product_insights(...).",
+        "plots.categories": "Such a frame comes from kr.fetch_product_insights(...).",
+        "plots.engagement": "Such a frame comes from kr.fetch_videos(...), with or without .keyapi.engagement().",
     }
 )
 
@@ -70,15 +73,15 @@ _ADVICE: Final[Mapping[str, str]] = MappingProxyType(
 # Columns ----------------------------------------------------------------------------------------------------
 
 
-def check_columns(df: object, plot: str, needed: Sequence[str]) -> None:
-    """Check that a frame has what a picture needs.
+def check_columns(df: object, call: str, needed: Sequence[str]) -> None:
+    """Check that a frame has what a picture or a computation needs.
 
     Parameters
     ----------
     df : object
         What the user passed.
-    plot : str
-        Name of the picture, for the message.
+    call : str
+        The function as its users call it, for the message.
     needed : sequence of str
         Columns that must be there.
 
@@ -88,19 +91,19 @@ def check_columns(df: object, plot: str, needed: Sequence[str]) -> None:
         No frame, or columns are missing: it names them and says where they come from.
     """
     if not isinstance(df, pd.DataFrame):
-        raise InvalidArgumentError(f"plots.{plot} draws a DataFrame; got {type(df).__name__}. {_ADVICE[plot]}")
+        raise InvalidArgumentError(f"{call} reads a DataFrame; got {type(df).__name__}. {_ADVICE[call]}")
     missing = [name for name in needed if name not in df.columns]
     if missing:
         tables = [table.name for table in TABLES.values() if set(needed) <= set(table.names)]
         inside = [name for name in missing if name in df.index.names]
         hint = f" ({', '.join(inside)} is in the index: df.reset_index())" if inside else ""
         raise InvalidArgumentError(
-            f"plots.{plot} needs the columns {', '.join(needed)}; this frame has no {', '.join(missing)}{hint}. "
-            f"It draws rows of {', '.join(tables)}. {_ADVICE[plot]}"
+            f"{call} needs the columns {', '.join(needed)}; this frame has no {', '.join(missing)}{hint}. "
+            f"It reads rows of {', '.join(tables)}. {_ADVICE[call]}"
         )
     twice = [name for name in needed if isinstance(df[name], pd.DataFrame)]
     if twice:
-        raise InvalidArgumentError(f"plots.{plot}: the frame has several columns named {', '.join(twice)}")
+        raise InvalidArgumentError(f"{call}: the frame has several columns named {', '.join(twice)}")
 
 
 def typed(df: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
@@ -140,12 +143,15 @@ def find_origin(df: pd.DataFrame) -> Origin:
 
     Rows are made up where any column of that kind says so, suffixed or not.
     """
+    if not isinstance(df, pd.DataFrame):
+        raise InvalidArgumentError(f"source and age are told by the rows of a DataFrame; got {type(df).__name__}")
     if df.empty:
         return Origin("source: no rows", synthetic=False)
     plain, suffixed = _columns_like(df, "source")
     sources = sorted({str(one) for column in plain or suffixed for one in column.dropna().unique()})
-    synthetic = any(column.astype("string").eq("sandbox").any() for column in plain + suffixed)
-    said = f"source{'s' if len(sources) > 1 else ''}: {', '.join(sources) or 'not in this frame'}"
+    synthetic = any(column.astype("string").eq(SANDBOX).any() for column in plain + suffixed)
+    named = ", ".join(_sandbox() if one == SANDBOX else one for one in sources)
+    said = f"source{'s' if len(sources) > 1 else ''}: {named or 'not in this frame'}"
     said_when = next(filter(None, _columns_like(df, "observed_at")), [])
     stamps = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna() for column in said_when]
     moments = [moment for column in stamps for moment in (column.min(), column.max()) if not column.empty]
@@ -153,7 +159,15 @@ def find_origin(df: pd.DataFrame) -> Origin:
         return Origin(f"{said}; observed: not in this frame", synthetic)
     first, last = (f"{moment:%Y-%m-%d}" for moment in (min(moments), max(moments)))
     days = first if first == last else f"{first} to {last}"
-    return Origin(f"{said}, observed {days} (UTC)", synthetic)
+    # nobody observed a made-up market: it is dated by its own today, whenever it was asked
+    seen = "fetched" if sources == [SANDBOX] else "observed"
+    return Origin(f"{said}, {seen} {days} (UTC)", synthetic)
+
+
+def _sandbox() -> str:
+    from ..sandbox.effects import TODAY  # noqa: PLC0415 - the sandbox is imported where there is one
+
+    return f"{SANDBOX} (SYNTHETIC, its today is {TODAY:%Y-%m-%d})"
 
 
 def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], list[pd.Series[Any]]]:
@@ -198,7 +212,7 @@ def identity_of(needed: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(keys) if name not in needed]
 
 
-def find_entities(df: pd.DataFrame, plot: str, needed: Sequence[str]) -> Entities:
+def find_entities(df: pd.DataFrame, call: str, needed: Sequence[str]) -> Entities:
     """Give the entities of a frame numbers, in order of appearance, and names.
 
     Two pulls of one series are two entities: each is scaled on its own peak.
@@ -207,8 +221,8 @@ def find_entities(df: pd.DataFrame, plot: str, needed: Sequence[str]) -> Entitie
     ids = [name for name, _, _ in _CALLED if name in identity]
     if not any(name in df.columns for name in ids):
         raise InvalidArgumentError(
-            f"plots.{plot} needs one of the columns {', '.join(ids)} to tell rows of one series from another's. "
-            + _ADVICE[plot]
+            f"{call} needs one of the columns {', '.join(ids)} to tell rows of one series from another's. "
+            + _ADVICE[call]
         )
     rows = typed(df, [*identity, "observed_at", *(name for _, name, _ in _CALLED)])
     keys = [name for name in (*identity, "observed_at") if name in rows]
@@ -237,12 +251,12 @@ def _name_entities(first: pd.DataFrame, keys: list[str], windows: list[list[str]
     named = [_call(row) for row in first.to_dict("records")]
     added = [list(more) for more in windows]
     for name in (key for key in keys if key not in ("hashtag_name", "region", "period")):
-        calls = Counter((one.text, *more) for one, more in zip(named, added, strict=True))
-        if max(calls.values(), default=0) <= 1:
-            break
-        for one, more, value in zip(named, added, first[name], strict=True):
-            if calls[(one.text, *more)] > 1:
-                more.append(_tell(name, value))
+        calls = [(one.text, *more) for one, more in zip(named, added, strict=True)]
+        told = [_tell(name, value) for value in first[name]]
+        ways = Counter(call for call, _ in set(zip(calls, told, strict=True)))
+        for call, more, one in zip(calls, added, told, strict=True):
+            if ways[call] > 1:  # it does tell namesakes apart
+                more.append(one)
     return [
         Name(_with(one.text, more), _with(one.plain, more) if one.plain else "")
         for one, more in zip(named, added, strict=True)
@@ -259,6 +273,16 @@ def elide(text: str, most: int = 28) -> str:
     while tail < len(text) and unicodedata.category(text[tail]).startswith("M"):
         tail += 1
     return f"{text[:head]}…{text[tail:]}"
+
+
+def numbered(labels: Iterable[str]) -> list[str]:
+    """Tell labels apart that became the same."""
+    seen: Counter[str] = Counter()
+    told = []
+    for label in labels:
+        seen[label] += 1
+        told.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return told
 
 
 def _with(name: str, more: list[str]) -> str:
@@ -303,8 +327,8 @@ class Line:
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:
     """Take the series of a frame apart; also what they have in common."""
-    check_columns(df, "trend", TREND)
-    entities = find_entities(df, "trend", TREND)
+    check_columns(df, "plots.trend", TREND)
+    entities = find_entities(df, "plots.trend", TREND)
     rows = typed(df, TREND).assign(entity=entities.codes).dropna(subset=["date"])
     rows = rows.drop_duplicates(["entity", "date"]).sort_values(["entity", "date"])
     lines = [_line(entities.names[part["entity"].iloc[0]], part) for _, part in rows.groupby("entity")]
@@ -350,16 +374,17 @@ class Audience:
 
 def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
     """Take one dimension of audiences: ages in age order, others by their highest index."""
-    check_columns(df, "audience", AUDIENCE)
+    check_columns(df, "plots.audience", AUDIENCE)
     present = df["dimension"].dropna().astype("string").unique()
     if dimension is not None:
         check_dimension(dimension, DIMENSIONS)
     chosen = dimension or next((one for one in DIMENSIONS if one in present), "age")
-    rows = df[(df["dimension"].astype("string") == chosen).fillna(value=False).to_numpy(dtype=bool)]
+    rows = df[_is_dimension(df, chosen)]
     notes = [f"No {chosen} rows; the frame has {', '.join(present)}."] if rows.empty and len(present) else []
     if dimension is None and len(present) > 1:
         notes.append(f"Shown: {chosen}. Also in the frame: {', '.join(one for one in present if one != chosen)}.")
-    entities, segments, scores = _spread(rows, "audience")
+    entities = find_entities(rows, "plots.audience", AUDIENCE)
+    segments, scores = _spread(rows, entities)
     if len(entities.names) > MOST_BARS:
         notes.append(f"The first {MOST_BARS} of {len(entities.names)} entities.")
         scores = scores[:, :MOST_BARS]
@@ -368,14 +393,8 @@ def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
         order = sorted(listed, key=lambda i: (_age_place(segments[i]), segments[i]))
     else:
         order = sorted(listed, key=lambda i: -np.nanmax(scores[i]))
-        if len(order) > MOST_SEGMENTS:
-            notes.append(f"The {MOST_SEGMENTS} highest of {len(order)} segments.")
-    order = order[:MOST_SEGMENTS]
-    scores = scores[order]
-    if np.isnan(scores).any():
-        notes.append("No bar: not in that entity's list, which is unknown, not zero.")
     return Audience(
-        chosen, entities.names[:MOST_BARS], [segments[i] for i in order], scores, entities.shared, tuple(notes)
+        chosen, entities.names[:MOST_BARS], [segments[i] for i in order], scores[order], entities.shared, tuple(notes)
     )
 
 
@@ -385,9 +404,8 @@ def check_dimension(dimension: object, allowed: Iterable[str]) -> None:
         raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, allowed))}; got {dimension!r}")
 
 
-def _spread(rows: pd.DataFrame, plot: str) -> tuple[Entities, list[str], Floats]:
+def _spread(rows: pd.DataFrame, entities: Entities) -> tuple[list[str], Floats]:
     """Spread scores: a row for each segment, a column for each entity, missing where it is not listed."""
-    entities = find_entities(rows, plot, AUDIENCE)
     long = typed(rows, AUDIENCE).assign(entity=entities.codes).dropna(subset=["segment_id", "score"])
     long["segment"] = long["segment"].fillna("code " + long["segment_id"])
     # two lists have other codes for one age band
@@ -396,7 +414,11 @@ def _spread(rows: pd.DataFrame, plot: str) -> tuple[Entities, list[str], Floats]
     scores = np.full((len(ids), len(entities.names)), np.nan)
     scores[codes, long["entity"]] = long["score"]
     labels = long.loc[~same.duplicated(), "segment"]
-    return entities, [str(label) for label in labels], scores
+    return [str(label) for label in labels], scores
+
+
+def _is_dimension(df: pd.DataFrame, dimension: str) -> npt.NDArray[np.bool_]:
+    return (df["dimension"].astype("string") == dimension).fillna(value=False).to_numpy(dtype=bool)
 
 
 def _age_place(band: str) -> int:
@@ -419,20 +441,28 @@ class Overlap:
 
 def find_overlap(df: pd.DataFrame, dimension: str) -> Overlap:
     """Compare the audiences of entities; those that are alike stand side by side."""
-    check_columns(df, "overlap", AUDIENCE)
-    check_dimension(dimension, INDEXED)
-    here = (df["dimension"].astype("string") == dimension).fillna(value=False).to_numpy(dtype=bool)
-    entities, _, scores = _spread(df[here], "overlap")
-    left_out = len(find_entities(df, "overlap", AUDIENCE).names) - len(entities.names)
-    similarity, common = compare(scores)
-    order = side_by_side(np.nan_to_num(similarity))
+    every = compare_audiences(df, dimension, "plots.overlap")
+    listed = np.flatnonzero(every.common.diagonal())
+    alike = side_by_side(np.nan_to_num(every.similarity[np.ix_(listed, listed)]))
+    order = [int(listed[i]) for i in alike]
+    left_out = len(every.names) - len(order)
     return Overlap(
-        [entities.names[i] for i in order],
-        similarity[np.ix_(order, order)],
-        common[np.ix_(order, order)],
-        entities.shared,
+        [every.names[i] for i in order],
+        every.similarity[np.ix_(order, order)],
+        every.common[np.ix_(order, order)],
+        every.shared,
         (f"{left_out} without a list by {dimension} left out.",) if left_out else (),
     )
+
+
+def compare_audiences(df: pd.DataFrame, dimension: str, call: str) -> Overlap:
+    """Compare the audiences of all entities of a frame, in order of appearance, whether they have a list or not."""
+    check_columns(df, call, AUDIENCE)
+    check_dimension(dimension, INDEXED)
+    entities = find_entities(df, call, AUDIENCE)
+    here = _is_dimension(df, dimension)
+    _, scores = _spread(df[here], replace(entities, codes=entities.codes[here]))
+    return Overlap(entities.names, *compare(scores), entities.shared, ())
 
 
 def compare(scores: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
@@ -497,7 +527,7 @@ OTHER: Final = "other"
 
 def find_points(df: pd.DataFrame) -> Points:
     """Take the points of the ctr x cvr picture; the level-1 categories with most impressions get a colour each."""
-    check_columns(df, "products", PRODUCTS)
+    check_columns(df, "plots.products", PRODUCTS)
     rows = typed(df, [*PRODUCTS, "category_id", "region", "time_scope"])
     drawn = rows.dropna(subset=["ctr_pct", "cvr_pct"])
     notes = []
@@ -527,40 +557,59 @@ def _rows(count: int) -> str:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Level-2 categories within level-1 ones: rows with l1, l2, value, n, and total (of the level-1 category)."""
+    """Categories of one level within level-1 ones, the one to show first first.
+
+    Rows have l1, name, value, n (how many rows it sums up), and total and of (the same of the level-1 category).
+    """
 
     rows: pd.DataFrame
+    level: int
+    deepest: int
+    lowest: bool
     summed: bool
     column: Column
     shared: str
     notes: list[str]
 
 
-def find_hierarchy(df: pd.DataFrame, measure: str) -> Hierarchy:
-    """Add up, or take medians of, a measure over the categories below each level-2 category."""
+def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bool = False) -> Hierarchy:
+    """Add up, or take medians of, a measure over the categories below each category of a level."""
     column = MEASURES.get(measure)
     if column is None:
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
-    check_columns(df, "categories", (*HIERARCHY, measure))
+    if level not in _LEVELS or isinstance(level, bool):
+        raise InvalidArgumentError(f"level is 1, 2 or 3; got {level!r}")
+    check_columns(df, "plots.categories", (*HIERARCHY, measure))
     rows = typed(df, [*HIERARCHY, measure, "region", "time_scope", "observed_at"])
     _check_once(rows)
-    rows, notes = _deepest_rows(rows)
+    rows, deepest, notes = _deepest_rows(rows)
     missing = int(rows[measure].isna().sum())
     if missing:
         notes.append(f"{_rows(missing)} without {measure} left out.")
     rows = rows.dropna(subset=[measure])
-    rows["category_l1"] = rows["category_l1"].fillna("(no level 1)")
-    rows["category_l2"] = rows["category_l2"].fillna("(no level 2)")
+    names = [f"category_l{one}" for one in range(1, level + 1)]
+    for one, name in enumerate(names, 1):
+        rows[name] = rows[name].fillna(f"(no level {one})")
     summed = can_be_summed(column)
     how = "sum" if summed else "median"
-    inner = rows.groupby(["category_l1", "category_l2"], sort=False)[measure].agg([how, "size"]).reset_index()
-    inner.columns = pd.Index(["l1", "l2", "value", "n"])
-    inner["total"] = inner["l1"].map(rows.groupby("category_l1")[measure].agg(how))
-    shown = inner.sort_values("value", ascending=False, kind="stable").head(MOST_CATEGORIES)
-    if len(shown) < len(inner):
-        notes.append(f"The {MOST_CATEGORIES} highest of {len(inner)} level-2 categories.")
-    shown = shown.sort_values(["total", "l1", "value"], ascending=[False, True, False], kind="stable")
-    return Hierarchy(shown.reset_index(drop=True), summed, column, _tell_windows(rows)[1], notes)
+    inner = rows.groupby(names, sort=False)[measure].agg([how, "size"]).reset_index()
+    inner = inner.rename(columns={how: "value", "size": "n"}).assign(l1=inner["category_l1"], name=inner[names[-1]])
+    outer = rows.groupby("category_l1")[measure].agg([how, "size"])
+    inner = inner.assign(total=inner["l1"].map(outer[how]), of=inner["l1"].map(outer["size"]))
+    inner = inner.sort_values("value", ascending=lowest, kind="stable")[["l1", "name", "value", "n", "total", "of"]]
+    shared = _tell_windows(rows)[1]
+    return Hierarchy(inner.reset_index(drop=True), level, deepest, lowest, summed, column, shared, notes)
+
+
+def first_rows(hierarchy: Hierarchy, most: int) -> tuple[pd.DataFrame, list[str]]:
+    """Take the categories that are drawn, group by group, the group with the first of them first; and a note."""
+    rows = hierarchy.rows
+    shown = rows.head(most)
+    best = {l1: place for place, l1 in reversed(list(enumerate(shown["l1"])))}
+    shown = shown.assign(best=shown["l1"].map(best)).sort_values("best", kind="stable").drop(columns="best")
+    kind = "lowest" if hierarchy.lowest else "highest"
+    cut = [f"The {len(shown)} {kind} of {len(rows)} level-{hierarchy.level} categories."]
+    return shown.reset_index(drop=True), cut if len(shown) < len(rows) else []
 
 
 def can_be_summed(column: Column) -> bool:
@@ -580,14 +629,15 @@ def _check_once(rows: pd.DataFrame) -> None:
         )
 
 
-def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
     """Keep rows of one level: a level-2 row beside its level-3 rows would count twice."""
     rows = rows.drop_duplicates()
     level = 1 + rows["category_l2"].notna().astype(int) + rows["category_l3"].notna().astype(int)
     deep = level == level.max()
-    if deep.all():
-        return rows, []
-    return rows[deep], [f"{_rows(int((~deep).sum()))} above level {level.max()} left out, so nothing counts twice."]
+    deepest = 0 if rows.empty else int(level.max())
+    above = int((~deep).sum())
+    notes = [f"{_rows(above)} above level {deepest} left out, so nothing counts twice."] if above else []
+    return rows[deep], deepest, notes
 
 
 # Engagement -------------------------------------------------------------------------------------------------
@@ -597,7 +647,7 @@ def find_rates(df: pd.DataFrame) -> tuple[dict[str, Floats], int]:
     """Take the engagement rates of videos, each video once (its newest row); also how many videos there are."""
     ready = isinstance(df, pd.DataFrame) and set(RATES) <= set(df.columns)
     if not ready:
-        check_columns(df, "engagement", ("views", *PARTS.values()))
+        check_columns(df, "plots.engagement", ("views", *PARTS.values()))
     once = _newest(df)
     rates = typed(once, RATES) if ready else engagement_rates(once)
     return {name: rates[name].to_numpy(dtype="float64") for name in RATES}, len(once)
