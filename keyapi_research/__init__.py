@@ -55,14 +55,15 @@ from .fetch import (
     fetch_videos,
     plan,
 )
-from .plots.similarity import audience_similarity
 
 if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
+    from .plots.similarity import audience_similarity
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
+    "audience_similarity": "plots.similarity",
     "freeze": "export",
     "read_csv": "export",
     "read_package": "export",
