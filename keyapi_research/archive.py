@@ -335,7 +335,7 @@ def _check_sizes(path: Path, measures: Mapping[str, _Measure]) -> None:
 @contextlib.contextmanager
 def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
     """Write beside the path, and put it in its place when all of it is on the disk."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("xb") as file:
             yield file
@@ -347,7 +347,8 @@ def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise StoreError(f"{path} was not written: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 # Reading ----------------------------------------------------------------------------------------------------

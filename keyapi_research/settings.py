@@ -27,6 +27,7 @@ SANDBOX_TODAY = date(2026, 2, 3)  # the day of the documented answers; time stan
 SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
 DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
 MEMORY = ":memory:"
+_HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
@@ -127,7 +128,7 @@ def check_base_url(url: object) -> str:
     except ValueError:  # a port that is no number, a bracket that is not closed
         raise InvalidArgumentError(advice) from None
     unwanted = parts.username or parts.password or parts.query or parts.fragment
-    if not parts.hostname or unwanted or not port_is_fine:
+    if not parts.hostname or unwanted or not port_is_fine or not _HOST.fullmatch(parts.hostname):
         raise InvalidArgumentError(advice)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise InvalidArgumentError(f"{advice}; got {parts.scheme}://{parts.hostname}")
@@ -212,6 +213,19 @@ def read_max_age(age: object) -> timedelta | str | None:
     return length.to_pytimedelta()
 
 
+def read_path(name: str, given: object) -> Path:
+    """Take the path of a file or folder."""
+    if not isinstance(given, str | os.PathLike) or not str(given):
+        raise InvalidArgumentError(f"{name} is the path of a file or folder; got {given!r:.80}")
+    try:
+        path = Path(os.fsdecode(given)).expanduser()
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: {error}") from error
+    if "\0" in str(path):
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: no name has a null character")
+    return path
+
+
 def read_replay(given: object) -> str | None:
     """Tell which archive is to be replayed: the one given, else that of KEYAPI_REPLAY; False is none."""
     if given is None:
@@ -220,7 +234,7 @@ def read_replay(given: object) -> str | None:
         return None
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
         raise InvalidArgumentError(f"replay is the path of an archive that kr.freeze wrote, or False; got {given!r}")
-    return str(Path(given).expanduser().absolute())
+    return str(read_path("replay", given).absolute())
 
 
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
@@ -291,7 +305,7 @@ def read_settings(
         token_origin=origin,
         base_url="" if sandbox else url,
         sandbox=sandbox,
-        store=where if where == MEMORY else str(Path(where).expanduser().absolute()),
+        store=where if where == MEMORY else str(read_path("store", where).absolute()),
         offline=offline or moment is not None,
         as_of=moment,
         max_age=read_max_age(max_age),

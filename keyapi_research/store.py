@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -39,6 +39,7 @@ _APPLICATION_ID: Final = 0x4B415249
 _WAIT_FOR_LOCK: Final = 20.0
 _LEAST_FREE: Final = 256 * 1024
 _CHUNK: Final = 1000
+_MOST_COPIES: Final = 20
 _HEADER: Final = b"SQLite format 3\x00"
 
 LEDGER_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -134,6 +135,12 @@ _OF_OUTCOME: Final = tuple(one.name for one in fields(Outcome))
 _ANSWERS: Final = _listed(_OF_ANSWER, "a.")
 
 
+def in_this_process(close: Callable[[], None]) -> Callable[[], None]:
+    """Let something be closed by the process that opened it only: a fork would close it for both."""
+    process = os.getpid()
+    return lambda: close() if os.getpid() == process else None
+
+
 def now_us() -> int:
     """Microseconds since 1970, UTC."""
     return time.time_ns() // 1000
@@ -161,7 +168,9 @@ def _advice(error: sqlite3.Error, path: str) -> str:
         return f"the disk that holds {path} is full; make room and run the call again"
     if code == sqlite3.SQLITE_READONLY:
         return f"{path} cannot be written; make it writable, or read it with connect(offline=True)"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code == sqlite3.SQLITE_IOERR and path != MEMORY and shutil.disk_usage(Path(path).parent).free < _LEAST_FREE:
+        return f"the disk that holds {path} is full; make room and run the call again"
+    if _is_locked(error):
         return f"another program keeps {path} locked (waited {_WAIT_FOR_LOCK:.0f} s); close it and run the call again"
     if isinstance(error, sqlite3.ProgrammingError):
         return "this client is closed; connect again"
@@ -184,9 +193,11 @@ class Store:
     def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
         self.path = path
         self.read_only = read_only
+        self._process = os.getpid()
         self._lock = threading.RLock()
+        self._gave_up = 0.0  # when a lock was waited for in vain
         self._opened = contextlib.ExitStack()
-        self._closing = weakref.finalize(self, self._opened.close)
+        self._closing = weakref.finalize(self, in_this_process(self._opened.close))
         try:
             self._db = self._open()
             self._inode = None if path == MEMORY else Path(path).stat().st_ino
@@ -213,6 +224,8 @@ class Store:
         file = Path(self.path)
         if file.is_dir():
             raise StoreError(f"{file} is a folder; a store is a file, as {file / 'study.sqlite'}")
+        if file.exists() and not file.is_file():
+            raise StoreError(f"{file} is no file but a device or the like; choose another store=")
         if not file.exists() and self.read_only:
             raise StoreError(
                 f"there is no store at {file}: offline=True reads one that exists. Check the path, or fetch first "
@@ -221,10 +234,10 @@ class Store:
         if not file.parent.is_dir():
             raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")
         new = not file.exists() or file.stat().st_size == 0
+        if new:
+            self._refuse_to_orphan(file)
         if new and not self.read_only:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-            file.chmod(0o600)  # also of an empty file that was there
-            return self._prepare(self._connect(str(file), uri=False), new=True)
+            return self._make(file)
         with file.open("rb") as head:
             if head.read(len(_HEADER)) != _HEADER:
                 raise StoreError(f"{file} is not a store: it is not an SQLite file. Choose another store=")
@@ -233,6 +246,28 @@ class Store:
             return self._verify(self._connect_read_only(file))
         return self._prepare(self._verify(self._connect(str(file), uri=False)), new=False)
 
+    @staticmethod
+    def _refuse_to_orphan(file: Path) -> None:
+        """Refuse to make a store where answers of another wait for theirs: SQLite would delete them."""
+        log = _log_of(file)
+        if log.exists() and log.stat().st_size > 0:
+            raise StoreError(
+                f"{file} is not there, but {log.name} beside it holds answers of a store of that name: it was moved "
+                f"while it was open. Put the store back beside it as {file.name}, then connect again"
+            )
+
+    def _make(self, file: Path) -> sqlite3.Connection:
+        there = file.exists()
+        try:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            file.chmod(0o600)  # also of an empty file that was there
+            return self._prepare(self._connect(str(file), uri=False), new=True)
+        except sqlite3.Error:
+            self._closing()
+            if not there and file.stat().st_size == 0:
+                file.unlink()
+            raise
+
     def _connect(self, where: str, *, uri: bool) -> sqlite3.Connection:
         db = sqlite3.connect(where, timeout=_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, uri=uri)
         self._opened.callback(db.close)
@@ -240,18 +275,33 @@ class Store:
         return db
 
     def _connect_read_only(self, file: Path) -> sqlite3.Connection:
-        """Open without writing anything, also where SQLite's helper files cannot be made."""
-        log = file.with_name(file.name + "-wal")
-        if not _may_write(file.parent, folder=True):
-            if not log.exists() or log.stat().st_size == 0:
-                return self._connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-            # A log that was left behind holds answers; they can be read from a copy only.
-            folder = Path(tempfile.mkdtemp(prefix="keyapi_research_"))
-            self._opened.callback(shutil.rmtree, folder, ignore_errors=True)
+        """Open without writing anything that is not one's own: helper files in another's folder would lock him out."""
+        address = f"{file.absolute().as_uri()}?mode=ro"
+        own = _may_write(file) and _may_write(file.parent, folder=True)
+        if own or file.with_name(f"{file.name}-shm").exists():
+            with contextlib.suppress(sqlite3.OperationalError):  # of helper files that may not be read
+                db = self._connect(address, uri=True)
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                return db
+        log = _log_of(file)
+        if not log.exists() or log.stat().st_size == 0:
+            return self._connect(f"{address}&immutable=1", uri=True)
+        return self._connect(f"{self._copied(file, log).as_uri()}?mode=ro", uri=True)
+
+    def _copied(self, file: Path, log: Path) -> Path:
+        """Copy a store with its log, which holds answers: in a folder of another it can be read from a copy only."""
+        folder = Path(tempfile.mkdtemp(prefix="keyapi_research_"))
+        self._opened.callback(shutil.rmtree, folder, ignore_errors=True)
+        for _ in range(_MOST_COPIES):
+            before = [_state_of(part) for part in (file, log)]
             for part in (file, log):
                 shutil.copyfile(part, folder / part.name)
-            file = folder / file.name
-        return self._connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+            if _is_whole(folder / file.name) and [_state_of(part) for part in (file, log)] == before:
+                return folder / file.name
+            for part in folder.iterdir():
+                part.unlink()
+            time.sleep(0.1)
+        raise StoreError(f"{file} is being written just now and cannot be read from this folder; try again")
 
     def _prepare(self, db: sqlite3.Connection, *, new: bool) -> sqlite3.Connection:
         if self.path != MEMORY:
@@ -274,8 +324,8 @@ class Store:
         while True:  # SQLite does not wait for this lock by itself
             try:
                 db.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
             else:
@@ -319,7 +369,24 @@ class Store:
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""
         with self._lock:
+            self.settle(whole=True)
             self._closing()
+
+    def check_process(self) -> None:
+        """Refuse to be used by a fork: two processes on one connection mix up answers and damage the file."""
+        if os.getpid() != self._process:
+            raise StoreError(
+                "this client was opened in another process, which this one was forked from: make one here with "
+                "kr.Client(...) or kr.connect(...); budgets and stores are told anew"
+            )
+
+    def settle(self, *, whole: bool = False) -> None:
+        """Move what was stored from SQLite's log into the file, so that a copy of the file has it."""
+        if self.read_only or self.path == MEMORY or not self._closing.alive or os.getpid() != self._process:
+            return
+        with self._lock, contextlib.suppress(sqlite3.Error):  # locked by a reader: the log keeps it
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if whole else 'PASSIVE'})").fetchone()
 
     # Whose it is --------------------------------------------------------------------------------------------
 
@@ -342,22 +409,27 @@ class Store:
     # Reading ------------------------------------------------------------------------------------------------
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        self.check_process()
         with self._lock:
+            self._be_patient(_WAIT_FOR_LOCK)
             try:
                 return self._db.execute(sql, values).fetchall()
             except sqlite3.Error as error:
                 raise StoreError(f"the store cannot be read: {_advice(error, self.path)}") from error
 
     def _observations(self, sql: str, values: Sequence[Any]) -> list[Observation]:
-        return [_observation(row) for row in self._rows(sql, values)]
+        found = [_observation(row) for row in self._rows(sql, values)]
+        if not all(type(one.observed_at) is int for one in found):
+            raise StoreError(f"{self.path}: its index cannot be read, the file is damaged: restore a copy")
+        return found
 
     def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
         """Find the newest observation of each entity, not later than a moment."""
         found = self._observations(
             f"SELECT {_ANSWERS} FROM (SELECT j.value AS entity FROM json_each(?) j) k JOIN keyapi_answers a ON"
-            " a.id ="
-            " (SELECT id FROM keyapi_answers WHERE entity = k.entity AND observed_at <= ?"
-            " ORDER BY observed_at DESC LIMIT 1)",
+            " a.id ="  # the one that came last, whatever the clock said; what is no time is not passed over
+            " (SELECT max(id) FROM keyapi_answers WHERE entity = k.entity"
+            " AND (observed_at <= ? OR typeof(observed_at) <> 'integer'))",
             (_write_json(list(entities)), _FAR if until is None else until),
         )
         return {one.entity: one for one in found}
@@ -463,7 +535,12 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self.check_process()
+        began = time.monotonic()
         with self._lock:
+            # Who stood in line here has waited, too; and what was just waited for in vain is not waited for again.
+            now = time.monotonic()
+            self._be_patient(0.1 if now - self._gave_up < 1 else _WAIT_FOR_LOCK - (now - began))
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
@@ -474,7 +551,13 @@ class Store:
                         self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
+                if _is_locked(error):
+                    self._gave_up = time.monotonic()
                 raise StoreError(f"the store cannot be written: {_advice(error, self.path)}") from error
+
+    def _be_patient(self, seconds: float) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: what is done next says so
+            self._db.execute(f"PRAGMA busy_timeout = {int(max(seconds, 0.0) * 1000)}")
 
     def check_writable(self) -> None:
         """Refuse to start spending where an answer could not be kept."""
@@ -485,16 +568,24 @@ class Store:
             )
         if self.path == MEMORY:
             return
-        try:
-            there = Path(self.path).stat().st_ino == self._inode
-        except OSError:
-            there = False
-        if not there:
-            raise StoreError(f"{self.path} was moved, replaced or deleted while it was open; connect again")
+        self._check_there()
         if not _may_write(Path(self.path)):
             raise StoreError(f"{self.path} has become read-only; nothing more is sent. Make it writable first")
         if shutil.disk_usage(Path(self.path).parent).free < _LEAST_FREE:
             raise StoreError(f"the disk that holds {self.path} is full; nothing more is sent. Make room first")
+
+    def _check_there(self) -> None:
+        """Refuse to go on where the file is no longer at its path; what it has goes with it."""
+        try:
+            there = self.path == MEMORY or Path(self.path).stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            self.settle(whole=True)
+            raise StoreError(
+                f"{self.path} was moved, replaced or deleted while it was open, and nothing more is sent. What was "
+                "stored before is in the moved file: put it back, then connect again"
+            )
 
     def open_row(self, *, sent_at: int, endpoint: str, params: Mapping[str, str], n_entities: int, attempt: int) -> int:
         """Write the ledger row of a request that is about to be sent."""
@@ -513,16 +604,20 @@ class Store:
         with self._transaction() as db:
             changes = ", ".join(f"{name} = ?" for name in _OF_OUTCOME)
             db.execute(f"UPDATE keyapi_ledger SET {changes} WHERE id = ?", (*astuple(outcome), request))
-            return [
+            kept = [
                 self._insert(db, request, one, url=url, endpoint=endpoint, observed_at=observed_at) for one in arrivals
             ]
+        self._check_there()
+        return kept
 
     @staticmethod
     def _insert(
         db: sqlite3.Connection, request: int, one: Arrival, *, url: str, endpoint: str, observed_at: int
     ) -> Observation:
-        last = db.execute("SELECT max(observed_at) FROM keyapi_answers WHERE entity = ?", (one.entity,)).fetchone()[0]
-        moment = observed_at if last is None else max(observed_at, last + 1)  # a clock that was set back
+        moment = observed_at
+        there = "SELECT 1 FROM keyapi_answers WHERE entity = ? AND observed_at = ?"
+        while db.execute(there, (one.entity, moment)).fetchone():  # a clock that was set back: each has a moment
+            moment += 1
         params = dict(one.params)
         kept = Observation(
             id=0,
@@ -565,6 +660,28 @@ def _write(db: sqlite3.Connection, one: Observation, url: str, envelope: Mapping
 _FAR: Final = 2**62
 _CONTENT: Final = '"_decoded_content":'  # in no address before it: there a quotation mark is written %22
 _read_value: Final = json.JSONDecoder().raw_decode
+
+
+def _log_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
+
+
+def _state_of(file: Path) -> tuple[int, int]:
+    there = file.stat()
+    return there.st_size, there.st_mtime_ns
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a copy is sound; opening it folds its log in."""
+    try:
+        with contextlib.closing(sqlite3.connect(file)) as db:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _folded(sql: str) -> str:

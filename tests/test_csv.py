@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import math
@@ -476,3 +477,39 @@ def test_libreoffice_keeps_ids_and_runs_no_formula(client: kr.Client, sandbox: S
     assert [row[0] for row in judged["excel"]] == [(f"&apos;{one}", False) for one in both["video_id"]]
     assert not any(number for row in judged["excel"] for _, number in row)
     assert_frame_equal(read_csv(tmp_path / "excel.csv"), both)
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "table.csv"
+    write_csv(pd.DataFrame({"a": [1]}), file)
+    file.chmod(0o640)
+    link = tmp_path / "link.csv"
+    link.symlink_to(file)
+    write_csv(pd.DataFrame({"a": [1, 2]}), link)
+    assert link.is_symlink()
+    assert file.read_text() == "a\n1\n2\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    whole = Path.write_bytes
+
+    def full(self: Path, content: bytes) -> int:
+        whole(self, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(kr.StoreError, match="was not written: No space left on device; make room"):
+        write_csv(pd.DataFrame({"a": range(100)}), file)
+    assert file.read_text() == "a\n1\n2\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "table.csv"]
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x.csv", "a\0b.csv", "", 5, None])
+def test_paths_that_are_none_are_refused(path: Any) -> None:
+    for use in (
+        lambda: write_csv(pd.DataFrame({"a": [1]}), path),
+        lambda: kr.read_csv(path),
+        lambda: kr.Client(token="t", store=path if path is not None else 5),
+        lambda: kr.Client(replay=path if path is not None else 5),
+        lambda: kr.read_package(path),
+    ):
+        with pytest.raises(kr.InvalidArgumentError):
+            use()

@@ -357,36 +357,42 @@ READ_IT_THERE = """
 """
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that is not within pytest's own, which other users may not enter: root reads as nobody, too."""
+    with tempfile.TemporaryDirectory(prefix="keyapi_research-tests-") as top:
+        Path(top).chmod(0o755)
+        yield Path(top)
+
+
 @posix
 def test_a_read_only_file_in_a_read_only_folder_is_read(
-    make_client: Make, sandbox: Sandbox, tmp_path: Path
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, open_folder: Path
 ) -> None:
     client = make_client()
     kr.fetch_hashtags(tags(0, 1, 2), client=client)
-    # Not in pytest's own folder, which other users may not enter: root reads as nobody, too.
-    with tempfile.TemporaryDirectory(prefix="keyapi_research-tests-") as top:
-        Path(top).chmod(0o755)
-        closed, left = Path(top) / "closed", Path(top) / "left with its log"
-        left.mkdir()
-        for name in ("store.sqlite", "store.sqlite-wal"):  # as they lie there when a program was killed
-            shutil.copyfile(tmp_path / name, left / name)
-        assert (left / "store.sqlite-wal").stat().st_size > 0
-        client.close()
-        closed.mkdir()
-        shutil.copyfile(tmp_path / "store.sqlite", closed / "store.sqlite")
-        for folder in (closed, left):
-            for part in folder.iterdir():
-                part.chmod(0o444)
-            folder.chmod(0o555)
-        before = {part: part.read_bytes() for part in Path(top).rglob("*.sqlite*")}
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(READ_IT_THERE), str(tmp_path / "store.sqlite"), sandbox.url,
-             str(closed), str(left)],
-            capture_output=True, text=True, check=False, timeout=60,
-        )
-        after = {part: part.read_bytes() for part in Path(top).rglob("*.sqlite*")}
-        for folder in (closed, left):
-            folder.chmod(0o755)
+    top = open_folder
+    closed, left = top / "closed", top / "left with its log"
+    left.mkdir()
+    for name in ("store.sqlite", "store.sqlite-wal"):  # as they lie there when a program was killed
+        shutil.copyfile(tmp_path / name, left / name)
+    assert (left / "store.sqlite-wal").stat().st_size > 0
+    client.close()
+    closed.mkdir()
+    shutil.copyfile(tmp_path / "store.sqlite", closed / "store.sqlite")
+    for folder in (closed, left):
+        for part in folder.iterdir():
+            part.chmod(0o444)
+        folder.chmod(0o555)
+    before = {part: part.read_bytes() for part in top.rglob("*.sqlite*")}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(READ_IT_THERE), str(tmp_path / "store.sqlite"), sandbox.url,
+         str(closed), str(left)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )
+    after = {part: part.read_bytes() for part in top.rglob("*.sqlite*")}
+    for folder in (closed, left):
+        folder.chmod(0o755)
     assert done.stderr == ""
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(told) == (4 if IS_ROOT else 2)
@@ -452,6 +458,55 @@ def test_a_lock_taken_while_an_answer_is_under_way(
     sandbox.on_request = None
     kr.fetch_hashtags(tags(0, 1, 2, 3), client=client)
     assert sandbox.charged == client.credits_spent == 10
+
+
+def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 1.0)
+    client = make_client(max_workers=4)
+    kr.fetch_hashtags(tags(0), client=client)
+    arrived = threading.Semaphore(0)
+    locked = threading.Event()
+
+    def hold(*_: object) -> None:
+        arrived.release()
+        locked.wait(5)
+
+    sandbox.on_request = hold
+    errors: list[kr.KeyAPIError] = []
+
+    def fetch() -> None:
+        try:
+            kr.fetch_hashtags(tags(1, 2, 3, 4), client=client)
+        except kr.KeyAPIError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    for _ in range(4):
+        assert arrived.acquire(timeout=5)
+    with closing(lock(tmp_path / "store.sqlite")):
+        began = time.monotonic()
+        locked.set()
+        thread.join(10)
+        assert time.monotonic() - began < 3
+    assert [type(error) for error in errors] == [kr.StoreError]
+    assert names_of(errors[0].answer) == set(tags(1, 2, 3, 4))
+
+
+def test_a_lock_during_the_first_answer_does_not_end_the_client(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+    client = make_client()
+    holder: list[sqlite3.Connection] = []
+    sandbox.on_request = lambda *_: holder.append(lock(tmp_path / "store.sqlite"))
+    with pytest.raises(kr.StoreError, match="locked"):
+        kr.fetch_hashtags(tags(1), client=client)
+    holder[0].close()
+    sandbox.on_request = None
+    assert len(kr.fetch_hashtags(tags(2), client=client)) == 1
 
 
 def test_a_file_somebody_keeps_for_himself_is_not_paid_around(
@@ -534,6 +589,159 @@ def test_an_unreadable_row_is_an_error_not_a_miss(
         kr.fetch_hashtags(tags(1, 2), client=client)
     assert len(kr.fetch_hashtags(tags(2), client=client)) == 1
     assert sandbox.charged == 4
+
+
+@posix
+def test_a_fork_does_not_use_the_connections_of_its_parent(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        said = "nothing"
+        try:
+            for use in (lambda: kr.fetch_hashtags(tags(2), client=client), client.ledger, client.status):
+                try:
+                    use()
+                except kr.StoreError as error:
+                    said = str(error)
+                else:
+                    said = "it was used"
+                    break
+            client.close()
+        finally:
+            os.write(write, said.encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert b"opened in another process" in os.read(read, 1000)
+    os.close(read)
+    os.close(write)
+    assert len(kr.fetch_hashtags(tags(1, 3), client=client)) == 2  # the parent's goes on
+    assert [request.params["hashtag_name"] for request in sandbox.requests] == tags(1, 3)
+
+
+def test_a_copy_of_an_open_store_has_what_was_fetched(client: kr.Client, tmp_path: Path) -> None:
+    kr.fetch_hashtags(tags(*range(40)), client=client)
+    shutil.copyfile(tmp_path / "store.sqlite", tmp_path / "copy.sqlite")
+    with kr.Client(store=tmp_path / "copy.sqlite", offline=True) as copy:
+        assert len(kr.fetch_hashtags(tags(*range(40)), client=copy)) == 40
+
+
+def test_a_store_moved_while_it_was_open_takes_its_answers_along(
+    client: kr.Client, make_client: Make, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.fetch_hashtags(tags(*range(40)), client=client)
+    (tmp_path / "store.sqlite").rename(tmp_path / "moved.sqlite")
+    client.close()
+    moved = make_client(store=tmp_path / "moved.sqlite")
+    kr.fetch_hashtags(tags(*range(40)), client=moved)
+    assert sandbox.charged == 80
+
+
+def test_a_log_whose_store_is_gone_is_not_deleted(client: kr.Client, make_client: Make, tmp_path: Path) -> None:
+    kr.fetch_hashtags(tags(1), client=client)
+    (tmp_path / "other.sqlite-wal").write_bytes(b"answers of a store that was moved")
+    for offline in (False, True):
+        with pytest.raises(kr.StoreError, match="no store at" if offline else "Put the store back beside it"):
+            make_client(store=tmp_path / "other.sqlite", offline=offline)
+    assert (tmp_path / "other.sqlite-wal").read_bytes() == b"answers of a store that was moved"
+
+
+def test_a_store_taken_away_under_the_last_answer_is_told(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    client = make_client(max_workers=1)
+    sandbox.on_request = lambda *_: (tmp_path / "store.sqlite").unlink()
+    with pytest.raises(kr.StoreError, match="moved, replaced or deleted") as caught:
+        kr.fetch_hashtags(tags(1), client=client)
+    assert names_of(caught.value.answer) == {"tag1"}
+
+
+def test_a_damaged_index_is_an_error_not_a_miss(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    kr.fetch_hashtags(tags(1, 2), client=client)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db, db:
+        db.execute("UPDATE keyapi_answers SET observed_at = 'x' WHERE params LIKE '%tag2%'")
+        db.execute("UPDATE keyapi_ledger SET sent_at = 'x'")
+    with pytest.raises(kr.StoreError, match="damaged"):
+        kr.fetch_hashtags(tags(1, 2), client=client)
+    with pytest.raises(kr.StoreError, match="damaged"):
+        client.ledger()
+    assert len(sandbox.requests) == 2
+
+
+@posix
+def test_what_is_no_file_is_left_alone(make_client: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o666)
+    (tmp_path / "pipe").chmod(0o666)
+    with pytest.raises(kr.StoreError, match="is no file"):
+        make_client(store=tmp_path / "pipe")
+    assert (tmp_path / "pipe").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_name_too_long_for_the_log_is_refused_at_once(make_client: Make, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(kr.StoreError, match="cannot be opened"):
+        make_client(store=tmp_path / ("n" * 253))
+    assert time.monotonic() - began < 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+@pytest.mark.skipif(not IS_ROOT, reason="needs to become another user")
+def test_a_reader_leaves_nothing_behind_that_locks_the_owner_out(sandbox: Sandbox, open_folder: Path) -> None:
+    folder = open_folder
+    folder.chmod(0o777)
+    with kr.Client(
+        token="t", base_url=sandbox.url, store=folder / "s.sqlite", requests_per_second=None, progress=False
+    ) as owner:
+        kr.fetch_hashtags(tags(1), client=owner)
+    (folder / "s.sqlite").chmod(0o644)
+    read = """
+        import os, sys
+        import keyapi_research as kr
+        os.setgid(65534); os.setuid(65534)
+        with kr.Client(store=sys.argv[1], offline=True) as reader:
+            print(len(kr.fetch_hashtags("tag1", client=reader)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(read), str(folder / "s.sqlite")],
+        capture_output=True, text=True, check=False, cwd="/",
+    )
+    assert done.stdout == "1\n", done.stderr
+    assert [path.name for path in folder.iterdir()] == ["s.sqlite"]
+
+
+@posix
+@pytest.mark.skipif(not IS_ROOT, reason="needs to become another user")
+def test_a_reader_beside_a_writer_never_sees_half_of_it(make_client: Make, open_folder: Path) -> None:
+    folder = open_folder
+    client = make_client(store=folder / "s.sqlite")
+    kr.fetch_hashtags(tags(0), client=client)
+    for part in folder.iterdir():
+        part.chmod(0o644)
+    read = """
+        import os, sys, time
+        import keyapi_research as kr
+        os.setgid(65534); os.setuid(65534)
+        seen, ends = 0, time.monotonic() + 2
+        while time.monotonic() < ends:
+            with kr.Client(store=sys.argv[1], offline=True) as reader:
+                now = reader.status().answers
+                assert now >= seen, (now, seen)
+                assert len(kr.fetch_hashtags("tag0", client=reader)) == 1
+                seen = now
+        print("seen", seen)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(read), str(folder / "s.sqlite")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+    ) as reader:
+        number = 1
+        while reader.poll() is None and number < 4000:
+            kr.fetch_hashtags(tags(*range(number, number + 20)), client=client)
+            number += 20
+        out, err = reader.communicate(timeout=30)
+    assert out.startswith("seen "), err
+    assert int(out.split()[1]) > 1
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

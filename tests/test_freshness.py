@@ -257,8 +257,27 @@ def test_a_clock_set_back_does_not_hide_the_newest(client: kr.Client, sandbox: S
     first = kr.fetch_hashtags(tags(1), client=client)
     clock.advance(-DAY)
     second = kr.fetch_hashtags(tags(1), max_age=0, client=client)
-    assert second["observed_at"][0] > first["observed_at"][0]
+    assert second["observed_at"][0] < first["observed_at"][0]  # each says when it came, as the clock had it
     pd.testing.assert_frame_equal(kr.fetch_hashtags(tags(1), client=client), second)
+    assert len(second.keyapi.history(client=client)) == 2
+
+
+def test_a_moment_to_come_is_not_fresh(client: kr.Client, sandbox: Sandbox, clock: Clock) -> None:
+    clock.advance(400 * DAY)
+    kr.fetch_hashtags(tags(1), client=client)
+    kr.fetch_product_insights(region="US", limit=20, client=client)
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags("missing1", client=client)
+    clock.advance(-400 * DAY)
+    assert sandbox.charged == 6
+    kr.fetch_hashtags(tags(1), max_age="1D", client=client)
+    assert sandbox.charged == 8
+    kr.fetch_hashtags(tags(1), max_age="1D", client=client)  # the new one is
+    assert sandbox.charged == 8
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags("missing1", client=client)
+    assert sandbox.charged == 10
+    assert kr.plan(kr.fetch_product_insights, region="US", limit=40, client=client).requests == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import logging
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faulty import Faulty
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
@@ -149,3 +151,36 @@ def test_a_token_is_never_pickled(client: kr.Client) -> None:
 def test_the_token_travels_over_https_or_stays_on_this_machine(url: str) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="base_url"):
         kr.Client(token=CANARY, base_url=url, store=":memory:")
+
+
+@pytest.mark.parametrize("form", ["%2F", "%2f", "quote", "html", "json twice", "base64"])
+def test_an_echo_in_another_spelling_is_blotted_too(
+    form: str, sandbox: Sandbox, make_client: Callable[..., kr.Client]
+) -> None:
+    token = 'kc&canary/7f+3a"x'
+    spelled = {
+        "%2F": "kc%26canary%2F7f%2B3a%22x", "%2f": "kc%26canary%2f7f%2b3a%22x", "quote": "kc%26canary/7f%2B3a%22x",
+        "html": "kc&amp;canary/7f+3a&quot;x", "json twice": 'kc&canary/7f+3a\\\\\\"x',
+        "base64": "a2MmY2FuYXJ5LzdmKzNhIng",
+    }[form]
+    sandbox.faults.put(Fault(status=400, message=f"your key {spelled} is not welcome"))
+    with pytest.raises(kr.InvalidRequestError, match=r"your key \[token\] is not welcome") as caught:
+        kr.fetch_hashtags("cats", client=make_client(token=token))
+    assert spelled not in str(caught.value.answer)
+
+
+def test_debugging_http_prints_no_token(
+    sandbox: Sandbox, make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    kr.fetch_hashtags("cats", client=make_client(token=CANARY))
+    out, err = capsys.readouterr()
+    assert not holds_canary(out + err)
+
+
+def test_a_header_that_is_none_is_not_logged(make_client: Callable[..., kr.Client], log: io.StringIO) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon " + CANARY.encode() + b"\r\nX: y\r\n\r\n{}"
+    with Faulty(head) as server, pytest.raises(kr.KeyAPIError):
+        kr.fetch_hashtags("cats", client=make_client(token=CANARY, base_url=server.url, retries=0))
+    assert not holds_canary(log.getvalue())

@@ -189,6 +189,16 @@ def never_delivered(client: kr.Client, attempts: int) -> None:
     assert client.credits_spent == 0
 
 
+def test_what_cannot_even_be_tried_was_never_delivered(
+    make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/bundle.pem")
+    never_delivered(make_client(base_url="https://nobody.invalid", retries=0), 1)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:1")
+    never_delivered(make_client(base_url="https://nobody.invalid", retries=0, store=":memory:"), 1)
+
+
 def test_refused(make_client: Callable[..., kr.Client]) -> None:
     never_delivered(connect(make_client, f"http://127.0.0.1:{unused_port()}"), 3)
 

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask
 from ..envelope import Envelope, Found, match
 from ..errors import KeyAPIError
-from ..store import Observation, now_us
+from ..store import Observation
 from .call import Call, Collection, Plan, oldest_of
 from .progress import Progress
 from .purse import Reservation
 from .sending import Delivered, Request, Sender
-from .terms import Terms
+from .terms import Terms, is_within
 
-_ONE_OBSERVATION: Final = 3600 * 1_000_000  # microseconds: pages this close together are one observation
+_ONE_OBSERVATION: Final = timedelta(hours=1)  # pages this close together
 
 
 class Rankings:
@@ -92,7 +93,7 @@ class Rankings:
             needed = _pages_needed(walk, call.limit)
             if needed is not None and all(terms.serves(call, page, since) for page in walk[:needed]):
                 return walk[:needed], True, False
-        if walks and now_us() - walks[0][0].observed_at < _ONE_OBSERVATION:
+        if walks and is_within(walks[0][0].observed_at, _ONE_OBSERVATION):
             newest = walks[0]
             if all(terms.serves(call, page, since) for page in newest):
                 return newest, False, False

@@ -22,8 +22,8 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from ..schema import writable
-from ..settings import Secret, Settings, needed_token, source_of
-from ..store import Arrival, Observation, Outcome, Store
+from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
+from ..store import Arrival, Observation, Outcome, Store, in_this_process
 from .call import LONGEST_WAIT, is_hard
 from .purse import Reservation
 from .wire import Pace, Reply, Wire, WireFailure, jittered
@@ -124,27 +124,28 @@ class Sender:
         self._pace = Pace(settings.requests_per_second)
         self._slots = threading.Semaphore(settings.max_workers)
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
         self._stops: set[threading.Event] = set()  # of the calls under way
         self._stranger: StoreError | None = None  # raised once the answers are known to be another source's
         self._wire: Wire | None = None
         self._opened = contextlib.ExitStack()
-        self._closing = weakref.finalize(self, self._opened.close)  # a client that is dropped leaves nothing running
+        # A client that is dropped leaves nothing running.
+        self._closing = weakref.finalize(self, in_this_process(self._opened.close))
         self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
         self.closed = False
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the sandbox, and the store it was written into."""
         with self._lock:
-            if self.closed:
-                return
             self.closed = True
             for stop in self._stops:  # who waits to send, also again, need not be waited for
                 stop.set()
-        for _ in range(self._settings.max_workers):
-            self._slots.acquire()
-        self._closing()
-        self._store.close()
-        self._slots.release(self._settings.max_workers)  # calls of other threads go on, and are told
+        with contextlib.ExitStack() as taken, self._ending:
+            for _ in range(self._settings.max_workers):
+                self._slots.acquire()
+                taken.callback(self._slots.release)  # calls of other threads go on, and are told
+            self._closing()
+            self._store.close()
 
     def send(
         self,
@@ -295,6 +296,13 @@ class Sender:
         except StoreError as error:
             error.answer = [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
             raise
+        except KeyAPIError:
+            raise
+        except Exception as error:  # a store that is damaged where nobody looked: the answer was paid for
+            raise StoreError(
+                f"the answer could not be stored ({type(error).__name__}: {error}); it is on .answer",
+                answer=[reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload],
+            ) from error
 
     def _complete(
         self, row: int, outcome: Outcome, request: Request, arrivals: Sequence[Arrival] = (), at: int = 0
@@ -338,10 +346,12 @@ class Sender:
         outcome = Outcome(
             reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
         )
+        source = SANDBOX if reply.synthetic else source_of(self.connection().base_url)
         try:
-            self._store.claim(reply.source or source_of(self.connection().base_url))
+            self._store.claim(source)
         except StoreError as error:
-            self._stranger = error
+            if self._store.source not in (None, source):
+                self._stranger = error
             self._complete(row, outcome, request)
             raise
         arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]

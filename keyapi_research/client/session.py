@@ -273,7 +273,10 @@ class Client:
 
     def ledger(self) -> pd.DataFrame:
         """Tabulate every request of this store; see `keyapi_research.ledger`."""
-        return ledger_frame(self.store.ledger())
+        try:
+            return ledger_frame(self.store.ledger())
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"{self.store.path}: the ledger cannot be read, the file is damaged: {error}") from error
 
     def budget(self, credits: int) -> AbstractContextManager[Budget]:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
@@ -281,8 +284,7 @@ class Client:
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the store and the sandbox."""
-        if not self.closed:
-            self._sender.close()
+        self._sender.close()
 
     def __enter__(self) -> Self:
         return self
@@ -302,12 +304,15 @@ class Client:
         """
         if self.closed:
             raise StoreError("this client is closed; connect again")
+        self.store.check_process()
         way = self._rankings if call.endpoint.ranking else self._entities
         if is_planning():
             return way.plan(call)
         collection = Collection(call)
         try:
             way.collect(collection, self.store.last_id())
+            if collection.sent:
+                self.store.settle()
         except KeyboardInterrupt:
             came = {ask for ask, _ in collection.found} if not call.endpoint.ranking else set()
             collection.failures.update({ask: None for ask in call.asks if ask not in came})

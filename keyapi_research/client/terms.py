@@ -18,6 +18,12 @@ from .call import Call, failures_frame, priced
 from .purse import Purse
 
 DAY: Final = timedelta(days=1)
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+def is_within(moment: int, length: timedelta) -> bool:
+    """Whether a moment is not longer ago; one that is still to come was stamped by a clock that was wrong."""
+    return -_CLOCKS_DIFFER <= timedelta(microseconds=now_us() - moment) <= length
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,9 @@ class Terms:
         max_age = self.settings.max_age if call.max_age is None else call.max_age
         if self.offline or max_age == "any" or (since is not None and one.id > since):
             return True
-        age = timedelta(microseconds=now_us() - one.observed_at)
         if isinstance(max_age, timedelta):
-            return bool(max_age) and age <= max_age
-        return not one.absent or age <= DAY
+            return bool(max_age) and is_within(one.observed_at, max_age)
+        return not one.absent or is_within(one.observed_at, DAY)
 
     def check_sendable(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
         """Refuse, before anything is sent, what cannot be sent or kept."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import escape
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
@@ -27,7 +30,7 @@ from urllib3.poolmanager import ProxyManager
 from urllib3.util import Retry
 
 from ..envelope import read_json
-from ..settings import SOURCE_HEADER, Secret, is_loopback
+from ..settings import SANDBOX, SOURCE_HEADER, Secret, is_loopback
 from ..store import now_us
 
 _SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
@@ -40,7 +43,6 @@ _FORGETS_AFTER: Final = 30.0
 _SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
 _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
-_NEVER_SENT: Final = (requests.ConnectTimeout, requests.exceptions.InvalidURL)
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
 
@@ -61,7 +63,7 @@ class Reply:
     body: bytes
     payload: Any
     retry_after: float | None
-    source: str | None
+    synthetic: bool
     elapsed_s: float
     arrived_at: int
 
@@ -111,24 +113,48 @@ class _Response(HTTPResponse):
         while self.status < _FINAL:  # http.client skips a 100 only; the next request would be given the real answer
             self.headers = None  # type: ignore[assignment]
             super().begin()
+        # What is no header is dropped here: urllib3 would log it, whatever the server wrote into it.
+        self.headers.defects.clear()
+        self.headers.set_payload("")
 
 
-class _Connecting:
-    """Marks errors before a connection stands: what was being sent then surely never arrived."""
+_sending = threading.local()  # whether the request of this thread began to be sent: urllib3 does not tell
+
+
+class _Telling:
+    """Tells when it begins to send: what failed before that surely never arrived."""
+
+    _connecting = False
 
     def connect(self) -> None:
+        self._connecting = True
         try:
             super().connect()  # type: ignore[misc]
-        except Exception as error:
-            error.before_sending = True  # type: ignore[attr-defined]
-            raise
+        finally:
+            self._connecting = False
+
+    def send(self, data: Any) -> None:
+        if not self._connecting:  # to a proxy more is sent while connecting
+            if getattr(self, "sock", None) is None:
+                self.connect()
+            _sending.began = True
+        super().send(data)  # type: ignore[misc]
+
+    @property
+    def debuglevel(self) -> int:
+        """Say that nothing is to be printed: http.client would print the header with the token."""
+        return 0
+
+    @debuglevel.setter
+    def debuglevel(self, level: int) -> None:
+        pass
 
 
-class _HTTPConnection(_Connecting, HTTPConnection):
+class _HTTPConnection(_Telling, HTTPConnection):
     response_class = _Response
 
 
-class _HTTPSConnection(_Connecting, HTTPSConnection):
+class _HTTPSConnection(_Telling, HTTPSConnection):
     response_class = _Response
 
 
@@ -166,17 +192,6 @@ class _Session(requests.Session):
         """Say that there is none: requests reads all of a redirect's body before it looks whether to follow."""
 
 
-def _never_delivered(error: BaseException | None) -> bool:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if getattr(error, "before_sending", False):
-            return True
-        seen.add(id(error))
-        inner = [one for one in (getattr(error, "reason", None), *error.args) if isinstance(one, BaseException)]
-        error = inner[0] if inner else error.__cause__ or error.__context__
-    return False
-
-
 def _retry_after(header: str | None) -> float | None:
     """Read seconds or an HTTP date; urllib3's own reader would cut what is long, and how long is for the user."""
     text = (header or "").strip()
@@ -187,6 +202,18 @@ def _retry_after(header: str | None) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _spellings(secret: str) -> set[str]:
+    """List how a server may spell a text that it echoes."""
+    nested = [secret]  # in JSON, in JSON in JSON and so on
+    for _ in range(3):
+        nested.append(json.dumps(nested[-1])[1:-1])
+    quoted = {quote(secret, safe=""), quote(secret)}
+    lower = {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text) for text in quoted}
+    escaped = {escape(secret), escape(secret, quote=False)}
+    coded = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return {*nested, *quoted, *lower, *escaped, coded}
 
 
 class Wire:
@@ -209,7 +236,7 @@ class Wire:
         self._timeout = timeout
         self._auth = _Bearer(token)
         secret = token.reveal()
-        forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
+        forms = _spellings(secret)
         self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_BLOTTED else ()
         del secret, forms
         self._session = _Session()
@@ -242,7 +269,8 @@ class Wire:
         """
         started = time.monotonic()
         reply: Reply | None = None
-        text, delivered = "", True
+        text = ""
+        _sending.began = False
         try:
             with self._session.get(
                 f"{self.base_url}{path}",
@@ -254,11 +282,10 @@ class Wire:
             ) as response:
                 reply = self._read(response, started)
         except Exception as error:  # noqa: BLE001 - whatever a library raises of an odd answer, it may be charged
-            delivered = not (_never_delivered(error) or isinstance(error, _NEVER_SENT))
             text = self.blot(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:
-            raise WireFailure(text, delivered=delivered, elapsed_s=time.monotonic() - started)
+            raise WireFailure(text, delivered=_sending.began, elapsed_s=time.monotonic() - started)
         return reply
 
     def _read(self, response: requests.Response, started: float) -> Reply:
@@ -279,13 +306,12 @@ class Wire:
             written = json.dumps(payload)  # one spelling of every escape
             if self.blot(written) != written:
                 payload = json.loads(self.blot(written))
-        source = response.headers.get(SOURCE_HEADER)
         return Reply(
             status=response.status_code,
             body=body,
             payload=payload,
             retry_after=_retry_after(response.headers.get("Retry-After")),
-            source=None if source is None else self.blot(source),
+            synthetic=response.headers.get(SOURCE_HEADER) == SANDBOX,
             elapsed_s=time.monotonic() - started,
             arrived_at=now_us(),
         )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from ..errors import InvalidArgumentError, StoreError
+from ..settings import read_path
+
+_LONGEST_NAME: Final = 200
 
 
 def as_path(path: object) -> Path:
     """Take the path of a file."""
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidArgumentError(f"path is the path of a file; got {type(path).__name__}")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:  # the home of somebody who is not there
-        raise InvalidArgumentError(f"{path!r} is no path: {error}") from error
+    return read_path("path", path)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -31,11 +30,23 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file."""
+    """Write a file: all of it, or what was there stays as it was."""
+    beside = path.with_name(f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part")
     try:
-        path.write_bytes(content)
+        target = path.resolve()  # of a link, what it points to
+        beside = target.with_name(beside.name)
+        if target.exists() and not target.is_file():  # a pipe or a device is written, never replaced
+            target.write_bytes(content)
+            return
+        beside.write_bytes(content)
+        if target.exists():
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        beside.replace(target)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} was not written: {reason_of(error)}; make room, or choose another path") from error
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            beside.unlink(missing_ok=True)
 
 
 def reason_of(error: Exception) -> str:
