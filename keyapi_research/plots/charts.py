@@ -585,7 +585,8 @@ def _draw_hierarchy(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame, *, count
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(at[-1] + 0.6, -0.6)
     ax.xaxis.set_major_formatter(FuncFormatter(compact))
-    ax.margins(x=0.14)
+    longest = 0.6 * (small_size(ax) - 1) * max(map(len, values)) + 6  # points, with the space before it
+    ax.margins(x=float(np.clip(longest / points(ax, ax.get_window_extent().width), 0.14, 0.4)))
     _grid(ax, "x")
     return texts
 
@@ -735,17 +736,18 @@ def draw_overlap(overlap: Overlap, dimension: str, origin: Origin, ax: Axes | No
         *letters.notes,
     ]
     counted = f"Small numbers: {dimension} segments in both lists (diagonal: in its list)."
-    _name_cells(ax, letters, _MOST_CELL)
+    _name_cells(ax, letters, _CELL)
     finish(ax, origin, [counted, *rest])
     size = _cell(ax)
-    _name_cells(ax, letters, size)
-    finish(ax, origin, [counted, *rest])
+    if size < _CELL:
+        _name_cells(ax, letters, size)
+        finish(ax, origin, [counted, *rest])
     if not _write_cells(ax, overlap, shown):
         finish(ax, origin, rest)
     return ax
 
 
-_MOST_CELL: Final = 30.0  # points, of a cell with the largest letters
+_CELL: Final = SMALL / 0.8  # points, of a cell that is high enough for small letters
 _VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
 
 

@@ -118,8 +118,12 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str], keys: Sequence[Key] =
     legends = _place_legends(ax, keys)
     lines = [line for line in (" ".join(notes), origin.text) if line]
     footer = _hang_footer(ax, legends, "\n".join(lines))
+    laid = ""
     for _ in range(_ROUNDS):
         _fit(ax, footer, "\n".join(lines), legends, foreign=foreign)
+        before, laid = laid, f"{ax.get_window_extent().bounds} {footer.get_text()}"
+        if laid == before:
+            break
     if origin.synthetic:
         mark(ax)
     return ax
