@@ -2,18 +2,20 @@
 
 Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then once more
 on the same store. What it concluded is read from its kernel and held against the constants of the sandbox's world,
-never against this package's own analysis.
+never against this package's own analysis. What holds for every seed is also looked for in other worlds, and with pages
+of ten rows, by changing the one cell that the notebooks say to change.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,7 +25,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from keyapi_research.sandbox import effects
+from keyapi_research.sandbox import Sandbox, effects
 from keyapi_research.sandbox.catalogue import by_id
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -33,19 +35,38 @@ LONGEST_OUTPUT = 60  # lines of text, or rows of a table
 LARGEST_TEXT = 40_000  # characters of one output that is no picture
 LARGEST_FILE = 2_000_000
 
-BEFORE = "import warnings\nwarnings.simplefilter('error')"
+BEFORE = """
+import warnings
+warnings.simplefilter("error")
+import keyapi_research as _kr
+_budget, _granted = _kr.budget, []
+
+def _note(credits, **how):
+    _granted.append(credits)
+    return _budget(credits, **how)
+
+_kr.budget = _note
+"""
+# Rows that come twice are explained in the notebooks' text: not every world has them where the stored one has.
+ELSEWHERE = "warnings.simplefilter('default', _kr.SchemaDriftWarning)"
 AFTER = """
 import json as _json
 print(_json.dumps({{
-    "requests": len(kr.ledger()), "credits": int(kr.ledger()["credits"].sum()), "values": {values}
+    "requests": len(kr.ledger()), "credits": int(kr.ledger()["credits"].sum()), "granted": sum(_granted),
+    "values": {values}
 }}, default=float))
 """
+# Budgets that are there to refuse.
+REFUSING = {"06_reproduce_and_share": 4}
 # What each notebook concluded, as an expression in its own names.
 VALUES = {
     "02_product_opportunities": """{
         "confirmed": list(confirmed.index),
         "cpa_to_market": dict(checked["cpa_to_market"]),
         "growth": dict(checked["growth"]),
+        "growth_clear": list(growth_clear),
+        "noise": noise,
+        "level_1": [omega, as_good],
         "large_but_dear": dict(zip(largest["category"], largest["cpa_to_market"])),
         "dear": large_but_dear,
         "movers": list(movers["category"]),
@@ -54,12 +75,14 @@ VALUES = {
     "03_hashtags_and_music": """{
         "groups": dict(members_of),
         "alone": alone,
-        "likest": [compared[k][compared["curves agree"] & compared["audiences agree"]].min() for k in
-                   ("curves_30d", "curves_120d", "audience")],
+        "likest": [compared[k][compared["curves agree"] & (compared["audiences"] == "alike")].min() for k in
+                   ("curves_30d", "curves_before", "audience")],
+        "others_before": others.max(),
+        "unknown": [int((compared["audiences"] == "unknown").sum()), int(compared["audience"].isna().sum())],
         "days_since_last": {group: list(days) for group, days in bursts.dropna().groupby("group")["days_since_last"]},
         "fall_to_rise": [fall_to_rise, fall_low, fall_high],
         "sound": dict(companion[["clip_id", "group", "closest", "lead_days", "audience"]]),
-        "next_best": fit["audience"].iloc[1],
+        "next_best": next_best,
     }""",
     "04_what_makes_a_video_work": """{
         "factors": factors.astype(float).to_dict("index"),
@@ -76,6 +99,14 @@ VALUES = {
         "lead": lead,
         "likeness": list(fit["likeness"].head(2)),
         "commercial": bool(fit["commercial_use"].iloc[0]),
+        "by_keyword": bool(of_circle),
+        "untested": untested,
+        "own": own,
+        "singled_out": list(singled_out.index),
+        "likeness_of_hashtags": [inside.min(), across.max()],
+        "stands_at": stands_at,
+        "this_month": this_month,
+        "length": [short_low, short_high],
         "last_peak": f"{last_peak:%Y-%m-%d}",
         "coming": [f"{day:%Y-%m-%d}" for day in coming],
         "cpa_to_level_1": standing.loc["cpa"].iloc[0] / standing.loc["cpa"].iloc[1],
@@ -84,6 +115,7 @@ VALUES = {
     "06_reproduce_and_share": """{
         "same_bytes": bool(same_bytes), "replayed": bool(replayed_is_equal), "stranger": by_stranger,
         "package": package_is_equal, "observations": len(history), "hashtags": HASHTAGS, "own": bool(still_its_own),
+        "groups": groups, "answer": answer, "made_a_store": (stranger / "own.sqlite").exists(),
     }""",
 }
 
@@ -96,11 +128,18 @@ class Run:
     folder: Path
     requests: int
     credits: int
+    granted: int
     values: Mapping[str, Any]
     seconds: float
 
+    @property
+    def saved(self) -> Path:
+        """Where it saved its tables and pictures."""
+        return next((self.folder / "out").iterdir())
+
 
 Runs = Callable[[str], tuple[Run, Run]]
+World = Callable[[str], Run]
 
 
 def read(name: str) -> Any:
@@ -116,12 +155,26 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return kept | {key: str(folder / name) for key, name in folders.items()} | {"OMP_NUM_THREADS": "1"} | more
 
 
-async def execute(name: str, folder: Path, after: str = "", **more: str) -> Run:
+def connect_to(url: str, source: str) -> str:
+    """Change the cell that is to be changed: from the sandbox of the notebook's process to a server."""
+    how = {"base_url": url, "token": "a-token-of-the-tests", "requests_per_second": None}
+    as_options = ", ".join(f"{key}={value!r}" for key, value in how.items())
+    changed = source.replace('"sandbox": True', f"**{how!r}").replace("sandbox=True", as_options)
+    assert changed != source
+    return changed
+
+
+async def execute(name: str, folder: Path, after: str = "", url: str = "", **more: str) -> Run:
     """Run a stored notebook in a fresh kernel, between two cells that are not in the file."""
     notebook = read(name)
     make = nbformat.v4.new_code_cell
     last = AFTER.format(values=VALUES.get(name, "{}")) + after
-    notebook.cells = [make(BEFORE), *notebook.cells, make(last)]
+    first = BEFORE
+    if url:
+        first += ELSEWHERE
+        cell = code_cells(notebook)[0]
+        cell.source = connect_to(url, cell.source)
+    notebook.cells = [make(first), *notebook.cells, make(last)]
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -130,7 +183,8 @@ async def execute(name: str, folder: Path, after: str = "", **more: str) -> Run:
     printed = "".join(output["text"] for output in notebook.cells[-1].outputs if output.get("name") == "stdout")
     told = json.loads(printed.splitlines()[0])
     notebook.cells = notebook.cells[1:-1]
-    return Run(notebook, work, told["requests"], told["credits"], told["values"], time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Run(notebook, work, told["requests"], told["credits"], told["granted"], told["values"], seconds)
 
 
 async def execute_all_twice(folder: Path) -> dict[str, tuple[Run, Run] | BaseException]:
@@ -157,6 +211,35 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         return two
 
     return of
+
+
+OTHER_WORLDS: dict[str, dict[str, Any]] = {
+    "pages of ten rows": {"page_cap": 10},
+    "seed 2": {"seed": 2},
+    "seed 7": {"seed": 7},
+}
+
+
+@pytest.fixture(
+    scope="module", params=["as stored", *(pytest.param(it, marks=pytest.mark.slow) for it in OTHER_WORLDS)]
+)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Give the run of a notebook in the world it is stored with, and in others."""
+    if request.param == "as stored":
+        runs = request.getfixturevalue("runs")
+        yield lambda name: runs(name)[0]
+        return
+    folder = tmp_path_factory.mktemp("world")
+    with Sandbox(**OTHER_WORLDS[request.param]) as server:
+
+        @functools.cache
+        def of(name: str) -> Run:
+            server.reset()  # what one notebook asked for must not be later when the next one asks
+            run = asyncio.run(execute(name, folder / name, url=server.url))
+            assert server.charged == run.credits
+            return run
+
+        yield of
 
 
 # As stored --------------------------------------------------------------------------------------------------
@@ -228,7 +311,7 @@ def test_no_output_is_long_and_none_has_a_path_of_a_machine(name: str) -> None:
 def test_it_ends_in_files_and_shows_pictures(name: str) -> None:
     notebook = read(name)
     source = "\n".join(cell.source for cell in code_cells(notebook))
-    assert re.search(r"to_csv\(\s*\"", source)
+    assert re.search(r"to_csv\((OUT|HERE) / \"", source)
     assert any("image/png" in output.get("data", {}) for output in outputs_of(notebook))
 
 
@@ -252,35 +335,79 @@ def test_one_cell_is_to_be_changed_for_real_data(name: str) -> None:
         assert "# real data" not in source
 
 
-@every
-def test_every_step_has_a_budget_and_a_plan_before_it(name: str) -> None:
-    notebook = read(name)
-    stated = re.search(r"\*\*Cost: at most (\d+) credits\*\*", notebook.cells[0].source)
+def bound_of(name: str) -> int:
+    """Read what a notebook says it costs at most."""
+    stated = re.search(r"\*\*Cost: at most (\d+) credits", read(name).cells[0].source)
     assert stated is not None
-    planned, budgets = False, []
-    for cell in code_cells(notebook):
-        planned |= "kr.plan(" in cell.source
-        found = [int(number) for number in re.findall(r"kr\.budget\((\d+)\)", cell.source)]
-        assert planned or not found
-        budgets += found
-    # 06 has two budgets more, which refuse: one too small, and one of zero.
-    refused = {"06_reproduce_and_share": 4}.get(name, 0)
-    assert sum(budgets) - refused == int(stated[1])
+    return int(stated[1])
+
+
+@every
+def test_it_is_held_to_the_bound_it_states_and_the_list_of_notebooks_says_the_same(name: str) -> None:
+    source = "\n".join(cell.source for cell in read(name).cells)
+    held = re.findall(r"max_credits\"?[=:] ?(\d+)", source)
+    assert held
+    assert set(map(int, held)) == {bound_of(name)}
+    index = (FOLDER / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"\({name}\.ipynb\).*\| (\d+) \|", index)
+    assert row is not None
+    assert int(row[1]) == bound_of(name)
+
+
+@every
+def test_every_step_shows_its_plan_before_and_takes_its_budget_from_it(name: str) -> None:
+    shown = False
+    budgets = 0
+    for cell in code_cells(read(name)):
+        for allowed in re.findall(r"kr\.budget\((.*)\)(?: as budget)?:", cell.source):
+            if re.fullmatch(r"\d+", allowed):  # 06 has one too small, and one of zero
+                assert int(allowed) in (0, REFUSING.get(name, 0))
+                continue
+            assert shown
+            assert allowed in ("plan.credits_max", "sum(plan.credits_max for plan in plans)")
+            budgets += 1
+            shown = False
+        ends_in_plan = cell.source.splitlines()[-1] in ("plan", "display(*plans)")
+        assert ends_in_plan == ("kr.plan(" in cell.source)
+        shown |= ends_in_plan
+    assert budgets >= 2
+    assert not shown
 
 
 # As run -----------------------------------------------------------------------------------------------------
 
 
 @every
-def test_it_runs_from_clean_within_its_cost(name: str, runs: Runs) -> None:
+def test_it_runs_from_clean_within_its_cost(name: str, world: World) -> None:
+    run = world(name)
+    assert 0 < run.credits <= run.granted - REFUSING.get(name, 0) <= bound_of(name)
+    assert run.seconds < TIMEOUT
+    for output in outputs_of(run.notebook):
+        assert output.get("name") != "stderr" or "SchemaDriftWarning" in output.text
+
+
+@every
+def test_no_warning_is_left_unexplained(name: str, runs: Runs) -> None:
+    for run in runs(name):
+        assert not [output for output in outputs_of(run.notebook) if output.get("name") == "stderr"]
+
+
+@every
+def test_with_the_smallest_pages_it_may_cost_what_it_states(name: str, runs: Runs) -> None:
+    # How many hashtags, categories, candidates and videos there are to ask for depends on the answers before.
+    fewer = {"01_quickstart": 7, "02_product_opportunities": 12, "03_hashtags_and_music": 28, "05_campaign_brief": 8}
+    granted = runs(name)[0].granted - REFUSING.get(name, 0)
+    assert granted == bound_of(name) - fewer.get(name, 0)
+
+
+@every
+def test_it_saves_in_a_folder_of_its_own(name: str, runs: Runs) -> None:
     first, _ = runs(name)
-    stated = re.search(r"at most (\d+) credits", read(name).cells[0].source)
-    assert stated is not None
-    assert 0 < first.credits <= int(stated[1])
-    assert first.seconds < TIMEOUT
-    assert not [output for output in outputs_of(first.notebook) if output.get("name") == "stderr"]
-    assert list(first.folder.glob("*.csv"))
-    assert name == "01_quickstart" or list(first.folder.glob("*.png"))
+    assert [path.name for path in first.folder.iterdir()] == ["out"]
+    assert [path.name for path in (first.folder / "out").iterdir()] == [name[:2]]
+    assert list(first.saved.glob("*.csv"))
+    assert list(first.saved.glob("*.png"))
+    assert "notebooks/out/" in (FOLDER.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 @every
@@ -288,6 +415,17 @@ def test_running_it_again_sends_nothing(name: str, runs: Runs) -> None:
     first, second = runs(name)
     assert first.requests > 0
     assert (second.requests, second.credits) == (first.requests, first.credits)
+
+
+def printed_by(run: Run) -> str:
+    return "".join(output.text for output in outputs_of(run.notebook) if output.get("name") == "stdout")
+
+
+@every
+def test_it_says_what_this_run_cost(name: str, runs: Runs) -> None:
+    first, second = runs(name)
+    assert f"{first.credits} credits" in printed_by(first)
+    assert re.search(r"^0 credits.*: all was stored$", printed_by(second), re.MULTILINE)
 
 
 @analyses
@@ -305,8 +443,8 @@ def test_it_replays_unchanged_without_sandbox_or_key(name: str, tmp_path: Path) 
     archive = here.folder / "study.zip"
     there = asyncio.run(execute(name, tmp_path / "there", KEYAPI_REPLAY=str(archive)))
     assert there.values == here.values
-    for path in here.folder.glob("*.csv"):
-        assert (there.folder / path.name).read_bytes() == path.read_bytes(), path.name
+    for path in here.saved.glob("*.csv"):
+        assert (there.saved / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 # What is planted --------------------------------------------------------------------------------------------
@@ -314,14 +452,38 @@ def test_it_replays_unchanged_without_sandbox_or_key(name: str, tmp_path: Path) 
 SEASONAL = {category for found in effects.SEASONAL_CATEGORIES.values() for category in found}
 
 
-def test_opportunities_are_found_and_traps_are_not(runs: Runs) -> None:
-    found = runs("02_product_opportunities")[0].values
+def test_opportunities_are_found_and_traps_are_not(world: World) -> None:
+    found = world("02_product_opportunities").values
     confirmed = set(found["confirmed"])
     # One may be missed, where a market's ranking is too short to confirm it, and one may be there by luck.
     assert len(confirmed & set(effects.OPPORTUNITIES)) >= len(effects.OPPORTUNITIES) - 1
     assert len(confirmed - set(effects.OPPORTUNITIES)) <= 1
     assert not confirmed & (set(effects.TRAPS) | SEASONAL)
-    assert set(found["dear"]) == set(effects.TRAPS)
+    assert set(found["dear"]) <= set(effects.TRAPS)
+    assert len(found["dear"]) >= 3  # one may be sold well enough by luck
+
+
+def test_all_traps_are_among_the_largest_and_dear(runs: Runs) -> None:
+    assert set(runs("02_product_opportunities")[0].values["dear"]) == set(effects.TRAPS)
+
+
+def test_growth_is_called_clear_only_above_its_noise(world: World) -> None:
+    found = world("02_product_opportunities").values
+    noise = math.hypot(7.0, 5.0) / 2  # of the mean of the changes of 7 and of 30 days
+    assert found["noise"] == pytest.approx(noise, rel=0.15)  # a standard deviation from some 150 differences: 6 %
+    clear = {name for name in found["confirmed"] if found["growth"][name] > 1.64 * found["noise"]}
+    assert set(found["growth_clear"]) == clear
+    # Grown by 8 points against a limit of 7: about every second one is seen.
+    assert clear & set(effects.OPPORTUNITIES)
+
+
+def test_level_1_explains_little_of_the_price(world: World) -> None:
+    share, by_luck = world("02_product_opportunities").values["level_1"]
+    # Planted are 0.12 and 0.14 for the rates of a level-1 category, against 0.16 and 0.21 for the category's own,
+    # and opportunities and traps, which are within.
+    most = (0.12**2 + 0.14**2) / (0.12**2 + 0.14**2 + 0.16**2 + 0.21**2)
+    assert 0 <= share < most
+    assert 0 <= by_luck <= 1
 
 
 def test_prices_and_growth_of_the_planted_categories_are_as_planted(runs: Runs) -> None:
@@ -337,15 +499,15 @@ def test_prices_and_growth_of_the_planted_categories_are_as_planted(runs: Runs) 
     assert growth == pytest.approx(effects.OPPORTUNITY_GROWTH, abs=5.4)
 
 
-def test_what_moves_is_seasonal_and_what_rises_is_valentines(runs: Runs) -> None:
-    found = runs("02_product_opportunities")[0].values
+def test_what_moves_is_seasonal_and_what_rises_is_valentines(world: World) -> None:
+    found = world("02_product_opportunities").values
     assert set(found["movers"]) <= SEASONAL
     assert set(found["rising"]) <= set(effects.SEASONAL_CATEGORIES["valentine"])
     assert len(found["rising"]) >= 5  # of eight; not all are in both rankings
 
 
-def test_the_groups_are_the_families(runs: Runs) -> None:
-    found = runs("03_hashtags_and_music")[0].values
+def test_the_groups_are_the_families(world: World) -> None:
+    found = world("03_hashtags_and_music").values
     assert {frozenset(members) for members in found["groups"].values()} == {
         frozenset(members) for members in effects.FAMILIES.values()
     }
@@ -353,8 +515,18 @@ def test_the_groups_are_the_families(runs: Runs) -> None:
     assert min(found["likest"][:2]) > 0.9  # documented for 30 days; weeks average the wobble out
 
 
-def test_bursts_come_back_when_they_should(runs: Runs) -> None:
+def test_unknown_likeness_is_not_taken_for_none(world: World) -> None:
+    told, missing = world("03_hashtags_and_music").values["unknown"]
+    assert told == missing > 0
+
+
+def test_what_looked_alike_by_chance_did_not_before(runs: Runs) -> None:
     found = runs("03_hashtags_and_music")[0].values
+    assert found["others_before"] < 0.9 < found["likest"][1]
+
+
+def test_bursts_come_back_when_they_should(world: World) -> None:
+    found = world("03_hashtags_and_music").values
     families = {name: family for family, members in effects.FAMILIES.items() for name in members}
     assert {families[group] for group in found["days_since_last"]} == set(effects.FAMILIES)
     for group, days in found["days_since_last"].items():
@@ -370,8 +542,8 @@ def test_falls_are_slower_than_rises(runs: Runs) -> None:
     assert 1 < low < high
 
 
-def test_the_sound_is_the_twin_and_leads(runs: Runs) -> None:
-    found = runs("03_hashtags_and_music")[0].values
+def test_the_sound_is_the_twin_and_leads(world: World) -> None:
+    found = world("03_hashtags_and_music").values
     sound = found["sound"]
     family = next(members for members in effects.FAMILIES.values() if effects.TWIN_HASHTAG in members)
     assert sound["clip_id"] == effects.TWIN_SOUND
@@ -408,8 +580,8 @@ def test_what_goes_with_engagement_is_what_was_planted(feature: str, planted: fl
     assert bool(found["clear"]) == (planted != 0)
 
 
-def test_the_best_hours_are_the_planted_ones(runs: Runs) -> None:
-    found = runs("04_what_makes_a_video_work")[0].values
+def test_the_best_hours_are_the_planted_ones(world: World) -> None:
+    found = world("04_what_makes_a_video_work").values
     assert found["best_hours"] == list(effects.EVENING_HOURS)
     estimate, error = log_and_error(*found["hour_factor"])
     assert estimate == pytest.approx(math.log(effects.EVENING_LIFT), abs=3 * error)
@@ -438,10 +610,11 @@ def test_shares_of_videos_that_sell_are_as_planted(runs: Runs) -> None:
     assert unsold == pytest.approx(effects.UNSOLD_SHARE, abs=3 * math.sqrt(0.35 * 0.65 / flagged))
 
 
-def test_the_brief_names_family_sound_and_time(runs: Runs) -> None:
-    found = runs("05_campaign_brief")[0].values
+def test_the_brief_names_family_sound_and_time(world: World) -> None:
+    found = world("05_campaign_brief").values
     peak, every_days = effects.FAMILY_BURSTS["perfume"]
     assert set(found["circle"]) == set(effects.FAMILIES["perfume"])
+    assert found["by_keyword"]
     assert found["sound"] == effects.TWIN_SOUND
     assert found["commercial"]
     assert found["lead"] == pytest.approx(effects.TWIN_LEAD_DAYS, abs=1)
@@ -457,8 +630,26 @@ def test_the_brief_names_family_sound_and_time(runs: Runs) -> None:
     assert math.log(found["cpa_to_level_1"]) == pytest.approx(expected, abs=0.7)
 
 
-def test_sharing_keeps_every_promise(runs: Runs) -> None:
-    first, _ = runs("06_reproduce_and_share")
+def test_the_brief_says_no_more_than_is_known(world: World) -> None:
+    found = world("05_campaign_brief").values
+    # All categories of a level 1 have the same ages but for chance.
+    assert not found["singled_out"]
+    assert "ages do not stand out" in found["brief"]
+    assert set(found["untested"]) <= set(found["own"]) - set(found["circle"]) - {"perfume"}
+    low, high = found["length"]
+    assert ("| **How long** |" in found["brief"]) == (not low <= 1 <= high)
+    assert ("whether shorter is better" in found["brief"]) == (low <= 1 <= high)
+    inside, across = found["likeness_of_hashtags"]
+    assert across < 0.5 < inside
+    # The last day is four after the peak: 0.45 of the height above the usual 1 are left, of 7 in all a half.
+    x = 4 / effects.FAMILY_FALL
+    left = 1 + effects.FAMILY_HEIGHT / (1 + x + x**2 / 2 + x**3 / 6)
+    assert found["stands_at"] == pytest.approx(left / (1 + effects.FAMILY_HEIGHT), abs=effects.FAMILY_NOISE)
+    assert ("is in a burst" in found["this_month"]) == (found["stands_at"] >= 0.5)
+
+
+def test_sharing_keeps_every_promise(world: World) -> None:
+    first = world("06_reproduce_and_share")
     found = first.values
     assert found["same_bytes"]
     assert found["replayed"]
@@ -466,4 +657,12 @@ def test_sharing_keeps_every_promise(runs: Runs) -> None:
     assert found["stranger"] == dict.fromkeys(("hashtags.csv", "trends.csv", "likeness.csv"), True)
     assert found["package"] == dict.fromkeys(("hashtags", "hashtag_trends"), True)
     assert found["observations"] == 2 * len(found["hashtags"])
-    assert b"sqlite" not in (first.folder / "study.zip").read_bytes().lower()
+    assert b"sqlite" not in (first.saved / "study.zip").read_bytes().lower()
+    assert not found["made_a_store"]
+
+
+def test_the_study_that_is_shared_answers_its_question(world: World) -> None:
+    found = world("06_reproduce_and_share").values
+    expected = {frozenset(set(members) & set(found["hashtags"])) for members in effects.FAMILIES.values()}
+    assert {frozenset(group.split(", ")) for group in found["groups"]} == expected
+    assert all(group in found["answer"] for group in found["groups"])
