@@ -1,9 +1,9 @@
 """The notebooks: stored as a reader wants them, run from clean, free the second time, and right about what is planted.
 
-Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then once more
-on the same store. What it concluded is read from its kernel and held against the constants of the sandbox's world,
-never against this package's own analysis. What holds for every seed is also looked for in other worlds, and with pages
-of ten rows, by changing the one cell that the notebooks say to change.
+Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then (most of
+them in the slow tests) once more on the same store. What it concluded is read from its kernel and held against the
+constants of the sandbox's world, never against this package's own analysis. What holds for every seed is also looked for
+in other worlds, and with pages of ten rows, by changing the one cell that the notebooks say to change.
 """
 
 from __future__ import annotations
@@ -138,7 +138,6 @@ class Run:
         return next((self.folder / "out").iterdir())
 
 
-Runs = Callable[[str], tuple[Run, Run]]
 World = Callable[[str], Run]
 
 
@@ -187,28 +186,46 @@ async def execute(name: str, folder: Path, after: str = "", url: str = "", **mor
     return Run(notebook, work, told["requests"], told["credits"], told["granted"], told["values"], seconds)
 
 
-async def execute_all_twice(folder: Path) -> dict[str, tuple[Run, Run] | BaseException]:
-    """Run all notebooks twice, two at a time."""
+async def execute_all(folder: Path) -> dict[str, Run | BaseException]:
+    """Run all notebooks, two at a time."""
     room = asyncio.Semaphore(2)
 
-    async def twice(name: str) -> tuple[Run, Run]:
+    async def run(name: str) -> Run:
         async with room:
-            return await execute(name, folder / name), await execute(name, folder / name)
+            return await execute(name, folder / name)
 
-    found = await asyncio.gather(*map(twice, NAMES), return_exceptions=True)
+    found = await asyncio.gather(*map(run, NAMES), return_exceptions=True)
     return dict(zip(NAMES, found, strict=True))
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Give the two runs of a notebook, or fail with its error, without the colours of a terminal."""
-    found = asyncio.run(execute_all_twice(tmp_path_factory.mktemp("notebooks")))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebooks run and keep their stores."""
+    return tmp_path_factory.mktemp("notebooks")
 
-    def of(name: str) -> tuple[Run, Run]:
-        two = found[name]
-        if isinstance(two, BaseException):
-            pytest.fail(re.sub(r"\x1b\[[0-9;]*m", "", str(two)), pytrace=False)
-        return two
+
+@pytest.fixture(scope="module")
+def runs(place: Path) -> World:
+    """Give the run of a notebook from clean, or fail with its error, without the colours of a terminal."""
+    found = asyncio.run(execute_all(place))
+
+    def of(name: str) -> Run:
+        run = found[name]
+        if isinstance(run, BaseException):
+            pytest.fail(re.sub(r"\x1b\[[0-9;]*m", "", str(run)), pytrace=False)
+        return run
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def reruns(runs: World, place: Path) -> World:
+    """Give the run of a notebook where it ran before."""
+
+    @functools.cache
+    def of(name: str) -> Run:
+        runs(name)
+        return asyncio.run(execute(name, place / name))
 
     return of
 
@@ -227,7 +244,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """Give the run of a notebook in the world it is stored with, and in others."""
     if request.param == "as stored":
         runs = request.getfixturevalue("runs")
-        yield lambda name: runs(name)[0]
+        yield runs
         return
     folder = tmp_path_factory.mktemp("world")
     with Sandbox(**OTHER_WORLDS[request.param]) as server:
@@ -245,6 +262,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 # As stored --------------------------------------------------------------------------------------------------
 
 every = pytest.mark.parametrize("name", NAMES)
+# Twice takes as long again: here the quickstart does it, the analyses in the slow tests.
+every_again = pytest.mark.parametrize(
+    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
+)
 analyses = pytest.mark.parametrize("name", [name for name in NAMES if name != "01_quickstart"])
 # A path from the root, not in an address or a tag, and not one of KeyAPI's own; or a Windows drive.
 ABSOLUTE = re.compile(r"(?<![\w<:/.>\\])/(?!v1/)[A-Za-z_.][\w.+-]*/[\w.+-]|\b[A-Z]:\\{1,2}\w")
@@ -386,23 +407,26 @@ def test_it_runs_from_clean_within_its_cost(name: str, world: World) -> None:
         assert output.get("name") != "stderr" or "SchemaDriftWarning" in output.text
 
 
-@every
-def test_no_warning_is_left_unexplained(name: str, runs: Runs) -> None:
-    for run in runs(name):
-        assert not [output for output in outputs_of(run.notebook) if output.get("name") == "stderr"]
+def errors_of(run: Run) -> list[Any]:
+    return [output for output in outputs_of(run.notebook) if output.get("name") == "stderr"]
 
 
 @every
-def test_with_the_smallest_pages_it_may_cost_what_it_states(name: str, runs: Runs) -> None:
+def test_no_warning_is_left_unexplained(name: str, runs: World) -> None:
+    assert errors_of(runs(name)) == []
+
+
+@every
+def test_with_the_smallest_pages_it_may_cost_what_it_states(name: str, runs: World) -> None:
     # How many hashtags, categories, candidates and videos there are to ask for depends on the answers before.
     fewer = {"01_quickstart": 7, "02_product_opportunities": 12, "03_hashtags_and_music": 28, "05_campaign_brief": 8}
-    granted = runs(name)[0].granted - REFUSING.get(name, 0)
+    granted = runs(name).granted - REFUSING.get(name, 0)
     assert granted == bound_of(name) - fewer.get(name, 0)
 
 
 @every
-def test_it_saves_in_a_folder_of_its_own(name: str, runs: Runs) -> None:
-    first, _ = runs(name)
+def test_it_saves_in_a_folder_of_its_own(name: str, runs: World) -> None:
+    first = runs(name)
     assert [path.name for path in first.folder.iterdir()] == ["out"]
     assert [path.name for path in (first.folder / "out").iterdir()] == [name[:2]]
     assert list(first.saved.glob("*.csv"))
@@ -410,11 +434,15 @@ def test_it_saves_in_a_folder_of_its_own(name: str, runs: Runs) -> None:
     assert "notebooks/out/" in (FOLDER.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-@every
-def test_running_it_again_sends_nothing(name: str, runs: Runs) -> None:
-    first, second = runs(name)
+@every_again
+def test_running_it_again_sends_nothing_and_concludes_the_same(name: str, runs: World, reruns: World) -> None:
+    first, second = runs(name), reruns(name)
     assert first.requests > 0
     assert (second.requests, second.credits) == (first.requests, first.credits)
+    assert re.search(r"^0 credits.*: all was stored$", printed_by(second), re.MULTILINE)
+    assert errors_of(second) == []
+    assert first.values == second.values
+    assert markdown_of(first.notebook) == markdown_of(second.notebook)
 
 
 def printed_by(run: Run) -> str:
@@ -422,18 +450,14 @@ def printed_by(run: Run) -> str:
 
 
 @every
-def test_it_says_what_this_run_cost(name: str, runs: Runs) -> None:
-    first, second = runs(name)
+def test_it_says_what_this_run_cost(name: str, runs: World) -> None:
+    first = runs(name)
     assert f"{first.credits} credits" in printed_by(first)
-    assert re.search(r"^0 credits.*: all was stored$", printed_by(second), re.MULTILINE)
 
 
 @analyses
-def test_it_concludes_the_same_again_and_as_stored(name: str, runs: Runs) -> None:
-    first, second = runs(name)
-    assert first.values == second.values
-    assert markdown_of(first.notebook) == markdown_of(second.notebook)
-    assert markdown_of(first.notebook) == markdown_of(read(name))
+def test_it_concludes_the_same_as_stored(name: str, runs: World) -> None:
+    assert markdown_of(runs(name).notebook) == markdown_of(read(name))
 
 
 @pytest.mark.slow
@@ -463,8 +487,8 @@ def test_opportunities_are_found_and_traps_are_not(world: World) -> None:
     assert len(found["dear"]) >= 3  # one may be sold well enough by luck
 
 
-def test_all_traps_are_among_the_largest_and_dear(runs: Runs) -> None:
-    assert set(runs("02_product_opportunities")[0].values["dear"]) == set(effects.TRAPS)
+def test_all_traps_are_among_the_largest_and_dear(runs: World) -> None:
+    assert set(runs("02_product_opportunities").values["dear"]) == set(effects.TRAPS)
 
 
 def test_growth_is_called_clear_only_above_its_noise(world: World) -> None:
@@ -486,8 +510,8 @@ def test_level_1_explains_little_of_the_price(world: World) -> None:
     assert 0 <= by_luck <= 1
 
 
-def test_prices_and_growth_of_the_planted_categories_are_as_planted(runs: Runs) -> None:
-    found = runs("02_product_opportunities")[0].values
+def test_prices_and_growth_of_the_planted_categories_are_as_planted(runs: World) -> None:
+    found = runs("02_product_opportunities").values
     opportunities = [name for name in found["confirmed"] if name in effects.OPPORTUNITIES]
     ratio = math.fsum(math.log(found["cpa_to_market"][name]) for name in opportunities) / len(opportunities)
     # A category's log(cpa) has a standard deviation of about 0.3 that is not planted: 0.12 for a mean of six.
@@ -520,8 +544,8 @@ def test_unknown_likeness_is_not_taken_for_none(world: World) -> None:
     assert told == missing > 0
 
 
-def test_what_looked_alike_by_chance_did_not_before(runs: Runs) -> None:
-    found = runs("03_hashtags_and_music")[0].values
+def test_what_looked_alike_by_chance_did_not_before(runs: World) -> None:
+    found = runs("03_hashtags_and_music").values
     assert found["others_before"] < 0.9 < found["likest"][1]
 
 
@@ -535,9 +559,9 @@ def test_bursts_come_back_when_they_should(world: World) -> None:
         assert days == pytest.approx([every_days] * len(days), abs=3.5)
 
 
-def test_falls_are_slower_than_rises(runs: Runs) -> None:
+def test_falls_are_slower_than_rises(runs: World) -> None:
     # The shapes of rise and fall differ, so only the direction follows from the constants.
-    _, low, high = runs("03_hashtags_and_music")[0].values["fall_to_rise"]
+    _, low, high = runs("03_hashtags_and_music").values["fall_to_rise"]
     assert effects.FAMILY_FALL > effects.FAMILY_RISE
     assert 1 < low < high
 
@@ -571,8 +595,8 @@ def log_and_error(factor: float, low: float, high: float) -> tuple[float, float]
         ("one hashtag more", 0.0),
     ],
 )
-def test_what_goes_with_engagement_is_what_was_planted(feature: str, planted: float, runs: Runs) -> None:
-    found = runs("04_what_makes_a_video_work")[0].values["factors"][feature]
+def test_what_goes_with_engagement_is_what_was_planted(feature: str, planted: float, runs: World) -> None:
+    found = runs("04_what_makes_a_video_work").values["factors"][feature]
     estimate, error = log_and_error(found["factor"], found["low"], found["high"])
     # Three of its own standard errors, and that error no larger than eight hundred videos warrant.
     assert estimate == pytest.approx(planted, abs=3 * error)
@@ -588,8 +612,8 @@ def test_the_best_hours_are_the_planted_ones(world: World) -> None:
     assert error < 0.1
 
 
-def test_categories_engage_as_planted_and_views_follow_age_only(runs: Runs) -> None:
-    found = runs("04_what_makes_a_video_work")[0].values
+def test_categories_engage_as_planted_and_views_follow_age_only(runs: World) -> None:
+    found = runs("04_what_makes_a_video_work").values
     planted = {key: math.log(effects.ENGAGEMENT.get(key, effects.ENGAGEMENT_ELSEWHERE)) for key in found["by_category"]}
     for key, value in found["by_category"].items():
         mean = math.fsum(found["by_category"].values()) / len(planted)
@@ -599,8 +623,8 @@ def test_categories_engage_as_planted_and_views_follow_age_only(runs: Runs) -> N
     assert set(found["views_clear"]) <= {"twice as old"}  # older videos had more time to be viewed
 
 
-def test_shares_of_videos_that_sell_are_as_planted(runs: Runs) -> None:
-    found = runs("04_what_makes_a_video_work")[0].values
+def test_shares_of_videos_that_sell_are_as_planted(runs: World) -> None:
+    found = runs("04_what_makes_a_video_work").values
     for key, (videos, share) in found["sales"].items():
         planted = effects.SALES_SHARE.get(key, effects.SALES_SHARE_ELSEWHERE)
         error = math.sqrt(planted * (1 - planted) / videos)

@@ -260,7 +260,12 @@ def hard(plot: str) -> pd.DataFrame:
     return ranking(*records, source="sandbox")
 
 
-@pytest.mark.parametrize("place", ROOMS)
+COMMON = ("plain", "constrained")
+
+
+@pytest.mark.parametrize(
+    "place", [*COMMON, *(pytest.param(place, marks=pytest.mark.slow) for place in ROOMS if place not in COMMON)]
+)
 def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -> None:
     ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
     ax.figure.canvas.figure.draw_without_rendering()

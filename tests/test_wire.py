@@ -203,12 +203,16 @@ def test_refused(make_client: Callable[..., kr.Client]) -> None:
     never_delivered(connect(make_client, f"http://127.0.0.1:{unused_port()}"), 3)
 
 
-@pytest.mark.parametrize("url", ["https://nobody.invalid", "https://no body.invalid", "https://a..b", "https://*.b"])
+@pytest.mark.parametrize("url", ["https://nobody.invalid", "https://a..b"])
 def test_a_name_that_nobody_has(url: str, make_client: Callable[..., kr.Client]) -> None:
     never_delivered(connect(make_client, url, retries=1), 2)
 
 
-@pytest.mark.parametrize("url", ["https://[::1", "https://[x]", "https://a:b", "https://a:-1", "https://a:99999"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://no body.invalid", "https://*.b", "https://m\u00fcller.example", "https://[::1", "https://[x]",
+     "https://a:b", "https://a:-1", "https://a:99999"],
+)
 def test_an_address_that_is_none(url: str, make_client: Callable[..., kr.Client]) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="base_url is"):
         connect(make_client, url)
