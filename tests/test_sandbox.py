@@ -32,6 +32,7 @@ from keyapi_research.sandbox.__main__ import main
 from keyapi_research.sandbox.catalogue import by_id, by_name, categories
 from keyapi_research.sandbox.names import countries
 from keyapi_research.sandbox.server import ROUTES
+from keyapi_research.sandbox.videos import video_id
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "keyapi_research" / "sandbox" / "examples"
@@ -85,6 +86,9 @@ def all_rows(sandbox, path, key="list", **params):
         if not data["pagination"]["has_more"]:
             return rows
         page += 1
+
+
+SEASONAL = {name for found in effects.SEASONAL_CATEGORIES.values() for name in found}
 
 
 def name_of(row):
@@ -176,8 +180,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "72fa0ab3cb10154b",
-    "another": "0d77da76ef4afeb0",
+    "1": "7caa86f89029a9e2",
+    "another": "1dabe0eb38913e75",
 }
 
 
@@ -874,6 +878,17 @@ def test_views_have_a_heavy_tail(videos):
     assert 150_000 < views[500] < 450_000
 
 
+def test_no_day_has_far_more_videos_than_its_neighbours():
+    posted = Counter(
+        (int(video_id("1", category, region, k)) >> 32) // 86400
+        for category in categories()[::4] for region in ("all_regions", "US") for k in range(60)
+    )  # fmt: skip
+    total, last = sum(posted.values()), 20485  # 2026-02-01
+    assert max(posted) == last
+    assert posted[last] / total < 0.01
+    assert posted[last] < 1.4 * np.mean([posted[last - day] for day in range(1, 7)])
+
+
 def test_sales_differ_by_category(videos):
     def share(l1):
         flags = [row["sales_flag"] > 0 for row in videos if row["l1"] == l1]
@@ -912,6 +927,75 @@ def test_seasons_move_months(sandbox):
         return data["list"][0]["post"]
 
     assert posts("2025-12") > 1.3 * posts("2025-10")
+
+
+def all_of(seed, n, scope, region="US"):
+    """Return all rows of a ranking by name, without a server."""
+    asked = {"time_scope": scope, "region": region, "search_keyword": "FALSE", "ecom_category_id": None, "limit": "20"}
+    pages = [world.answer(seed, PRODUCTS, {**asked, "page": str(page)}, n, page_cap=20) for page in range(1, 26)]
+    return {name_of(row): row for page in pages for row in page["list"]}
+
+
+def changes(before, after):
+    """Return the stated change and that of the posts themselves, of rows whose posts are told exactly enough."""
+    common = [name for name in after if name in before and before[name]["post"] >= 500]
+    stated = np.array([after[name]["post_change"] for name in common])
+    return common, stated, np.array([100 * (after[name]["post"] / before[name]["post"] - 1) for name in common])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [((1, "2025-12"), (1, "2026-01")), ((1, "2025-11"), (1, "2025-12")), ((1, "30"), (11, "30"))],
+)
+def test_the_change_is_that_of_the_posts(earlier, later):
+    names, stated, real = changes(all_of("1", *earlier), all_of("1", *later))
+    assert len(names) > 60
+    # Posts are told in three digits: each of the two at most 0.5 % off; the rest is noise of half a point.
+    assert np.abs(stated - real).max() < 4
+    usual = [name not in SEASONAL for name in names]
+    assert np.corrcoef(stated[usual], real[usual])[0, 1] > 0.97
+
+
+def test_opportunities_grow_in_their_posts():
+    grown = []
+    for seed in ("1", "2", "3"):
+        names, stated, real = changes(all_of(seed, 1, "2025-12"), all_of(seed, 1, "2026-01"))
+        planted = [name in effects.OPPORTUNITIES for name in names]
+        usual = [name not in {*SEASONAL, *effects.OPPORTUNITIES, *effects.TRAPS} for name in names]
+        grown.append([np.mean(which[planted]) - np.median(which[usual]) for which in (stated, real)])
+    # Noise of 2.5 points for each of 18 categories: 0.6 for their mean.
+    assert np.mean(grown, axis=0) == pytest.approx([8.0, 8.0], abs=2.2)
+
+
+def test_large_seasonal_categories_move_like_small_ones():
+    # From November to December the mean season of "christmas" goes from 1.35 to 2.25 or so.
+    for seed in ("1", "2", "3"):
+        _, stated, real = changes(*({name: row for name, row in all_of(seed, 1, scope, "all_regions").items()
+                                     if name in effects.SEASONAL_CATEGORIES["christmas"]}
+                                    for scope in ("2025-11", "2025-12")))  # fmt: skip
+        assert len(real) == 5
+        assert np.ptp(real) < 30
+        assert np.abs(stated - real).max() < 4
+
+
+def test_a_month_under_way_has_the_posts_of_its_days():
+    month, day, full = (all_of("1", 1, scope) for scope in ("2026-02", "1", "2026-01"))
+    to_day = [month[name]["post"] / day[name]["post"] for name in month if name in day and day[name]["post"] >= 100]
+    assert np.median(to_day) == pytest.approx(1.9, abs=0.15)  # 2026-02-01 and 02
+    to_full = [month[name]["post"] / full[name]["post"] for name in month if name in full and month[name]["post"] > 99]
+    assert np.median(to_full) == pytest.approx(0.077, abs=0.01)
+    assert len(day) < len(month) < len(full)
+    later = all_of("1", 10, "2026-02")  # 2026-03-02: all over
+    grown = [later[name]["post"] / month[name]["post"] for name in month if month[name]["post"] > 99]
+    assert np.median(grown) == pytest.approx(11.8, abs=0.7)  # 28 days, not 2
+
+
+def test_a_month_that_is_over_has_no_later_videos(sandbox):
+    november = 1761955200
+    for name in ("Perfume", "Air Fryers", "Novels"):
+        posts = ask(sandbox, PRODUCT, id=by_name(name).id, region="US", time_scope="2025-10").data["info"]["posts"]
+        assert len(posts) == 50
+        assert max(int(post) >> 32 for post in posts) < november
 
 
 # ---- the world: hashtags and sounds --------------------------------------------------------------------------------
@@ -955,6 +1039,17 @@ def test_longer_periods_hold_more(sandbox):
         for period in (7, 30, 120, 365, 1095)
     ]
     assert counts == sorted(counts)
+
+
+def test_totals_of_hashtags_grow_by_what_is_posted():
+    for name in ("studytok", "drtok", "examseason", "perfumetok", "valentinesday", "grammys2026", "tag7", "ufc324"):
+        asked = {"hashtag_name": name, "region": "all_regions", "period": "7"}
+        found = [world.answer("1", HASHTAG, asked, n, page_cap=20)["info"] for n in range(1, 31)]
+        for before, after in pairwise(found):
+            added = after["publish_cnt_all"] - before["publish_cnt_all"]
+            # The last three of the seven days: some posts, and no more than the week has.
+            assert 0 < added <= after["publish_cnt"] + 1
+            assert after["video_views_all"] > before["video_views_all"]
 
 
 def test_steps_of_trends(sandbox):

@@ -65,8 +65,16 @@ def window(time_scope: str, n: int) -> tuple[int, int]:
         return now - int(time_scope), now
     year, month = map(int, time_scope.split("-"))
     first = number_of(date(year, month, 1))
-    following = number_of(date(year + month // 12, month % 12 + 1, 1))
-    return first, max(first + 1, min(following, now))
+    return first, max(first + 1, min(month_start(first, -1), now))
+
+
+def window_before(time_scope: str, n: int) -> tuple[int, int]:
+    """Return the window that a window is compared with: of a month under way, as many days of the month before."""
+    first, end = window(time_scope, n)
+    if "-" not in time_scope:
+        return first - (end - first), first
+    before = month_start(first, 1)
+    return before, first if end == month_start(first, -1) else min(before + (end - first), first)
 
 
 def bump(distance: float, rise: float, fall: float) -> float:

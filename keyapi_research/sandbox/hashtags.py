@@ -136,7 +136,7 @@ def _counts(seed: str, facts: _Facts, curve: curves.Curve, period: int, now: int
     region = curve.region
     days = facts.days_before * _POSTS_OF_OLDER
     if now > curves.FIRST_DAY:
-        days += (now - curves.FIRST_DAY) * _curve(seed, facts, ALL).mean(curves.FIRST_DAY, now, samples=8)
+        days += sum(map(_curve(seed, facts, ALL).at, range(curves.FIRST_DAY, now)))
     ever = facts.daily_posts * days
     within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, period)
     posts = max(1, int(min(within, 0.9 * ever)))

@@ -20,6 +20,7 @@ _REGIONS = 120  # the first stands for all regions
 _EARLIEST = curves.number_of(date(2016, 9, 1)) * curves.SECONDS_A_DAY
 _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
+_EVEN = 0.2  # how evenly the ages are spread, from 0 to 1
 _HOURS = (3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
 _PRICES = {14: 16.0, 22: 24.0, 15: 28.0, 27: 12.0, 29: 21.0, 12: 18.0, 19: 15.0, 21: 45.0, 18: 19.0}
@@ -47,7 +48,8 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     place = names.country_codes().index(region) + 1 if region in names.countries() else 0
     draws = chance.grains(seed, "video", category.id, region, k)
     share = int.from_bytes(draws[:4], "big") / 4294967296.0
-    day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * share)
+    # Most are recent, but no day has far more than its neighbours.
+    day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
     hour = _hour(int.from_bytes(draws[4:6], "big") / 65536.0)
     second = int.from_bytes(draws[6:8], "big") % 3600
     posted = day * curves.SECONDS_A_DAY + hour * 3600 + second
@@ -56,6 +58,11 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     while identifier % 1_000_000 == 0:  # absent by the sandbox's rule
         identifier += 1 << 32
     return str(identifier)
+
+
+def day_posted(identifier: str) -> int:
+    """Return the day on which the video of an id was posted."""
+    return (int(identifier) >> 32) // curves.SECONDS_A_DAY
 
 
 def _hour(share: float) -> int:
