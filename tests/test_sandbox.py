@@ -247,6 +247,31 @@ def test_a_rerun_does_not_differ_and_a_refresh_moves_on(sandbox):
         assert (before == after) == (params.get("time_scope") == "2025-12"), path  # a month that is over stays
 
 
+def test_the_pages_of_a_list_are_of_one_day(sandbox):
+    def page(k, limit=20):
+        return ask(sandbox, HASHTAGS, region="US", page=k, limit=limit).data["list"]
+
+    def last_day(rows):
+        return max(point["time"] for row in rows for point in row["trend"]) // 86400 - 20485  # 2026-02-01
+
+    assert [last_day(page(k)) for k in (1, 2)] == [1, 1]
+    assert last_day(page(1)) == 4  # again: three days later
+    assert [last_day(page(k)) for k in (2, 3, 5)] == [4, 4, 4]  # and all others with it
+    assert last_day(page(1, limit=10)) == 4  # another page
+    assert last_day(page(3)) == 7
+    assert last_day(page(2)) == 7
+    assert last_day(ask(sandbox, HASHTAGS, region="GB").data["list"]) == 1  # another list
+
+
+def test_a_list_refreshed_unevenly_is_one_ranking(sandbox):
+    for _ in range(5):
+        ask(sandbox, PRODUCTS, region="US", time_scope="7")
+    rows = all_rows(sandbox, PRODUCTS, region="US", time_scope="7")
+    posts = [row["post"] for row in rows]
+    assert posts == sorted(posts, reverse=True)
+    assert len({name_of(row) for row in rows}) == len(rows) == 179
+
+
 def test_totals_only_grow(sandbox):
     ids = ask(sandbox, PRODUCT, region="GB").data["info"]["posts"][:10]
     counts = ("total_views_cnt", "total_digg_cnt", "total_comments_cnt", "total_shares_cnt", "total_video_sale_cnt")
@@ -343,7 +368,7 @@ def test_limits(sandbox):
         return len(data["list"]), data["pagination"]
 
     assert sizes(limit="3") == (3, {"page": 1, "size": 3, "total": 156, "has_more": True})
-    assert sizes(limit="100")[0] == 20
+    assert sizes(limit="100")[0] == sizes(limit="1000000")[0] == sizes(limit="9" * 30)[0] == 20
     assert sizes(page="8") == (16, {"page": 8, "size": 16, "total": 156, "has_more": False})
     assert sizes(page="9") == (0, {"page": 9, "size": 0, "total": 156, "has_more": False})
     sandbox.page_cap = 10
@@ -473,6 +498,21 @@ def test_faults_come_one_per_request(sandbox):
     assert answers[5].data == documented(HASHTAG)  # failures are no observations
 
 
+def test_codes_that_are_no_status(sandbox):
+    faults = (
+        Fault(code=50004), Fault(code=404), Fault(code=0), Fault(code=302), Fault(code=50004, inside_200=True),
+        Fault(code=0, inside_200=True), Fault(inside_200=True), Fault(status=429, inside_200=True),
+    )  # fmt: skip
+    for fault in faults:
+        sandbox.faults.put(fault)
+    answers = [ask(sandbox, HASHTAG) for _ in faults]
+    assert [(answer.status, answer.json["code"]) for answer in answers] == [
+        (500, 50004), (404, 404), (500, 0), (500, 302), (200, 50004), (200, 0), (200, 500), (200, 429),
+    ]  # fmt: skip
+    assert answers[5].json == {"code": 0, "data": None, "message": "success"}
+    assert sandbox.charged == 0
+
+
 def test_broken_connections(sandbox):
     sandbox.faults.put(Fault(close="before"))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
@@ -534,6 +574,26 @@ def test_rules_and_mutations(sandbox):
     assert ask(sandbox, HASHTAG).data == documented(HASHTAG)
 
 
+def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
+    sandbox.credits = 10
+    sandbox.on_request = lambda path, params: 1 / 0
+    answers = [ask(sandbox, HASHTAG) for _ in range(2)]
+    sandbox.on_request = None
+    sandbox.mutate = lambda path, params, envelope: envelope["nothing"]
+    answers += [ask(sandbox, HASHTAG) for _ in range(2)]
+    sandbox.mutate = lambda path, params, envelope: {"code": object()}
+    answers.append(ask(sandbox, HASHTAG))
+    assert [(answer.status, answer.json["code"]) for answer in answers] == [(500, 500)] * 5
+    assert answers[0].json["message"] == "on_request raised an exception: see the sandbox's stderr"
+    assert (sandbox.charged, sandbox.credits) == (0, 10)
+    said = capsys.readouterr().err
+    assert (said.count("on_request raised"), said.count("mutate raised")) == (1, 1)
+    assert "ZeroDivisionError" in said
+    assert "KeyError: 'nothing'" in said
+    sandbox.mutate = None
+    assert ask(sandbox, HASHTAG).status == 200
+
+
 def test_requests_are_written_down_without_the_token(sandbox):
     ask(sandbox, HASHTAG, token="secret-canary", hashtag_name="perfume", typo="x")
     ask(sandbox, HASHTAG, token=None)
@@ -575,6 +635,35 @@ def test_each_response_is_one_send_without_nagle(sandbox, monkeypatch):
     for (length, no_delay), answer in zip(writes, answers, strict=True):
         assert no_delay
         assert length > len(answer.body) == int(answer.headers["Content-Length"])
+
+
+@pytest.mark.parametrize("body", [b"GET /x HTTP/1.1\r\n\r\n", b"x" * 300_000])
+def test_a_body_is_not_the_next_request(sandbox, body):
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    for method in ("GET", "POST", "GET", "GET"):
+        connection.request(method, PREFIX + HASHTAG, body=body, headers={"Authorization": "Bearer x"})
+        response = connection.getresponse()
+        assert (response.status, len(response.read()) > 0) == (405 if method == "POST" else 200, True)
+    connection.request("GET", PREFIX + HASHTAG, body=iter([body]), headers={"Authorization": "Bearer x"})
+    response = connection.getresponse()  # chunked
+    assert (response.status, response.headers["Connection"]) == (200, "close")
+    connection.close()
+    assert [request.path for request in sandbox.requests] == [PREFIX + HASHTAG] * 5
+
+
+@pytest.mark.parametrize("target", ["http://[bad/", "//[::1/v1", "http://[bad]x/?a=b"])
+def test_a_malformed_target_is_answered(sandbox, target, capsys):
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=10) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode())
+        said = raw.makefile("rb").read().decode()
+    assert said.startswith(("HTTP/1.1 400", "HTTP/1.1 404"))
+    assert json.loads(said.partition("\r\n\r\n")[2])["data"] is None
+    assert len(sandbox.requests) == 1
+    deadline = time.monotonic() + 5
+    while sandbox._connections and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sandbox._connections == {}
+    assert capsys.readouterr().err == ""
 
 
 def test_connections_stay_open(sandbox):
