@@ -742,7 +742,8 @@ def test_command_line():
         head = [process.stdout.readline() for _ in range(4)]
         url = re.search(r"http://127\.0\.0\.1:\d+", head[0]).group()
         assert head[2].strip() == "import keyapi_research as kr"
-        assert head[3].strip() == f'kr.connect(base_url="{url}", token="sandbox")'
+        store = "sandbox-world-1-seed-1.sqlite"
+        assert head[3].strip() == f'kr.connect(base_url="{url}", token="sandbox", store="{store}")'
         running = type("Running", (), {"url": url})
         assert len(ask(running, HASHTAGS).data["list"]) == 10
         process.send_signal(signal.SIGINT)
@@ -759,6 +760,35 @@ def test_command_line_refuses_what_it_does_not_know(capsys):
     with pytest.raises(SystemExit):
         main(["--nonsense"])
     assert "usage: python -m keyapi_research.sandbox" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--port 65536", "--port is a number from 0 (any free one) to 65535, not 65536"),
+        ("--port=-1", "--port is a number from 0 (any free one) to 65535, not -1"),
+        ("--latency=-0.5", "--latency is a number of seconds from 0 to 3600, not -0.5"),
+        ("--latency nan", "--latency is a number of seconds from 0 to 3600, not nan"),
+        ("--latency inf", "--latency is a number of seconds from 0 to 3600, not inf"),
+        ("--page-cap 0", "--page-cap is at least 1 row, not 0"),
+        ("--credits=-1", "--credits is at least 0 (leave it out for an endless account), not -1"),
+        ("--seed a/b", "--seed is 1 to 40 letters, digits, dots, hyphens or underscores, not 'a/b'"),
+    ],
+)
+def test_command_line_says_what_is_wrong(given, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(given.split())
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"python -m keyapi_research.sandbox: error: {said}"
+
+
+def test_command_line_says_that_the_port_is_taken(sandbox, capsys):
+    port = sandbox.url.rpartition(":")[2]
+    with pytest.raises(SystemExit):
+        main(["--port", port])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: port {port} cannot be used (" in said
+    assert said.endswith("): choose another with --port, or 0 for a free one")
 
 
 def test_public_signatures():

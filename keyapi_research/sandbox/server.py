@@ -535,6 +535,7 @@ class Sandbox:
         """
         started = time.monotonic()
         sent: dict[str, str] = {}
+        answer: _Answer | None
         try:
             split = urlsplit(target)
         except ValueError:
