@@ -30,7 +30,9 @@ import pytest
 from keyapi_research.sandbox import SOURCE_HEADER, TOKEN, WORLD_VERSION, Fault, Request, Sandbox, chance, effects, world
 from keyapi_research.sandbox.__main__ import main
 from keyapi_research.sandbox.catalogue import by_id, by_name, categories
-from keyapi_research.sandbox.names import countries
+from keyapi_research.sandbox.curves import Curve
+from keyapi_research.sandbox.hashtags import _industry
+from keyapi_research.sandbox.names import countries, industry_of_hashtag
 from keyapi_research.sandbox.server import ROUTES
 from keyapi_research.sandbox.videos import video_id
 
@@ -180,8 +182,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "7caa86f89029a9e2",
-    "another": "1dabe0eb38913e75",
+    "1": "6079c7c06e9fbee7",
+    "another": "651f501e0022cef5",
 }
 
 
@@ -1169,6 +1171,125 @@ def test_totals_of_hashtags_grow_by_what_is_posted():
             # The last three of the seven days: some posts, and no more than the week has.
             assert 0 < added <= after["publish_cnt"] + 1
             assert after["video_views_all"] > before["video_views_all"]
+
+
+def of_hashtag(name, *, seed="1", n=1, region="all_regions", period="7"):
+    asked = {"hashtag_name": name, "region": region, "period": period}
+    return world.answer(seed, HASHTAG, asked, n, page_cap=20)["info"]
+
+
+def of_sound(clip_id, *, seed="1", n=1, region="US", period="7"):
+    asked = {"clip_id": clip_id, "region": region, "period": period}
+    return world.answer(seed, SOUND, asked, n, page_cap=20)["sound"]
+
+
+PLANTED = (*(name for family in effects.FAMILIES.values() for name in family), *effects.SEASONAL_HASHTAGS)
+
+
+def test_what_is_planted_is_free_of_oddities():
+    for seed in ("1", "2", "3", "4"):
+        for name in PLANTED:
+            for region, period in (("all_regions", "7"), ("US", "30"), ("GB", "120")):
+                found = [of_hashtag(name, seed=seed, region=region, period=period)]
+                if name == effects.TWIN_HASHTAG and region != "all_regions":
+                    found.append(of_sound(effects.TWIN_SOUND, seed=seed, region=region, period=period))
+                assert "industry_info" in found[0], name
+                for info in found:
+                    assert len(info["audience_ages"]) == 3
+                    for which in ("audience_interests", "audience_countries"):
+                        scores = [row["score"] for row in info[which]]
+                        assert scores == sorted(set(scores), reverse=True), (seed, name, region, period)
+                        assert len(scores) >= 4
+
+
+def test_lists_have_all_families_and_repeat_none_that_is_planted():
+    again = Counter()
+    for region in list(countries())[::8]:
+        for period in ("7", "30", "120"):
+            asked = {"region": region, "period": period, "industry_id": "nothing", "new_to_top_100": "false"}
+            names = Counter()
+            for page in range(1, 6):
+                rows = world.answer("1", HASHTAGS, {**asked, "page": str(page), "limit": "20"}, 1, page_cap=20)["list"]
+                names.update(row["hashtag_name"] for row in rows)
+            assert names.total() == 100
+            assert set(names) > {name for family in effects.FAMILIES.values() for name in family}, (region, period)
+            again.update(name for name, count in names.items() if count == 2)
+    assert again.total() > 10
+    assert not set(again) & set(PLANTED)
+
+
+def test_three_years_hold_more_than_one():
+    for name in industry_of_hashtag():
+        if name == "ufc324":  # it began with its event
+            continue
+        year, three, ever = (
+            of_hashtag(name, period="365")["publish_cnt"],
+            *(of_hashtag(name, period="1095")[key] for key in ("publish_cnt", "publish_cnt_all")),
+        )
+        assert year < three < ever, name
+
+
+def test_other_answers_about_what_is_documented_agree_with_it():
+    def last_week(rows):
+        found = [row["value"] for row in rows if 1769472000 <= row["time"] <= 1769990400]
+        return [value / max(found) for value in found]
+
+    hashtag = of_hashtag("ufc324", period="30")
+    assert last_week(hashtag["trend"]) == pytest.approx([1, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3], abs=0.02)
+    assert [row["value"] for row in of_hashtag("ufc324", n=2)["trend"][:4]] == [1, 0.84, 0.81, 0.97]  # from 01-30
+    assert 0 < of_hashtag("ufc324", n=2)["publish_cnt_all"] - 34146 < 12142
+    assert of_hashtag("ufc324", period="30")["publish_cnt"] > 12142
+    sound = of_sound("6703723351497508865", period="30")
+    assert last_week(sound["trend"]) == pytest.approx([0.06, 0.05, 0.31, 0.3, 0.1, 0.36, 1], abs=0.02)
+    assert sound["audience_ages"] is None
+    ufc, new_sun = documented(HASHTAG)["info"], documented(SOUND)["sound"]
+    for info, told in ((hashtag, ufc), (of_hashtag("ufc324", n=3), ufc), (sound, new_sun)):
+        kinds = (("audience_countries", "country_info", 8), ("audience_interests", "interest_info", 4))
+        for which, kind, least in kinds:
+            scores = {row[kind]["id"]: row["score"] for row in told[which]}
+            found = {row[kind]["id"]: row["score"] for row in info[which]}
+            assert len(found) >= least
+            assert all(0.85 < score / scores[key] < 1.15 for key, score in found.items())
+
+
+def test_names_of_categories_are_hashtags_of_their_industry():
+    # By the name of a second-level category; "Skincare" and its like are hashtags of their own.
+    for name, industry in (("haircare", 14), ("petfurniture", 19), ("cookware", 18), ("makeuptools", 14)):
+        assert industry_of_hashtag().get(name) is None or industry_of_hashtag()[name] == industry
+        for seed in ("1", "2", "3"):
+            assert _industry(seed, name) == (industry, True), name
+
+
+def test_the_twin_sound_is_of_the_industry_of_its_family():
+    beauty = {category.id for category in categories() if category.l1_id == "601450"}
+    for seed in ("1", "2", "3"):
+        items = of_sound(effects.TWIN_SOUND, seed=seed)["related_items"]
+        pool = {video_id(seed, by_id()[identifier], "US", k) for identifier in beauty for k in range(128)}
+        assert len(items) >= 3
+        assert {str(item["item_id"]) for item in items} <= pool
+
+
+def test_nothing_is_older_than_what_it_is_made_of(sandbox, videos):
+    rows = [*videos, *ask(sandbox, VIDEOS, video_ids="6399000000000000001,6900000000000000001,5").data]
+    assert all(int(row["user_id"]) >> 32 < int(row["create_time"]) for row in rows)
+    rows = all_rows(sandbox, SOUNDS, "sound_list")
+    checked = 0
+    for row in rows:
+        for item in row["related_items"] or ():
+            checked += 1
+            assert item["item_id"] >> 32 > int(row["clip_id"]) >> 32
+    assert checked > 200
+
+
+def test_weekends_and_growth_are_even():
+    lifts, growth = [], []
+    for k in range(400):
+        curve = Curve("1", f"tag{k}", "US")
+        lifts.append(curve._weekend)
+        growth.append(curve._growth)
+    assert (np.mean(lifts), np.mean(growth)) == pytest.approx((1, 0), abs=0.06)
+    assert (min(lifts), max(lifts)) == pytest.approx((0.8, 1.2), abs=0.02)
+    assert (min(growth), max(growth)) == pytest.approx((-0.6, 0.6), abs=0.05)
 
 
 def test_steps_of_trends(sandbox):

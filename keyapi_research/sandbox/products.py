@@ -145,8 +145,12 @@ def _traits(seed: str, index: int, region: str) -> _Traits:
     here = chance.Dice(seed, "metrics", category.id, region)
     kind = chance.Dice(seed, "metrics", category.l1_id)
     spread = _spread(index)
-    ctr = effects.CTR_MEDIAN * chance.exp(spread * (0.12 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal()))
-    cvr = effects.CVR_MEDIAN * chance.exp(spread * (0.14 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal()))
+    ctr = effects.CTR_MEDIAN * chance.exp(
+        spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
+    )
+    cvr = effects.CVR_MEDIAN * chance.exp(
+        spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
+    )
     if index in _planted(effects.OPPORTUNITIES):
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
     elif index in _planted(effects.TRAPS):
