@@ -182,8 +182,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "6079c7c06e9fbee7",
-    "another": "651f501e0022cef5",
+    "1": "aa4b1756210b07c9",
+    "another": "0081aca0b37bd12b",
 }
 
 
@@ -1458,6 +1458,20 @@ def test_the_documentation_has_the_planted_sizes():
     assert len(told) > 35
     for name, size in told.items():
         assert float(size) == getattr(effects, name), name
+    ranges = re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) to (-?[\d.]+) \|", text)
+    assert len(ranges) == 2
+    for name, low, high in ranges:
+        assert (float(low), float(high)) == getattr(effects, name), name
+    for name, size in re.findall(r"`([A-Z_]+)` (-?\d[\d.]*\d)", text):
+        assert float(size) == getattr(effects, name), name
+    for low, high, name in re.findall(r"(-?[\d.]+) to ([\d.]+) [^.`]*\(`([A-Z_]+)`\)", text):
+        assert (float(low), float(high)) == getattr(effects, name), name
+    by_name = {
+        "OPPORTUNITIES", "TRAPS", "SEASONS", "SEASONAL_CATEGORIES", "SEASONAL_HASHTAGS", "FAMILIES", "FAMILY_BURSTS",
+        "EVENTS", "TWIN_SOUND", "TWIN_HASHTAG", "TODAY", "SANDBOX_TODAY",
+    }  # fmt: skip
+    assert {name for name in vars(effects) if name.isupper() and f"`{name}`" not in text} == by_name
+    assert all(f"`{name}`" in text for name in effects.EVENTS)
     for names in (effects.OPPORTUNITIES, effects.TRAPS, *effects.SEASONAL_CATEGORIES.values()):
         assert ", ".join(names) in text
     for names in (*effects.FAMILIES.values(), effects.SEASONAL_HASHTAGS):

@@ -21,7 +21,7 @@ _EARLIEST = curves.number_of(date(2016, 9, 1)) * curves.SECONDS_A_DAY
 _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
 _EARLIEST_OF_POOL = (curves.FIRST_DAY - 2 - int(_OLDEST_POST)) * curves.SECONDS_A_DAY
-_EVEN = 0.2  # how evenly the ages are spread, from 0 to 1
+_EVEN = 0.24  # how evenly the ages are spread, from 0 to 1
 _HOURS = (3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
 # Accounts are older than the videos of the world; those who posted before are others.
