@@ -57,7 +57,7 @@ VIEWS_SIGMA = 1.5  # standard deviation of log(views): heavy tail
 CREATOR_VIEWS = (0.6, 1.6)  # what the videos of one creator have their views multiplied by, evenly distributed
 HALF_LIFE = 6.0  # median of the days in which a video gets half of all its views
 HALF_LIFE_SIGMA = 0.9
-PRICE_ELSEWHERE = 20.0  # median price of a unit sold
+PRICE_ELSEWHERE = 20.0  # price of a unit sold, before PRICE_SPREAD
 PRICE = {14: 16.0, 22: 24.0, 15: 28.0, 27: 12.0, 29: 21.0, 12: 18.0, 19: 15.0, 21: 45.0, 18: 19.0}  # by industry
 PRICE_SPREAD = (0.5, 1.8)  # of one video, evenly distributed: times
 
