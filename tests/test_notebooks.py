@@ -2,8 +2,8 @@
 
 Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then (most of
 them in the slow tests) once more on the same store. What it concluded is read from its kernel and held against the
-constants of the sandbox's world, never against this package's own analysis. What holds for every seed is also looked for
-in other worlds, and with pages of ten rows, by changing the one cell that the notebooks say to change.
+constants of the sandbox's world, never against this package's own analysis. What holds for every seed is also looked
+for in other worlds, and with pages of ten rows, by changing the one cell that the notebooks say to change.
 """
 
 from __future__ import annotations

@@ -30,8 +30,11 @@ import pytest
 from keyapi_research.sandbox import SOURCE_HEADER, TOKEN, WORLD_VERSION, Fault, Request, Sandbox, chance, effects, world
 from keyapi_research.sandbox.__main__ import main
 from keyapi_research.sandbox.catalogue import by_id, by_name, categories
-from keyapi_research.sandbox.names import countries
+from keyapi_research.sandbox.curves import Curve
+from keyapi_research.sandbox.hashtags import _industry
+from keyapi_research.sandbox.names import countries, industry_of_hashtag
 from keyapi_research.sandbox.server import ROUTES
+from keyapi_research.sandbox.videos import video_id
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "keyapi_research" / "sandbox" / "examples"
@@ -85,6 +88,9 @@ def all_rows(sandbox, path, key="list", **params):
         if not data["pagination"]["has_more"]:
             return rows
         page += 1
+
+
+SEASONAL = {name for found in effects.SEASONAL_CATEGORIES.values() for name in found}
 
 
 def name_of(row):
@@ -176,8 +182,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "72fa0ab3cb10154b",
-    "another": "0d77da76ef4afeb0",
+    "1": "aa4b1756210b07c9",
+    "another": "0081aca0b37bd12b",
 }
 
 
@@ -241,6 +247,31 @@ def test_a_rerun_does_not_differ_and_a_refresh_moves_on(sandbox):
     assert answers() == second
     for (path, params), before, after in zip(GOLDEN_REQUESTS, first, second, strict=True):
         assert (before == after) == (params.get("time_scope") == "2025-12"), path  # a month that is over stays
+
+
+def test_the_pages_of_a_list_are_of_one_day(sandbox):
+    def page(k, limit=20):
+        return ask(sandbox, HASHTAGS, region="US", page=k, limit=limit).data["list"]
+
+    def last_day(rows):
+        return max(point["time"] for row in rows for point in row["trend"]) // 86400 - 20485  # 2026-02-01
+
+    assert [last_day(page(k)) for k in (1, 2)] == [1, 1]
+    assert last_day(page(1)) == 4  # again: three days later
+    assert [last_day(page(k)) for k in (2, 3, 5)] == [4, 4, 4]  # and all others with it
+    assert last_day(page(1, limit=10)) == 4  # another page
+    assert last_day(page(3)) == 7
+    assert last_day(page(2)) == 7
+    assert last_day(ask(sandbox, HASHTAGS, region="GB").data["list"]) == 1  # another list
+
+
+def test_a_list_refreshed_unevenly_is_one_ranking(sandbox):
+    for _ in range(5):
+        ask(sandbox, PRODUCTS, region="US", time_scope="7")
+    rows = all_rows(sandbox, PRODUCTS, region="US", time_scope="7")
+    posts = [row["post"] for row in rows]
+    assert posts == sorted(posts, reverse=True)
+    assert len({name_of(row) for row in rows}) == len(rows) == 179
 
 
 def test_totals_only_grow(sandbox):
@@ -339,7 +370,7 @@ def test_limits(sandbox):
         return len(data["list"]), data["pagination"]
 
     assert sizes(limit="3") == (3, {"page": 1, "size": 3, "total": 156, "has_more": True})
-    assert sizes(limit="100")[0] == 20
+    assert sizes(limit="100")[0] == sizes(limit="1000000")[0] == sizes(limit="9" * 30)[0] == 20
     assert sizes(page="8") == (16, {"page": 8, "size": 16, "total": 156, "has_more": False})
     assert sizes(page="9") == (0, {"page": 9, "size": 0, "total": 156, "has_more": False})
     sandbox.page_cap = 10
@@ -469,6 +500,21 @@ def test_faults_come_one_per_request(sandbox):
     assert answers[5].data == documented(HASHTAG)  # failures are no observations
 
 
+def test_codes_that_are_no_status(sandbox):
+    faults = (
+        Fault(code=50004), Fault(code=404), Fault(code=0), Fault(code=302), Fault(code=50004, inside_200=True),
+        Fault(code=0, inside_200=True), Fault(inside_200=True), Fault(status=429, inside_200=True),
+    )  # fmt: skip
+    for fault in faults:
+        sandbox.faults.put(fault)
+    answers = [ask(sandbox, HASHTAG) for _ in faults]
+    assert [(answer.status, answer.json["code"]) for answer in answers] == [
+        (500, 50004), (404, 404), (500, 0), (500, 302), (200, 50004), (200, 0), (200, 500), (200, 429),
+    ]  # fmt: skip
+    assert answers[5].json == {"code": 0, "data": None, "message": "success"}
+    assert sandbox.charged == 0
+
+
 def test_broken_connections(sandbox):
     sandbox.faults.put(Fault(close="before"))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
@@ -530,6 +576,26 @@ def test_rules_and_mutations(sandbox):
     assert ask(sandbox, HASHTAG).data == documented(HASHTAG)
 
 
+def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
+    sandbox.credits = 10
+    sandbox.on_request = lambda path, params: 1 / 0
+    answers = [ask(sandbox, HASHTAG) for _ in range(2)]
+    sandbox.on_request = None
+    sandbox.mutate = lambda path, params, envelope: envelope["nothing"]
+    answers += [ask(sandbox, HASHTAG) for _ in range(2)]
+    sandbox.mutate = lambda path, params, envelope: {"code": object()}
+    answers.append(ask(sandbox, HASHTAG))
+    assert [(answer.status, answer.json["code"]) for answer in answers] == [(500, 500)] * 5
+    assert answers[0].json["message"] == "on_request raised an exception: see the sandbox's stderr"
+    assert (sandbox.charged, sandbox.credits) == (0, 10)
+    said = capsys.readouterr().err
+    assert (said.count("on_request raised"), said.count("mutate raised")) == (1, 1)
+    assert "ZeroDivisionError" in said
+    assert "KeyError: 'nothing'" in said
+    sandbox.mutate = None
+    assert ask(sandbox, HASHTAG).status == 200
+
+
 def test_requests_are_written_down_without_the_token(sandbox):
     ask(sandbox, HASHTAG, token="secret-canary", hashtag_name="perfume", typo="x")
     ask(sandbox, HASHTAG, token=None)
@@ -571,6 +637,35 @@ def test_each_response_is_one_send_without_nagle(sandbox, monkeypatch):
     for (length, no_delay), answer in zip(writes, answers, strict=True):
         assert no_delay
         assert length > len(answer.body) == int(answer.headers["Content-Length"])
+
+
+@pytest.mark.parametrize("body", [b"GET /x HTTP/1.1\r\n\r\n", b"x" * 300_000])
+def test_a_body_is_not_the_next_request(sandbox, body):
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    for method in ("GET", "POST", "GET", "GET"):
+        connection.request(method, PREFIX + HASHTAG, body=body, headers={"Authorization": "Bearer x"})
+        response = connection.getresponse()
+        assert (response.status, len(response.read()) > 0) == (405 if method == "POST" else 200, True)
+    connection.request("GET", PREFIX + HASHTAG, body=iter([body]), headers={"Authorization": "Bearer x"})
+    response = connection.getresponse()  # chunked
+    assert (response.status, response.headers["Connection"]) == (200, "close")
+    connection.close()
+    assert [request.path for request in sandbox.requests] == [PREFIX + HASHTAG] * 5
+
+
+@pytest.mark.parametrize("target", ["http://[bad/", "//[::1/v1", "http://[bad]x/?a=b"])
+def test_a_malformed_target_is_answered(sandbox, target, capsys):
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=10) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode())
+        said = raw.makefile("rb").read().decode()
+    assert said.startswith(("HTTP/1.1 400", "HTTP/1.1 404"))
+    assert json.loads(said.partition("\r\n\r\n")[2])["data"] is None
+    assert len(sandbox.requests) == 1
+    deadline = time.monotonic() + 5
+    while sandbox._connections and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sandbox._connections == {}
+    assert capsys.readouterr().err == ""
 
 
 def test_connections_stay_open(sandbox):
@@ -649,7 +744,8 @@ def test_command_line():
         head = [process.stdout.readline() for _ in range(4)]
         url = re.search(r"http://127\.0\.0\.1:\d+", head[0]).group()
         assert head[2].strip() == "import keyapi_research as kr"
-        assert head[3].strip() == f'kr.connect(base_url="{url}", token="sandbox")'
+        store = "sandbox-world-1-seed-1.sqlite"
+        assert head[3].strip() == f'kr.connect(base_url="{url}", token="sandbox", store="{store}")'
         running = type("Running", (), {"url": url})
         assert len(ask(running, HASHTAGS).data["list"]) == 10
         process.send_signal(signal.SIGINT)
@@ -666,6 +762,35 @@ def test_command_line_refuses_what_it_does_not_know(capsys):
     with pytest.raises(SystemExit):
         main(["--nonsense"])
     assert "usage: python -m keyapi_research.sandbox" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--port 65536", "--port is a number from 0 (any free one) to 65535, not 65536"),
+        ("--port=-1", "--port is a number from 0 (any free one) to 65535, not -1"),
+        ("--latency=-0.5", "--latency is a number of seconds from 0 to 3600, not -0.5"),
+        ("--latency nan", "--latency is a number of seconds from 0 to 3600, not nan"),
+        ("--latency inf", "--latency is a number of seconds from 0 to 3600, not inf"),
+        ("--page-cap 0", "--page-cap is at least 1 row, not 0"),
+        ("--credits=-1", "--credits is at least 0 (leave it out for an endless account), not -1"),
+        ("--seed a/b", "--seed is 1 to 40 letters, digits, dots, hyphens or underscores, not 'a/b'"),
+    ],
+)
+def test_command_line_says_what_is_wrong(given, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(given.split())
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"python -m keyapi_research.sandbox: error: {said}"
+
+
+def test_command_line_says_that_the_port_is_taken(sandbox, capsys):
+    port = sandbox.url.rpartition(":")[2]
+    with pytest.raises(SystemExit):
+        main(["--port", port])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: port {port} cannot be used (" in said
+    assert said.endswith("): choose another with --port, or 0 for a free one")
 
 
 def test_public_signatures():
@@ -874,6 +999,17 @@ def test_views_have_a_heavy_tail(videos):
     assert 150_000 < views[500] < 450_000
 
 
+def test_no_day_has_far_more_videos_than_its_neighbours():
+    posted = Counter(
+        (int(video_id("1", category, region, k)) >> 32) // 86400
+        for category in categories()[::4] for region in ("all_regions", "US") for k in range(60)
+    )  # fmt: skip
+    total, last = sum(posted.values()), 20485  # 2026-02-01
+    assert max(posted) == last
+    assert posted[last] / total < 0.01
+    assert posted[last] < 1.4 * np.mean([posted[last - day] for day in range(1, 7)])
+
+
 def test_sales_differ_by_category(videos):
     def share(l1):
         flags = [row["sales_flag"] > 0 for row in videos if row["l1"] == l1]
@@ -912,6 +1048,75 @@ def test_seasons_move_months(sandbox):
         return data["list"][0]["post"]
 
     assert posts("2025-12") > 1.3 * posts("2025-10")
+
+
+def all_of(seed, n, scope, region="US"):
+    """Return all rows of a ranking by name, without a server."""
+    asked = {"time_scope": scope, "region": region, "search_keyword": "FALSE", "ecom_category_id": None, "limit": "20"}
+    pages = [world.answer(seed, PRODUCTS, {**asked, "page": str(page)}, n, page_cap=20) for page in range(1, 26)]
+    return {name_of(row): row for page in pages for row in page["list"]}
+
+
+def changes(before, after):
+    """Return the stated change and that of the posts themselves, of rows whose posts are told exactly enough."""
+    common = [name for name in after if name in before and before[name]["post"] >= 500]
+    stated = np.array([after[name]["post_change"] for name in common])
+    return common, stated, np.array([100 * (after[name]["post"] / before[name]["post"] - 1) for name in common])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [((1, "2025-12"), (1, "2026-01")), ((1, "2025-11"), (1, "2025-12")), ((1, "30"), (11, "30"))],
+)
+def test_the_change_is_that_of_the_posts(earlier, later):
+    names, stated, real = changes(all_of("1", *earlier), all_of("1", *later))
+    assert len(names) > 60
+    # Posts are told in three digits: each of the two at most 0.5 % off; the rest is noise of half a point.
+    assert np.abs(stated - real).max() < 4
+    usual = [name not in SEASONAL for name in names]
+    assert np.corrcoef(stated[usual], real[usual])[0, 1] > 0.97
+
+
+def test_opportunities_grow_in_their_posts():
+    grown = []
+    for seed in ("1", "2", "3"):
+        names, stated, real = changes(all_of(seed, 1, "2025-12"), all_of(seed, 1, "2026-01"))
+        planted = [name in effects.OPPORTUNITIES for name in names]
+        usual = [name not in {*SEASONAL, *effects.OPPORTUNITIES, *effects.TRAPS} for name in names]
+        grown.append([np.mean(which[planted]) - np.median(which[usual]) for which in (stated, real)])
+    # Noise of 2.5 points for each of 18 categories: 0.6 for their mean.
+    assert np.mean(grown, axis=0) == pytest.approx([8.0, 8.0], abs=2.2)
+
+
+def test_large_seasonal_categories_move_like_small_ones():
+    # From November to December the mean season of "christmas" goes from 1.35 to 2.25 or so.
+    for seed in ("1", "2", "3"):
+        _, stated, real = changes(*({name: row for name, row in all_of(seed, 1, scope, "all_regions").items()
+                                     if name in effects.SEASONAL_CATEGORIES["christmas"]}
+                                    for scope in ("2025-11", "2025-12")))  # fmt: skip
+        assert len(real) == 5
+        assert np.ptp(real) < 30
+        assert np.abs(stated - real).max() < 4
+
+
+def test_a_month_under_way_has_the_posts_of_its_days():
+    month, day, full = (all_of("1", 1, scope) for scope in ("2026-02", "1", "2026-01"))
+    to_day = [month[name]["post"] / day[name]["post"] for name in month if name in day and day[name]["post"] >= 100]
+    assert np.median(to_day) == pytest.approx(1.9, abs=0.15)  # 2026-02-01 and 02
+    to_full = [month[name]["post"] / full[name]["post"] for name in month if name in full and month[name]["post"] > 99]
+    assert np.median(to_full) == pytest.approx(0.077, abs=0.01)
+    assert len(day) < len(month) < len(full)
+    later = all_of("1", 10, "2026-02")  # 2026-03-02: all over
+    grown = [later[name]["post"] / month[name]["post"] for name in month if month[name]["post"] > 99]
+    assert np.median(grown) == pytest.approx(11.8, abs=0.7)  # 28 days, not 2
+
+
+def test_a_month_that_is_over_has_no_later_videos(sandbox):
+    november = 1761955200
+    for name in ("Perfume", "Air Fryers", "Novels"):
+        posts = ask(sandbox, PRODUCT, id=by_name(name).id, region="US", time_scope="2025-10").data["info"]["posts"]
+        assert len(posts) == 50
+        assert max(int(post) >> 32 for post in posts) < november
 
 
 # ---- the world: hashtags and sounds --------------------------------------------------------------------------------
@@ -955,6 +1160,136 @@ def test_longer_periods_hold_more(sandbox):
         for period in (7, 30, 120, 365, 1095)
     ]
     assert counts == sorted(counts)
+
+
+def test_totals_of_hashtags_grow_by_what_is_posted():
+    for name in ("studytok", "drtok", "examseason", "perfumetok", "valentinesday", "grammys2026", "tag7", "ufc324"):
+        asked = {"hashtag_name": name, "region": "all_regions", "period": "7"}
+        found = [world.answer("1", HASHTAG, asked, n, page_cap=20)["info"] for n in range(1, 31)]
+        for before, after in pairwise(found):
+            added = after["publish_cnt_all"] - before["publish_cnt_all"]
+            # The last three of the seven days: some posts, and no more than the week has.
+            assert 0 < added <= after["publish_cnt"] + 1
+            assert after["video_views_all"] > before["video_views_all"]
+
+
+def of_hashtag(name, *, seed="1", n=1, region="all_regions", period="7"):
+    asked = {"hashtag_name": name, "region": region, "period": period}
+    return world.answer(seed, HASHTAG, asked, n, page_cap=20)["info"]
+
+
+def of_sound(clip_id, *, seed="1", n=1, region="US", period="7"):
+    asked = {"clip_id": clip_id, "region": region, "period": period}
+    return world.answer(seed, SOUND, asked, n, page_cap=20)["sound"]
+
+
+PLANTED = (*(name for family in effects.FAMILIES.values() for name in family), *effects.SEASONAL_HASHTAGS)
+
+
+def test_what_is_planted_is_free_of_oddities():
+    for seed in ("1", "2", "3", "4"):
+        for name in PLANTED:
+            for region, period in (("all_regions", "7"), ("US", "30"), ("GB", "120")):
+                found = [of_hashtag(name, seed=seed, region=region, period=period)]
+                if name == effects.TWIN_HASHTAG and region != "all_regions":
+                    found.append(of_sound(effects.TWIN_SOUND, seed=seed, region=region, period=period))
+                assert "industry_info" in found[0], name
+                for info in found:
+                    assert len(info["audience_ages"]) == 3
+                    for which in ("audience_interests", "audience_countries"):
+                        scores = [row["score"] for row in info[which]]
+                        assert scores == sorted(set(scores), reverse=True), (seed, name, region, period)
+                        assert len(scores) >= 4
+
+
+def test_lists_have_all_families_and_repeat_none_that_is_planted():
+    again = Counter()
+    for region in list(countries())[::8]:
+        for period in ("7", "30", "120"):
+            asked = {"region": region, "period": period, "industry_id": "nothing", "new_to_top_100": "false"}
+            names = Counter()
+            for page in range(1, 6):
+                rows = world.answer("1", HASHTAGS, {**asked, "page": str(page), "limit": "20"}, 1, page_cap=20)["list"]
+                names.update(row["hashtag_name"] for row in rows)
+            assert names.total() == 100
+            assert set(names) > {name for family in effects.FAMILIES.values() for name in family}, (region, period)
+            again.update(name for name, count in names.items() if count == 2)
+    assert again.total() > 10
+    assert not set(again) & set(PLANTED)
+
+
+def test_three_years_hold_more_than_one():
+    for name in industry_of_hashtag():
+        if name == "ufc324":  # it began with its event
+            continue
+        year, three, ever = (
+            of_hashtag(name, period="365")["publish_cnt"],
+            *(of_hashtag(name, period="1095")[key] for key in ("publish_cnt", "publish_cnt_all")),
+        )
+        assert year < three < ever, name
+
+
+def test_other_answers_about_what_is_documented_agree_with_it():
+    def last_week(rows):
+        found = [row["value"] for row in rows if 1769472000 <= row["time"] <= 1769990400]
+        return [value / max(found) for value in found]
+
+    hashtag = of_hashtag("ufc324", period="30")
+    assert last_week(hashtag["trend"]) == pytest.approx([1, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3], abs=0.02)
+    assert [row["value"] for row in of_hashtag("ufc324", n=2)["trend"][:4]] == [1, 0.84, 0.81, 0.97]  # from 01-30
+    assert 0 < of_hashtag("ufc324", n=2)["publish_cnt_all"] - 34146 < 12142
+    assert of_hashtag("ufc324", period="30")["publish_cnt"] > 12142
+    sound = of_sound("6703723351497508865", period="30")
+    assert last_week(sound["trend"]) == pytest.approx([0.06, 0.05, 0.31, 0.3, 0.1, 0.36, 1], abs=0.02)
+    assert sound["audience_ages"] is None
+    ufc, new_sun = documented(HASHTAG)["info"], documented(SOUND)["sound"]
+    for info, told in ((hashtag, ufc), (of_hashtag("ufc324", n=3), ufc), (sound, new_sun)):
+        kinds = (("audience_countries", "country_info", 8), ("audience_interests", "interest_info", 4))
+        for which, kind, least in kinds:
+            scores = {row[kind]["id"]: row["score"] for row in told[which]}
+            found = {row[kind]["id"]: row["score"] for row in info[which]}
+            assert len(found) >= least
+            assert all(0.85 < score / scores[key] < 1.15 for key, score in found.items())
+
+
+def test_names_of_categories_are_hashtags_of_their_industry():
+    # By the name of a second-level category; "Skincare" and its like are hashtags of their own.
+    for name, industry in (("haircare", 14), ("petfurniture", 19), ("cookware", 18), ("makeuptools", 14)):
+        assert industry_of_hashtag().get(name) is None or industry_of_hashtag()[name] == industry
+        for seed in ("1", "2", "3"):
+            assert _industry(seed, name) == (industry, True), name
+
+
+def test_the_twin_sound_is_of_the_industry_of_its_family():
+    beauty = {category.id for category in categories() if category.l1_id == "601450"}
+    for seed in ("1", "2", "3"):
+        items = of_sound(effects.TWIN_SOUND, seed=seed)["related_items"]
+        pool = {video_id(seed, by_id()[identifier], "US", k) for identifier in beauty for k in range(128)}
+        assert len(items) >= 3
+        assert {str(item["item_id"]) for item in items} <= pool
+
+
+def test_nothing_is_older_than_what_it_is_made_of(sandbox, videos):
+    rows = [*videos, *ask(sandbox, VIDEOS, video_ids="6399000000000000001,6900000000000000001,5").data]
+    assert all(int(row["user_id"]) >> 32 < int(row["create_time"]) for row in rows)
+    rows = all_rows(sandbox, SOUNDS, "sound_list")
+    checked = 0
+    for row in rows:
+        for item in row["related_items"] or ():
+            checked += 1
+            assert item["item_id"] >> 32 > int(row["clip_id"]) >> 32
+    assert checked > 200
+
+
+def test_weekends_and_growth_are_even():
+    lifts, growth = [], []
+    for k in range(400):
+        curve = Curve("1", f"tag{k}", "US")
+        lifts.append(curve._weekend)
+        growth.append(curve._growth)
+    assert (np.mean(lifts), np.mean(growth)) == pytest.approx((1, 0), abs=0.06)
+    assert (min(lifts), max(lifts)) == pytest.approx((0.8, 1.2), abs=0.02)
+    assert (min(growth), max(growth)) == pytest.approx((-0.6, 0.6), abs=0.05)
 
 
 def test_steps_of_trends(sandbox):
@@ -1123,6 +1458,20 @@ def test_the_documentation_has_the_planted_sizes():
     assert len(told) > 35
     for name, size in told.items():
         assert float(size) == getattr(effects, name), name
+    ranges = re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) to (-?[\d.]+) \|", text)
+    assert len(ranges) == 2
+    for name, low, high in ranges:
+        assert (float(low), float(high)) == getattr(effects, name), name
+    for name, size in re.findall(r"`([A-Z_]+)` (-?\d[\d.]*\d)", text):
+        assert float(size) == getattr(effects, name), name
+    for low, high, name in re.findall(r"(-?[\d.]+) to ([\d.]+) [^.`]*\(`([A-Z_]+)`\)", text):
+        assert (float(low), float(high)) == getattr(effects, name), name
+    by_name = {
+        "OPPORTUNITIES", "TRAPS", "SEASONS", "SEASONAL_CATEGORIES", "SEASONAL_HASHTAGS", "FAMILIES", "FAMILY_BURSTS",
+        "EVENTS", "TWIN_SOUND", "TWIN_HASHTAG", "TODAY", "SANDBOX_TODAY",
+    }  # fmt: skip
+    assert {name for name in vars(effects) if name.isupper() and f"`{name}`" not in text} == by_name
+    assert all(f"`{name}`" in text for name in effects.EVENTS)
     for names in (effects.OPPORTUNITIES, effects.TRAPS, *effects.SEASONAL_CATEGORIES.values()):
         assert ", ".join(names) in text
     for names in (*effects.FAMILIES.values(), effects.SEASONAL_HASHTAGS):

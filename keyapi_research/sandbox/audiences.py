@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from keyapi_research.sandbox import chance, effects, names
+from keyapi_research.sandbox import chance, documented, effects, names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,32 +45,57 @@ def _aged(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) ->
     return sorted(rows, key=lambda row: -row["score"])
 
 
+@cache
+def _documented() -> dict[str, dict[str, Any]]:
+    """Return the documented answers that have an audience, by profile: what else is told of them agrees."""
+    hashtag = documented.data("trending/hashtag/detail")["info"]
+    sound = documented.data("trending/music/detail")["sound"]
+    return {f"hashtag {documented.HASHTAG_NAME}": hashtag, f"sound {documented.CLIP_ID}": sound}
+
+
 @lru_cache(maxsize=4096)
 def _country_scores(seed: str, profile: str, language: str | None) -> tuple[tuple[str, float], ...]:
+    if profile in _documented():
+        rows = _documented()[profile]["audience_countries"]
+        return tuple((row["country_info"]["label"], float(row["score"])) for row in rows)
     unit = chance.Dice(seed, "audience countries", profile).unit
     scores = {}
     for code, country in names.countries().items():
         score = 75.0 / math.sqrt(1.0 - 0.998 * unit())
-        scores[code] = score * 2.4 if country.language == language else score
+        scores[code] = score * effects.LANGUAGE_COUNTRIES if country.language == language else score
     return tuple(sorted(scores.items(), key=lambda item: -item[1])[:16])
 
 
 @lru_cache(maxsize=4096)
 def _interest_scores(seed: str, profile: str, industry: int) -> tuple[tuple[str, float], ...]:
+    if profile in _documented():
+        rows = _documented()[profile]["audience_interests"]
+        return tuple((row["interest_info"]["id"], float(row["score"])) for row in rows)
     unit = chance.Dice(seed, "audience interests", profile).unit
     favoured = names.FAVOURED_INTERESTS[industry]
     scores = {}
     for identifier in names.INTERESTS:
         score = 75.0 / math.sqrt(1.0 - 0.8 * unit())
-        scores[identifier] = score * 2.6 if identifier in favoured else score
+        scores[identifier] = score * effects.FAVOURED_INTERESTS if identifier in favoured else score
     return tuple(sorted(scores.items(), key=lambda item: -item[1])[:9])
 
 
+def apart(falling: Sequence[int]) -> list[int]:
+    """Return falling scores without equal ones."""
+    found: list[int] = []
+    for score in falling:
+        found.append(min(score, found[-1] - 1) if found else score)
+    return found
+
+
 def _ranked(
-    base: Sequence[tuple[str, float]], noise: float, count: int, dice: chance.Dice, tied: bool
+    base: Sequence[tuple[str, float]], noise: float, count: int, dice: chance.Dice, *, tied: bool, planted: bool
 ) -> list[tuple[str, int]]:
     shaken = [(name, int(score * (1.0 + dice.between(-noise, noise)))) for name, score in base]
     rows = sorted(shaken, key=lambda item: -item[1])[:count]
+    if planted:
+        scores = apart([score for _, score in rows])
+        return [(name, score) for (name, _), score in zip(rows, scores, strict=True)]
     if tied and len(rows) > 1:
         place = dice.whole(1, len(rows) - 1)
         rows[place] = (rows[place][0], rows[place - 1][1])
@@ -102,7 +127,7 @@ def of_trend(
     noise
         Half width of the relative difference between its scores and the profile's.
     planted
-        Whether it must have all lists.
+        Whether it must have all lists, and no equal scores.
     ages_null
         How often the ages are null.
     """
@@ -111,14 +136,18 @@ def of_trend(
     tied = dice.chance(effects.TIED_SCORES)
     interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
     moved = chance.Dice(seed, "audience now", *identity, n)
-    ages: list[dict[str, Any]] | None = _aged((3, 4, 5), _AGES.get(industry, _MIDDLE), dice)
-    interests = _ranked(
-        _interest_scores(seed, profile, industry), noise + 0.01 * min(n - 1, 9), interest_count, moved, tied
-    )
-    countries = _ranked(
-        _country_scores(seed, profile, language), noise + 0.01 * min(n - 1, 9), country_count, moved, tied
-    )
-    if not planted:
+    weights: Sequence[float] = _AGES.get(industry, _MIDDLE)
+    told = _documented().get(profile)
+    if told is not None and told["audience_ages"]:
+        weights = [row["score"] for row in sorted(told["audience_ages"], key=lambda row: row["age_level"])]
+    ages: list[dict[str, Any]] | None = _aged((3, 4, 5), weights, dice)
+    shaken = noise + 0.01 * min(n - 1, 9)
+    liked, at_home = _interest_scores(seed, profile, industry), _country_scores(seed, profile, language)
+    interests = _ranked(liked, shaken, interest_count, moved, tied=tied, planted=planted)
+    countries = _ranked(at_home, shaken, country_count, moved, tied=tied, planted=planted)
+    if told is not None:
+        ages = ages if told["audience_ages"] else None
+    elif not planted:
         if odd_ages < ages_null:
             ages = None
         elif odd_ages > 1.0 - effects.AGES_EMPTY:

@@ -270,5 +270,6 @@ def by_name(name: str) -> Category:
 
 @cache
 def by_stem() -> dict[str, Category]:
-    """Return the third-level categories by the hashtag their name makes."""
-    return {category.stem: category for category in categories() if category.level == L3}
+    """Return the categories by the hashtag their name makes; of those with one name, the deepest and first."""
+    found = sorted(categories(), key=lambda category: (category.level, -category.index))
+    return {category.stem: category for category in found}

@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache, lru_cache
 from typing import Any
 
-from keyapi_research.sandbox import chance, effects
+from keyapi_research.sandbox import chance, documented, effects
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _YEAR = 365.2425
@@ -65,8 +65,16 @@ def window(time_scope: str, n: int) -> tuple[int, int]:
         return now - int(time_scope), now
     year, month = map(int, time_scope.split("-"))
     first = number_of(date(year, month, 1))
-    following = number_of(date(year + month // 12, month % 12 + 1, 1))
-    return first, max(first + 1, min(following, now))
+    return first, max(first + 1, min(month_start(first, -1), now))
+
+
+def window_before(time_scope: str, n: int) -> tuple[int, int]:
+    """Return the window that a window is compared with: of a month under way, as many days of the month before."""
+    first, end = window(time_scope, n)
+    if "-" not in time_scope:
+        return first - (end - first), first
+    before = month_start(first, 1)
+    return before, first if end == month_start(first, -1) else min(before + (end - first), first)
 
 
 def bump(distance: float, rise: float, fall: float) -> float:
@@ -102,6 +110,19 @@ def season_mean(name: str | None, first: int, end: int) -> float:
     return sum(season(name, day) for day in days) / len(days)
 
 
+def _between(ends: tuple[float, float], grain: int) -> float:
+    return ends[0] + (ends[1] - ends[0]) * grain / 255.0
+
+
+@cache
+def _documented() -> dict[tuple[str, str], dict[int, float]]:
+    """Return the series of the documented answers, by name and region: a value of each day."""
+    hashtag = documented.data("trending/hashtag/detail")["info"]["trend"]
+    sound = documented.data("trending/music/detail")["sound"]["trend"]
+    found = {(documented.HASHTAG_NAME, "all_regions"): hashtag, (documented.CLIP_ID, "US"): sound}
+    return {key: {row["time"] // SECONDS_A_DAY: row["value"] for row in rows} for key, rows in found.items()}
+
+
 @lru_cache(maxsize=4096)
 def _traits(seed: str, name: str) -> bytes:
     return chance.grains(seed, "curve", name)
@@ -113,7 +134,7 @@ def _burst(seed: str, name: str, stretch: int) -> Burst | None:
     if draws[0] > _BURST_ODDS:
         return None
     peak = stretch * _BURST_DAYS + draws[1] % _BURST_DAYS
-    rise, fall = 1.0 + 4.0 * draws[2] / 255.0, 2.0 + 12.0 * draws[3] / 255.0
+    rise, fall = _between(effects.BURST_RISE, draws[2]), _between(effects.BURST_FALL, draws[3])
     return float(peak), rise, fall, min(9.0, 0.5 + 1.2 / (1.05 - draws[4] / 255.0))
 
 
@@ -144,14 +165,21 @@ class Curve:
         self.planted = bool(self._family or self._season)
         self._noise = effects.FAMILY_NOISE if self.planted else effects.OWN_NOISE
         traits = _traits(seed, name)
-        self._weekend = 0.9 + 0.4 * traits[0] / 255.0
-        self._growth = -0.4 + 1.2 * traits[1] / 255.0
+        self._weekend = _between(effects.WEEKEND_LIFT, traits[0])
+        self._growth = _between(effects.YEARLY_GROWTH, traits[1])
         self._shift = 0 if region == "all_regions" else traits[2 + sum(map(ord, region)) % 32] % 5 - 2
         self._stretches: dict[int, tuple[Burst, ...]] = {}
         self._grains: dict[int, bytes] = {}
+        self.told: dict[int, float] = {}  # levels of documented days
+        told = _documented().get((name, region))
+        if told is not None:
+            scale = sum(map(self.at, told)) / sum(told.values())
+            self.told = {day: value * scale for day, value in told.items()}
 
     def at(self, day: int) -> float:
         """Return the level on a day."""
+        if day in self.told:
+            return self.told[day]
         level = max(0.2, 1.0 + self._growth * (day - FIRST_DAY) / _YEAR)
         if (day - _SATURDAY) % 7 < 2:  # noqa: PLR2004 - Saturday and Sunday
             level *= self._weekend
@@ -236,7 +264,7 @@ def trend(seed: str, identity: tuple[object, ...], curve: Curve, period: int, no
     The oddities depend on ``identity`` and not on the day: a short series stays short.
     """
     found = points(curve, period, now)
-    odd = 1.0 if curve.planted else chance.unit(seed, "odd trend", *identity)
+    odd = 1.0 if curve.planted or curve.told else chance.unit(seed, "odd trend", *identity)
     if odd < effects.TREND_EMPTY:
         return []
     odd -= effects.TREND_EMPTY

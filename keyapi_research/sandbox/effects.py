@@ -54,15 +54,23 @@ AI_SHARE_ELSEWHERE = 0.14
 AI_SHARE = {"834312": 0.30, "601739": 0.20, "601755": 0.20, "602118": 0.08, "602284": 0.08}
 VIEWS_MEDIAN = 260_000.0
 VIEWS_SIGMA = 1.5  # standard deviation of log(views): heavy tail
+CREATOR_VIEWS = (0.6, 1.6)  # what the videos of one creator have their views multiplied by, evenly distributed
+HALF_LIFE = 6.0  # median of the days in which a video gets half of all its views
+HALF_LIFE_SIGMA = 0.9
+PRICE_ELSEWHERE = 20.0  # price of a unit sold, before PRICE_SPREAD
+PRICE = {14: 16.0, 22: 24.0, 15: 28.0, 27: 12.0, 29: 21.0, 12: 18.0, 19: 15.0, 21: 45.0, 18: 19.0}  # by industry
+PRICE_SPREAD = (0.5, 1.8)  # of one video, evenly distributed: times
 
 # ---- ranking of product categories -----------------------------------------------------------------------------
 
 CTR_MEDIAN = 1.05
 CVR_MEDIAN = 2.9
+CTR_BY_LEVEL_1 = 0.12  # standard deviation of the log that the categories of one first-level category share
+CVR_BY_LEVEL_1 = 0.14
 OPPORTUNITIES = ("Perfume", "Body Mist", "Matcha", "Cat Trees", "Press-On Nails", "Walking Pads")
 OPPORTUNITY_CTR = 1.6
 OPPORTUNITY_CVR = 1.8  # the price of a conversion falls by the product of the two, to 0.35
-OPPORTUNITY_GROWTH = 8.0  # percentage points more post_change (7 and 30 days, months)
+OPPORTUNITY_GROWTH = 8.0  # percent more posts than in the window before (by day: a seventh of it)
 TRAPS = ("Phone Cases", "Women's T-Shirts", "LED Strip Lights", "Novels")
 TRAP_CTR = 0.9
 TRAP_CVR = 0.35  # many posts, but a conversion costs 3.2 times the usual
@@ -116,6 +124,9 @@ FAMILY_BURSTS = {"perfume": (date(2026, 1, 29), 43), "running": (date(2026, 1, 1
 FAMILY_RISE, FAMILY_FALL, FAMILY_HEIGHT = 3.0, 5.0, 6.0
 FAMILY_NOISE = 0.12  # half width of what each member does on its own
 OWN_NOISE = 0.18  # the same for all other hashtags and sounds
+WEEKEND_LIFT = (0.8, 1.2)  # of Saturdays and Sundays, evenly distributed over hashtags and sounds
+YEARLY_GROWTH = (-0.6, 0.6)  # of the usual level of today, evenly distributed over hashtags and sounds
+BURST_RISE, BURST_FALL = (1.0, 5.0), (2.0, 14.0)  # days, of the bursts of all that is in no family
 # Events of the calendar: day of the peak, days of rise, days of fall, height. Before and after, little happens.
 EVENT_USUAL = 0.15
 EVENTS = {
@@ -133,8 +144,10 @@ TWIN_HASHTAG = "perfumetok"
 TWIN_NOISE = 0.05  # half width of the relative difference of their index scores
 TWIN_LEAD_DAYS = 3  # and its bursts come so many days before those of the family
 FAMILY_AUDIENCE_NOISE = 0.20
+FAVOURED_INTERESTS = 2.6  # times the score of the interests that go with an industry
+LANGUAGE_COUNTRIES = 2.4  # times the score of the countries that speak the language of a hashtag or sound
 
-# ---- oddities: how often, each entity for itself. Nothing planted above has an odd trend or audience -----------
+# ---- oddities: how often, each entity for itself. No family, seasonal hashtag or twin sound has one -------------
 
 INDUSTRY_MISSING = 0.12
 TREND_SHORT = 0.04

@@ -13,7 +13,8 @@ from keyapi_research.sandbox.products import pagination
 TOP = 100
 _CANDIDATES = 160  # of which the top is chosen, by how they do just now
 _FAMILY_BOOST = 2.5
-_POSTS_OF_OLDER, _VIEWS_OF_OLDER = 1.3, 1.3  # how much larger days and posts were before
+_VIEWS_OF_OLDER = 1.3  # how many times as many views as those of a period all posts together have
+_LONGEST = 1095  # days of the longest period
 _BEFORE_THE_CUT = range(10, 20)  # places from which a hashtag may come again on the next page
 ALL = "all_regions"
 
@@ -30,7 +31,8 @@ class _Facts:
     family: str | None
     daily_posts: float
     views_a_post: float
-    days_before: float
+    views_of_older: float
+    days_before: float  # of its usual level, before the longest period
     promoted: bool
 
     weight: float
@@ -38,7 +40,7 @@ class _Facts:
     @property
     def planted(self) -> bool:
         """Whether something is planted in it, so that it must not be odd."""
-        return self.family is not None or self.name in effects.SEASONAL_HASHTAGS
+        return _is_planted(self.name)
 
 
 @cache
@@ -50,6 +52,10 @@ def _documented_ids() -> dict[str, str]:
 @cache
 def _family_of() -> dict[str, str]:
     return {name: family for family, found in effects.FAMILIES.items() for name in found}
+
+
+def _is_planted(name: str) -> bool:
+    return name in _family_of() or name in effects.SEASONAL_HASHTAGS
 
 
 def _industry(seed: str, name: str) -> tuple[int, bool]:
@@ -77,17 +83,18 @@ def _facts(seed: str, name: str) -> _Facts:
     if known or language is not None:
         median = 150.0 if name in by_stem() else 600.0
     if name == documented.HASHTAG_NAME:
-        return _documented_facts()
+        return _documented_facts(seed)
     daily_posts = dice.lognormal(median, 0.6 if family is not None else 1.2)
     return _Facts(
         name=name,
         id=_documented_ids().get(name, identifier),
         industry=industry,
-        industry_told=told or family is not None,
+        industry_told=told or _is_planted(name),
         language=language,
         family=family,
         daily_posts=daily_posts,
         views_a_post=dice.lognormal(14_000.0, 0.8),
+        views_of_older=_VIEWS_OF_OLDER,
         days_before=dice.between(300.0, 1500.0),
         promoted=dice.chance(effects.PROMOTED),
         weight=_weight(daily_posts),
@@ -99,9 +106,12 @@ def _weight(daily_posts: float) -> float:
     return chance.power(daily_posts, 0.3)
 
 
-def _documented_facts() -> _Facts:
+def _documented_facts(seed: str) -> _Facts:
+    """Return facts that give what is documented of the hashtag's last seven days and of all its days."""
     info = documented.data("trending/hashtag/detail")["info"]
-    daily_posts = 900.0
+    curve = curves.Curve(seed, info["hashtag_name"], ALL)
+    daily_posts = info["publish_cnt"] / curve.total(curves.FIRST_DAY, 7)
+    views_a_post = info["video_views"] / info["publish_cnt"]
     return _Facts(
         name=info["hashtag_name"],
         id=info["hashtag_id"],
@@ -110,8 +120,9 @@ def _documented_facts() -> _Facts:
         language=None,
         family=None,
         daily_posts=daily_posts,
-        views_a_post=info["video_views_all"] / info["publish_cnt_all"] / _VIEWS_OF_OLDER,
-        days_before=info["publish_cnt_all"] / daily_posts / _POSTS_OF_OLDER,
+        views_a_post=views_a_post,
+        views_of_older=info["video_views_all"] / info["publish_cnt_all"] / views_a_post,
+        days_before=0.0,
         promoted=info["is_promoted"],
         weight=_weight(daily_posts),
     )
@@ -132,20 +143,31 @@ def _curve(seed: str, facts: _Facts, region: str) -> curves.Curve:
     return curves.Curve(seed, facts.name, region, facts.family)
 
 
+@lru_cache(maxsize=8192)
+def _posts_ever(seed: str, name: str) -> float:
+    """Return all posts of a hashtag on the first of the sandbox's days."""
+    if name == documented.HASHTAG_NAME:
+        return float(documented.data("trending/hashtag/detail")["info"]["publish_cnt_all"])
+    facts = _facts(seed, name)
+    days = _curve(seed, facts, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
+    return facts.daily_posts * days
+
+
 def _counts(seed: str, facts: _Facts, curve: curves.Curve, period: int, now: int) -> dict[str, int]:
     region = curve.region
-    days = facts.days_before * _POSTS_OF_OLDER
+    ever = _posts_ever(seed, facts.name)
     if now > curves.FIRST_DAY:
-        days += (now - curves.FIRST_DAY) * _curve(seed, facts, ALL).mean(curves.FIRST_DAY, now, samples=8)
-    ever = facts.daily_posts * days
+        ever += facts.daily_posts * sum(map(_curve(seed, facts, ALL).at, range(curves.FIRST_DAY, now)))
     within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, period)
     posts = max(1, int(min(within, 0.9 * ever)))
-    views = facts.views_a_post * (0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region))
+    views = facts.views_a_post
+    if (facts.name, region) != (documented.HASHTAG_NAME, ALL):
+        views *= 0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region)
     return {
         "publish_cnt": posts,
         "video_views": int(posts * views),
         "publish_cnt_all": max(posts + 1, int(ever)),
-        "video_views_all": int(max(posts + 1, int(ever)) * facts.views_a_post * _VIEWS_OF_OLDER),
+        "video_views_all": int(max(posts + 1, int(ever)) * facts.views_a_post * facts.views_of_older),
     }
 
 
@@ -262,9 +284,12 @@ def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> t
     kept = sorted(current, key=lambda entry: (entry[1] not in families, entry))[:TOP]
     rows = [(name, before.get(name)) for _, name in sorted(kept)]
     if len(rows) == TOP and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
-        place = _BEFORE_THE_CUT[chance.number(seed, "which twice", region, period, n) % len(_BEFORE_THE_CUT)]
-        rows.insert(21 + place % 4, rows[place])
-        rows.pop()
+        places = [place for place in _BEFORE_THE_CUT if not _is_planted(rows[place][0])]
+        if places:
+            place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
+            last_usual = max(at for at, (name, _) in enumerate(rows) if name not in families)
+            rows.pop(last_usual)
+            rows.insert(21 + place % 4, rows[place])
     return tuple(rows)
 
 

@@ -69,7 +69,9 @@ def _sound(seed: str, clip_id: str) -> _Sound:
         fixed = {key: sound[key] for key in ("song_id", "title", "author", "duration", "cover", "promoted")}
         fixed["commercial"] = sound["if_cml"]
     elif clip_id == effects.TWIN_SOUND:
+        industry = names.industry_of_hashtag()[effects.TWIN_HASHTAG]
         fixed = {"title": "Golden Hour Bloom", "author": "Mira Solène", "commercial": True, "promoted": False}
+        fixed |= {"industry": industry, "language": "en"}
     facts: dict[str, Any] = {
         "song_id": str(int(clip_id) - dice.whole(10_000_000, 4_000_000_000)) if int(clip_id) > 10**12 else clip_id,
         "title": title,
@@ -100,6 +102,8 @@ def _twin_audience(seed: str, region: str, period: int, n: int) -> dict[str, Any
         for row in found[which]:
             row["score"] = int(row["score"] * (1.0 + dice.between(-effects.TWIN_NOISE, effects.TWIN_NOISE)))
         found[which].sort(key=lambda row: -row["score"])
+        for row, score in zip(found[which], audiences.apart([row["score"] for row in found[which]]), strict=True):
+            row["score"] = score
     return found
 
 
@@ -130,15 +134,21 @@ def _related_items(seed: str, sound: _Sound, region: str, n: int) -> list[dict[s
     if sound.clip_id != effects.TWIN_SOUND and dice.chance(effects.RELATED_ITEMS_NULL):
         return None
     fit = _categories_of(sound.industry)
-    chosen = dice.sample(range(videos.POOL), dice.whole(3, 9))
+    count = dice.whole(3, 9)
     later = n - 1
-    found = []
-    for place, k in enumerate(chosen):
+    # As in ids of videos, the upper half is a time; an id without one, or of tomorrow, does not say how old it is.
+    made = int(sound.clip_id) >> 32
+    born = made if made < curves.FIRST_DAY * curves.SECONDS_A_DAY else 0
+    found: list[dict[str, Any]] = []
+    for place, k in enumerate(dice.sample(range(videos.POOL), videos.POOL)):
         category = fit[(dice.whole(0, len(fit) - 1) + later * (place % 2)) % len(fit)]
-        picture = f"{chance.number('still', sound.clip_id, k):016x}"
         item = int(videos.video_id(seed, category, region, k))
-        found.append({"item_id": item, "cover_uri": f"tos-sandbox-p-0037/{picture}"})
-    return found
+        if item >> 32 > born:
+            picture = f"{chance.number('still', sound.clip_id, k):016x}"
+            found.append({"item_id": item, "cover_uri": f"tos-sandbox-p-0037/{picture}"})
+        if len(found) == count:
+            break
+    return found or None
 
 
 def _head(sound: _Sound, region: str) -> dict[str, Any]:

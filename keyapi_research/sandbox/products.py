@@ -13,12 +13,13 @@ _LARGEST = 11_500.0  # posts of the documented row: all regions, one day
 _WORLD_TOTAL = 500
 _POSTS_OF_DETAIL = 50
 _PLANTED_SPREAD = 0.5  # planted categories differ less by chance, so that what is planted shows
-_DAYS = {"1": 1.0, "7": 6.2, "30": 24.0}
-_DAYS_OF_MONTH = 25.0
-_MORE_ROWS = {"1": 1.0, "7": 1.15, "30": 1.3}
-_MORE_ROWS_OF_MONTH = 1.35
-_CHANGE_NOISE = {"1": 6.0, "7": 7.0, "30": 5.0}
-_CHANGE_NOISE_OF_MONTH = 5.0
+_DAYS_ADD_UP = 0.937  # posts grow with the days of a window to this power: 6.2 times a day's in a week
+_SMALLEST_SEASONAL, _LARGEST_SEASONAL = 0.15, 0.25  # with its season at its height it is no larger than the traps
+_NOISE = {"1": 0.042, "7": 0.05}  # standard deviation of the log of a window's posts
+_NOISE_OF_MONTH = 0.035
+_NOISE_OF_CHANGE = 0.5  # percentage points: the two windows are not counted at the same hour
+_GROWS_IN = {"1": 7.0, "7": 7.0}  # days in which an opportunity grows by OPPORTUNITY_GROWTH
+_GROWS_IN_A_MONTH = 30.0
 
 
 def _perfume() -> Category:
@@ -44,14 +45,18 @@ def _planted(which: tuple[str, ...]) -> frozenset[int]:
     return frozenset(by_name(name).index for name in which)
 
 
+def _spread(index: int) -> float:
+    return _PLANTED_SPREAD if index in _planted(effects.OPPORTUNITIES + effects.TRAPS) else 1.0
+
+
 @lru_cache(maxsize=4096)
 def _volume(seed: str, index: int) -> float:
     if index in _planted(effects.TRAPS):
-        return 2.0 + 3.0 * chance.unit(seed, "volume", index)
+        return 4.0 + 3.0 * chance.unit(seed, "volume", index)
     usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
     if index in _planted(effects.OPPORTUNITIES):
         return max(usual, 0.35)
-    return max(usual, 0.15) if index in _seasons() else usual
+    return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if index in _seasons() else usual
 
 
 def _market(region: str) -> float:
@@ -61,41 +66,62 @@ def _market(region: str) -> float:
     return 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
 
 
-def _posts(seed: str, category: Category, region: str, time_scope: str, n: int) -> float:
-    first, end = curves.window(time_scope, n)
+def _normal(*parts: object) -> float:
+    """Return a draw with mean 0 and standard deviation 1 that is never beyond 4.9, from one digest."""
+    grains = chance.grains(*parts)
+    return (sum(grains[:16:2]) * 256 + sum(grains[1:16:2]) - 4 * 65535) / 53509.0
+
+
+def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
+    first, end = window
     taste = 1.0 if region == "all_regions" else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
     z = _volume(seed, category.index) * taste
-    z *= curves.season_mean(_seasons().get(category.index), first, end)
     share = 0.97 * z / (1.0 + z)
+    month = "-" in time_scope  # a month's draw is its own, under way or over
+    noise = _NOISE.get(time_scope, _NOISE_OF_MONTH)
     if category.id == documented.CATEGORY_ID:
         share = 1.0 if region == "all_regions" else 0.6 + 0.4 * z / (1.0 + z)
-    moved = 0.96 + 0.06 * chance.unit(seed, "posts", category.id, region, time_scope, first)
-    if category.id == documented.CATEGORY_ID and region == "all_regions":
-        moved = 1.0 + 0.3 * (moved - 0.96)
-    return _LARGEST * _DAYS.get(time_scope, _DAYS_OF_MONTH) * _market(region) * share * moved
+        noise *= 0.5 if region == "all_regions" else 1.0  # the largest of all stays it
+    noise *= _spread(category.index)
+    log = noise * _normal(seed, "posts", category.id, region, "month" if month else time_scope, first)
+    if category.index in _planted(effects.OPPORTUNITIES):
+        latest, _ = curves.window("30" if month else time_scope, 1)
+        grown = (first - latest) / _GROWS_IN.get(time_scope, _GROWS_IN_A_MONTH)
+        log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
+    season = curves.season_mean(_seasons().get(category.index), first, end)
+    return _LARGEST * _days(end - first) * _market(region) * share * season * chance.exp(log)
+
+
+@cache
+def _days(days: int) -> float:
+    """Return how many times a day's posts a window of so many days has."""
+    return chance.power(days, _DAYS_ADD_UP)
+
+
+def _more_rows(days: int) -> float:
+    """Return how many times as many rows as that of a day the ranking of so many days has."""
+    log = chance.log(days)
+    return 1.0 + log * (0.0622 + 0.0076 * log)
 
 
 @lru_cache(maxsize=256)
 def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[int, float], ...]:
     """Return the ranking: place of each category in the catalogue, and its posts."""
-    rows = [(category.index, _posts(seed, category, region, time_scope, n)) for category in _rows_of_rankings()]
+    window = curves.window(time_scope, n)
+    rows = [(category.index, _posts(seed, category, region, time_scope, window)) for category in _rows_of_rankings()]
     rows.sort(key=lambda row: (-row[1], row[0]))
     if region == "all_regions":
         return tuple(rows[:_WORLD_TOTAL])
     total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
-    return tuple(rows[: max(4, int(total * _MORE_ROWS.get(time_scope, _MORE_ROWS_OF_MONTH) + 0.5))])
+    return tuple(rows[: max(4, int(total * _more_rows(window[1] - window[0]) + 0.5))])
 
 
-def _change(seed: str, category: Category, region: str, time_scope: str, n: int) -> float:
-    first, end = curves.window(time_scope, n)
-    season = _seasons().get(category.index)
-    before = curves.season_mean(season, first - (end - first), first)
-    growth = 100.0 * (curves.season_mean(season, first, end) / before - 1.0)
-    if time_scope != "1" and category.index in _planted(effects.OPPORTUNITIES):
-        growth += effects.OPPORTUNITY_GROWTH
-    noise = _CHANGE_NOISE.get(time_scope, _CHANGE_NOISE_OF_MONTH)
-    growth += noise * chance.Dice(seed, "change", category.id, region, time_scope, first).normal()
-    return round(max(-95.0, growth), 2)
+def _change(seed: str, n: int, category: Category, posts: float, *, region: str, time_scope: str) -> float:
+    """Return by how many percent the posts of a window are more than those of the window before."""
+    before = _posts(seed, category, region, time_scope, curves.window_before(time_scope, n))
+    first, _ = curves.window(time_scope, n)
+    noise = _NOISE_OF_CHANGE * _normal(seed, "change", category.id, region, time_scope, first)
+    return max(-95.0, 100.0 * (posts / before - 1.0) + noise)
 
 
 @dataclass(frozen=True)
@@ -118,9 +144,13 @@ def _traits(seed: str, index: int, region: str) -> _Traits:
     own = chance.Dice(seed, "metrics", category.id)
     here = chance.Dice(seed, "metrics", category.id, region)
     kind = chance.Dice(seed, "metrics", category.l1_id)
-    spread = _PLANTED_SPREAD if index in _planted(effects.OPPORTUNITIES + effects.TRAPS) else 1.0
-    ctr = effects.CTR_MEDIAN * chance.exp(spread * (0.12 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal()))
-    cvr = effects.CVR_MEDIAN * chance.exp(spread * (0.14 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal()))
+    spread = _spread(index)
+    ctr = effects.CTR_MEDIAN * chance.exp(
+        spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
+    )
+    cvr = effects.CVR_MEDIAN * chance.exp(
+        spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
+    )
     if index in _planted(effects.OPPORTUNITIES):
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
     elif index in _planted(effects.TRAPS):
@@ -162,7 +192,7 @@ def _metrics(seed: str, n: int, category: Category, posts: float, *, region: str
         "like": int(likes),
         "play_six_rate": chance.tidy(traits.play_six_rate * now.between(0.95, 1.05)),
         "post": max(1, chance.significant(posts)),
-        "post_change": chance.tidy(_change(seed, category, region, time_scope, n)),
+        "post_change": chance.tidy(_change(seed, n, category, posts, region=region, time_scope=time_scope)),
         "share": int(likes * traits.shares_a_like),
         "url_title": category.slug,
         **category.blocks(),
@@ -226,11 +256,14 @@ def detail(seed: str, n: int, *, region: str, time_scope: str, category_id: str)
     if category is None:
         return None
     industry = names.INDUSTRY_OF_CATEGORY[category.l1_id]
-    posts = _posts(seed, category, region, time_scope, n)
+    window = curves.window(time_scope, n)
+    posts = _posts(seed, category, region, time_scope, window)
     count = min(_POSTS_OF_DETAIL, max(3, int(posts / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
-    later = 4 * (n - 1) if "-" not in time_scope else 0  # a past month stays as it was
-    chosen = [order[(later + place) % videos.POOL] for place in range(count)]
+    if "-" in time_scope:  # a month has no videos of later ones, and stays as it was
+        chosen = [k for k in order if videos.day_posted(videos.video_id(seed, category, region, k)) < window[1]][:count]
+    else:
+        chosen = [order[(4 * (n - 1) + place) % videos.POOL] for place in range(count)]
     return {
         **audiences.of_product(seed, (category.id, region, time_scope), industry),
         "cover_url": None,

@@ -11,8 +11,10 @@ import re
 import selectors
 import socket
 import struct
+import sys
 import threading
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -102,8 +104,7 @@ def _page(value: str) -> str | None:
 
 
 def _limit(value: str) -> str | None:
-    page = _page(value)
-    return None if page is None else str(min(int(page), LARGEST_PAGE))
+    return str(min(int(value), LARGEST_PAGE)) if _digits(value) and int(value) >= 1 else None
 
 
 def _industry(value: str) -> str | None:
@@ -199,6 +200,7 @@ _BY_PATH = {route.path: route for route in ROUTES}
 
 # The texts of KeyAPI's documented error bodies; 404 and 405 are not documented.
 MESSAGES = {
+    0: "success",
     400: "Invalid request parameter",
     401: "apiKey is null",
     402: "apiKey quota is not enough",
@@ -222,7 +224,9 @@ class Fault:
         HTTP status of an error answer; None or 200 keep the normal answer (which the other fields may still delay,
         cut or dress), unless ``code``, ``inside_200`` or ``body`` ask for another.
     code
-        Code in the error envelope; the status by default.
+        Code in the error envelope; the status by default. Where no ``status`` is given, a code from 400 to 599 is the
+        status too, and any other comes with 500. Code 0 is no exception: ``Fault(code=0)`` is a failure that says
+        "success", ``Fault(code=0, inside_200=True)`` a success without data.
     message
         Message of the error envelope; the documented text of the code by default.
     headers
@@ -371,6 +375,7 @@ class Sandbox:
         self._token = token
         self._credits = credits
         self._lock = threading.Lock()
+        self._told: set[str] = set()
         self._closing = threading.Event()
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._listener: socket.socket | None = None
@@ -484,6 +489,7 @@ class Sandbox:
         self._served = 0
         self._requests: list[Request] = []
         self._asks: Counter[tuple[object, ...]] = Counter()
+        self._given: dict[tuple[object, ...], set[tuple[str | None, str | None]]] = {}  # pages of lists, of their day
 
     def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
         with woken, selectors.DefaultSelector() as selector:
@@ -505,10 +511,12 @@ class Sandbox:
                 thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            _Handler(connection, self)
-        with self._lock:
-            self._connections.pop(threading.current_thread(), None)
+        try:
+            with connection, contextlib.suppress(OSError):
+                _Handler(connection, self)
+        finally:
+            with self._lock:
+                self._connections.pop(threading.current_thread(), None)
 
     def respond(self, method: str, target: str, authorization: str | None) -> _Answer:
         """Decide on the answer to one request, after the delays, and write the request down.
@@ -526,26 +534,32 @@ class Sandbox:
             What is to be sent.
         """
         started = time.monotonic()
-        split = urlsplit(target)
         sent: dict[str, str] = {}
-        for name, value in parse_qsl(split.query, keep_blank_values=True):
-            sent.setdefault(name, value)
-        fault = self._next_fault(split.path, sent)
+        answer: _Answer | None
+        try:
+            split = urlsplit(target)
+        except ValueError:
+            path, fault, answer = target, Fault(), _error(400, "Invalid request target")
+        else:
+            path = split.path
+            for name, value in parse_qsl(split.query, keep_blank_values=True):
+                sent.setdefault(name, value)
+            fault, answer = self._next_fault(path, sent)
         if self._closing.wait(max(0.0, self.latency) + max(0.0, fault.delay)):
             return _Answer(500, b"", close="before")
-        answer = self._faulty(fault)
+        answer = answer or self._faulty(fault)
         if answer is None:
             free = fault.charge is False
-            answer = self._normal(method, split.path, sent, authorization, free=free)
-        elif fault.charge and split.path in _BY_PATH:
-            answer.credits = _BY_PATH[split.path].credits
+            answer = self._normal(method, path, sent, authorization, free=free)
+        elif fault.charge and path in _BY_PATH:
+            answer.credits = _BY_PATH[path].credits
             with self._lock:
                 self._charge(answer.credits)
         answer.headers = {**self.extra_headers, **answer.headers, **fault.headers}
         answer.close = fault.close
         dropped = fault.close == "before"
         record = Request(
-            path=split.path,
+            path=path,
             params=sent,
             status=None if dropped else answer.status,
             code=None if dropped else answer.code,
@@ -558,11 +572,28 @@ class Sandbox:
             self._requests.append(record)
         return answer
 
-    def _next_fault(self, path: str, sent: dict[str, str]) -> Fault:
+    def _next_fault(self, path: str, sent: dict[str, str]) -> tuple[Fault, _Answer | None]:
+        """Return the fault of a request, and an answer where the rule that was to choose it is broken."""
         try:
-            return self.faults.get_nowait()
+            return self.faults.get_nowait(), None
         except queue.Empty:
-            return (self.on_request(path, dict(sent)) if self.on_request is not None else None) or Fault()
+            pass
+        try:
+            return (self.on_request(path, dict(sent)) if self.on_request is not None else None) or Fault(), None
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and its author a traceback
+            return Fault(), self._broken("on_request")
+
+    def _broken(self, hook: str) -> _Answer:
+        """Return the answer where a hook raises, and say so, once for each hook."""
+        with self._lock:
+            first = hook not in self._told
+            self._told.add(hook)
+        if first:
+            sys.stderr.write(
+                f"{traceback.format_exc()}The sandbox's {hook} raised (above): requests are answered with HTTP 500 "
+                "while it does, and this is said once.\n"
+            )
+        return _error(500, f"{hook} raised an exception: see the sandbox's stderr")
 
     def _faulty(self, fault: Fault) -> _Answer | None:
         if fault.body is not None:
@@ -573,11 +604,12 @@ class Sandbox:
             return _Answer(fault.status or 200, fault.body, code)
         if fault.close == "before":
             return _error(500)
+        code = fault.code
         if fault.inside_200:
-            return _error(200, fault.message, code=fault.code or fault.status or 500)
-        if fault.status not in {None, 200} or fault.code is not None:
-            status = fault.status or fault.code or 500
-            return _error(status, fault.message, code=fault.code)
+            return _error(200, fault.message, code=fault.status or 500 if code is None else code)
+        if fault.status not in {None, 200} or code is not None:
+            usual = code if code is not None and code in _ERROR_STATUSES else 500
+            return _error(fault.status or usual, fault.message, code=code)
         return None
 
     def _charge(self, price: int) -> None:
@@ -610,21 +642,43 @@ class Sandbox:
             "data": data_of(),
             "requestId": _request_id(self.seed, served),
         }
-        if self.mutate is not None:
-            envelope = self.mutate(path, dict(sent), envelope)
-        return _Answer(200, _encoded(envelope), _code_of(envelope), price)
+        if self.mutate is None:
+            return _Answer(200, _encoded(envelope), 0, price)
+        try:
+            changed = self.mutate(path, dict(sent), envelope)
+            return _Answer(200, _encoded(changed), _code_of(changed), price)
+        except Exception:  # noqa: BLE001 - as with on_request
+            with self._lock:
+                self._charge(-price)
+            return self._broken("mutate")
+
+    def _ask_of(self, entity: tuple[object, ...]) -> int:
+        """Count an ask of an entity, and return the how-manieth it is; called with the lock held."""
+        self._asks[entity] += 1
+        return self._asks[entity]
+
+    def _ask_of_list(self, route: Route, params: Mapping[str, str | None]) -> int:
+        """Return the how-manieth answer about a list a page is of; called with the lock held.
+
+        All pages of a list are of one day, until one that was given on this day is asked for again.
+        """
+        page = (params["page"], params["limit"])
+        entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
+        given = self._given.setdefault(entity, set())
+        if not self._asks[entity] or page in given:
+            given.clear()
+            self._asks[entity] += 1
+        given.add(page)
+        return self._asks[entity]
 
     def _counted(self, route: Route, params: dict[str, str | None]) -> Callable[[], Any]:
         """Count this ask of each entity, and return what computes the answer."""
         if route.name == "video/detail/analytics":
             asks: dict[str, int] = {}
             for video_id in dict.fromkeys(str(params["video_ids"]).split(",")):
-                self._asks[route.name, video_id] += 1
-                asks[video_id] = self._asks[route.name, video_id]
+                asks[video_id] = self._ask_of((route.name, video_id))
             return lambda: world.videos(self.seed, asks)
-        identity = (route.name, *params.items())
-        self._asks[identity] += 1
-        n = self._asks[identity]
+        n = self._ask_of_list(route, params) if "page" in params else self._ask_of((route.name, *params.items()))
         cap = max(1, int(self.page_cap))
         return lambda: world.answer(self.seed, route.name, params, n, page_cap=cap)
 
@@ -660,6 +714,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(connection, ("127.0.0.1", 0), cast("BaseServer", None))
 
     def do_GET(self) -> None:
+        self._drain()
         self._send(self.sandbox.respond(self.command, self.path, self.headers.get("Authorization")))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -667,11 +722,22 @@ class _Handler(BaseHTTPRequestHandler):
         del explain
         self.close_connection = True
         if code == HTTPStatus.NOT_IMPLEMENTED and self.command:
+            self._drain()
             answer = self.sandbox.respond(self.command, self.path, self.headers.get("Authorization"))
         else:
             answer = _error(code, message)
             answer.headers = dict(self.sandbox.extra_headers)
         self._send(answer)
+
+    def _drain(self) -> None:
+        """Read the body of a request, which no endpoint has: what is left of it would be read as the next request."""
+        length = self.headers.get("Content-Length", "0").strip()
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            self.close_connection = True  # where it ends is not known
+            return
+        left = int(length)
+        while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK))):
+            left -= len(chunk)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""
@@ -707,3 +773,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 _STATUSES = frozenset(status.value for status in HTTPStatus)
+_CHUNK = 65_536
+_ERROR_STATUSES = range(400, 600)

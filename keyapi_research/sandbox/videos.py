@@ -20,9 +20,13 @@ _REGIONS = 120  # the first stands for all regions
 _EARLIEST = curves.number_of(date(2016, 9, 1)) * curves.SECONDS_A_DAY
 _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
+_EARLIEST_OF_POOL = (curves.FIRST_DAY - 2 - int(_OLDEST_POST)) * curves.SECONDS_A_DAY
+_EVEN = 0.24  # how evenly the ages are spread, from 0 to 1
 _HOURS = (3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
-_PRICES = {14: 16.0, 22: 24.0, 15: 28.0, 27: 12.0, 29: 21.0, 12: 18.0, 19: 15.0, 21: 45.0, 18: 19.0}
+# Accounts are older than the videos of the world; those who posted before are others.
+_ACCOUNTS = (1_470_000_000, _EARLIEST_OF_POOL - 86_400)
+_EARLY_ACCOUNTS = (1_400_000_000, _EARLIEST - 86_400)
 
 
 def _mixed(value: int, keys: tuple[int, ...]) -> int:
@@ -47,7 +51,8 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     place = names.country_codes().index(region) + 1 if region in names.countries() else 0
     draws = chance.grains(seed, "video", category.id, region, k)
     share = int.from_bytes(draws[:4], "big") / 4294967296.0
-    day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * share)
+    # Most are recent, but no day has far more than its neighbours.
+    day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
     hour = _hour(int.from_bytes(draws[4:6], "big") / 65536.0)
     second = int.from_bytes(draws[6:8], "big") % 3600
     posted = day * curves.SECONDS_A_DAY + hour * 3600 + second
@@ -56,6 +61,11 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     while identifier % 1_000_000 == 0:  # absent by the sandbox's rule
         identifier += 1 << 32
     return str(identifier)
+
+
+def day_posted(identifier: str) -> int:
+    """Return the day on which the video of an id was posted."""
+    return (int(identifier) >> 32) // curves.SECONDS_A_DAY
 
 
 def _hour(share: float) -> int:
@@ -113,13 +123,15 @@ def _video(seed: str, identifier: str) -> _Video:
     posted = (number >> 32) + dice.whole(0, 8)  # as upstream, the id is made some seconds before
     if not _EARLIEST <= posted <= _LATEST:
         posted = _LATEST - int(dice.unit() * _OLDEST_POST * curves.SECONDS_A_DAY)
-    creator = chance.Dice(seed, "creator", category.id, place, dice.whole(1, _CREATORS))
+    early = posted < _EARLIEST_OF_POOL
+    creator = chance.Dice(seed, "early creator" if early else "creator", category.id, place, dice.whole(1, _CREATORS))
+    first_account, last_account = _EARLY_ACCOUNTS if early else _ACCOUNTS
     country = _home(creator, place)
     language = names.countries()[country].language
     first = category.l1_id
     duration = min(600, max(5, int(dice.lognormal(24.0, 0.75))))
     ai = dice.chance(effects.AI_SHARE.get(first, effects.AI_SHARE_ELSEWHERE))
-    popularity, liking = creator.between(0.6, 1.6), effects.CREATOR_NOISE * creator.normal()
+    popularity, liking = creator.between(*effects.CREATOR_VIEWS), effects.CREATOR_NOISE * creator.normal()
     views = dice.lognormal(effects.VIEWS_MEDIAN * popularity, effects.VIEWS_SIGMA)
     rate = effects.ENGAGEMENT.get(first, effects.ENGAGEMENT_ELSEWHERE)
     rate *= chance.exp(effects.ENGAGEMENT_NOISE * dice.normal() + liking)
@@ -137,7 +149,7 @@ def _video(seed: str, identifier: str) -> _Video:
     cover = f"{chance.number('cover', identifier):016x}"
     return _Video(
         id=identifier,
-        user_id=str((1_470_000_000 + int(creator.unit() * 270_000_000)) << 32 | int(creator.unit() * _WORD)),
+        user_id=str(int(creator.between(first_account, last_account)) << 32 | int(creator.unit() * _WORD)),
         username=_username(creator),
         caption=_caption(dice, category, industry, language),
         posted=posted,
@@ -151,13 +163,13 @@ def _video(seed: str, identifier: str) -> _Video:
         sales_flag=flag,
         cover=f"https://p16-sign-va.tiktokcdn.com/obj/tos-sandbox/{cover}_{posted}?x-expires={posted + 8_640_000}",
         views=views,
-        half_life=dice.lognormal(6.0, 0.9),
+        half_life=dice.lognormal(effects.HALF_LIFE, effects.HALF_LIFE_SIGMA),
         likes=rate * (1.0 - comments - shares),
         comments=rate * comments,
         shares=rate * shares,
         favorites=None if dice.chance(effects.FAVORITES_UNKNOWN) else rate * dice.between(0.05, 0.3),
         units=views * dice.lognormal(0.0006, 1.1) if sold else 0.0,
-        price=_PRICES.get(industry, 20.0) * dice.between(0.5, 1.8),
+        price=effects.PRICE.get(industry, effects.PRICE_ELSEWHERE) * dice.between(*effects.PRICE_SPREAD),
         stale=dice.chance(effects.INCREMENTS_STALE),
     )
 
