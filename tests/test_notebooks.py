@@ -419,7 +419,7 @@ def test_no_warning_is_left_unexplained(name: str, runs: World) -> None:
 @every
 def test_with_the_smallest_pages_it_may_cost_what_it_states(name: str, runs: World) -> None:
     # How many hashtags, categories, candidates and videos there are to ask for depends on the answers before.
-    fewer = {"01_quickstart": 7, "02_product_opportunities": 12, "03_hashtags_and_music": 28, "05_campaign_brief": 8}
+    fewer = {"01_quickstart": 7, "02_product_opportunities": 12, "03_hashtags_and_music": 4, "05_campaign_brief": 8}
     granted = runs(name).granted - REFUSING.get(name, 0)
     assert granted == bound_of(name) - fewer.get(name, 0)
 
@@ -482,12 +482,13 @@ def test_opportunities_are_found_and_traps_are_not(world: World) -> None:
     # One may be missed, where a market's ranking is too short to confirm it, and one may be there by luck.
     assert len(confirmed & set(effects.OPPORTUNITIES)) >= len(effects.OPPORTUNITIES) - 1
     assert len(confirmed - set(effects.OPPORTUNITIES)) <= 1
-    assert not confirmed & (set(effects.TRAPS) | SEASONAL)
+    assert not confirmed & set(effects.TRAPS)
     assert set(found["dear"]) <= set(effects.TRAPS)
     assert len(found["dear"]) >= 3  # one may be sold well enough by luck
 
 
-def test_all_traps_are_among_the_largest_and_dear(runs: World) -> None:
+def test_all_traps_are_among_the_largest_and_dear_and_nothing_seasonal_is_advised(runs: World) -> None:
+    assert not set(runs("02_product_opportunities").values["confirmed"]) & SEASONAL
     assert set(runs("02_product_opportunities").values["dear"]) == set(effects.TRAPS)
 
 
@@ -525,9 +526,15 @@ def test_prices_and_growth_of_the_planted_categories_are_as_planted(runs: World)
 
 def test_what_moves_is_seasonal_and_what_rises_is_valentines(world: World) -> None:
     found = world("02_product_opportunities").values
-    assert set(found["movers"]) <= SEASONAL
+    # Of some 150 others none is 3.5 standard deviations off in two windows more often than once in five worlds.
+    assert len(set(found["movers"]) - SEASONAL) <= 1
+    assert len(set(found["movers"]) & SEASONAL) >= 10
     assert set(found["rising"]) <= set(effects.SEASONAL_CATEGORIES["valentine"])
     assert len(found["rising"]) >= 5  # of eight; not all are in both rankings
+
+
+def test_nothing_but_the_season_moves_in_the_stored_world(runs: World) -> None:
+    assert set(runs("02_product_opportunities").values["movers"]) <= SEASONAL
 
 
 def test_the_groups_are_the_families(world: World) -> None:
