@@ -46,6 +46,11 @@ NEEDS = {
 }
 
 
+def slow(case: Any) -> Any:
+    """A case for the slow tests: to lay out a picture takes a while, and there are many."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def nothing_global(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test may leave a setting changed; nothing is ever shown or saved by the package."""
@@ -214,7 +219,7 @@ def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
     figure.draw_without_rendering()
 
 
-@pytest.mark.parametrize("kind", ["no pyplot", "subfigure", "no layout", "dark"])
+@pytest.mark.parametrize("kind", ["no pyplot", slow("subfigure"), slow("no layout"), slow("dark")])
 def test_axes_of_any_figure_will_do(plot: str, kind: str) -> None:
     with plt.style.context("dark_background" if kind == "dark" else "default"):
         figure = Figure(figsize=(8, 6)) if kind == "no pyplot" else plt.figure(figsize=(8, 6))
@@ -260,12 +265,7 @@ def hard(plot: str) -> pd.DataFrame:
     return ranking(*records, source="sandbox")
 
 
-COMMON = ("plain", "constrained")
-
-
-@pytest.mark.parametrize(
-    "place", [*COMMON, *(pytest.param(place, marks=pytest.mark.slow) for place in ROOMS if place not in COMMON)]
-)
+@pytest.mark.parametrize("place", [place if place in ("plain", "constrained") else slow(place) for place in ROOMS])
 def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -> None:
     ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
     ax.figure.canvas.figure.draw_without_rendering()
@@ -285,7 +285,7 @@ def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -
     assert inside.height > 0.2 * edges.height * share
 
 
-@pytest.mark.parametrize("place", ["plain", "constrained"])
+@pytest.mark.parametrize("place", ["plain", slow("constrained")])
 def test_names_on_an_axis_do_not_run_together(plot: str, place: str) -> None:
     ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
     ax.figure.canvas.figure.draw_without_rendering()
@@ -1161,8 +1161,8 @@ def test_cells_say_the_value_and_the_shared_segments() -> None:
     assert ax.patch.get_hatch()
 
 
-@pytest.mark.parametrize("count", [3, 8, 13, 25])
-@pytest.mark.parametrize("place", ["own", "plain"])
+@pytest.mark.parametrize("count", [3, slow(8), slow(13), 25])
+@pytest.mark.parametrize("place", ["own", slow("plain")])
 def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> None:
     frame = pd.concat([people(f"t{i}", "country", {"Macao": 200, f"C{i}": 300}) for i in range(count)])
     ax = plots.overlap(frame, ax=None if place == "own" else ROOMS[place]())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -33,6 +34,7 @@ _NARROW: Final = 4.5  # inches
 _STAMPS: Final = ("footer", "synthetic")  # gid
 _PAD: Final = 4.0  # points between the lowest things, and to the edge
 _ROUNDS: Final = 3  # ticks and line breaks follow the size, and the size follows them
+_STILL: Final = 0.5  # pixels that nobody sees
 _LEAST: Final = 0.2  # of the room, which the data keep
 _LETTERS_GROW: Final = 1.04  # at most, in parts of the picture, where it is saved at another resolution
 _LEFT: Final = 205.0  # points, of the width of the room: what a legend beside the data leaves at least
@@ -118,11 +120,8 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str], keys: Sequence[Key] =
     legends = _place_legends(ax, keys)
     lines = [line for line in (" ".join(notes), origin.text) if line]
     footer = _hang_footer(ax, legends, "\n".join(lines))
-    laid = ""
-    for _ in range(_ROUNDS):
-        _fit(ax, footer, "\n".join(lines), legends, foreign=foreign)
-        before, laid = laid, f"{ax.get_window_extent().bounds} {footer.get_text()}"
-        if laid == before:
+    for _ in range(_ROUNDS):  # each takes as long as a drawing: what did not change anything was the last
+        if not _fit(ax, footer, "\n".join(lines), legends, foreign=foreign):
             break
     if origin.synthetic:
         mark(ax)
@@ -321,8 +320,12 @@ def _slot(ax: Axes) -> Bbox:
     return ax.get_position(original=True) if spec is None else spec.get_position(cast("Figure", ax.figure))
 
 
-def _fit(ax: Axes, footer: Annotation, text: str, legends: Sequence[Legend], *, foreign: bool) -> None:
-    """Lay out once: measure what is around the data, break lines where they must, and give all of it its room."""
+def _fit(ax: Axes, footer: Annotation, text: str, legends: Sequence[Legend], *, foreign: bool) -> bool:
+    """Lay out once: measure what is around the data, break lines where they must, and give all of it its room.
+
+    Say whether anything changed that the measures were taken with.
+    """
+    before_all = _written(ax, footer)
     engine = _engine(ax)
     if engine is not None:
         engine.execute(root(ax))
@@ -351,6 +354,15 @@ def _fit(ax: Axes, footer: Annotation, text: str, legends: Sequence[Legend], *, 
         y0 = max(slot.y0, region.y0 + _LETTERS_GROW * below)
         y1 = min(slot.y1, region.y1 - _LETTERS_GROW * (around.y1 - box.y1))
         _move(ax, x0, y0, max(x1, x0 + _LEAST * region.width), max(y1, y0 + _LEAST * region.height))
+    moved = np.abs(np.subtract(ax.get_window_extent().extents, box.extents)).max() > _STILL
+    return bool(moved) or _written(ax, footer) != before_all
+
+
+def _written(ax: Axes, footer: Annotation) -> list[tuple[str, object]]:
+    """Tell the texts around the data that may be broken, and their sizes."""
+    titles = [one for one in ax.get_children() if isinstance(one, Text) and one.get_gid() == "title"]
+    bars = [bar.yaxis.label for bar in ax.child_axes]
+    return [(one.get_text(), one.get_fontsize()) for one in (footer, ax.xaxis.label, ax.yaxis.label, *titles, *bars)]
 
 
 def _move(ax: Axes, *edges: float) -> None:
