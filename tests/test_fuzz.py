@@ -223,7 +223,7 @@ def test_normal_answers_arrive_whole(name: str) -> None:
         assert breaches(table, frame, case.asks) == []
 
 
-@budget(90, 2_000)
+@budget(60, 2_000)
 @pytest.mark.parametrize("name", CASES)
 def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> None:
     reached: Counter[str] = Counter()
@@ -243,7 +243,7 @@ def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> Non
     assert min(reached["error"], reached["table"]) > examples / 20, reached
 
 
-@budget(300, 5_000)
+@budget(200, 5_000)
 def test_any_envelope_is_taken_for_what_it_is_worth(examples: int) -> None:
     kinds: Counter[str] = Counter()
 
@@ -428,7 +428,7 @@ def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Ask, ...
     return ()
 
 
-@budget(300, 20_000)
+@budget(200, 20_000)
 def test_any_argument_is_taken_or_refused(examples: int) -> None:
     def check(call: tuple[str, Any, dict[str, Any]]) -> None:
         name, ids, given = call
@@ -443,7 +443,7 @@ def test_any_argument_is_taken_or_refused(examples: int) -> None:
     explore(examples, calls(), check)
 
 
-@budget(300, 20_000)
+@budget(200, 20_000)
 def test_a_hashtag_has_one_name(examples: int) -> None:
     endpoint = CASES["hashtag_detail"].endpoint
 

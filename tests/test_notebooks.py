@@ -1,9 +1,9 @@
 """The notebooks: stored as a reader wants them, run from clean, free the second time, and right about what is planted.
 
-Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then (most of
-them in the slow tests) once more on the same store. What it concluded is read from its kernel and held against the
-constants of the sandbox's world, never against this package's own analysis. What holds for every seed is also looked
-for in other worlds, and with pages of ten rows, by changing the one cell that the notebooks say to change.
+Each is run in a fresh kernel and a folder of its own, with every warning an error and without a key, and then (in the
+slow tests) once more on the same store. What it concluded is read from its kernel and held against the constants of the
+sandbox's world, never against this package's own analysis. What holds for every seed is also looked for in other
+worlds, and with pages of ten rows, by changing the one cell that the notebooks say to change.
 """
 
 from __future__ import annotations
@@ -262,10 +262,6 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 # As stored --------------------------------------------------------------------------------------------------
 
 every = pytest.mark.parametrize("name", NAMES)
-# Twice takes as long again: here the quickstart does it, the analyses in the slow tests.
-every_again = pytest.mark.parametrize(
-    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
-)
 analyses = pytest.mark.parametrize("name", [name for name in NAMES if name != "01_quickstart"])
 # A path from the root, not in an address or a tag, and not one of KeyAPI's own; or a Windows drive.
 ABSOLUTE = re.compile(r"(?<![\w<:/.>\\])/(?!v1/)[A-Za-z_.][\w.+-]*/[\w.+-]|\b[A-Z]:\\{1,2}\w")
@@ -434,7 +430,8 @@ def test_it_saves_in_a_folder_of_its_own(name: str, runs: World) -> None:
     assert "notebooks/out/" in (FOLDER.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-@every_again
+@pytest.mark.slow  # twice takes as long again
+@every
 def test_running_it_again_sends_nothing_and_concludes_the_same(name: str, runs: World, reruns: World) -> None:
     first, second = runs(name), reruns(name)
     assert first.requests > 0
