@@ -996,12 +996,14 @@ def test_a_pickle_in_the_place_of_an_answer_is_an_error_and_is_not_run(tmp_path:
 # Ways into a replay ---------------------------------------------------------------------------------------------
 
 
-def test_each_replay_reads_the_file_anew(frozen: tuple[Path, Any], tmp_path: Path) -> None:
+def test_a_file_that_changed_is_read_anew(frozen: tuple[Path, Any], tmp_path: Path) -> None:
     path = tmp_path / "study.zip"
     path.write_bytes(frozen[0].read_bytes())
     first = kr.replay(path)
     assert kr.connect() is first  # as an unchanged notebook does
-    assert kr.connect(replay=path) is not first
+    assert kr.connect(replay=path) is first
+    path.touch()
+    assert kr.replay(path) is not first
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)

@@ -128,7 +128,8 @@ def connect(
             return _default
         archive = read_replay(replay)
         if archive is not None:
-            _default = Client(replay=archive)
+            if _default is None or not _default.replays(archive):
+                _default = Client(replay=archive)
             return _default
         settings = read_settings(
             token=token,

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, Self
 
 import pandas as pd
@@ -104,6 +105,15 @@ def planning() -> Iterator[None]:
         _planning.reset(mark)
 
 
+def _state_of(path: str) -> tuple[int, int, int] | None:
+    """Tell a file from what it was before; None where there is none."""
+    try:
+        there = Path(path).stat()
+    except OSError:
+        return None
+    return there.st_ino, there.st_size, there.st_mtime_ns
+
+
 class Client:
     """A connection: a source, a store and a purse; `connect` makes one and makes it the default.
 
@@ -113,6 +123,8 @@ class Client:
     max_workers, timeout, retries, progress, replay
         As for `connect`; KEYAPI_REPLAY replays here, too.
     """
+
+    _replayed: tuple[int, int, int] | None = None  # the archive as it was when it was read
 
     def __init__(
         self,
@@ -138,6 +150,7 @@ class Client:
         if archived is not None:
             from ..archive import load  # noqa: PLC0415 - only where one is replayed
 
+            self._replayed = _state_of(archived)
             opened, settings = load(archived)
             self._set_up(settings, store=opened, replaying=archived)
             return
@@ -208,6 +221,10 @@ class Client:
     def place(self) -> str:
         """What it reads, as a reader of a notebook may know it."""
         return self._terms.place
+
+    def replays(self, path: str) -> bool:
+        """Whether it is open and replays this very file, as the file is now."""
+        return not self.closed and self.replaying == path and self._replayed == _state_of(path)
 
     @property
     def source(self) -> str:
