@@ -733,9 +733,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Read the body of a request, which no endpoint has: what is left of it would be read as the next request."""
         length = self.headers.get("Content-Length", "0").strip()
         if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
-            self.close_connection = True  # where it ends is not known
+            self.close_connection = True  # where it ends is not known for sure
+            if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+                self._skip_chunks()
             return
-        left = int(length)
+        self._skip(int(length))
+
+    def _skip_chunks(self) -> None:
+        """Read a body in chunks: unread, it would be answered with a reset that overtakes the answer."""
+        size = -1
+        while size:
+            written = self.rfile.readline(_CHUNK).partition(b";")[0].strip()
+            if not _HEX.fullmatch(written):
+                return
+            size = int(written, 16)
+            self._skip(size + len(b"\r\n"))
+
+    def _skip(self, left: int) -> None:
         while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK))):
             left -= len(chunk)
 
@@ -774,4 +788,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 _STATUSES = frozenset(status.value for status in HTTPStatus)
 _CHUNK = 65_536
+_HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _ERROR_STATUSES = range(400, 600)
