@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+CLOSED = "this client is closed; connect again"
 MOST_NAMED = 500  # ids that a message names: all that somebody may want to copy out of it
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"
 

@@ -17,7 +17,7 @@ import pandas as pd
 from .arguments import Value
 from .client import Client, find_client
 from .endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter
-from .errors import InvalidArgumentError, StoreError
+from .errors import CLOSED, InvalidArgumentError, StoreError
 from .schema import OBSERVED_AT, TABLES, Column, Position, Stamp, Table
 from .tidy import read_values
 
@@ -121,7 +121,7 @@ def reading_client(client: Client | None) -> Client:
     """Take the client given, else the default one, whose store rows are looked up in; it can still read."""
     connection = find_client(client)
     if connection.closed:
-        raise StoreError("this client is closed; connect again")
+        raise StoreError(CLOSED)
     return connection
 
 

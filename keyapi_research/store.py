@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 from requests_cache.models import CachedRequest, CachedResponse
 from requests_cache.serializers.preconf import json_preconf_stage
 
-from .errors import StoreError
+from .errors import CLOSED, StoreError
 from .settings import MEMORY
 
 FORMAT: Final = 1
@@ -173,7 +173,7 @@ def _advice(error: sqlite3.Error, path: str) -> str:
     if _is_locked(error):
         return f"another program keeps {path} locked (waited {_WAIT_FOR_LOCK:.0f} s); close it and run the call again"
     if isinstance(error, sqlite3.ProgrammingError):
-        return "this client is closed; connect again"
+        return CLOSED
     return f"{path}: {error}; if the file is damaged, restore a copy of it"
 
 

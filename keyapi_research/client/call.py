@@ -162,7 +162,7 @@ def failures_frame(failures: Mapping[Ask, KeyAPIError | None], stop: KeyAPIError
                 ask.id,
                 type(error).__name__,
                 error.status_code,
-                _writable(error.code),
+                writable_code(error.code),
                 error.message,
                 error.request_id,
                 error.retryable,
@@ -178,7 +178,7 @@ def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     return _tabulate([(when(sent_at), *rest) for _, sent_at, *rest in rows], _LEDGER_DTYPES)
 
 
-def _writable(code: int | None) -> int | None:
+def writable_code(code: int | None) -> int | None:
     """Leave out a code too large for a column; the error has it."""
     return None if code is None or abs(code) >= _LARGEST else code
 

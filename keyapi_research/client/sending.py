@@ -24,7 +24,7 @@ from ..errors import (
 from ..schema import writable
 from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
 from ..store import Arrival, Observation, Outcome, Store, in_this_process
-from .call import LONGEST_WAIT, is_hard
+from .call import LONGEST_WAIT, is_hard, writable_code
 from .purse import Reservation
 from .wire import Pace, Reply, Wire, WireFailure, jittered
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _BROKEN: Final = 500
 _LONGEST_MESSAGE: Final = 500
-_LARGEST: Final = 2**63
 
 
 class _StoppedError(Exception):
@@ -325,7 +324,7 @@ class Sender:
             unknown = isinstance(error, UnexpectedResponseError)  # whether that was charged nobody knows
             if unknown:
                 settle(price)
-            code = error.code if error.code is None or abs(error.code) < _LARGEST else None
+            code = writable_code(error.code)
             self._complete(
                 row,
                 Outcome(

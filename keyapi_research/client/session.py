@@ -16,7 +16,7 @@ from typing import Final, Self
 import pandas as pd
 
 from ..endpoints import Ask
-from ..errors import StoreError
+from ..errors import CLOSED, StoreError
 from ..settings import DEFAULT_PACE, Settings, hide, needed_token, read_replay, read_settings, shown_path
 from ..store import Observation, Store
 from .call import Call, Collection, Plan, ledger_frame
@@ -320,7 +320,7 @@ class Client:
         While planning, say what that would be.
         """
         if self.closed:
-            raise StoreError("this client is closed; connect again")
+            raise StoreError(CLOSED)
         self.store.check_process()
         way = self._rankings if call.endpoint.ranking else self._entities
         if is_planning():

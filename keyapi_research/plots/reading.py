@@ -16,6 +16,7 @@ import pandas as pd
 from .. import schema
 from ..errors import InvalidArgumentError
 from ..schema import AGE_BANDS, COLUMN_DTYPES, TABLES, ByList, Column, Constant
+from ..settings import SANDBOX, SANDBOX_TODAY
 
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
@@ -37,7 +38,6 @@ MOST_BARS: Final = 6  # entities side by side
 MOST_SEGMENTS: Final = 12
 MOST_GROUPS: Final = 7
 MOST_CATEGORIES: Final = 20
-SANDBOX: Final = "sandbox"  # the source of rows that are made up
 TREND: Final = ("date", "share_of_peak")
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
 PRODUCTS: Final = ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category")
@@ -165,9 +165,7 @@ def find_origin(df: pd.DataFrame) -> Origin:
 
 
 def _sandbox() -> str:
-    from ..sandbox.effects import TODAY  # noqa: PLC0415 - the sandbox is imported where there is one
-
-    return f"{SANDBOX} (SYNTHETIC, its today is {TODAY:%Y-%m-%d})"
+    return f"{SANDBOX} (SYNTHETIC, its today is {SANDBOX_TODAY:%Y-%m-%d})"
 
 
 def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], list[pd.Series[Any]]]:

@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from keyapi_research.sandbox import world
-from keyapi_research.settings import SOURCE_HEADER
+from keyapi_research.settings import SANDBOX, SOURCE_HEADER
 
 if TYPE_CHECKING:
     from socketserver import BaseServer
     from types import TracebackType
 
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
-SOURCE = "sandbox"
 LARGEST_PAGE = 20
 LARGEST_BATCH = 10
 _LONGEST_ID, _LONGEST_PAGE, _LONGEST_TEXT = 30, 6, 150
@@ -764,7 +763,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            SOURCE_HEADER: SOURCE,
+            SOURCE_HEADER: SANDBOX,
             "Content-Length": str(len(answer.body)),
         }
         if self.close_connection:
