@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -49,7 +50,11 @@ def lab(tmp_path: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"windowingMode": "none"}))  # else which cells are in the page depends on the timing
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"),
+                   "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.ip=127.0.0.1",
                "--ServerApp.token=", "--ServerApp.disable_check_xsrf=True", "--allow-root",
                "--LabApp.expose_app_in_browser=True"]
@@ -74,7 +79,6 @@ def lab(tmp_path: Path) -> Iterator[str]:
 NOTEBOOK_WIDGET = "window.jupyterapp.shell.currentWidget.content"
 CELLS = f"{NOTEBOOK_WIDGET}.widgets.filter(w => w.model.type === 'code')"
 IDLE = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
-PICTURED = "w => w.model.type === 'code' && w.model.outputs.toJSON().some(o => o.data && o.data['image/png'])"
 
 
 def run_all(page: Any, url: str) -> None:
@@ -86,11 +90,6 @@ def run_all(page: Any, url: str) -> None:
     page.wait_for_function(f"() => {CELLS}.every(w => w.model.executionCount !== null) && {IDLE}", timeout=120_000)
 
 
-def scroll_to(page: Any, cell: str) -> None:
-    """Bring a cell into view: those far from it are not in the page at all, and which are depends on the timing."""
-    page.evaluate(f"{NOTEBOOK_WIDGET}.scrollToItem({cell}, 'start')")
-
-
 def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra slow)")
     with playwright.sync_playwright() as driver:
@@ -100,13 +99,11 @@ def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
         outputs = page.evaluate(f"{CELLS}.map(w => w.model.outputs.toJSON())")
         kinds = [set(output.get("data", {})) for cell in outputs for output in cell]
         shown = " ".join(str(output) for cell in outputs for output in cell)
-        scroll_to(page, f"{NOTEBOOK_WIDGET}.widgets.length - 1")
         bar = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widgets")).last
         bar.get_by_text("16 credits").wait_for(timeout=20_000)
         bars = bar.inner_text()
-        scroll_to(page, f"{NOTEBOOK_WIDGET}.widgets.findIndex({PICTURED})")
         drawn = page.locator(".jp-OutputArea-output img").first
-        drawn.wait_for(timeout=20_000)
+        drawn.scroll_into_view_if_needed(timeout=20_000)
         page.screenshot(path=os.environ.get("KEYAPI_SCREENSHOT", str(tmp_path / "lab.png")))
         picture = drawn.bounding_box()
         browser.close()
