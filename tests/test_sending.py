@@ -223,7 +223,9 @@ def test_429_stops_the_other_requests_too_and_slows_down(make_client: Make, sand
     assert len(sent) == 9
     gap = int(np.diff(sent).argmax())
     assert np.diff(sent)[gap] > 0.9
-    assert gap <= 3  # only what was under way already came before the wait
+    limited = client.ledger().query("http_status == 429").iloc[0]
+    heard = limited["sent_at"].timestamp() + limited["elapsed_s"]
+    assert sent[gap] < heard + 0.3  # before the wait came only what was under way, however slow the machine
     assert np.diff(sent)[gap + 1 :].min() >= 0.05
 
 

@@ -321,6 +321,8 @@ class Sender:
         try:
             envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
         except KeyAPIError as error:
+            if isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT:
+                self._pace.slow_down(error.retry_after or jittered(1))
             unknown = isinstance(error, UnexpectedResponseError)  # whether that was charged nobody knows
             if unknown:
                 settle(price)
@@ -337,8 +339,6 @@ class Sender:
                 ),
                 request,
             )
-            if isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT:
-                self._pace.slow_down(error.retry_after or jittered(1))
             raise
         settle(price)
         found = match(request.endpoint, request.asks, envelope)
