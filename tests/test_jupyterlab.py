@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kernels import environment
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_quickstart.ipynb"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,13 +54,12 @@ def lab(tmp_path: Path) -> Iterator[str]:
     settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps({"windowingMode": "none"}))  # else which cells are in the page depends on the timing
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"),
-                   "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
+    own = environment(tmp_path, HOME=str(tmp_path), JUPYTERLAB_SETTINGS_DIR=str(tmp_path / "settings"))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.ip=127.0.0.1",
                "--ServerApp.token=", "--ServerApp.disable_check_xsrf=True", "--allow-root",
                "--LabApp.expose_app_in_browser=True"]
     with (tmp_path / "lab.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=work, env=own, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             for _ in range(240):

@@ -12,7 +12,6 @@ import asyncio
 import functools
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from kernels import environment
 from nbclient import NotebookClient
 
 from keyapi_research.sandbox import Sandbox, effects
@@ -143,15 +143,6 @@ World = Callable[[str], Run]
 
 def read(name: str) -> Any:
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Make an environment without a key, a store or a profile of whoever runs the tests."""
-    dropped = ("KEYAPI_", "PYTHONWARNINGS", "MPLBACKEND", "XDG_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    folders = {"XDG_DATA_HOME": "data", "XDG_CACHE_HOME": "cache", "IPYTHONDIR": "ipython"}
-    # One thread of linear algebra: two kernels at a time share two cores.
-    return kept | {key: str(folder / name) for key, name in folders.items()} | {"OMP_NUM_THREADS": "1"} | more
 
 
 def connect_to(url: str, source: str) -> str:
