@@ -289,6 +289,20 @@ def test_a_missing_industry_is_no_drift(client: kr.Client, sandbox: Sandbox) -> 
     assert row[["industry_id", "industry"]].isna().all()
 
 
+def test_what_a_free_method_leaves_out_is_said_once(client: kr.Client, sandbox: Sandbox) -> None:
+    twice = {"time": 1769472000, "value": 1}
+    answer(sandbox, hashtag(trend=[twice, twice, {"time": "soon", "value": 0.5}]))
+    tags = kr.fetch_hashtags("cats", client=client)
+    with pytest.warns(kr.SchemaDriftWarning, match=r"1 x hashtag_trends \(date\)") as said:
+        assert len(tags.keyapi.trend(client=client)) == 1
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert "1 x data.info.trend[].time" in str(said[0].message)
+    assert len(tags.keyapi.trend(client=client)) == 1
+    with pytest.warns(kr.SchemaDriftWarning, match="came twice"):
+        tags.keyapi.trend(client=client).keyapi.history(client=kr.Client(sandbox=True, store=client.store.path))
+
+
 def test_trends_are_sorted_and_each_day_stands_once(client: kr.Client, sandbox: Sandbox) -> None:
     day = 86_400
     start = 1_769_472_000  # 2026-01-27

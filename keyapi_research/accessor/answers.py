@@ -12,7 +12,7 @@ import pandas as pd
 from ..client import Client, failures_frame
 from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Ask, Endpoint
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
-from ..fetch import read_table
+from ..fetch import read_table, say_what_is_odd
 from ..frames import Row, check_column, columns_of, read_column, read_times, rows_of
 from ..schema import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
@@ -154,12 +154,19 @@ def distinct(found: Found) -> list[Observation]:
     return list({one.id: one for _, one in found}.values())
 
 
+def _tabled(table: Table, found: Sequence[tuple[Ask, Observation]], client: Client) -> pd.DataFrame:
+    """Make a table of stored answers, and say what it leaves out."""
+    frame, odd = read_table(table, found, client)
+    say_what_is_odd(table, odd, client)
+    return frame
+
+
 def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
     client.note_read(table.name, distinct(found))
     if not ENDPOINT_OF[table.name].ranking:
         answers = {one.id: (row.ask, one) for row, one in found}
-        return read_table(table, list(answers.values()), client)[0]
+        return _tabled(table, list(answers.values()), client)
     places = {(row.ask, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
     parts = [_read_walk(table, ask, pages, places, client) for (ask, _), pages in _walks(found).items()]
     if not parts:
@@ -185,7 +192,7 @@ def _read_walk(
     client: Client,
 ) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Read the rows wanted from pages of one walk, and the place of each in the order of the frame."""
-    frame, _ = read_table(table, [(ask, page) for page in pages], client)
+    frame = _tabled(table, [(ask, page) for page in pages], client)
     who = frame[ask.endpoint.tables[0].key[-1]]
     at = (cast("int", one) for one in read_times(frame[OBSERVED_AT.name]))
     place = pd.Series([places.get((ask, *one)) for one in zip(who, at, strict=True)], dtype="Int64")
@@ -204,11 +211,11 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
         raise _not_stored(method, missing, client, strangers)
     client.note_read(table.name, [one for ask in asks for walk in walks[ask] for one in walk])
     if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each walk through a ranking
-        parts = [read_table(table, [(ask, page) for page in walk], client)[0] for ask in asks for walk in walks[ask]]
+        parts = [_tabled(table, [(ask, page) for page in walk], client) for ask in asks for walk in walks[ask]]
         whole = pd.concat(parts, ignore_index=True)
     else:
         pairs = [(ask, one) for ask in asks for walk in walks[ask] for one in walk if not one.absent]
-        whole, _ = read_table(table, pairs, client)
+        whole = _tabled(table, pairs, client)
     wanted = set(_keys(frame, table))
     kept = whole[[key in wanted for key in _keys(whole, table)]]
     return kept.sort_values([*table.key, OBSERVED_AT.name], kind="stable", ignore_index=True)

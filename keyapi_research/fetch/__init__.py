@@ -12,7 +12,7 @@ from ..client import Client
 from ..endpoints import ENDPOINT_OF
 from ..schema import Table
 from .docstrings import document
-from .notices import Errors
+from .notices import Errors, say_what_is_odd
 from .table import MaxAge, fetch_table, plan, read_table
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "fetch_videos",
     "plan",
     "read_table",
+    "say_what_is_odd",
 ]
 
 Ids = str | int | Iterable[str | int]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..arguments import month_is_over
 from ..client import DAY, Client, Collection, Plan, failures_frame, planning, priced
-from ..endpoints import Ask
+from ..endpoints import ENDPOINT_OF, Ask
 from ..errors import (
     MOST_NAMED,
     FetchIncompleteError,
@@ -25,7 +25,7 @@ from ..errors import (
     listed,
     warn,
 )
-from ..schema import OBSERVED_AT
+from ..schema import OBSERVED_AT, Table
 from ..store import Observation, now_us, when
 from ..tidy import Oddities, find_drift
 
@@ -80,31 +80,33 @@ def _is_settled(ask: Ask, one: Observation) -> bool:
     return month_is_over(ask.value_of.get("time_scope"), when(one.observed_at).date())
 
 
-def say_what_is_odd(collection: Collection, odd: Oddities, client: Client) -> None:
-    """Warn of answers that are not as documented, and of those about another market."""
-    table, endpoint = collection.call.table.name, collection.call.endpoint
+def say_what_is_odd(table: Table, odd: Oddities, client: Client, *, arrived: Iterable[int] = ()) -> None:
+    """Warn of answers that are not as documented: of fields where answers just arrived, of what a table leaves out."""
+    name, endpoint, told = table.name, ENDPOINT_OF[table.name], client.told
     said: dict[str, list[str]] = {}
-    if collection.arrived:
-        new, gone = find_drift(endpoint, client.store.envelopes(sorted(collection.arrived)))
-        told = client.told
+    new_answers = sorted(arrived)
+    if new_answers:
+        new, gone = find_drift(endpoint, client.store.envelopes(new_answers))
         said["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
         said["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
-    unusable = _untold(odd.unusable, table, client.told)
+    unusable = _untold(odd.unusable, name, told)
     said["values or rows that could not be read and are missing"] = _counted(odd.unusable, unusable)
-    again = _untold(odd.duplicates, table, client.told)
+    again = _untold(odd.duplicates, name, told)
     # What came with this call is new, wherever rows came twice before.
-    said["rows that came twice and were dropped"] = _counted(
-        odd.duplicates, odd.duplicates if collection.arrived else again
-    )
+    said["rows that came twice and were dropped"] = _counted(odd.duplicates, odd.duplicates if new_answers else again)
     texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in said.items() if places]
     if texts:
-        warn(f"{table}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
+        warn(f"{name}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
+
+
+def say_which_market(table: Table, odd: Oddities) -> None:
+    """Warn of answers that name another market than the region asked for."""
     if odd.markets:
         named = [
             f"{market} where {region} was asked for ({number:,})" for (region, market), number in odd.markets.items()
         ]
         warn(
-            f"{table}: answers name another market: {listed(named)}. Compare the column market before use",
+            f"{table.name}: answers name another market: {listed(named)}. Compare the column market before use",
             UnexpectedMarketWarning,
         )
 

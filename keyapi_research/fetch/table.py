@@ -15,7 +15,15 @@ from ..schema import Table
 from ..settings import read_max_age
 from ..store import Observation
 from ..tidy import Oddities, Source, empty_frame, make_frame
-from .notices import Errors, say_what_is_missing, say_what_is_odd, say_what_is_old, settle_failures, unkept
+from .notices import (
+    Errors,
+    say_what_is_missing,
+    say_what_is_odd,
+    say_what_is_old,
+    say_which_market,
+    settle_failures,
+    unkept,
+)
 
 MaxAge = str | timedelta | int | None
 
@@ -76,7 +84,8 @@ def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.Data
     frame, odd = read_table(call.table, there, client, limit=call.limit)
     say_what_is_missing(collection)
     say_what_is_old(collection, frame, client)
-    say_what_is_odd(collection, odd, client)
+    say_what_is_odd(call.table, odd, client, arrived=collection.arrived)
+    say_which_market(call.table, odd)
     if collection.failures or collection.stop is not None:
         settle_failures(collection, frame, errors, client)
     return frame
