@@ -3,7 +3,6 @@
 # fmt: off - lists of codes and names read best as tables
 from __future__ import annotations
 
-import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -14,6 +13,7 @@ import pandas as pd
 
 from . import schema
 from .errors import InvalidArgumentError, shown
+from .settings import is_number
 
 Value = str | int | bool | None
 
@@ -25,6 +25,10 @@ _COUNTRIES: Final = frozenset(
     ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM
     PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF
     TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()  # noqa: SIM905 - codes read best as text
+)
+_NOT_ISO: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    dict.fromkeys(("UK", "UNITED KINGDOM"), ("the United Kingdom", "GB"))
+    | dict.fromkeys(("USA", "UNITED STATES"), ("the United States of America", "US"))
 )
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
@@ -59,17 +63,21 @@ _REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path)
 def check_id(name: str, value: object) -> str:
     """Take an id: ASCII digits, as text or as a whole number."""
     if is_missing(value):
-        raise InvalidArgumentError(f"{name}: one of the ids is missing; drop it first (ids.dropna()). {_REREAD}")
+        raise InvalidArgumentError(
+            f"{name}: an id is missing (it is {shown(value)}); drop it first (ids.dropna()). {_REREAD}"
+        )
     if isinstance(value, str):
         text = value.strip()
-    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        text = shown(int(value))
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+    elif is_number(value, whole=True):
+        text = shown(int(value))  # type: ignore[call-overload]
+    elif is_number(value):
         raise InvalidArgumentError(f"{name}: {shown(value)} is a float, its last digits may be lost; {_REREAD}")
     else:
         raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
     if _ID.fullmatch(text) is None:
         advice = " Pass several as a list." if "," in text else ""
+        if "/video/" in text:
+            advice = " Of an address, pass the digits after /video/."
         raise InvalidArgumentError(f"{name}: {shown(text)} is not an id, which is digits only.{advice}")
     return text
 
@@ -103,8 +111,8 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
             return ALL_REGIONS
         raise InvalidArgumentError(f"{name} is {allowed}; this endpoint documents no {ALL_REGIONS!r}")
     code = value.strip().upper()
-    if code == "UK":
-        raise InvalidArgumentError(f'{name}: the United Kingdom is "GB", not "UK"')
+    if code in _NOT_ISO:
+        raise InvalidArgumentError(f'{name}: {_NOT_ISO[code][0]} is "{_NOT_ISO[code][1]}", not {shown(value)}')
     if code not in _COUNTRIES:
         raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
     return code
@@ -117,8 +125,7 @@ def check_music_region(name: str, value: object) -> str:
 
 def check_time_scope(name: str, value: object) -> str:
     """Take 1, 7, 30 (days) or a month."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    text = shown(int(value)) if whole else value  # type: ignore[call-overload]
+    text = shown(int(value)) if is_number(value, whole=True) else value  # type: ignore[call-overload]
     if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
         return text.strip()
     raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
@@ -150,21 +157,13 @@ def check_period(*allowed: int) -> Callable[[str, object], int]:
     known = {str(days): days for days in allowed}
 
     def check(name: str, value: object) -> int:
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        text = shown(int(value)) if whole else value  # type: ignore[call-overload]
+        text = shown(int(value)) if is_number(value, whole=True) else value  # type: ignore[call-overload]
         if isinstance(text, str) and text.strip() in known:
             return known[text.strip()]
         days = ", ".join(map(str, allowed))
         raise InvalidArgumentError(f"{name} is one of {days} (days); got {shown(value)}")
 
     return check
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Take True or False."""
-    if isinstance(value, bool):
-        return value
-    raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
 
 
 def check_search(name: str, value: object) -> str | None:
@@ -202,6 +201,6 @@ def check_limit(limit: object) -> int | None:
     """Take a number of rows, or None for all."""
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or not 1 <= int(limit) < _FAR:
+    if not is_number(limit, whole=True) or not 1 <= int(limit) < _FAR:  # type: ignore[call-overload]
         raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {shown(limit)}")
-    return int(limit)
+    return int(limit)  # type: ignore[call-overload,no-any-return]

@@ -24,7 +24,6 @@ from .arguments import (
     ALL_REGIONS,
     Value,
     check_category_filter,
-    check_flag,
     check_hashtag,
     check_id,
     check_industry,
@@ -38,6 +37,7 @@ from .arguments import (
 )
 from .errors import InvalidArgumentError, listed
 from .schema import Asked, Deepest, Field, Table
+from .settings import read_flag
 
 PAGE_SIZE: Final = 20
 SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
@@ -179,10 +179,14 @@ def make_asks(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) 
 def each_id(entity: Parameter, ids: object) -> Iterable[object]:
     """Take one id or any iterable of them."""
     if isinstance(ids, pd.DataFrame):
-        column = entity.column if entity.column in ids.columns else f"one of {listed([str(c) for c in ids.columns])}"
+        has = listed([str(column) for column in ids.columns]) or "no columns"
         raise InvalidArgumentError(
-            f'{entity.argument} takes ids, not a DataFrame: pass one of its columns, as df["{entity.column}"]'
-            + ("" if column == entity.column else f" (this frame has {column})")
+            f"{entity.argument} takes ids, not a DataFrame: "
+            + (
+                f'pass its column, as df["{entity.column}"]'
+                if entity.column in ids.columns
+                else f"pass the column that has them. There is no {entity.column} in this one; it has {has}"
+            )
         )
     if getattr(ids, "ndim", 1) == 0:  # one value in an array of NumPy's
         ids = ids.item()  # type: ignore[attr-defined]
@@ -206,7 +210,7 @@ _TIME_SCOPE = Parameter(
 _SEARCH = Parameter(
     "search", "search", "search_keyword", check_search, "Search word; None for no search.", None, "FALSE"
 )
-_NEW_ONLY = Parameter("new_only", "new_only", "new_to_top_100", check_flag,
+_NEW_ONLY = Parameter("new_only", "new_only", "new_to_top_100", read_flag,
                       "Only entries that are new to the top 100.", default=False)
 
 
@@ -297,7 +301,7 @@ TRENDING_MUSIC = Endpoint(
     page="trending music (list)",
     parameters=(
         _MUSIC_REGION, _period(7, 30, 120), _SEARCH, _NEW_ONLY,
-        Parameter("commercial_only", "commercial_only", "commercial_music", check_flag,
+        Parameter("commercial_only", "commercial_only", "commercial_music", read_flag,
                   "Only sounds cleared for commercial use.", default=False),
     ),
     tables=(schema.TRENDING_MUSIC, schema.TRENDING_MUSIC_TRENDS),

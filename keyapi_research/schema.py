@@ -30,6 +30,7 @@ DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 NOT_AVAILABLE: Final = -99999  # the sentinel of video analytics
+NO_ID: Final = str(NOT_AVAILABLE)
 _EXACT_FLOATS: Final = 2**53
 
 
@@ -66,7 +67,7 @@ def writable(text: str) -> str:
 
 
 def is_blank(value: object) -> bool:
-    """Whether an answer has nothing there: null, or text without a character.
+    """Whether an answer has nothing there: null, text without a character, or the sentinel.
 
     Parameters
     ----------
@@ -78,7 +79,9 @@ def is_blank(value: object) -> bool:
     bool
         False also for what is there and cannot be read.
     """
-    return value is None or (isinstance(value, str) and not value.strip())
+    if isinstance(value, str):
+        return value.strip() in {"", NO_ID}
+    return value is None or value == NOT_AVAILABLE
 
 
 def plain_id(value: object) -> str | None:
@@ -94,8 +97,10 @@ def plain_id(value: object) -> str | None:
     str or None
         The id; None for missing values and for numbers too large for the type they came in.
     """
+    if is_blank(value):
+        return None
     if isinstance(value, str):
-        return writable(value.strip()) or None
+        return writable(value.strip())
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from platformdirs import user_data_path
 
-from .errors import InvalidArgumentError, MissingTokenError, StoreError
+from .errors import InvalidArgumentError, MissingTokenError, StoreError, shown
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 KEYAPI = "keyapi"  # how the service itself is called as a source
@@ -29,6 +29,7 @@ DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was as
 MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
+_MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -173,6 +174,8 @@ def read_as_of(moment: object) -> datetime | None:
     try:
         if isinstance(moment, int | float):
             raise TypeError("a number could be of any unit")  # noqa: TRY301 - refused as the others are
+        if _names_a_month(moment):
+            raise TypeError("a month or a year is no day")  # noqa: TRY301
         stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise InvalidArgumentError(
@@ -186,12 +189,19 @@ def read_as_of(moment: object) -> datetime | None:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
+def _names_a_month(moment: object) -> bool:
+    """Whether a moment is a whole month or year, which pandas takes for its first day."""
+    if isinstance(moment, np.datetime64):
+        return np.datetime_data(moment)[0] in "YM"
+    return isinstance(moment, str) and _MONTH.fullmatch(moment) is not None
+
+
 def _names_a_day(moment: object, stamp: pd.Timestamp) -> bool:
     """Whether a moment is a bare date, however it is written."""
     if isinstance(moment, str):
         return ":" not in moment and stamp == stamp.normalize()
     if isinstance(moment, np.datetime64):
-        return np.datetime_data(moment)[0] in "YMWD"
+        return np.datetime_data(moment)[0] in "WD"
     return isinstance(moment, date) and not isinstance(moment, datetime)
 
 
@@ -201,9 +211,11 @@ def read_max_age(age: object) -> timedelta | str | None:
     if age is None or age == "any":
         return None if age is None else "any"
     # To pandas a number, also one in a text, is nanoseconds.
-    number = isinstance(age, numbers.Number) or (isinstance(age, str) and _NUMBER.fullmatch(age) is not None)
-    if isinstance(age, bool) or (number and float(age) != 0):  # type: ignore[arg-type]
+    number = is_number(age) or (isinstance(age, str) and _NUMBER.fullmatch(age) is not None)
+    if number and float(age) != 0:  # type: ignore[arg-type]
         raise InvalidArgumentError(f'{advice}; of numbers only 0 is taken, got {age!r} (say "{age}D" or "{age}h")')
+    if isinstance(age, bool | np.bool_):
+        raise InvalidArgumentError(f"{advice}; got {age!r}")
     try:
         length = pd.Timedelta(age)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
@@ -237,17 +249,23 @@ def read_replay(given: object) -> str | None:
     return str(read_path("replay", given).absolute())
 
 
+def is_number(value: object, *, whole: bool = False) -> bool:
+    """Whether a value is a (whole) number: to Python a flag is one too, and to NumPy a length of time."""
+    kind = numbers.Integral if whole else numbers.Real
+    return isinstance(value, kind) and not isinstance(value, bool | np.timedelta64)
+
+
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
-    fits = isinstance(value, numbers.Integral if whole else numbers.Real)
-    if isinstance(value, bool) or not fits or not value >= least:  # type: ignore[operator]
+    if not is_number(value, whole=whole) or not value >= least:  # type: ignore[operator]
         kind = "a whole number" if whole else "a number"
         raise InvalidArgumentError(f"{name} is {kind} of at least {least:g}; got {value!r}")
     return int(value) if whole else value  # type: ignore[call-overload]
 
 
-def _flag(name: str, value: object) -> bool:
+def read_flag(name: str, value: object) -> bool:
+    """Take True or False, also as a cell of a column of flags has it."""
     if not isinstance(value, bool | np.bool_):
-        raise InvalidArgumentError(f"{name} is True or False; got {value!r}")
+        raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
     return bool(value)
 
 
@@ -269,7 +287,7 @@ def read_settings(
     progress: object,
 ) -> Settings:
     """Check the options of a client and complete them from the environment."""
-    sandbox, offline = _flag("sandbox", sandbox), _flag("offline", offline)
+    sandbox, offline = read_flag("sandbox", sandbox), read_flag("offline", offline)
     token, origin = read_token(token)
     url = check_base_url(base_url or os.environ.get("KEYAPI_BASE_URL") or DEFAULT_BASE_URL)
     if sandbox and base_url is not None:
@@ -317,6 +335,6 @@ def read_settings(
         max_workers=_number("max_workers", max_workers, least=1, whole=True),
         timeout=(wait[0], wait[1]),
         retries=_number("retries", retries, least=0, whole=True),
-        progress=None if progress is None else _flag("progress", progress),
+        progress=None if progress is None else read_flag("progress", progress),
         source=source if source in (SANDBOX, KEYAPI) else None,
     )

@@ -20,6 +20,7 @@ from .arguments import ALL_REGIONS
 from .endpoints import ENDPOINT_OF, Ask, Endpoint
 from .envelope import identify
 from .schema import (
+    NO_ID,
     NOT_AVAILABLE,
     Asked,
     ByList,
@@ -85,6 +86,8 @@ def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tupl
     if set(map(type, values)) <= {str, type(None)}:
         if convert is plain_id:
             values = [v and v.strip() for v in values]
+            if NO_ID in values:
+                values = [None if v == NO_ID else v for v in values]
         return _strings([v or None for v in values]), 0
     read = [None if v is None or v == "" else convert(v) for v in values]
     return _strings(read), _count_lost(values, read)

@@ -246,13 +246,13 @@ def test_a_rounded_video_id_is_not_taken_for_another(client: kr.Client, sandbox:
 def test_sentinels_negatives_and_empty_text_are_missing(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": [video(
         "12", total_views_cnt=-99999, total_digg_cnt=-1, total_views_1d_cnt=-3, total_video_sale_gmv_amt=-99999,
-        region="", unique_id="", created_by_ai="maybe", create_time=None, duration="40", data_size=10.0,
+        region="", unique_id="", user_id=-99999, created_by_ai="maybe", create_time=None, duration="40", data_size=10.0,
         total_video_sale_cnt=None,
     )]})
     with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.created_by_ai$"):
         row = kr.fetch_videos("12", client=client).iloc[0]
-    missing = ["views", "likes", "favorites", "creator_region", "username", "ai_generated", "created_at", "gmv_est",
-               "units_sold_est"]
+    missing = ["views", "likes", "favorites", "creator_region", "user_id", "username", "ai_generated", "created_at",
+               "gmv_est", "units_sold_est"]
     assert row[missing].isna().all()
     assert row["views_1d"] == -3  # an increment may be negative
     assert (row["duration_s"], row["size_bytes"]) == (40, 10)

@@ -149,7 +149,24 @@ def test_columns_of_one_name_stay_two() -> None:
 
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
-    assert_frame_equal(there_and_back(frame), frame)
+    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is no Int64.*created_at .*promoted") as said:
+        assert_frame_equal(there_and_back(frame), frame)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is no Int64\)"),
+        ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is no boolean\)"),
+        ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is no datetime64\[us, UTC\]\)"),
+    ],
+)
+def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "by_hand.csv").write_text(content)
+    with pytest.warns(kr.SchemaDriftWarning, match=told) as said:
+        kr.read_csv(tmp_path / "by_hand.csv")
+    assert [one.filename for one in said] == [__file__]
 
 
 # Real tables ------------------------------------------------------------------------------------------------
@@ -327,7 +344,8 @@ def test_words_for_missing_in_columns_that_are_no_text() -> None:
     assert quoted["views"].tolist() == [5, pd.NA]
     assert quoted["region"].tolist() == ["NA", "NA"]
     texts = pd.DataFrame({"promoted": ["NA", "maybe"]})  # a known column that has become text
-    assert_frame_equal(there_and_back(texts), texts)
+    with pytest.warns(kr.SchemaDriftWarning, match="'maybe' in row 3"):
+        assert_frame_equal(there_and_back(texts), texts)
 
 
 def test_whole_numbers_in_scientific_notation() -> None:
@@ -335,7 +353,8 @@ def test_whole_numbers_in_scientific_notation() -> None:
     assert back["views"].tolist() == [1000, -25, 1]
     assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
     for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
-        assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
+        with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is no Int64"):
+            assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,8 @@ def test_a_month_that_was_over_does_not_grow_old(
 @pytest.mark.parametrize(
     ("max_age", "asked_again"),
     [("1D", True), ("3D", False), (timedelta(days=1), True), (pd.Timedelta("3D"), False), ("47h", True),
-     ("49h", False), (0, True), ("any", False), (None, False)],
+     ("49h", False), (np.timedelta64(1, "D"), True), (np.timedelta64(3 * 86_400 * 10**9, "ns"), False),
+     (0, True), ("any", False), (None, False)],
 )
 @pytest.mark.parametrize("place", ["call", "client"])
 @pytest.mark.filterwarnings("ignore::keyapi_research.StaleDataWarning")
@@ -220,7 +221,7 @@ def test_only_what_is_too_old_is_asked_again(client: kr.Client, sandbox: Sandbox
 
 @pytest.mark.parametrize(
     "max_age",
-    [1, -1, 3600, 0.5, True, "yesterday", "-1D", float("nan"), pd.NaT, "", [1], "5", "0.5", ".", np.int64(5)],
+    [1, -1, 3600, 0.5, True, "yesterday", "-1D", float("nan"), np.True_, pd.NaT, "", [1], "5", "0.5", ".", np.int64(5)],
 )
 def test_other_ages_are_refused(max_age: Any, make_client: Make, sandbox: Sandbox) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="max_age is"):
@@ -407,7 +408,7 @@ def test_a_bare_date_includes_its_day_however_it_is_written(as_of: Any, moment: 
         assert then.settings.as_of == datetime.fromisoformat(f"{moment}+00:00")
 
 
-@pytest.mark.parametrize("as_of", ["then", "NaT", 5.5, True, ""])
+@pytest.mark.parametrize("as_of", ["then", "NaT", 5.5, True, "", "2026-02", "2026/2", "2026", np.datetime64("2026-02")])
 def test_other_moments_are_refused(as_of: Any, make_client: Make, client: kr.Client) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="as_of is a"):
         make_client(as_of=as_of)

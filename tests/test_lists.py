@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 import keyapi_research as kr
@@ -90,3 +91,11 @@ def test_lists_lead_to_the_details_of_their_rows(client: kr.Client, sandbox: San
     assert kr.plan(sounds.keyapi.fetch_details, client=client).credits == 6
     assert sounds.keyapi.fetch_details(client=client)["title"].tolist() == sounds["title"].tolist()
     assert sandbox.charged == 2 + 6 + 2 + 6
+
+
+def test_flags_may_come_from_a_column_of_flags(client: kr.Client) -> None:
+    flags = pd.Series([True, False], dtype="boolean")
+    plan = kr.plan(kr.fetch_trending_hashtags, new_only=flags[0], client=client)
+    assert plan.requests == 1
+    assert kr.fetch_trending_hashtags(new_only=flags[0], limit=3, client=client)["new_only"].tolist() == [True] * 3
+    assert kr.plan(kr.fetch_trending_hashtags, new_only=True, client=client).stored == 1

@@ -585,6 +585,28 @@ def test_threads_never_spend_more_than_the_budget(make_client: Make, slow: Sandb
     assert slow.charged == client.credits_spent == 40
 
 
+def test_a_budget_that_is_not_in_force_says_so(client: kr.Client) -> None:
+    budget = kr.budget(6, client=client)
+    assert repr(budget) == "<Budget of 6 credits, not in force: with kr.budget(6): ...>"
+    assert "limits nothing" in budget._repr_html_()
+    kr.fetch_hashtags(tags(*range(5)), client=client)
+    assert budget.spent == 0
+
+
+def test_a_budget_entered_again_goes_on_with_what_is_left(client: kr.Client, sandbox: Sandbox) -> None:
+    budget = kr.budget(6, client=client)
+    with budget:
+        kr.fetch_hashtags(tags(1, 2), client=client)
+        with pytest.raises(kr.InvalidArgumentError, match="in force already"), budget:
+            pass
+    kr.fetch_hashtags(tags(3), client=client)  # outside: it does not count
+    with budget as same, pytest.raises(kr.BudgetExceededError, match="6 credits has 2 left"):
+        kr.fetch_hashtags(tags(4, 5), client=client)
+    assert same is budget
+    assert repr(budget) == "<Budget: 4 of 6 credits spent, 2 left>"
+    assert sandbox.charged == 6
+
+
 def test_a_budget_may_be_closed_before_the_call_ends(client: kr.Client, slow: Sandbox) -> None:
     opened, closed = threading.Event(), threading.Event()
 

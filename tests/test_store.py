@@ -16,6 +16,7 @@ import requests_cache
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Sandbox
+from keyapi_research.store import Store
 
 TABLES = {
     "hashtags": ("ufc324", ["hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags"]),
@@ -129,17 +130,28 @@ def test_sources_never_mix(make_client: Callable[..., kr.Client], sandbox: Sandb
 def test_a_paid_store_refuses_synthetic_answers(
     make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    kr.Client(token="a-real-token", store=tmp_path / "paid.sqlite").close()
-    client = make_client(store=tmp_path / "paid.sqlite")
+    Store(str(tmp_path / "paid.sqlite"), source="127.0.0.1", read_only=False).close()
+    client = make_client(store=tmp_path / "paid.sqlite")  # that there is a sandbox only its answer tells
     with pytest.raises(kr.StoreError, match="never mixed") as caught:
         kr.fetch_hashtags(["ufc324", "cats", "dogs"], client=client)
     assert client.status().answers == 0
     assert caught.value.answer[0]["data"]["info"]["hashtag_name"]
-    assert client.source == "keyapi"
+    assert client.source == "127.0.0.1"
     asked = len(sandbox.requests)
     with pytest.raises(kr.StoreError, match="never mixed"):
         kr.fetch_hashtags("birds", client=client)
     assert len(sandbox.requests) == asked  # once it is known, nobody is asked and paid again
+
+
+@pytest.mark.parametrize("belongs_to", ["keyapi", "elsewhere.example"])
+def test_a_store_that_cannot_be_of_this_address_is_refused_before_anything_is_paid(
+    belongs_to: str, make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    Store(str(tmp_path / "paid.sqlite"), source=belongs_to, read_only=False).close()
+    with pytest.raises(kr.StoreError, match=f"belongs to '{belongs_to}' .* from '127.0.0.1'.* store="):
+        make_client(store=tmp_path / "paid.sqlite")
+    assert not sandbox.requests
+    assert make_client(store=tmp_path / "paid.sqlite", offline=True).source == belongs_to  # reading is free
 
 
 @pytest.mark.parametrize("url", ["https://API.KeyAPI.ai", "https://api.keyapi.ai:443/", "https://api.keyapi.ai/"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager
 from datetime import date, timedelta
 
 import pandas as pd
 
 from ..errors import InvalidArgumentError
-from ..settings import DEFAULT_PACE, hide, read_replay, read_settings
+from ..settings import DEFAULT_PACE, hide, read_path, read_replay, read_settings
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
 from .purse import Budget
 from .session import CallRecord, Client, Status, is_planning, planning
@@ -172,7 +171,7 @@ def replay(path: str | os.PathLike[str]) -> Client:
     StoreError
         The file is no such archive, or was changed.
     """
-    return connect(replay=path if isinstance(path, str | os.PathLike) else "")
+    return connect(replay=read_path("path", path))
 
 
 def find_client(client: Client | None) -> Client:
@@ -228,7 +227,7 @@ def status(*, client: Client | None = None) -> Status:
     return find_client(client).status()
 
 
-def budget(credits: int, *, client: Client | None = None) -> AbstractContextManager[Budget]:  # noqa: A002 - its name
+def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A002 - its name
     """Limit what may be spent within a `with` block; nested budgets hold together.
 
     Parameters
@@ -240,8 +239,8 @@ def budget(credits: int, *, client: Client | None = None) -> AbstractContextMana
 
     Returns
     -------
-    context manager
-        Gives the `Budget`, with `spent` and `remaining`.
+    Budget
+        For a `with` statement, which puts it in force and gives it: `spent` and `remaining` tell how it stands.
 
     Examples
     --------

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import numbers
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from ..errors import BudgetExceededError, InvalidArgumentError
+from ..settings import is_number
 from .display import facts_html
 
 
-@dataclass
+@dataclass(eq=False)  # two of the same amount may be nested
 class Budget:
-    """Credits that may be spent while it lasts.
+    """Credits that may be spent within its `with` block; entered again, it goes on with what is left.
 
     Attributes
     ----------
@@ -27,20 +27,45 @@ class Budget:
     """
 
     credits: int
+    purse: Purse | None = None  # None: it holds for the whole client
     spent: int = 0
-    held: int = field(default=0, repr=False)
-    whole_client: bool = field(default=False, repr=False)
+    held: int = 0
+    begun: bool = False
 
     @property
     def remaining(self) -> int:
         """Credits left, without what is about to be spent."""
         return self.credits - self.spent - self.held
 
+    @property
+    def whole_client(self) -> bool:
+        """Whether it holds for all the client does, not for a block."""
+        return self.purse is None
+
+    def __enter__(self) -> Self:
+        if self.purse is not None:
+            self.purse.put_in_force(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.purse is not None:
+            self.purse.lift(self)
+
+    @property
+    def _idle(self) -> str:
+        """How to put it in force, where it never was."""
+        return "" if self.begun or self.whole_client else f"not in force: with kr.budget({self.credits}): ..."
+
     def __repr__(self) -> str:
+        if self._idle:
+            return f"<Budget of {self.credits:,} credits, {self._idle}>"
         return f"<Budget: {self.spent:,} of {self.credits:,} credits spent, {self.remaining:,} left>"
 
     def _repr_html_(self) -> str:
-        return facts_html("Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining})
+        idle = {"limits nothing": self._idle} if self._idle else {}
+        return facts_html("Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle})
 
 
 class Purse:
@@ -50,28 +75,31 @@ class Purse:
         self.lock = threading.RLock()
         self.spent = 0
         self.saved = 0
-        self.budgets = [] if max_credits is None else [Budget(max_credits, whole_client=True)]
+        self.budgets = [] if max_credits is None else [Budget(max_credits)]
 
     @property
     def in_block(self) -> bool:
         """Whether a `with budget(...)` block is open."""
         return any(not budget.whole_client for budget in self.budgets)
 
-    def budget(self, credits: int) -> contextlib.AbstractContextManager[Budget]:  # noqa: A002 - the public name
+    def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block."""
-        if isinstance(credits, bool) or not isinstance(credits, numbers.Integral) or credits < 0:
+        if not is_number(credits, whole=True) or credits < 0:
             raise InvalidArgumentError(f"budget takes a whole number of credits, as budget(20); got {credits!r}")
-        return self._within(Budget(int(credits)))
+        return Budget(int(credits), self)
 
-    @contextlib.contextmanager
-    def _within(self, budget: Budget) -> Iterator[Budget]:
+    def put_in_force(self, budget: Budget) -> None:
+        """Hold a budget against all that is spent from now on."""
         with self.lock:
+            if budget in self.budgets:
+                raise InvalidArgumentError(f"this budget is in force already; nest another one: {budget!r}")
+            budget.begun = True
             self.budgets.append(budget)
-        try:
-            yield budget
-        finally:
-            with self.lock:
-                self.budgets = [one for one in self.budgets if one is not budget]  # equal ones may be nested
+
+    def lift(self, budget: Budget) -> None:
+        """End a budget."""
+        with self.lock:
+            self.budgets.remove(budget)
 
 
 class Reservation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
@@ -17,7 +17,17 @@ import pandas as pd
 
 from ..endpoints import Ask
 from ..errors import CLOSED, StoreError
-from ..settings import DEFAULT_PACE, Settings, hide, needed_token, read_replay, read_settings, shown_path
+from ..settings import (
+    DEFAULT_PACE,
+    SANDBOX,
+    Settings,
+    hide,
+    needed_token,
+    read_replay,
+    read_settings,
+    shown_path,
+    source_of,
+)
 from ..store import Observation, Store
 from .call import Call, Collection, Plan, ledger_frame
 from .display import facts_html, facts_text
@@ -186,6 +196,8 @@ class Client:
         source = None if settings.offline and not settings.sandbox else settings.source
         self.settings = settings
         self.store = store or Store(settings.store, source=source, read_only=settings.offline)
+        if not settings.offline:
+            self._check_source()
         self._purse = Purse(settings.max_credits)
         self._terms = Terms(settings, self.store, self._purse, replaying)
         self._sender = Sender(settings, self.store)
@@ -194,6 +206,20 @@ class Client:
         self._lock = threading.Lock()
         self.calls: list[CallRecord] = []
         self.told: set[tuple[str, str]] = set()
+
+    def _check_source(self) -> None:
+        """Refuse, before anything is paid, a store whose answers cannot come from where this client asks.
+
+        Another base URL may be a sandbox, which says so only with its first answer.
+        """
+        here = source_of(self.settings.base_url)
+        if self.store.source in (None, SANDBOX, here):
+            return
+        try:
+            self.store.claim(here)
+        except StoreError:
+            self.store.close()
+            raise
 
     # What it is ---------------------------------------------------------------------------------------------
 
@@ -295,7 +321,7 @@ class Client:
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"{self.store.path}: the ledger cannot be read, the file is damaged: {error}") from error
 
-    def budget(self, credits: int) -> AbstractContextManager[Budget]:  # noqa: A002 - the public name
+    def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
         return self._purse.budget(credits)
 

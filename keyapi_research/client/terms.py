@@ -128,6 +128,6 @@ class Terms:
             so_far = f" ({already:,} spent so far)" if already else ""
             raise BudgetExceededError(
                 f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
-                f" than max_call_credits={most:,}. If that is meant, allow it: "
+                f"than max_call_credits={most:,}. If that is meant, allow it: "
                 f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
             )

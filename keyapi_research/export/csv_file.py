@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache, partial
@@ -30,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, shown, warn
 from ..schema import COLUMN_DTYPES, DTYPES, RATES
 from .files import as_path, read_bytes, write_bytes
 
@@ -55,6 +56,9 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest: the same con
 
 # What the libraries raise for a file that is damaged, of another kind, or locked with a password.
 _NOT_UNPACKED: Final = (EOFError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+
+_MOST_NAMED: Final = 5  # columns that one warning names
+_MOST_SHOWN: Final = 30  # characters of a value
 
 Values = Sequence[str | None]
 _Packing = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
@@ -270,8 +274,15 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
         _is_quoted(field) for column in columns for field in column
     )
     read = [_read(column, dtypes, telling=not everything, excel=content.startswith(BOM)) for column in columns]
-    frame = pd.DataFrame(dict(enumerate(values for _, values in read)))
-    frame.columns = pd.Index([name for name, _ in read])
+    frame = pd.DataFrame(dict(enumerate(column.cells for column in read)))
+    frame.columns = pd.Index([column.name for column in read])
+    odd = [f"{column.name} ({column.odd})" for column in read if column.odd]
+    if odd:
+        warn(
+            f"some columns do not have the dtype of the dictionary, for not all of their values are of it: "
+            f"{listed(odd, _MOST_NAMED)}. Mend the values in the file, or give columns of your own another name",
+            SchemaDriftWarning,
+        )
     return frame
 
 
@@ -328,9 +339,16 @@ def _needless(field: str) -> bool:
     return _is_quoted(field) and len(field) > len('""') and _heading(_unquoted(field)) != field
 
 
-def _read(
-    fields: list[str], dtypes: Mapping[str, str | None], *, telling: bool, excel: bool
-) -> tuple[str, pd.Series[Any]]:
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column as it was read; `odd` is a value that is not what its name has in the dictionary, and where."""
+
+    name: str
+    cells: pd.Series[Any]
+    odd: str = ""
+
+
+def _read(fields: list[str], dtypes: Mapping[str, str | None], *, telling: bool, excel: bool) -> _Column:
     """Read one column: its name, and its values as what they are."""
     quoted = list(map(_is_quoted, fields))
     texts = [_unquoted(field) if there else field for field, there in zip(fields, quoted, strict=True)]
@@ -342,11 +360,23 @@ def _read(
     name = texts[0]
     values = [text if text or mark else None for text, mark in zip(texts[1:], marked[1:], strict=True)]
     dtype = dtypes.get(name)
-    typed = None if dtype is None else _as_declared(values, marked[1:], dtype)
-    if typed is not None:
-        return name, typed
+    odd = ""
+    if dtype is not None:
+        there = _without_words(values, marked[1:], dtype)
+        typed = as_dtype(there, dtype)
+        if typed is not None:
+            return _Column(name, typed)
+        odd = _first_odd(there, dtype)
     is_text = any(marked[1:]) or any(value is not None and _LONG.fullmatch(value) for value in values)
-    return name, as_text(values) if is_text else _inferred(values)
+    return _Column(name, as_text(values) if is_text else _inferred(values), odd)
+
+
+def _first_odd(values: Values, dtype: str) -> str:
+    """Show the first value of a column that is not of a dtype, by its row."""
+    for row, value in enumerate(values, start=2):
+        if value is not None and as_dtype([value], dtype) is None:
+            return f"{shown(value, _MOST_SHOWN)} in row {row} is no {dtype}"
+    return ""
 
 
 def _is_guarded(text: str) -> bool:
@@ -354,12 +384,11 @@ def _is_guarded(text: str) -> bool:
     return text[:1] == "'" and _guarded(text[1:], excel=True) == text
 
 
-def _as_declared(values: Values, marked: Sequence[bool], dtype: str) -> pd.Series[Any] | None:
-    """Make a column what it is declared to be, whatever word a program writes where a value is missing."""
-    if dtype != DTYPES["text"]:
-        pairs = zip(values, marked, strict=True)
-        values = [None if value in _MISSING and not mark else value for value, mark in pairs]
-    return as_dtype(values, dtype)
+def _without_words(values: Values, marked: Sequence[bool], dtype: str) -> Values:
+    """Take for missing, unless text is declared, whatever word a program writes there."""
+    if dtype == DTYPES["text"]:
+        return values
+    return [None if value in _MISSING and not mark else value for value, mark in zip(values, marked, strict=True)]
 
 
 def as_text(values: Values) -> pd.Series[Any]:
