@@ -66,7 +66,7 @@ def main() -> None:
         figure.savefig(path, dpi=100)
         plt.close(figure)
         picture = Image.open(path).convert("RGB")
-        picture.quantize(256).save(path, optimize=True)
+        picture.save(path, optimize=True)
         if options.gray:
             picture.convert("L").save(path.with_stem(f"{name}_gray"))
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201 - a script talks

@@ -14,11 +14,11 @@ HIDDEN = ("KEYAPI_", "XDG_", "MPLBACKEND", "PYTHONWARNINGS")
 
 
 def run(path: Path) -> None:
-    """Run a notebook in a fresh kernel, without a key and on an empty store."""
+    """Run a notebook in a fresh kernel and an empty folder, without a key: what it saved before is not seen."""
     notebook = nbformat.read(path, as_version=4)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
-    with tempfile.TemporaryDirectory() as data:
-        client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}})
+    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as work:
+        client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": work}})
         client.execute(env={**kept, "XDG_DATA_HOME": data})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran is nobody's business

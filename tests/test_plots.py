@@ -842,7 +842,8 @@ def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
 
 
 def boxes(ax: Axes) -> dict[str, Any]:
-    return {text.get_text(): text.get_window_extent() for text in ax.texts if text.get_gid() == "label"}
+    labels = [text for text in ax.texts if text.get_gid() == "label"]
+    return {label.get_text(): Text.get_window_extent(label) for label in labels}  # without the lines to their marks
 
 
 @pytest.mark.parametrize("labels", [0, 5, 15, 60])
@@ -859,9 +860,25 @@ def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     assert all(inside.contains(*corner) for box in found.values() for corner in (box.min, box.max))
 
 
-def test_where_all_rows_are_in_one_place_few_labels_are_drawn() -> None:
+def test_where_all_rows_are_in_one_place_their_names_stand_around_it() -> None:
     ax = plots.products(ranking(*({"ctr_pct": 1.0, "cvr_pct": 1.0} for _ in range(30))), labels=30)
-    assert 2 <= len(boxes(ax)) <= 8
+    ax.figure.draw_without_rendering()
+    found = boxes(ax)
+    assert 2 <= len(found) < 30
+    assert not any(a.overlaps(b) for a, b in combinations(found.values(), 2))
+
+
+def test_a_name_stands_beside_its_mark_or_at_the_end_of_a_line_and_never_on_another() -> None:
+    free = {"ctr_pct": 9.0, "cvr_pct": 9.0, "impressions": 100.0}
+    crowd = [{"ctr_pct": 1 + x / 20, "cvr_pct": 1 + y / 10, "impressions": 100.0} for x in range(5) for y in range(5)]
+    ax = plots.products(ranking(free, crowd[12], *crowd[:12], *crowd[13:]), labels=2)
+    ax.figure.draw_without_rendering()
+    beside, away = [text for text in ax.texts if text.get_gid() == "label"]
+    assert not beside.arrow_patch.get_visible()
+    assert away.arrow_patch.get_visible()
+    inner = boxes(ax)["Things 2"].padded(-1)
+    marks = ax.transData.transform([(one["ctr_pct"], one["cvr_pct"]) for one in crowd])
+    assert not any(inner.contains(*mark) for mark in marks)
 
 
 @pytest.mark.parametrize("labels", [-1, 2.5, True, "all"])
@@ -1306,6 +1323,25 @@ def test_a_picture_of_ones_own_gets_source_age_and_mark() -> None:
     plots.stamp(real, series("a", days(1, 2)))
     assert texts(real, "synthetic") == []
     assert footer(real) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+def test_every_panel_is_marked_and_the_source_told_once() -> None:
+    figure, panels = plt.subplots(2, 2, layout="constrained")
+    rows = series("a", days(1, 2), source="sandbox")
+    assert plots.stamp(panels, rows) is panels
+    plots.stamp(figure.axes, rows)  # again, and as a list
+    for panel in panels.flat:
+        assert [text.get_text() for text in panel.texts if text.get_gid() == "synthetic"] == ["SYNTHETIC"]
+    assert len(texts(panels[0, 0], "footer")) == 1
+    plots.stamp(panels, series("a", days(1, 2)))
+    assert texts(panels[0, 0], "synthetic") == []
+    assert footer(panels[0, 0]) == "source: keyapi, observed 2026-02-03 (UTC)"
+
+
+@pytest.mark.parametrize(("given", "said"), [("figure", "figure.axes.*got Figure"), ("none", "got list")])
+def test_what_is_no_axes_is_not_stamped(given: str, said: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=said):
+        plots.stamp(plt.figure() if given == "figure" else [], series("a", days(1, 2)))  # type: ignore[type-var]
 
 
 def test_a_second_stamp_replaces_the_first() -> None:

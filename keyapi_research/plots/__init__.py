@@ -11,8 +11,11 @@ or a figure made with `layout="constrained"` makes the room. What does not fit i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InvalidArgumentError
@@ -28,6 +31,8 @@ from .reading import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+AxesOrMany = TypeVar("AxesOrMany", bound="Axes | Sequence[Axes] | npt.NDArray[np.object_]")
 
 __all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp", "trend"]
 
@@ -299,7 +304,7 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     return charts.draw_overlap(compared, dimension, find_origin(df), ax)
 
 
-def stamp(ax: Axes, df: pd.DataFrame) -> Axes:
+def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     """Put source and age of rows under a picture of your own, and SYNTHETIC across it where any row is the sandbox's.
 
     It is what the pictures of this package have, for those you draw yourself: call it last, when all is drawn. A
@@ -307,21 +312,22 @@ def stamp(ax: Axes, df: pd.DataFrame) -> Axes:
 
     Parameters
     ----------
-    ax : matplotlib.axes.Axes
-        Axes with your picture.
+    ax : matplotlib.axes.Axes or several
+        Axes with your picture; of one with several panels all of them, as `plt.subplots` gives them: each is marked,
+        and source and age stand under the first.
     df : pandas.DataFrame
         The rows it was drawn from, with source and observed_at; where the numbers come from a `groupby` or `merge`
         that lost these columns, the frame before it.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        The same Axes.
+    matplotlib.axes.Axes or several
+        The same.
 
     Raises
     ------
     InvalidArgumentError
-        `df` is no DataFrame.
+        `df` is no DataFrame, or there are no Axes.
 
     Examples
     --------
@@ -336,6 +342,15 @@ def stamp(ax: Axes, df: pd.DataFrame) -> Axes:
     'source: sandbox (SYNTHETIC'
     """
     origin = find_origin(df)
-    from . import framing  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
+    from matplotlib.axes import Axes  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
 
-    return framing.finish(ax, origin, (), foreign=True)
+    from . import framing  # noqa: PLC0415
+
+    panels = np.ravel(np.asarray(ax, dtype=object)).tolist()
+    if not panels or not all(isinstance(panel, Axes) for panel in panels):
+        raise InvalidArgumentError(
+            "stamp takes Axes with a picture, or those of all its panels (of a figure: figure.axes); "
+            f"got {type(ax).__name__}"
+        )
+    framing.finish_panels(panels, origin)
+    return ax

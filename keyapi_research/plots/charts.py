@@ -27,7 +27,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -384,6 +384,7 @@ def _audience_title(audience: Audience, letters: Letters) -> str:
 
 _DISC: Final = math.pi / 4  # area of a disc in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a mark, in square points
+_AWAY: Final = (2.0, 16.0, 28.0)  # points from a mark to its name: beside it, else at the end of a line
 
 
 def draw_products(found: Points, origin: Origin, ax: Axes | None, labels: int) -> Axes:
@@ -479,12 +480,13 @@ def _round_down(value: float) -> float:
 
 
 def _place_labels(ax: Axes, found: Points, names: Letters, scale: float) -> None:
-    """Name the first rows where there is room: off other labels and, where that is possible, off all marks."""
+    """Name the first rows where there is room off other names and marks: beside the mark, else at the end of a line."""
     inside = ax.get_window_extent()
     middles = ax.transData.transform(found.rows[["ctr_pct", "cvr_pct"]].to_numpy())
     radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2
     reach = radii[:, None] * root(ax).dpi / 72
     marks = [Bbox(corners) for corners in np.stack([middles - reach, middles + reach], axis=1)]
+    distances = _AWAY[:1] if is_narrow(ax) else _AWAY  # lines would cross in little room
     taken: list[Bbox] = []
     for place, text in enumerate(names.labels):
         label = ax.annotate(
@@ -498,29 +500,34 @@ def _place_labels(ax: Axes, found: Points, names: Letters, scale: float) -> None
             zorder=4,
             in_layout=False,
             gid="label",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": ink(ax), "shrinkA": 0, "shrinkB": radii[place]},
             **names.style,
         )
         others = marks[:place] + marks[place + 1 :]
-        free = [
-            (box.count_overlaps(others), spot, box)
-            for spot, box in _tries(label, radii[place] + 2)
+        free = (
+            (away, box)
+            for away in distances
+            for box in _tries(label, radii[place] + away)
             if inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
-            and not box.count_overlaps(taken)
-        ]  # fmt: skip
-        if free:
-            _, spot, box = min(free, key=lambda one: one[0])
-            _move(label, *spot)
+            and not box.count_overlaps(taken) and not box.padded(1).count_overlaps(others)
+        )  # fmt: skip
+        first = next(free, None)  # where the label stands now
+        if first is not None:
+            away, box = first
+            if away == _AWAY[0] and label.arrow_patch is not None:
+                label.arrow_patch.set_visible(False)  # beside its mark: nothing to point at
             taken.append(box)
         else:
             label.remove()
 
 
-def _tries(label: Annotation, distance: float) -> Iterable[tuple[tuple[float, float], Bbox]]:
-    """Try places around a mark, right first: where the label would be, and what it would cover."""
+def _tries(label: Annotation, distance: float) -> Iterable[Bbox]:
+    """Move a label from place to place around its mark, right first; what it covers there."""
     for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
         away = distance * (0.75 if x and y else 1)
         _move(label, x * away, y * away)
-        yield (x * away, y * away), label.get_window_extent().padded(1)
+        label.get_window_extent()  # moves the text to its place
+        yield Text.get_window_extent(label).padded(1)  # without its line
 
 
 def _move(label: Annotation, x: float, y: float) -> None:

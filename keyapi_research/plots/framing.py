@@ -115,8 +115,7 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str], keys: Sequence[Key] =
     Axes
         The same.
     """
-    for old in [one for one in ax.texts if one.get_gid() in _STAMPS]:  # of a picture drawn here before
-        old.remove()
+    _clear(ax)
     legends = _place_legends(ax, keys)
     lines = [line for line in (" ".join(notes), origin.text) if line]
     footer = _hang_footer(ax, legends, "\n".join(lines))
@@ -126,6 +125,21 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str], keys: Sequence[Key] =
     if origin.synthetic:
         mark(ax)
     return ax
+
+
+def finish_panels(panels: Sequence[Axes], origin: Origin) -> None:
+    """Write source and age under the first panel of the user's, and mark what is made up on each of them."""
+    finish(panels[0], origin, (), foreign=True)
+    for panel in panels[1:]:
+        _clear(panel)
+        if origin.synthetic:
+            mark(panel)
+
+
+def _clear(ax: Axes) -> None:
+    """Take away what stood around a picture that was drawn here before."""
+    for old in [one for one in ax.texts if one.get_gid() in _STAMPS]:
+        old.remove()
 
 
 def mark(ax: Axes) -> None:
