@@ -17,13 +17,12 @@ import io
 import json
 import os
 import re
-import secrets
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -33,8 +32,8 @@ from .arguments import Value
 from .endpoints import BY_PATH, Ask, Parameter
 from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
-from .settings import DEFAULT_BASE_URL, MEMORY, Settings
-from .store import LEDGER_COLUMNS, Observation, Store, when
+from .settings import DEFAULT_BASE_URL, MEMORY, Settings, unfinished_name
+from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 
 FORMAT: Final = "keyapi_research archive"
 FORMAT_VERSION: Final = 1
@@ -166,11 +165,6 @@ def stamp(microseconds: int) -> str:
     return f"{when(microseconds).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def spelled(value: object) -> str:
-    """Write JSON the one way it is written here."""
-    return json.dumps(value, separators=(",", ":"))
-
-
 def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
 
@@ -186,7 +180,7 @@ def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
         "params": json.loads(one.params),
         "request": one.request,
     }
-    return f"{spelled(record)}\n".encode()
+    return f"{compact_json(record)}\n".encode()
 
 
 def _ledger_row(row: Row) -> bytes:
@@ -335,7 +329,7 @@ def _check_sizes(path: Path, measures: Mapping[str, _Measure]) -> None:
 @contextlib.contextmanager
 def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
     """Write beside the path, and put it in its place when all of it is on the disk."""
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    beside = path.with_name(unfinished_name(path))
     try:
         with beside.open("xb") as file:
             yield file
@@ -576,7 +570,7 @@ def _read_request(fields: Sequence[str]) -> Row:
 
 def _read_cell(name: str, text: str) -> object:
     if name == "sent_at":
-        return _microseconds(text)
+        return microseconds_of(datetime.fromisoformat(text))
     kind, *needed = LEDGER_COLUMNS[name].split()
     if kind == "TEXT" or not text:
         return text if text or needed else None
@@ -588,10 +582,6 @@ def _integer(text: str) -> int:
     if abs(number) >= _LARGEST_NUMBER:
         raise ValueError(text)
     return number
-
-
-def _microseconds(text: str) -> int:
-    return (datetime.fromisoformat(text) - when(0)) // timedelta(microseconds=1)
 
 
 def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tuple[Observation, dict[str, Any]]]:
@@ -634,8 +624,8 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         id=number,
         entity=ask.key,
         endpoint=endpoint.path,
-        params=spelled(params),
-        observed_at=_microseconds(record["observed_at"]),
+        params=compact_json(params),
+        observed_at=microseconds_of(datetime.fromisoformat(record["observed_at"])),
         absent=bool(record["absent"]),
         request=request,
         walk=page.get("walk", 0),

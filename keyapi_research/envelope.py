@@ -24,7 +24,6 @@ from .errors import (
 from .schema import Deepest
 
 _SHOWN: Final = 200  # characters of an odd answer that an error message quotes
-_DEEPEST_WRAP: Final = 3
 _OK: Final = 200
 _MOVED: Final = 300
 _REFUSED: Final = 400
@@ -189,14 +188,10 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
         )
     request_id = _request_id_of(payload)
     node: dict[str, Any] = payload
-    for _ in range(_DEEPEST_WRAP):
-        code, inner = _whole_number(node.get("code")), node.get("data")
-        if not isinstance(inner, dict) or status >= _REFUSED:
-            break
-        if code in (0, _OK) and _whole_number(inner.get("code")) is not None:
-            node, request_id = inner, _request_id_of(inner) or request_id
-            continue
-        break
+    while status < _REFUSED and _wraps_another(node):
+        node = node["data"]
+        request_id = _request_id_of(node) or request_id
+    code = _whole_number(node.get("code"))
     if status >= _REFUSED or (code is not None and code not in (0, _OK)):
         raise refusal(
             status=status,
@@ -218,6 +213,13 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
         )
     whole = payload if node is payload else {**payload, **node}
     return Envelope(_message_of(node), request_id, node["data"], whole)
+
+
+def _wraps_another(node: Mapping[str, Any]) -> bool:
+    """Whether the data of an envelope that says success are an envelope themselves."""
+    inner = node.get("data")
+    within = isinstance(inner, dict) and _whole_number(inner.get("code")) is not None
+    return within and _whole_number(node.get("code")) in (0, _OK)
 
 
 def dig(node: Any, path: str) -> Any:
@@ -327,4 +329,4 @@ def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | Une
 
 def _flag(value: object) -> bool | None:
     written = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
-    return {"true": True, "1": True, "false": False, "0": False}.get(written)
+    return schema.FLAG_WORDS.get(written)

@@ -31,6 +31,7 @@ DTYPES: Final[Mapping[str, str]] = MappingProxyType(
 )
 NOT_AVAILABLE: Final = -99999  # the sentinel of video analytics
 NO_ID: Final = str(NOT_AVAILABLE)
+FLAG_WORDS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _EXACT_FLOATS: Final = 2**53
 
 

@@ -6,6 +6,7 @@ import contextlib
 import numbers
 import os
 import re
+import secrets
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
@@ -30,6 +31,8 @@ MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
+_LONGEST_NAME = 200  # characters; with what is added to it a file system takes it
+_LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -118,9 +121,17 @@ def hide(token: object) -> Secret | None:
     return token if token is None or isinstance(token, Secret) else Secret(token)
 
 
-def check_base_url(url: object) -> str:
+def read_base_url(given: object) -> str:
+    """Take the base URL given, else that of KEYAPI_BASE_URL, else KeyAPI's own."""
+    if given:
+        return check_base_url(given)
+    found = os.environ.get("KEYAPI_BASE_URL")
+    return check_base_url(found, "KEYAPI_BASE_URL") if found else DEFAULT_BASE_URL
+
+
+def check_base_url(url: object, name: str = "base_url") -> str:
     """Check that the token may travel there: https, or this machine."""
-    advice = "base_url is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
+    advice = f"{name} is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
     if not isinstance(url, str):
         raise InvalidArgumentError(f"{advice}; got {type(url).__name__}")
     try:
@@ -225,6 +236,11 @@ def read_max_age(age: object) -> timedelta | str | None:
     return length.to_pytimedelta()
 
 
+def unfinished_name(path: Path) -> str:
+    """Name what is written beside a path, to be put in its place when all of it is there."""
+    return f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part"
+
+
 def read_path(name: str, given: object) -> Path:
     """Take the path of a file or folder."""
     if not isinstance(given, str | os.PathLike) or not str(given):
@@ -269,6 +285,17 @@ def read_flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def read_timeout(given: object) -> tuple[float, float]:
+    """Take seconds to connect and to wait for data, or one number for both."""
+    both = (given, given) if is_number(given) else given
+    if not isinstance(both, tuple | list) or len(both) != 2:  # noqa: PLR2004 - connect and read
+        raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
+    connect, read = (_number("timeout", seconds, least=0.001) for seconds in both)
+    if max(connect, read) > _LONGEST_WAIT:
+        raise InvalidArgumentError(f"timeout is at most a day, {_LONGEST_WAIT} seconds; got {given!r}")
+    return connect, read
+
+
 def read_settings(
     *,
     token: object,
@@ -289,9 +316,9 @@ def read_settings(
     """Check the options of a client and complete them from the environment."""
     sandbox, offline = read_flag("sandbox", sandbox), read_flag("offline", offline)
     token, origin = read_token(token)
-    url = check_base_url(base_url or os.environ.get("KEYAPI_BASE_URL") or DEFAULT_BASE_URL)
     if sandbox and base_url is not None:
         raise InvalidArgumentError("sandbox=True brings its own base_url: leave one of the two out")
+    url = "" if sandbox else read_base_url(base_url)
     source = SANDBOX if sandbox else source_of(url)
     where = store if store is not None else os.environ.get("KEYAPI_STORE") or None
     if where is None:
@@ -308,11 +335,6 @@ def read_settings(
     moment = read_as_of(as_of)
     if where == MEMORY and (offline or moment is not None):
         raise StoreError(f"offline reads a store that exists, and {MEMORY!r} is new and empty: name a file with store=")
-    if isinstance(timeout, int | float) and not isinstance(timeout, bool):
-        timeout = (timeout, timeout)
-    if not isinstance(timeout, tuple | list) or len(timeout) != 2:  # noqa: PLR2004 - connect and read
-        raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
-    wait = [_number("timeout", seconds, least=0.001) for seconds in timeout]
     rate = requests_per_second
     if sandbox and rate is DEFAULT_PACE:
         rate = None
@@ -321,7 +343,7 @@ def read_settings(
     return Settings(
         token=token,
         token_origin=origin,
-        base_url="" if sandbox else url,
+        base_url=url,
         sandbox=sandbox,
         store=where if where == MEMORY else str(read_path("store", where).absolute()),
         offline=offline or moment is not None,
@@ -333,7 +355,7 @@ def read_settings(
         else _number("max_call_credits", max_call_credits, least=0, whole=True),
         requests_per_second=rate,
         max_workers=_number("max_workers", max_workers, least=1, whole=True),
-        timeout=(wait[0], wait[1]),
+        timeout=read_timeout(timeout),
         retries=_number("retries", retries, least=0, whole=True),
         progress=None if progress is None else read_flag("progress", progress),
         source=source if source in (SANDBOX, KEYAPI) else None,

@@ -151,7 +151,13 @@ def when(microseconds: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
-def _write_json(value: Any) -> str:
+def microseconds_of(moment: datetime) -> int:
+    """Turn a time into microseconds since 1970."""
+    return (moment - when(0)) // timedelta(microseconds=1)
+
+
+def compact_json(value: object) -> str:
+    """Write JSON the one way it is kept: parameters of a store and of an archive are equal to the letter."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -369,7 +375,7 @@ class Store:
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""
         with self._lock:
-            self.settle(whole=True)
+            self.checkpoint(whole=True)
             self._closing()
 
     def check_process(self) -> None:
@@ -380,7 +386,7 @@ class Store:
                 "kr.Client(...) or kr.connect(...); budgets and stores are told anew"
             )
 
-    def settle(self, *, whole: bool = False) -> None:
+    def checkpoint(self, *, whole: bool = False) -> None:
         """Move what was stored from SQLite's log into the file, so that a copy of the file has it."""
         if self.read_only or self.path == MEMORY or not self._closing.alive or os.getpid() != self._process:
             return
@@ -430,7 +436,7 @@ class Store:
             " a.id ="  # the one that came last, whatever the clock said; what is no time is not passed over
             " (SELECT max(id) FROM keyapi_answers WHERE entity = k.entity"
             " AND (observed_at <= ? OR typeof(observed_at) <> 'integer'))",
-            (_write_json(list(entities)), _FAR if until is None else until),
+            (compact_json(list(entities)), _FAR if until is None else until),
         )
         return {one.entity: one for one in found}
 
@@ -439,7 +445,7 @@ class Store:
         return self._observations(
             f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.entity = j.value"
             " ORDER BY a.observed_at, a.id",
-            (_write_json(list(entities)),),
+            (compact_json(list(entities)),),
         )
 
     def exactly(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Observation]:
@@ -447,7 +453,7 @@ class Store:
         found = self._observations(
             f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a"
             " ON a.entity = json_extract(j.value, '$[0]') AND a.observed_at = json_extract(j.value, '$[1]')",
-            (_write_json([list(one) for one in wanted]),),
+            (compact_json([list(one) for one in wanted]),),
         )
         return {(one.entity, one.observed_at): one for one in found}
 
@@ -472,7 +478,7 @@ class Store:
         """Find observations by their ids, in the order of these."""
         return self._observations(
             f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id",
-            (_write_json(sorted(set(ids))),),
+            (compact_json(sorted(set(ids))),),
         )
 
     def check_readable(self, ids: Sequence[int]) -> None:
@@ -486,7 +492,7 @@ class Store:
             rows = self._rows(
                 "SELECT a.id, r.value FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value"
                 " JOIN responses r ON r.key = a.response",
-                (_write_json(list(chunk)),),
+                (compact_json(list(chunk)),),
             )
             bodies = dict(rows)
             for one in chunk:
@@ -512,7 +518,7 @@ class Store:
         return self._rows(
             f"SELECT {_listed(_OF_REQUEST, 'l.')} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value"
             " ORDER BY l.id",
-            (_write_json(sorted(set(ids))),),
+            (compact_json(sorted(set(ids))),),
         )
 
     def counts(self) -> dict[str, int]:
@@ -581,7 +587,7 @@ class Store:
         except OSError:
             there = False
         if not there:
-            self.settle(whole=True)
+            self.checkpoint(whole=True)
             raise StoreError(
                 f"{self.path} was moved, replaced or deleted while it was open, and nothing more is sent. What was "
                 "stored before is in the moved file: put it back, then connect again"
@@ -593,7 +599,7 @@ class Store:
         with self._transaction() as db:
             cursor = db.execute(
                 "INSERT INTO keyapi_ledger (sent_at, endpoint, params, n_entities, attempt) VALUES (?, ?, ?, ?, ?)",
-                (sent_at, endpoint, _write_json(dict(params)), n_entities, attempt),
+                (sent_at, endpoint, compact_json(dict(params)), n_entities, attempt),
             )
             return int(cursor.lastrowid or 0)
 
@@ -623,7 +629,7 @@ class Store:
             id=0,
             entity=one.entity,
             endpoint=endpoint,
-            params=_write_json(params),
+            params=compact_json(params),
             observed_at=moment,
             absent=one.absent,
             request=request,
@@ -725,4 +731,4 @@ def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
     )
     written = json_preconf_stage.dumps(shell)
     written.pop("_content", None)
-    return _write_json({**written, "_decoded_content": envelope})
+    return compact_json({**written, "_decoded_content": envelope})

@@ -20,6 +20,7 @@ from .arguments import ALL_REGIONS
 from .endpoints import ENDPOINT_OF, Ask, Endpoint
 from .envelope import identify
 from .schema import (
+    FLAG_WORDS,
     NO_ID,
     NOT_AVAILABLE,
     Asked,
@@ -51,7 +52,7 @@ _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _DECIMAL: Final = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
 _FLAG_TYPES: Final = (bool, int, float, str)
-_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object, bool](FLAG_WORDS.items())}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from keyapi_research.accessor import follow, methods, pictures
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
 
-DETAIL = "/v1/tiktok/trending/hashtag/detail"
 PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
 
 # Section 5 of the design, by hand: which method is for which tables.
@@ -665,7 +664,8 @@ def test_an_undated_ranking_is_priced_by_its_rows(method: str, unsent: World) ->
     with kr.Client(sandbox=True, store=":memory:") as other:
         for frame, requests, price in ((rows, 2, 4), (rows.head(20), 1, 2), (rows.tail(1), 1, 2)):
             text = str(missing_in(other, frame, method))
-            assert f"Fetching takes at least {requests} requests = {price} credits: kr.fetch_product_insights(" in text
+            cost = f"{requests} request{'s' * (requests > 1)} = {price} credits"
+            assert f"Fetching takes at least {cost}: kr.fetch_product_insights(" in text
             assert text.count("region=US") == 1
 
 
@@ -681,7 +681,7 @@ def test_what_a_fetch_would_serve_is_not_priced(unsent: World) -> None:
     assert error.failures["id"].tolist() == ["ufc324", "perfume", "smellgood"]
     late.loc[1, "hashtag_name"] = "neverasked"
     text = str(missing_in(unsent.client, late, "trend"))
-    assert "Fetching what is not stored at all takes 1 requests = 2 credits: kr.fetch_hashtags(...)." in text
+    assert "Fetching what is not stored at all takes 1 request = 2 credits: kr.fetch_hashtags(...)." in text
     assert "Other observations of the rest are stored" in text
 
 
@@ -695,7 +695,7 @@ def test_a_list_whose_rows_have_times_of_their_own_is_one_list(unsent: World) ->
     ) in text
     with kr.Client(sandbox=True, store=":memory:") as other:
         text = str(missing_in(other, rows, "trend"))
-    assert "and 9 more. Fetching takes at least 1 requests = 2 credits: kr.fetch_trending_hashtags(...)." in text
+    assert "and 9 more. Fetching takes at least 1 request = 2 credits: kr.fetch_trending_hashtags(...)." in text
     assert text.count("region=US") == 1
 
 
@@ -759,7 +759,7 @@ BROKEN: dict[str, tuple[str, str, Any, str]] = {
     "no name": ("hashtags", "hashtag_name", None, "hashtag_name: one of the names is missing"),
     "no region": ("hashtags", "region", None, "Namibia"),
     "no period": ("hashtags", "period", pd.NA, "period is one of 7, 30"),
-    "no category": ("product_details", "category_id", None, "category_id: one of the ids is missing"),
+    "no category": ("product_details", "category_id", None, "category_id: an id is missing"),
     "no name in a list": ("trending_hashtags", "hashtag_name", None, "hashtag_name is missing in 1 rows"),
     "no flag": ("trending_hashtags", "new_only", pd.NA, "new_only is True or False"),
 }
@@ -897,7 +897,7 @@ def test_rows_without_an_id_are_passed_over(unsent: World) -> None:
     assert (plan.stored, plan.requests) == (2, 0)
     ranking = unsent["product_insights"].head(3)
     ranking.loc[1, "category_id"] = None
-    with pytest.raises(kr.InvalidArgumentError, match="category_id: one of the ids is missing"):
+    with pytest.raises(kr.InvalidArgumentError, match="category_id: an id is missing"):
         ranking.keyapi.fetch_details(client=unsent.client)
 
 

@@ -119,6 +119,10 @@ def test_what_is_no_envelope_is_never_data(
     [
         ({"code": 0, "data": {"code": 50004, "message": "no available es index"}}, kr.ServerError, 50004),
         ({"code": 200, "data": {"code": 402, "msg": "quota"}}, kr.CreditsExhaustedError, 402),
+        ({"code": 0, "data": {"code": 0, "data": {"code": 402, "data": None}}}, kr.CreditsExhaustedError, 402),
+        ({"code": 0, "data": {"code": 0, "data": {"code": 0, "data": {"code": 402}}}}, kr.CreditsExhaustedError, 402),
+        ({"code": 200, "data": {"code": 0, "data": {"code": 200, "data": {"code": 0, "data": {"code": 500}}}}},
+         kr.ServerError, 500),
         ({"code": "429", "data": None, "msg": "slow down"}, kr.RateLimitedError, 429),
         ({"code": 38001001, "data": None}, kr.ServerError, 38001001),
         ({"code": 2**70, "data": None}, kr.ServerError, 2**70),
@@ -480,6 +484,17 @@ def page(*numbers: int, more: Any = ..., **changes: Any) -> Envelope:
     if more is not ...:
         data["pagination"] = {"page": 1, "size": 3, "total": 500, "has_more": more}
     return {"code": 0, "message": "success", "data": data}
+
+
+def test_what_a_ranking_held_and_did_not_need_is_given_back(client: kr.Client, sandbox: Sandbox) -> None:
+    with kr.budget(30, client=client) as budget:
+        assert len(walk(client, sandbox, page(*range(1, 21), more=False), limit=200)) == 20
+        assert (budget.spent, budget.remaining) == (2, 28)  # ten pages were held, the first was the last
+
+
+def test_full_pages_of_the_same_size_do_not_end_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
+    assert len(walk(client, sandbox, page(*range(1, 21)), page(*range(21, 41)), page(41, 42, 43))) == 43
+    assert [request.params["page"] for request in sandbox.requests] == ["1", "2", "3"]
 
 
 def walk(client: kr.Client, sandbox: Sandbox, *pages: Envelope, limit: int | None = None) -> pd.DataFrame:

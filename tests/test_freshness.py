@@ -146,6 +146,7 @@ def test_nothing_grows_old_in_the_sandbox_offline_or_where_any_age_will_do(
     silently(lambda: kr.fetch_hashtags(tags(1), max_age="200D", client=make_client()))
     silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(offline=True)))
     silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(as_of="2200-01-01")))
+    silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(as_of="9999-12-31")))  # beyond pandas' nanoseconds
     sandbox.extra_headers = {}
     synthetic = make_client(store=tmp_path / "synthetic.sqlite")
     kr.fetch_hashtags(tags(1), client=synthetic)

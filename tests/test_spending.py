@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
+from keyapi_research.client.purse import Purse, Reservation
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Request, Sandbox
 from keyapi_research.sandbox.catalogue import categories
 
@@ -583,6 +584,68 @@ def test_threads_never_spend_more_than_the_budget(make_client: Make, slow: Sandb
     assert all(len(r) == 5 if isinstance(r, pd.DataFrame) else isinstance(r, kr.BudgetExceededError) for r in results)
     assert (budget.spent, budget.remaining) == (40, 0)
     assert slow.charged == client.credits_spent == 40
+
+
+def test_what_settles_after_its_call_ended_is_spent_and_not_held() -> None:
+    purse = Purse(10)
+    reservation = Reservation(purse)
+    reservation.hold(4, "a call")
+    reservation.release()  # a second Ctrl-C, while a request is under way
+    reservation.settle(2, 2)
+    [budget] = purse.budgets
+    assert (budget.held, budget.spent, reservation.amount, purse.spent) == (0, 2, 0, 2)
+
+
+def test_a_budget_that_opens_while_a_call_is_made_has_no_part_in_it() -> None:
+    purse = Purse(None)
+    with purse.budget(10) as outer:
+        reservation = Reservation(purse)
+        reservation.hold(2, "its first page")
+        with purse.budget(10) as inner:
+            reservation.hold(2, "its second page")
+        reservation.settle(2, 2)
+        reservation.settle(2, 2)
+        reservation.release()
+        assert [(budget.held, budget.spent) for budget in (outer, inner)] == [(0, 4), (0, 0)]
+
+
+def test_of_two_equal_budgets_the_outer_still_holds(client: kr.Client) -> None:
+    with kr.budget(4, client=client):
+        with kr.budget(4, client=client):
+            kr.fetch_hashtags(tags(1), client=client)
+        with pytest.raises(kr.BudgetExceededError, match="budget of 4 credits has 2 left"):
+            kr.fetch_hashtags(tags(2, 3), client=client)
+
+
+def test_max_credits_is_no_block_that_allows_a_dear_call(make_client: Make, earnest: Sandbox) -> None:
+    client = make_client(max_credits=1000)
+    with pytest.raises(kr.BudgetExceededError, match="max_call_credits=100"):
+        kr.fetch_hashtags(tags(*range(60)), client=client)
+    assert earnest.requests == []
+
+
+def test_after_an_answer_of_another_source_nothing_more_is_sent(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client()
+    kr.fetch_hashtags(tags(1), client=client)
+    sandbox.extra_headers = {SOURCE_HEADER: ""}  # it does not say any more that it is a sandbox
+    for _ in range(2):
+        with pytest.raises(kr.StoreError, match="never mixed"):
+            kr.fetch_hashtags(tags(2), client=client)
+    assert len(sandbox.requests) == 2
+
+
+def test_as_of_a_moment_includes_what_came_at_it(make_client: Make) -> None:
+    frame = kr.fetch_hashtags(tags(1), client=make_client())
+    then = make_client(as_of=frame["observed_at"][0])
+    assert len(kr.fetch_hashtags(tags(1), client=then)) == 1
+
+
+def test_two_answers_of_one_microsecond_are_both_kept(client: kr.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: moment)
+    for _ in range(2):
+        frame = kr.fetch_hashtags(tags(1), max_age=0, client=client)
+    assert frame.keyapi.history(client=client)["observed_at"].nunique() == 2
 
 
 def test_a_budget_that_is_not_in_force_says_so(client: kr.Client) -> None:

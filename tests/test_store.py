@@ -227,6 +227,25 @@ def test_defaults_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, san
     client.close()
 
 
+def test_a_wrong_address_in_the_environment_is_named_and_disturbs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYAPI_BASE_URL", "http://example.org")
+    with pytest.raises(kr.InvalidArgumentError, match=r"^KEYAPI_BASE_URL is https"):
+        kr.Client(token="t", store=":memory:")
+    assert kr.Client(sandbox=True, store=":memory:").source == "sandbox"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, (5,), (5, float("inf")), 1e12, "5", (True, 5), float("nan")])
+def test_other_timeouts_are_refused(timeout: object) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"^timeout is "):
+        kr.Client(sandbox=True, store=":memory:", timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_what_is_paid_is_on_the_disk_before_it_is_counted(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store.sqlite"), source="keyapi", read_only=False)
+    assert store._rows("PRAGMA synchronous") == [(2,)]  # FULL: also a power cut loses nothing that was paid
+    store.close()
+
+
 def test_the_sandbox_has_a_store_of_its_own() -> None:
     client = kr.connect(sandbox=True)
     assert Path(client.settings.store).name == "sandbox-world-1.sqlite"

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import pandas as pd
 
-from ..client import Client, failures_frame
+from ..client import Client, failures_frame, priced
 from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Ask, Endpoint
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
@@ -94,21 +94,20 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, strangers: 
     dated = {row: replace(row, at=None) for row in missing if row.at is not None}
     others = _look_up(list(dict.fromkeys(dated.values())), endpoint, client)
     unknown = [row for row in missing if dated.get(row) not in others]
-    requests = sum(map(_pages, _by_ask(unknown).values())) if endpoint.ranking else len(_by_ask(unknown))
+    wanted = sum(map(_pages, _by_ask(unknown).values())) if endpoint.ranking else len(_by_ask(unknown))
     named = _named(missing, [one.observed_at for one in others.values()])
     text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
-    if requests:
-        cost = endpoint.cost(requests)
+    if wanted:
+        cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         what = "Fetching what is not stored at all" if others else "Fetching"
         text += (
-            f" {what} takes {'at least ' if endpoint.ranking else ''}{cost // endpoint.credits:,} requests = {cost:,} "
-            f"credits: kr.fetch_{endpoint.tables[0].name}(...)."
+            f" {what} takes {'at least ' if endpoint.ranking else ''}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
         )
     if strangers:
         text += f" The rows come from {' and '.join(strangers)}, this connection reads {client.source}."
     elif others:
         text += (
-            f" Other observations{' of the rest' if requests else ''} are stored: without the column observed_at the "
+            f" Other observations{' of the rest' if wanted else ''} are stored: without the column observed_at the "
             'newest is read, as df.drop(columns="observed_at").keyapi.'
             f"{method}"
         )

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from ..errors import InvalidArgumentError
-from ..settings import DEFAULT_PACE, hide, read_path, read_replay, read_settings
+from ..settings import DEFAULT_PACE, hide, read_replay, read_settings
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
 from .purse import Budget
 from .session import CallRecord, Client, Status, is_planning, planning
@@ -171,7 +171,7 @@ def replay(path: str | os.PathLike[str]) -> Client:
     StoreError
         The file is no such archive, or was changed.
     """
-    return connect(replay=read_path("path", path))
+    return connect(replay=path if isinstance(path, str | os.PathLike) else "")
 
 
 def find_client(client: Client | None) -> Client:

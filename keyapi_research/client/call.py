@@ -109,7 +109,6 @@ class Collection:
     stop: KeyAPIError | None = None
     arrived: set[int] = field(default_factory=set)
     sent: bool = False
-    spent: int = 0
 
     def fail(self, ask: Ask, error: KeyAPIError | None) -> None:
         """Write down what failed; the first hard stop is the call's, but for one that lost an answer."""
@@ -121,8 +120,12 @@ class Collection:
 
 def priced(requests: int, endpoint: Endpoint) -> str:
     """Write how many requests there are, and what they cost."""
-    cost = requests * endpoint.credits
-    return f"{requests:,} request{'' if requests == 1 else 's'} = {cost:,} credit{'' if cost == 1 else 's'}"
+    return f"{counted(requests, 'request')} = {counted(requests * endpoint.credits, 'credit')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 _FAILURE_DTYPES: Final = {

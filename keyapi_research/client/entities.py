@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from ..endpoints import Ask, Endpoint
 from ..errors import KeyAPIError
 from ..store import Observation
-from .call import Call, Collection, Plan, oldest_of
+from .call import Call, Collection, Plan, counted, oldest_of
 from .progress import Progress
 from .purse import Reservation
 from .sending import Delivered, Job, Request, Sender
@@ -73,7 +73,7 @@ class Entities:
                         self._terms.check_sendable(call, own, len(requests))
                         self._terms.store.check_readable([one.id for one in stored.values()])
                         self._terms.check_price(call, cost, reservation.spent)
-                        reservation.hold(cost, f"{call.name} ({len(requests):,} requests)")
+                        reservation.hold(cost, f"{call.name} ({counted(len(requests), 'request')})")
                         jobs = {Future(): request for request in requests}
                         self._flights.update((ask, job) for job, request in jobs.items() for ask in request.asks)
                 if requests:
@@ -87,7 +87,6 @@ class Entities:
         finally:
             self._land([job for job in jobs if job.cancel()], jobs)
             reservation.release()
-            collection.spent = reservation.spent
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
             failed = collection.failures
             collection.failures = {ask: failed[ask] for ask in call.asks if ask in failed}

@@ -80,7 +80,8 @@ class Purse:
     @property
     def in_block(self) -> bool:
         """Whether a `with budget(...)` block is open."""
-        return any(not budget.whole_client for budget in self.budgets)
+        with self.lock:
+            return any(not budget.whole_client for budget in self.budgets)
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block."""

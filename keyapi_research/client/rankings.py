@@ -7,16 +7,15 @@ import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask
 from ..envelope import Envelope, Found, match
-from ..errors import KeyAPIError
+from ..errors import CLOSED, KeyAPIError, StoreError
 from ..store import Observation
-from .call import Call, Collection, Plan, oldest_of
+from .call import Call, Collection, Plan, counted, oldest_of
 from .progress import Progress
 from .purse import Reservation
 from .sending import Delivered, Request, Sender
@@ -39,7 +38,7 @@ class Rankings:
     def __init__(self, terms: Terms, sender: Sender) -> None:
         self._terms = terms
         self._sender = sender
-        self._locks: weakref.WeakValueDictionary[Ask, _Lock] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[Ask, threading.Lock] = weakref.WeakValueDictionary()
         self._choosing = threading.Lock()
 
     def plan(self, call: Call) -> Plan:
@@ -78,12 +77,10 @@ class Rankings:
             with self._walking(ask):
                 self._walk(ask, collection, since)
 
-    def _walking(self, ask: Ask) -> AbstractContextManager[None]:
+    def _walking(self, ask: Ask) -> threading.Lock:
+        """Find the lock of a ranking; it vanishes with the last that waits for it."""
         with self._choosing:
-            lock = self._locks.get(ask)
-            if lock is None:
-                lock = self._locks[ask] = _Lock()
-            return lock
+            return self._locks.setdefault(ask, threading.Lock())
 
     def _survey(self, call: Call, ask: Ask, since: int | None) -> tuple[list[Observation], bool, bool]:
         """Find the pages that serve, whether they are enough, and whether there are others that do not."""
@@ -112,7 +109,7 @@ class Rankings:
         terms.store.check_readable([page.id for page in pages])
         reservation = Reservation(terms.purse)
         terms.check_price(call, expected * price)
-        reservation.hold(expected * price, f"{call.name} ({expected:,} pages)")
+        reservation.hold(expected * price, f"{call.name} ({counted(expected, 'page')})")
         bar = Progress(call.name, None if call.limit is None else expected, wanted=terms.settings.progress)
         try:
             request = self._next(ask, pages)
@@ -135,7 +132,6 @@ class Rankings:
         finally:
             bar.close()
             reservation.release()
-            collection.spent += reservation.spent
             collection.found += [(ask, page) for page in pages]
 
     def _next(
@@ -165,20 +161,7 @@ class Rankings:
         [(_, got)] = delivered
         if isinstance(got, Observation):
             return got
-        raise got if got is not None else KeyboardInterrupt
-
-
-class _Lock:
-    """A lock that can be weakly referenced, so that locks of rankings nobody asks for vanish."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        raise got if got is not None else StoreError(CLOSED)
 
 
 def _pages_needed(walk: Sequence[Observation], limit: int | None) -> int | None:
@@ -202,7 +185,7 @@ def _pages_left(call: Call, pages: Sequence[Observation], size: int) -> int:
         return 1
     known = max((page.rows for page in pages), default=0)
     size = known if known >= SMALLEST_PAGE else size
-    return max(1, math.ceil((call.limit - sum(page.rows for page in pages)) / size))
+    return math.ceil((call.limit - sum(page.rows for page in pages)) / size)
 
 
 def _read_page(ask: Ask, envelope: dict[str, Any]) -> Found:

@@ -355,7 +355,7 @@ class Client:
         try:
             way.collect(collection, self.store.last_id())
             if collection.sent:
-                self.store.settle()
+                self.store.checkpoint()
         except KeyboardInterrupt:
             came = {ask for ask, _ in collection.found} if not call.endpoint.ranking else set()
             collection.failures.update({ask: None for ask in call.asks if ask not in came})

@@ -8,12 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-import pandas as pd
-
 from ..endpoints import Ask
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import Observation, Store, now_us
+from ..store import Observation, Store, microseconds_of, now_us
 from .call import Call, failures_frame, priced
 from .purse import Purse
 
@@ -47,7 +45,7 @@ class Terms:
     def until(self) -> int | None:
         """Latest moment that is read (`as_of`), in microseconds since 1970; None: no limit."""
         moment = self.settings.as_of
-        return None if moment is None else int(pd.Timestamp(moment).value // 1000)
+        return None if moment is None else microseconds_of(moment)
 
     @property
     def source(self) -> str:

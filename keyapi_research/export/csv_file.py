@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, shown, warn
-from ..schema import COLUMN_DTYPES, DTYPES, RATES
+from ..schema import COLUMN_DTYPES, DTYPES, FLAG_WORDS, RATES
 from .files import as_path, read_bytes, write_bytes
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -51,7 +51,6 @@ _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]
 _MISSING: Final = frozenset(  # where something else than text is declared
     ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None")
 )
-_FLAGS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest: the same content gives the same bytes
 
 # What the libraries raise for a file that is damaged, of another kind, or locked with a password.
@@ -444,7 +443,7 @@ def _real(text: str) -> float | None:
 
 
 def _flag(text: str) -> bool | None:
-    return _FLAGS.get(text.lower())
+    return FLAG_WORDS.get(text.lower())
 
 
 _READ_AS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
 
 from ..errors import InvalidArgumentError, StoreError
-from ..settings import read_path
-
-_LONGEST_NAME: Final = 200
+from ..settings import read_path, unfinished_name
 
 
 def as_path(path: object) -> Path:
@@ -31,7 +27,7 @@ def read_bytes(path: Path) -> bytes:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file: all of it, or what was there stays as it was."""
-    beside = path.with_name(f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part")
+    beside = path.with_name(unfinished_name(path))
     try:
         target = path.resolve()  # of a link, what it points to
         beside = target.with_name(beside.name)
@@ -57,7 +53,7 @@ def reason_of(error: Exception) -> str:
 def write_files(target: Path, contents: Mapping[str, bytes], old: Iterable[str]) -> None:
     """Write files into a folder in the place of old ones: all of them, or everything stays as it was."""
     there = target.is_dir()
-    beside = (target if there else target.parent) / f".{target.name}.{secrets.token_hex(4)}.part"
+    beside = (target if there else target.parent) / unfinished_name(target)
     new, aside = beside / "new", beside / "old"
     try:
         new.mkdir(parents=True)

@@ -15,6 +15,7 @@ from ..endpoints import ENDPOINT_OF, Ask, make_ask, make_asks
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..frames import reading_client
 from ..schema import TABLES
+from ..store import compact_json
 from .files import as_path
 
 _Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
@@ -145,7 +146,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     answered = _answered(calls, entities)
     differing = _differing(answered, study)
     entries = [_entry(question, differs=question in differing) for question in answered]
-    archive.write(target, study, connection.store, sorted(entries, key=archive.spelled))
+    archive.write(target, study, connection.store, sorted(entries, key=compact_json))
     return Frozen(
         path=str(path),
         answers=len(study.answers) - study.absences,

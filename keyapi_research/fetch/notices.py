@@ -122,7 +122,7 @@ def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
     return [f"{counts[place]:,} x {place}" for place in places]
 
 
-def settle_failures(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
+def raise_or_warn(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
     """Raise what failed, or warn; either way say what is there and what a rerun costs."""
     failures = failures_frame(collection.failures, collection.stop)
     failed, total = len(collection.failures), len(collection.call.asks)

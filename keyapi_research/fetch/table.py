@@ -17,11 +17,11 @@ from ..store import Observation
 from ..tidy import Oddities, Source, empty_frame, make_frame
 from .notices import (
     Errors,
+    raise_or_warn,
     say_what_is_missing,
     say_what_is_odd,
     say_what_is_old,
     say_which_market,
-    settle_failures,
     unkept,
 )
 
@@ -87,7 +87,7 @@ def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.Data
     say_what_is_odd(call.table, odd, client, arrived=collection.arrived)
     say_which_market(call.table, odd)
     if collection.failures or collection.stop is not None:
-        settle_failures(collection, frame, errors, client)
+        raise_or_warn(collection, frame, errors, client)
     return frame
 
 

@@ -11,8 +11,6 @@ from keyapi_research.sandbox import chance, documented, effects, names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Scores = dict[str, float]
-
 _YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
 _AGES = {10: _YOUNG, 23: _YOUNG, 25: _YOUNG, 11: _OLD, 13: _OLD, 18: _OLD, 21: _OLD, 29: _OLD}
 _PRODUCT_AGES = {

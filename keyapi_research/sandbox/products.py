@@ -22,10 +22,6 @@ _GROWS_IN = {"1": 7.0, "7": 7.0}  # days in which an opportunity grows by OPPORT
 _GROWS_IN_A_MONTH = 30.0
 
 
-def _perfume() -> Category:
-    return by_id()[documented.CATEGORY_ID]
-
-
 @cache
 def _rows_of_rankings() -> tuple[Category, ...]:
     return tuple(
