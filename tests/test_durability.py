@@ -591,6 +591,18 @@ def test_an_unreadable_row_is_an_error_not_a_miss(
     assert sandbox.charged == 4
 
 
+def test_a_ranking_is_not_continued_after_an_unreadable_page(
+    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kr.fetch_product_insights(region="US", limit=20, client=client)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        db.execute("UPDATE responses SET value = '[]'")
+        db.commit()
+    with pytest.raises(kr.StoreError, match="damaged"):
+        kr.fetch_product_insights(region="US", limit=40, client=client)
+    assert sandbox.charged == 2  # nothing is paid for a table that cannot be made
+
+
 @posix
 def test_a_fork_does_not_use_the_connections_of_its_parent(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
     kr.fetch_hashtags(tags(1), client=client)
