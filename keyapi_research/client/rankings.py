@@ -106,7 +106,6 @@ class Rankings:
             return
         expected = _pages_left(call, pages, PAGE_SIZE)
         terms.check_sendable(call, [ask], expected)
-        terms.store.check_readable([page.id for page in pages])
         reservation = Reservation(terms.purse)
         terms.check_price(call, expected * price)
         reservation.hold(expected * price, f"{call.name} ({counted(expected, 'page')})")
