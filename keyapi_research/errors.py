@@ -174,7 +174,7 @@ class StaleDataWarning(KeyAPIWarning):
 
 
 class SchemaDriftWarning(KeyAPIWarning):
-    """Answers differ from what this package knows of them."""
+    """Answers, or files with their columns, differ from what this package knows of them."""
 
 
 class UnexpectedMarketWarning(KeyAPIWarning):

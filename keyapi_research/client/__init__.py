@@ -230,6 +230,8 @@ def status(*, client: Client | None = None) -> Status:
 def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A002 - its name
     """Limit what may be spent within a `with` block; nested budgets hold together.
 
+    A budget that is kept and entered again goes on with what is left of it.
+
     Parameters
     ----------
     credits : int

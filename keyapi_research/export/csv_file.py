@@ -106,6 +106,12 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         like are missing. Others have what pandas infers, but text wherever a value is digits longer than 15 or, where
         the file does not quote everything, is in quotes.
 
+    Warns
+    -----
+    SchemaDriftWarning
+        Not all values of a column that `describe` knows are of its dtype; it is read as others are. The warning names
+        the first such value and its row.
+
     Raises
     ------
     InvalidArgumentError
