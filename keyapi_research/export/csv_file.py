@@ -282,7 +282,7 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
     frame = pd.DataFrame(dict(enumerate(column.cells for column in read)))
     frame.columns = pd.Index([column.name for column in read])
     odd = [f"{column.name} ({column.odd})" for column in read if column.odd]
-    if odd:
+    if odd and own is None:  # else a descriptor says what the columns are
         warn(
             f"some columns do not have the dtype of the dictionary, for not all of their values are of it: "
             f"{listed(odd, _MOST_NAMED)}. Mend the values in the file, or give columns of your own another name",
