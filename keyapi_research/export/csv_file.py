@@ -106,17 +106,17 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         like are missing. Others have what pandas infers, but text wherever a value is digits longer than 15 or, where
         the file does not quote everything, is in quotes.
 
-    Warns
-    -----
-    SchemaDriftWarning
-        Not all values of a column that `describe` knows are of its dtype; it is read as others are. The warning names
-        the first such value and its row.
-
     Raises
     ------
     InvalidArgumentError
         The file is not there, empty, cut off, no UTF-8, not separated by commas, or its lines do not have the same
         number of fields.
+
+    Warns
+    -----
+    SchemaDriftWarning
+        Not all values of a column that `describe` knows are of its dtype; it is read as others are. The warning names
+        the first such value and its row.
     """
     where = as_path(path)
     packed = read_bytes(where)
