@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import keyapi_research as kr
+from keyapi_research.client.sending import _worth_another
 from keyapi_research.client.wire import Pace
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
@@ -243,6 +244,11 @@ def test_429_for_longer_than_a_minute_is_raised_at_once(header: Any, make_client
     assert caught.value.failures is not None
     assert caught.value.failures["error"].tolist() == ["RateLimitedError", "NotSent", "NotSent"]
     assert len(sandbox.requests) == 1
+
+
+def test_a_minute_is_waited_for_and_no_longer() -> None:
+    assert _worth_another(kr.RateLimitedError("slow down", retry_after=60.0))
+    assert not _worth_another(kr.RateLimitedError("slow down", retry_after=60.1))
 
 
 def test_429_for_longer_than_a_minute_does_not_stall_the_next_call(make_client: Make, sandbox: Sandbox) -> None:
