@@ -436,7 +436,10 @@ def test_any_argument_is_taken_or_refused(examples: int) -> None:
         asks = take_arguments(endpoint, ids, **given)
         assert len({ask.key for ask in asks}) == len(asks)
         for ask in asks:
-            assert all(isinstance(text, str) and text.isprintable() for text in ask.params.values())
+            assert all(isinstance(text, str) for text in ask.params.values())
+            written = "".join(ask.params.values())
+            # Joiners and marks of direction belong to names in many scripts; letters may be newer than this Python.
+            assert all(one.isprintable() or unicodedata.category(one) in ("Cf", "Cn", "Co") for one in written)
             again = {p.argument: value for p, value in zip(endpoint.asked, ask.values, strict=True)}
             assert make_ask(endpoint, again) == ask, "what was made of an argument is an argument, and the same one"
 
