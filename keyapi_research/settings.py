@@ -31,7 +31,7 @@ MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
-_LONGEST_NAME = 200  # characters; with what is added to it a file system takes it
+_LONGEST_NAME = 200  # bytes; with what is added to it a file system takes it
 _LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
@@ -238,7 +238,8 @@ def read_max_age(age: object) -> timedelta | str | None:
 
 def unfinished_name(path: Path) -> str:
     """Name what is written beside a path, to be put in its place when all of it is there."""
-    return f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part"
+    start = os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore")
+    return f".{start}.{secrets.token_hex(4)}.part"
 
 
 def read_path(name: str, given: object) -> Path:

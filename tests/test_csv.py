@@ -159,6 +159,7 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     [
         ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is no Int64\)"),
         ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is no boolean\)"),
+        ("views\n" + "7\n" * 100_000 + "many\nmore\n5\n", r"views \('many' in row 100002 is no Int64\)"),
         ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is no datetime64\[us, UTC\]\)"),
     ],
 )
@@ -167,6 +168,14 @@ def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str
     with pytest.warns(kr.SchemaDriftWarning, match=told) as said:
         kr.read_csv(tmp_path / "by_hand.csv")
     assert [one.filename for one in said] == [__file__]
+
+
+@pytest.mark.parametrize("name", ["n" * 251, "\u0e19\u0e49\u0e33" * 27], ids=["ASCII", "Thai"])  # 255 and 247 bytes
+def test_a_name_as_long_as_a_file_system_takes_is_written(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"mine": [1]})
+    write_csv(frame, tmp_path / f"{name}.csv")
+    assert_frame_equal(read_csv(tmp_path / f"{name}.csv"), frame)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 # Real tables ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.client.purse import Purse, Reservation
+from keyapi_research.client.purse import Budget, Purse, Reservation
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Request, Sandbox
 from keyapi_research.sandbox.catalogue import categories
 
@@ -654,6 +654,11 @@ def test_a_budget_that_is_not_in_force_says_so(client: kr.Client) -> None:
     assert "limits nothing" in budget._repr_html_()
     kr.fetch_hashtags(tags(*range(5)), client=client)
     assert budget.spent == 0
+
+
+def test_a_budget_that_no_client_made_cannot_be_entered() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"with kr\.budget\(20\)"), Budget(20):
+        pass
 
 
 def test_a_budget_entered_again_goes_on_with_what_is_left(client: kr.Client, sandbox: Sandbox) -> None:

@@ -43,8 +43,9 @@ class Budget:
         return self.purse is None
 
     def __enter__(self) -> Self:
-        if self.purse is not None:
-            self.purse.put_in_force(self)
+        if self.purse is None:  # one that was made by hand would limit nothing
+            raise InvalidArgumentError(f"make it with kr.budget: with kr.budget({self.credits}): ...")
+        self.purse.put_in_force(self)
         return self
 
     def __exit__(

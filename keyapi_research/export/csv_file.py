@@ -377,11 +377,15 @@ def _read(fields: list[str], dtypes: Mapping[str, str | None], *, telling: bool,
 
 
 def _first_odd(values: Values, dtype: str) -> str:
-    """Show the first value of a column that is not of a dtype, by its row."""
-    for row, value in enumerate(values, start=2):
-        if value is not None and as_dtype([value], dtype) is None:
-            return f"{shown(value, _MOST_SHOWN)} in row {row} is no {dtype}"
-    return ""
+    """Show the first value of a column that is not of a dtype, by its row; halving, for a column may be long."""
+    start, stop = 0, len(values)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        if as_dtype(values[start:middle], dtype) is None:
+            stop = middle
+        else:
+            start = middle
+    return f"{shown(values[start], _MOST_SHOWN)} in row {start + 2} is no {dtype}"
 
 
 def _is_guarded(text: str) -> bool:
