@@ -55,6 +55,7 @@ from .fetch import (
     fetch_videos,
     plan,
 )
+from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from . import plots

@@ -23,7 +23,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar
@@ -34,6 +33,7 @@ from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
 from .settings import DEFAULT_BASE_URL, MEMORY, Settings, unfinished_name
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
+from .version import __version__
 
 FORMAT: Final = "keyapi_research archive"
 FORMAT_VERSION: Final = 1
@@ -266,7 +266,7 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "members": {name: measure.promise for name, measure in measures.items()},
-            "package_version": version("keyapi-research"),
+            "package_version": __version__,
             "requests": len(study.ledger),
             "source": study.source,
         }

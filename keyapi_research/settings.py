@@ -162,8 +162,17 @@ def source_of(base_url: str) -> str:
 
 
 def data_folder() -> Path:
-    """Folder of the user's stores."""
-    return user_data_path("keyapi_research", appauthor=False)
+    """Return the folder of the user's stores.
+
+    Raises
+    ------
+    RuntimeError
+        The user has no home.
+    """
+    folder = user_data_path("keyapi_research", appauthor=False)
+    if not folder.is_absolute():  # platformdirs before 4.4 returns "~/..." unchanged
+        raise RuntimeError("the home directory is not known")
+    return folder
 
 
 def shown_path(path: str) -> str:
@@ -297,6 +306,20 @@ def read_timeout(given: object) -> tuple[float, float]:
     return connect, read
 
 
+def _default_store(source: str, *, sandbox: bool) -> Path:
+    """Return the path of a source's store in the user's data folder, which is made where it is not there yet."""
+    advice = 'name a file with store=, as store="study.sqlite", or in KEYAPI_STORE'
+    try:
+        folder = data_folder()
+    except RuntimeError as error:
+        raise StoreError(f"there is no data folder to keep answers in: this user has no home; {advice}") from error
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"your data folder {folder} cannot be made ({error.strerror or error}): {advice}") from error
+    return folder / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
+
+
 def read_settings(
     *,
     token: object,
@@ -323,13 +346,7 @@ def read_settings(
     source = SANDBOX if sandbox else source_of(url)
     where = store if store is not None else os.environ.get("KEYAPI_STORE") or None
     if where is None:
-        where = data_folder() / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
-        try:
-            where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"your data folder {where.parent} cannot be made ({error.strerror or error}): name a file with store="
-            ) from error
+        where = _default_store(source, sandbox=sandbox)
     if not isinstance(where, str | os.PathLike):
         raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
     where = os.fspath(where)

@@ -194,7 +194,7 @@ def moments(microseconds: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] 
     """Make times (UTC, microseconds) of numbers."""
     stamps = np.asarray(microseconds, dtype=np.int64).astype("datetime64[us]")
     if missing is not None:
-        stamps[missing] = np.datetime64("NaT")
+        stamps[missing] = np.datetime64("NaT", "us")
     return pd.Series(stamps).dt.tz_localize("UTC").array
 
 

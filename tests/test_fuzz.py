@@ -392,8 +392,8 @@ OBJECTS = st.recursive(
          Exception("x"), re.compile("x"), date(2026, 2, 3), datetime(2026, 2, 3, tzinfo=UTC), timedelta(days=1)]
     )
     | st.sampled_from(
-        [np.nan, np.datetime64("NaT"), np.int64(7), np.uint64(2**63), np.float32(7), np.bool_(True), np.str_("cats"),
-         np.array(7), np.array("cats"), np.array([["1", "2"]]), np.array([]), np.ma.masked]
+        [np.nan, np.datetime64("NaT", "us"), np.int64(7), np.uint64(2**63), np.float32(7), np.bool_(True),
+         np.str_("cats"), np.array(7), np.array("cats"), np.array([["1", "2"]]), np.array([]), np.ma.masked]
     )
     | st.sampled_from(
         [pd.NA, pd.NaT, pd.Series([1.5, None]), pd.Series(["1", None], dtype="string"), pd.Index(["1", "2"]),

@@ -16,8 +16,8 @@ from .. import schema
 from ..client import Client, find_client, ledger_frame
 from ..endpoints import ENDPOINT_OF, ENDPOINTS
 from ..errors import InvalidArgumentError
-from ..export import write_csv
 from ..fetch import Errors, MaxAge, fetch_table
+from ..fetch.docstrings import COMMON, complete
 from ..frames import MARKS, Needs, choose, columns_of, nearest, reading_client, tables_in
 from ..plots.reading import PARTS, engagement_rates
 from ..schema import OBSERVED_AT, SOURCE, TABLES, ByList, Constant, Table
@@ -44,38 +44,22 @@ class Method:
 
 
 METHODS: Final[dict[str, Method]] = {}
-_COMMON: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "max_age": "max_age : str or timedelta or 0, optional\n"
-        "    Pay for answers newer than this; see `keyapi_research.fetch_hashtags`.",
-        "errors": 'errors : {"raise", "warn"}\n'
-        "    When some ids fail: finish the others, then raise; or warn and give the partial table.",
-        "of": "of : str, optional\n    The table that is meant, where the frame holds several that may be.",
-        "client": "client : Client, optional\n    The connection; the default one if left out.",
-    }
-)
-
-
 def _for(needs: Needs | None) -> Callable[[F], F]:
     """Declare what a method of `df.keyapi` is for; its docstring is completed by what all methods have in common."""
 
     def register(function: F) -> F:
         METHODS[function.__name__] = Method(function, needs)
-        if function.__doc__:  # python -OO leaves none
-            function.__doc__ = _documented(function)
+
+        def parameters(written: Mapping[str, str]) -> Mapping[str, str]:
+            own = re.split(r"\n(?=\S)", written.get("Parameters", ""))
+            described = {**COMMON, **{text.partition(" : ")[0]: text for text in own}}
+            _, *names = inspect.signature(function).parameters  # without the frame
+            return {"Parameters": "\n".join(described[name] for name in names)}
+
+        complete(function, parameters)
         return function
 
     return register
-
-
-def _documented(function: Callable[..., Any]) -> str:
-    """Write a method's docstring with all its parameters; its own has only those that no other method has."""
-    summary, *sections = re.split(r"\n\n(?=[A-Z][a-z]+\n-+\n)", inspect.getdoc(function) or "")
-    own = sections.pop(0).split("\n", 2)[2] if sections[0].startswith("Parameters\n") else ""
-    described = dict(_COMMON) | {text.partition(" : ")[0]: text for text in re.split(r"\n(?=\S)", own) if text}
-    told = [described[name] for name in list(inspect.signature(function).parameters)[1:]]  # without the frame
-    whole = "\n\n".join([summary, "\n".join(["Parameters", "-" * len("Parameters"), *told]), *sections])
-    return "\n".join(f"    {line}".rstrip() for line in f"{whole}\n".split("\n")).removeprefix("    ") + "    "
 
 
 # Which table is meant ---------------------------------------------------------------------------------------
@@ -734,4 +718,6 @@ def to_csv(
     '7117191641181555995'
     """
     _not_needed(client)
+    from ..export import write_csv  # noqa: PLC0415 - Tab does not wait for what only this needs
+
     write_csv(df, path, excel=excel)

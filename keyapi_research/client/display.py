@@ -38,4 +38,4 @@ def somebody_looks() -> bool:
         shell = sys.modules["IPython"].get_ipython()
         if shell is not None and hasattr(shell, "kernel"):
             return True
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr.isatty()

@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, name: str, total: int | None, *, wanted: bool | None) -> None:
         self._bar: Any = None
         enough = total is None or total >= _WORTH_A_BAR
-        if wanted or (wanted is None and enough and somebody_looks()):
+        if sys.stderr is not None and (wanted or (wanted is None and enough and somebody_looks())):
             self._bar = _bar_class()(total=total, desc=name, unit="request", leave=True)
 
     def step(self, credits: int) -> None:  # noqa: A002 - the field's word

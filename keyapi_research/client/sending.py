@@ -172,11 +172,21 @@ class Sender:
         with self._lock:
             self._stops.add(stop)
         try:
-            for _ in range(min(len(jobs), self._settings.max_workers)):
+            for number in range(min(len(jobs), self._settings.max_workers)):
                 # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
-                threading.Thread(
+                worker = threading.Thread(
                     target=self._work, args=(left, stop, reservation, landed), name="keyapi", daemon=True
-                ).start()
+                )
+                try:
+                    worker.start()
+                except RuntimeError as error:
+                    if number:
+                        break  # the threads that there are send it all
+                    raise KeyAPIError(
+                        f"no thread can be started to send with ({error}), so nothing more is sent. End other threads "
+                        "or programs, then run the call again",
+                        retryable=True,
+                    ) from error
             for job in as_completed(jobs):
                 take(job.result())
         except BaseException:  # the first Ctrl-C: what is in flight was paid for and is awaited
@@ -220,8 +230,15 @@ class Sender:
                 if settings.sandbox:
                     from ..sandbox import TOKEN, Sandbox  # noqa: PLC0415 - only where it is used
 
-                    self.sandbox = Sandbox()
-                    self.sandbox.start()
+                    sandbox = Sandbox()
+                    try:
+                        sandbox.start()
+                    except (OSError, RuntimeError) as error:
+                        raise NetworkError(
+                            f"the sandbox cannot be started on this machine ({error}), so nothing was sent. End other "
+                            "programs, then run the call again"
+                        ) from error
+                    self.sandbox = sandbox
                     self._opened.callback(self.sandbox.close)
                     base_url, token = self.sandbox.url, Secret(TOKEN)
                 else:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,6 +28,7 @@ from ..settings import (
     source_of,
 )
 from ..store import Observation, Store
+from ..version import versions
 from .call import Call, Collection, Plan, ledger_frame
 from .display import facts_html, facts_text
 from .entities import Entities
@@ -105,7 +105,7 @@ class Status:
         return facts_html("KeyAPI status", self._facts)
 
 
-@contextmanager
+@contextlib.contextmanager
 def planning() -> Iterator[None]:
     """Within this block a client tells what it would send instead of sending it."""
     mark = _planning.set(True)
@@ -297,7 +297,6 @@ class Client:
     def status(self) -> Status:
         """Tell what this client is connected to; see `keyapi_research.status`."""
         counts = self.store.counts()
-        packages = ("keyapi-research", "pandas", "requests", "requests-cache")
         return Status(
             token=self.settings.token_origin,
             source=self.source,
@@ -311,7 +310,7 @@ class Client:
             credits_in_ledger=counts["credits"],
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
-            versions=", ".join(f"{name} {version(name)}" for name in packages),
+            versions=", ".join(map(" ".join, versions("pandas", "requests", "requests-cache").items())),
         )
 
     def ledger(self) -> pd.DataFrame:
@@ -334,7 +333,8 @@ class Client:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):  # the second one leaves at once
-            threading.Thread(target=self.close, name="keyapi", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no more threads: it is closed when the program ends
+                threading.Thread(target=self.close, name="keyapi", daemon=True).start()
         else:
             self.close()
 

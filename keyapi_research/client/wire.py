@@ -17,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from html import escape
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -32,6 +31,7 @@ from urllib3.util import Retry
 from ..envelope import read_json
 from ..settings import SANDBOX, SOURCE_HEADER, Secret, is_loopback
 from ..store import now_us
+from ..version import __version__
 
 _SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
 _BLOT: Final = "[token]"
@@ -244,7 +244,7 @@ class Wire:
         self._session.mount("http://", _Adapter(connections))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update(
-            {"Accept": "application/json", "User-Agent": f"keyapi-research/{version('keyapi-research')}"}
+            {"Accept": "application/json", "User-Agent": f"keyapi-research/{__version__}"}
         )
         # A proxy is for the world outside, never for a server on this machine.
         self._session.trust_env = not is_loopback(str(urlsplit(base_url).hostname))

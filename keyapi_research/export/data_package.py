@@ -12,7 +12,6 @@ import json
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,6 +25,7 @@ from ..errors import InvalidArgumentError
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
 from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
 from ..store import Observation
+from ..version import versions
 from .csv_file import DTYPE_OF, as_text, csv_bytes, parse_csv
 from .files import as_path, read_bytes, reason_of, write_files
 
@@ -117,8 +117,12 @@ def write_package(
         }
         for name, frame in tables.items()
     ]
-    packages = {name: version(name) for name in ("keyapi-research", "pandas")}
-    descriptor = {"$schema": _PROFILE, "name": _slug(target.name), "resources": resources, "versions": packages}
+    descriptor: dict[str, Any] = {
+        "$schema": _PROFILE,
+        "name": _slug(target.name),
+        "resources": resources,
+        "versions": versions("pandas"),
+    }
     descriptor |= {fact: value for fact, value in before.items() if fact not in descriptor}
     contents[DESCRIPTOR] = f"{json.dumps(descriptor, indent=2, ensure_ascii=False)}\n".encode()
     write_files(target, contents, old)

@@ -447,11 +447,14 @@ class Sandbox:
             raise
         wake, woken = socket.socketpair()
         self._closing.clear()
-        self._listener, self._wake = listener, wake
-        self._acceptor = threading.Thread(
-            target=self._accept, args=(listener, woken), name="keyapi-sandbox", daemon=True
-        )
-        self._acceptor.start()
+        acceptor = threading.Thread(target=self._accept, args=(listener, woken), name="keyapi-sandbox", daemon=True)
+        try:
+            acceptor.start()
+        except BaseException:
+            for end in (listener, wake, woken):
+                end.close()
+            raise
+        self._listener, self._wake, self._acceptor = listener, wake, acceptor
         atexit.register(self.close)
         return self
 
@@ -507,7 +510,12 @@ class Sandbox:
                 )
                 with self._lock:
                     self._connections[thread] = connection
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads: who asked is told by the closed connection, others are served
+                    with self._lock:
+                        del self._connections[thread]
+                    connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -587,7 +595,7 @@ class Sandbox:
         with self._lock:
             first = hook not in self._told
             self._told.add(hook)
-        if first:
+        if first and sys.stderr is not None:
             sys.stderr.write(
                 f"{traceback.format_exc()}The sandbox's {hook} raised (above): requests are answered with HTTP 500 "
                 "while it does, and this is said once.\n"
