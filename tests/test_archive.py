@@ -19,6 +19,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -899,18 +900,16 @@ def pickled(path: Path, mark: Path) -> None:
     with requests_cache.CachedSession(path.with_suffix(""), backend="sqlite") as session:
         session.cache.close()
     path.with_suffix(".sqlite").rename(path)
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("INSERT INTO responses VALUES ('key', ?, NULL)", (pickle.dumps(Planted(mark)),))
 
 
 def our_store(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
     with kr.Client(sandbox=True, store=path, progress=False) as client:
         kr.fetch_hashtags("cats", client=client)
-    db = sqlite3.connect(path)
-    with db:
+    with closing(sqlite3.connect(path)) as db, db:
         for statement, values in statements:
             db.execute(statement, values)
-    db.close()
 
 
 def planted(path: Path, mark: Path) -> None:
@@ -936,7 +935,7 @@ def foreign(path: Path, mark: Path) -> None:
 
 def another_program(path: Path, mark: Path) -> None:
     del mark
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE holidays (x)")
 
 

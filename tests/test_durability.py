@@ -30,6 +30,8 @@ from keyapi_research.store import Store
 Make = Callable[..., kr.Client]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and users of POSIX")
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
+# Python 3.12 and later warn who forks beside threads: those of a process that only imported are NumPy's and Arrow's.
+FORKING = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c"]
 WORKERS = 4
 
 
@@ -86,7 +88,7 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
     moments = random.Random(9)
     sandbox.latency = 0.05
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(FETCH_AGAIN_AND_AGAIN), sandbox.url, str(path)],
+        [*FORKING, textwrap.dedent(FETCH_AGAIN_AND_AGAIN), sandbox.url, str(path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as forge:
         assert forge.stdin is not None
@@ -386,7 +388,7 @@ def test_a_read_only_file_in_a_read_only_folder_is_read(
         folder.chmod(0o555)
     before = {part: part.read_bytes() for part in top.rglob("*.sqlite*")}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(READ_IT_THERE), str(tmp_path / "store.sqlite"), sandbox.url,
+        [*FORKING, textwrap.dedent(READ_IT_THERE), str(tmp_path / "store.sqlite"), sandbox.url,
          str(closed), str(left)],
         capture_output=True, text=True, check=False, timeout=60,
     )
@@ -557,7 +559,7 @@ def test_four_processes_write_one_file(make_client: Make, sandbox: Sandbox, tmp_
     sandbox.latency = 0.005
     path = tmp_path / "store.sqlite"
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FETCH_PARTS), sandbox.url, str(path)],
+        [*FORKING, textwrap.dedent(FETCH_PARTS), sandbox.url, str(path)],
         capture_output=True, text=True, check=False, timeout=120,
     )
     assert done.stderr == ""

@@ -55,7 +55,7 @@ def test_sections_of_a_fetch_docstring_are_in_numpydocs_order_at_the_margin(name
 
 def test_a_completed_docstring_is_written_as_it_reads() -> None:
     for function in (*(getattr(kr, name) for name in FETCH_FUNCTIONS), *(one.function for one in METHODS.values())):
-        assert function.__doc__ == inspect.cleandoc(function.__doc__)
+        assert function.__doc__ == f"{inspect.cleandoc(function.__doc__)}\n"
 
 
 DOCSTRINGS = """

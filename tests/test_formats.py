@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -121,9 +122,8 @@ def test_archives(version: int) -> None:
 
 @pytest.mark.parametrize("version", [0, store.FORMAT + 1])
 def test_another_format_is_refused_and_left_alone(version: int, path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
-    database.close()
     before = path.read_bytes()
     for options in ({"offline": True}, {"sandbox": True}):
         with pytest.raises(kr.StoreError, match=f"format {version}.*update the package"):

@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -841,9 +842,8 @@ def test_the_row_is_written_before_the_request_is_sent(client: kr.Client, sandbo
     seen: list[tuple[Any, ...]] = []
 
     def look(path: str, params: dict[str, str]) -> None:
-        with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
             seen.append(db.execute("SELECT endpoint, params, http_status, credits FROM keyapi_ledger").fetchone())
-        db.close()
 
     sandbox.on_request = look
     kr.fetch_videos(videos(1, 2), client=client)

@@ -58,9 +58,8 @@ def complete(function: Callable[..., object], added: Callable[[Mapping[str, str]
     summary, *parts = _BEFORE_SECTION.split(inspect.cleandoc(function.__doc__))
     written = {heading: body for heading, _, body in (part.split("\n", 2) for part in parts)}
     ordered = sorted({**written, **added(written)}.items(), key=lambda section: _ORDER.index(section[0]))
-    function.__doc__ = "\n\n".join(
-        [summary, *(f"{heading}\n{'-' * len(heading)}\n{body}" for heading, body in ordered)]
-    )
+    parts = [summary, *(f"{heading}\n{'-' * len(heading)}\n{body}" for heading, body in ordered)]
+    function.__doc__ = "\n\n".join(parts) + "\n"
 
 
 def _parameter_text(parameter: endpoints.Parameter, *, ids: bool) -> str:

@@ -12,6 +12,7 @@ import json
 import sqlite3
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -76,11 +77,10 @@ def write(path: Path) -> None:
         answer(hashtag(250))
         kr.fetch_hashtags("ufc324", max_age=0, client=client)
         client.close()
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE keyapi_ledger SET sent_at = ? + id, elapsed_s = 0.25", (TUESDAY,))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
+        with database:
+            database.execute("UPDATE keyapi_ledger SET sent_at = ? + id, elapsed_s = 0.25", (TUESDAY,))
         database.execute("VACUUM")
-    database.close()
 
 
 if __name__ == "__main__":
