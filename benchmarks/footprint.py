@@ -26,6 +26,15 @@ IMPORT = """
     unwanted = [name for name in ("matplotlib", "IPython", "tqdm.notebook") if name in sys.modules]
     print(json.dumps([took, unwanted]))
 """
+FIRST_TAB = """
+    import json, time
+    import keyapi_research as kr
+    kr.connect(sandbox=True, store=":memory:")
+    tags = kr.fetch_hashtags("ufc324")
+    began = time.perf_counter()
+    dir(tags.keyapi), dir(tags.keyapi.plot)
+    print(json.dumps(time.perf_counter() - began))
+"""
 FETCH_ALL = """
     import json, re, resource, sys, warnings
     import keyapi_research as kr
@@ -53,18 +62,21 @@ def in_a_process(script: str, *arguments: str) -> Any:
 
 
 def measure_import(say: Callable[[str], None], *, quick: bool) -> list[Measure]:
-    """Import in turns, in fresh interpreters; the fastest of each counts."""
+    """Import in turns, in fresh interpreters, and ask what `df.keyapi` has, as Tab does; the fastest counts."""
     say("import")
-    ours, theirs = [], []
+    ours, theirs, tabs = [], [], []
     in_a_process(IMPORT.format(modules="keyapi_research"))  # compiles what was not yet
     for _ in range(4 if quick else 15):
         theirs.append(in_a_process(IMPORT.format(modules="pandas, requests_cache"))[0])
         took, unwanted = in_a_process(IMPORT.format(modules="keyapi_research"))
         assert not unwanted, unwanted
         ours.append(took)
+        tabs.append(in_a_process(FIRST_TAB))
     return [
         Measure("4 import", "keyapi_research", min(ours), "s"),
         Measure("4 import", "ours / pandas + requests_cache", min(ours) / min(theirs), "x", at_most=1.1),
+        Measure("4 first Tab", "of ours", min(tabs), "s"),
+        Measure("4 first Tab", "of ours / import as above", min(tabs) / min(theirs), "x", at_most=0.3),
     ]
 
 
