@@ -170,7 +170,7 @@ def data_folder() -> Path:
         The user has no home.
     """
     folder = user_data_path("keyapi_research", appauthor=False)
-    if not folder.is_absolute():  # platformdirs before 4.4 returns "~/..." unchanged
+    if not folder.is_absolute():  # older releases of platformdirs return "~/..." as it is
         raise RuntimeError("the home directory is not known")
     return folder
 
