@@ -699,9 +699,31 @@ def test_a_name_too_long_for_the_log_is_refused_at_once(make_client: Make, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+BECOME_NOBODY = """
+import os, sys, time
+import keyapi_research as kr
+store, warm = sys.argv[1:]
+with kr.Client(store=warm, offline=True) as owner:
+    kr.fetch_hashtags("tag1", client=owner), owner.status()
+os.setgid(65534); os.setuid(65534)
+"""
+
+
+def read_as_nobody(code: str, store: Path, folder: Path) -> list[str]:
+    """A command that reads a store as another user, who may not read the package or its libraries.
+
+    What these import late, they import for a copy that the owner reads first.
+    """
+    warm = folder / "warm.sqlite"
+    shutil.copyfile(store, warm)
+    return [sys.executable, "-c", BECOME_NOBODY + textwrap.dedent(code), str(store), str(warm)]
+
+
 @posix
 @pytest.mark.skipif(not IS_ROOT, reason="needs to become another user")
-def test_a_reader_leaves_nothing_behind_that_locks_the_owner_out(sandbox: Sandbox, open_folder: Path) -> None:
+def test_a_reader_leaves_nothing_behind_that_locks_the_owner_out(
+    sandbox: Sandbox, open_folder: Path, tmp_path: Path
+) -> None:
     folder = open_folder
     folder.chmod(0o777)
     with kr.Client(
@@ -710,46 +732,43 @@ def test_a_reader_leaves_nothing_behind_that_locks_the_owner_out(sandbox: Sandbo
         kr.fetch_hashtags(tags(1), client=owner)
     (folder / "s.sqlite").chmod(0o644)
     read = """
-        import os, sys
-        import keyapi_research as kr
-        os.setgid(65534); os.setuid(65534)
-        with kr.Client(store=sys.argv[1], offline=True) as reader:
+        with kr.Client(store=store, offline=True) as reader:
             print(len(kr.fetch_hashtags("tag1", client=reader)))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(read), str(folder / "s.sqlite")],
-        capture_output=True, text=True, check=False, cwd="/",
+        read_as_nobody(read, folder / "s.sqlite", tmp_path), capture_output=True, text=True, check=False, cwd="/"
     )
     assert done.stdout == "1\n", done.stderr
     assert [path.name for path in folder.iterdir()] == ["s.sqlite"]
 
 
+READ_FOR_TWO_SECONDS = """
+    seen, ends = 0, time.monotonic() + 2
+    while time.monotonic() < ends:
+        with kr.Client(store=store, offline=True) as reader:
+            now = reader.status().answers
+            assert now >= seen, (now, seen)
+            assert len(kr.fetch_hashtags("tag0", client=reader)) == 1
+            seen = now
+    print("seen", seen)
+"""
+
+
 @posix
 @pytest.mark.skipif(not IS_ROOT, reason="needs to become another user")
-def test_a_reader_beside_a_writer_never_sees_half_of_it(make_client: Make, open_folder: Path) -> None:
+def test_a_reader_beside_a_writer_never_sees_half_of_it(make_client: Make, open_folder: Path, tmp_path: Path) -> None:
     folder = open_folder
+    with make_client(store=folder / "s.sqlite") as first:
+        kr.fetch_hashtags(tags(1), client=first)
     client = make_client(store=folder / "s.sqlite")
+    command = read_as_nobody(READ_FOR_TWO_SECONDS, folder / "s.sqlite", tmp_path)
     kr.fetch_hashtags(tags(0), client=client)
     for part in folder.iterdir():
         part.chmod(0o644)
-    read = """
-        import os, sys, time
-        import keyapi_research as kr
-        os.setgid(65534); os.setuid(65534)
-        seen, ends = 0, time.monotonic() + 2
-        while time.monotonic() < ends:
-            with kr.Client(store=sys.argv[1], offline=True) as reader:
-                now = reader.status().answers
-                assert now >= seen, (now, seen)
-                assert len(kr.fetch_hashtags("tag0", client=reader)) == 1
-                seen = now
-        print("seen", seen)
-    """
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(read), str(folder / "s.sqlite")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
     ) as reader:
-        number = 1
+        number = 2
         while reader.poll() is None and number < 4000:
             kr.fetch_hashtags(tags(*range(number, number + 20)), client=client)
             number += 20
