@@ -44,6 +44,8 @@ class Method:
 
 
 METHODS: Final[dict[str, Method]] = {}
+
+
 def _for(needs: Needs | None) -> Callable[[F], F]:
     """Declare what a method of `df.keyapi` is for; its docstring is completed by what all methods have in common."""
 

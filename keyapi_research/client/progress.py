@@ -26,6 +26,7 @@ class Progress:
     def __init__(self, name: str, total: int | None, *, wanted: bool | None) -> None:
         self._bar: Any = None
         enough = total is None or total >= _WORTH_A_BAR
+        # A program without a console has no stderr: a bar would have nowhere to be drawn.
         if sys.stderr is not None and (wanted or (wanted is None and enough and somebody_looks())):
             self._bar = _bar_class()(total=total, desc=name, unit="request", leave=True)
 
