@@ -148,7 +148,7 @@ def fill(path: Path, answers: Iterator[tuple[Ask, dict[str, Any]]]) -> None:
     observations = (
         (
             Observation(number, ask.key, ask.endpoint.path, json.dumps(ask.params, separators=(",", ":")),
-                        observed_at + number, absent=False, request=number, walk=0, page=0, rows=0, fresh=0, more=None),
+                        observed_at + number, absent=False, request=number, pull=0, page=0, rows=0, fresh=0, more=None),
             envelope,
         )
         for number, (ask, envelope) in enumerate(asked, start=1)

@@ -27,8 +27,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar
 
-from .arguments import Value
-from .endpoints import BY_PATH, Ask, Parameter
+from .endpoints import BY_PATH, ask_of
 from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
 from .settings import DEFAULT_BASE_URL, MEMORY, Settings, unfinished_name
@@ -107,17 +106,17 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
         The same for the same content, whatever the order of ids and whatever else the store has.
     """
     read = {one.id: one for one in store.observations(ids)}
-    last: dict[int, int] = {}  # page of each walk
+    last: dict[int, int] = {}  # page of each pull
     for one in read.values():
-        last[one.walk] = max(one.page, last.get(one.walk, 0))
+        last[one.pull] = max(one.page, last.get(one.pull, 0))
     for entity in {one.entity for one in read.values() if one.page}:
-        read |= {page.id: page for walk in store.walks(entity) for page in walk if page.page <= last.get(page.walk, 0)}
-    rows = store.ledger(one.request for one in read.values())
+        read |= {page.id: page for pull in store.pulls(entity) for page in pull if page.page <= last.get(page.pull, 0)}
+    rows = [row[: len(_REQUEST)] for row in store.ledger(one.request for one in read.values())]
     requests = {row[0]: number for number, row in enumerate(rows, start=1)}
-    walks = {walk: number for number, walk in enumerate(sorted({one.walk for one in read.values()} - {0}), start=1)}
+    pulls = {pull: number for number, pull in enumerate(sorted({one.pull for one in read.values()} - {0}), start=1)}
     ordered = sorted(read.values(), key=_order)
     answers = [
-        replace(one, id=number, request=requests[one.request], walk=walks.get(one.walk, 0))
+        replace(one, id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
         for number, one in enumerate(ordered, start=1)
     ]
     ledger = [(requests[row[0]], *row[1:]) for row in rows]
@@ -170,7 +169,7 @@ def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
-    page = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.walk}
+    page = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
     record = {
         "absent": one.absent,
         "endpoint": one.endpoint,
@@ -612,12 +611,12 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
     """Read one answer. Values are taken for what they should be: where one is not, the line reads otherwise again."""
-    endpoint = BY_PATH.get(record["endpoint"])
-    if endpoint is None:
+    if record["endpoint"] not in BY_PATH:
         raise _OddError("this version of the package knows no such endpoint")
+    ask = ask_of(record["endpoint"], record["params"])
+    endpoint = ask.endpoint
     page = {name: int(value) for name, value in record["page"].items() if name != "more"} if endpoint.ranking else {}
     more = record["page"]["more"] if page else None
-    ask = Ask(endpoint, tuple(_read_value(parameter, record["params"]) for parameter in endpoint.asked))
     params = ask.params | ({"page": str(page["number"])} if page else {})
     request = int(record["request"])
     one = Observation(
@@ -628,7 +627,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         observed_at=microseconds_of(datetime.fromisoformat(record["observed_at"])),
         absent=bool(record["absent"]),
         request=request,
-        walk=page.get("walk", 0),
+        pull=page.get("walk", 0),
         page=page.get("number", 0),
         rows=page.get("rows", 0),
         fresh=page.get("fresh", 0),
@@ -642,7 +641,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         "what it holds is not all about that": found.envelope == record["envelope"] and found.absent == one.absent,
         "its place in the ranking cannot be right": (found.more, len(found.ids)) == (one.more, one.rows)
         and 0 <= one.fresh <= one.rows
-        and (not page or (0 < one.page < _MOST_PAGES and 0 < one.walk <= len(ledger))),
+        and (not page or (0 < one.page < _MOST_PAGES and 0 < one.pull <= len(ledger))),
         f"no such request is in its {LEDGER}": 0 < request <= len(ledger)
         and ledger[request - 1][_ENDPOINT] == endpoint.path,
     }
@@ -650,13 +649,3 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     if wrong:
         raise _OddError(wrong[0])
     return one
-
-
-def _read_value(parameter: Parameter, params: Mapping[str, str]) -> Value:
-    """Read a parameter as it went over the wire."""
-    text: str | bool | None = params.get(parameter.wire)
-    if text == parameter.unset:
-        text = None
-    elif isinstance(parameter.default, bool):
-        text = {"true": True, "false": False}[str(text)]
-    return parameter.check(parameter.argument, text)

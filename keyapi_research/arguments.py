@@ -32,9 +32,10 @@ _NOT_ISO: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
-_NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")  # joiners belong to many scripts
+_NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # joiners belong to many scripts
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _MONTHS_BACK: Final = 4
+_LONGEST_NAME: Final = 300  # characters; TikTok's hashtags have 100 at most
 _FAR: Final = 2**63
 
 INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -78,6 +79,8 @@ def check_id(name: str, value: object) -> str:
         advice = " Pass several as a list." if "," in text else ""
         if "/video/" in text:
             advice = " Of an address, pass the digits after /video/."
+        elif "/music/" in text:
+            advice = " Of an address, pass the digits at its end."
         raise InvalidArgumentError(f"{name}: {shown(text)} is not an id, which is digits only.{advice}")
     return text
 
@@ -88,8 +91,15 @@ def check_hashtag(name: str, value: object) -> str:
         raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
         raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {shown(value)}')
+    if len(value) > _LONGEST_NAME:
+        raise InvalidArgumentError(
+            f"{name}: {shown(value)} has {len(value):,} characters, a hashtag has {_LONGEST_NAME} at most"
+        )
     text = schema.normal_hashtag(value)
-    if not text or _NOT_IN_A_NAME.search(text) or schema.normal_hashtag(text) != text:
+    if "/" in text:
+        advice = "Of an address, pass the name after /tag/" if "tag/" in text else "A name has no slash"
+        raise InvalidArgumentError(f"{name}: {shown(value)} is not the name of one hashtag. {advice}.")
+    if not text or text.startswith("#") or _NOT_IN_A_NAME.search(text):
         advice = " Pass several as a list." if "," in text or " " in text else ""
         raise InvalidArgumentError(
             f"{name}: {shown(value)} is not the name of one hashtag (one # at most; no comma, white space or control "
@@ -106,6 +116,8 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
         if is_missing(value):
             hint = '. A missing region is often Namibia\'s "NA": read the file with kr.read_csv'
         raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}{hint}")
+    if not value.strip().isascii():  # the capitals of some letters of other scripts are ASCII
+        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
     if value.strip().lower() == ALL_REGIONS:
         if all_regions:
             return ALL_REGIONS

@@ -176,6 +176,30 @@ def make_asks(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) 
     return tuple(Ask(endpoint, (one, *rest)) for one in distinct)
 
 
+def ask_of(path: str, params: Mapping[str, str]) -> Ask:
+    """Read an ask from what went over the wire for it.
+
+    Raises
+    ------
+    KeyError
+        This version of the package knows no such endpoint, or a parameter is missing.
+    InvalidArgumentError
+        A parameter is not what the endpoint takes.
+    """
+    endpoint = BY_PATH[path]
+    return Ask(endpoint, tuple(_read_back(parameter, params) for parameter in endpoint.asked))
+
+
+def _read_back(parameter: Parameter, params: Mapping[str, str]) -> Value:
+    """Read a parameter as it went over the wire."""
+    text: str | bool | None = params.get(parameter.wire)
+    if text == parameter.unset:
+        text = None
+    elif isinstance(parameter.default, bool):
+        text = {"true": True, "false": False}[str(text)]
+    return parameter.check(parameter.argument, text)
+
+
 def each_id(entity: Parameter, ids: object) -> Iterable[object]:
     """Take one id or any iterable of them."""
     if isinstance(ids, pd.DataFrame):

@@ -30,6 +30,11 @@ _REFUSED: Final = 400
 _BROKEN: Final = 500
 _DEEPEST: Final = 100  # levels of nesting; the answers have a dozen
 _CODE: Final = re.compile(r"\s*-?[0-9]{1,18}\s*")
+_LONG_CODE: Final = 1000  # from here on the first three digits are an HTTP status: 40101 is a 401
+_KEYS: Final = frozenset({"code", "data", "message", "msg", "requestId", "request_id", "has_more"})
+_WRITTEN_KEYS: Final = tuple(f'"{key}"' for key in _KEYS)
+_ESCAPED_LETTER: Final = re.compile(r"\\u00[4-7]")  # nobody writes one without a purpose
+_DECODER: Final = json.JSONDecoder(strict=False)
 
 _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
     400: (InvalidRequestError, "KeyAPI refused the parameters; see them in .params"),
@@ -89,16 +94,44 @@ def _request_id_of(node: Mapping[str, Any]) -> str | None:
     return _text(node.get("requestId")) or _text(node.get("request_id"))
 
 
+class KeyTwiceError(ValueError):
+    """An envelope has a key twice: two readers may take it for two answers."""
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which a key of envelopes comes twice."""
+
+
+def _note_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs if key in _KEYS]
+    return _Doubled(pairs) if len(keys) > len(set(keys)) else dict(pairs)
+
+
+def _check_keys(text: str) -> None:
+    """Refuse an envelope with a key twice; what is deeper in the data is KeyAPI's business."""
+    if max(map(text.count, _WRITTEN_KEYS)) < 2 and _ESCAPED_LETTER.search(text) is None:  # noqa: PLR2004 - it is "twice"
+        return  # nearly always; looking at all pairs takes twice as long
+    node = json.loads(text, strict=False, object_pairs_hook=_note_doubled)
+    while isinstance(node, dict):
+        if isinstance(node, _Doubled):
+            raise KeyTwiceError("a key comes twice")
+        inner = node.get("data")
+        node = inner if isinstance(inner, dict) and "code" in inner else None
+
+
 def read_json(body: bytes) -> Any:
-    """Read a body as JSON.
+    """Read a body as JSON; control characters inside texts are accepted.
 
     Raises
     ------
     ValueError
         It is none: text, half a document, another encoding, nested beyond reason, or numbers beyond all bounds.
+        KeyTwiceError where it is JSON and its envelope has a key twice.
     """
+    text = body.decode(json.detect_encoding(body), "surrogatepass")
     try:
-        payload = json.loads(body)
+        payload = _DECODER.decode(text)
+        _check_keys(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [payload]
@@ -108,6 +141,18 @@ def read_json(body: bytes) -> Any:
         if not level:
             return payload
     raise ValueError("nested too deeply")  # what can be read may still be too deep to be written
+
+
+def _why_none(body: bytes) -> str:
+    """Say why a body is not the JSON object of an envelope."""
+    try:
+        read_json(body)
+    except KeyTwiceError as error:
+        return f"in its envelope {error}, so it does not say one thing"
+    except ValueError:
+        pass
+    text = body.decode("utf-8", "replace").strip()
+    return f"it starts with {text[:60]!r}" if text else "it is empty"
 
 
 def refusal(
@@ -120,7 +165,9 @@ def refusal(
     answer: Any,
 ) -> KeyAPIError:
     """Make the error of an answer that is none, from its HTTP status and its code."""
-    reason = code if code not in (None, 0, _OK) else status
+    reason = status if code is None or code in (0, _OK) else code
+    if reason >= _LONG_CODE:
+        reason = int(str(reason)[:3])
     if reason in _ERRORS:
         kind, advice = _ERRORS[reason]
     elif status in _ERRORS and (code is None or status >= _REFUSED):
@@ -179,10 +226,9 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
                 retry_after=retry_after,
                 answer=text,
             )
-        what = f"starts with {text.strip()[:60]!r}" if text.strip() else "is empty"
         raise UnexpectedResponseError(
-            f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: it {what}. It may have been charged; "
-            "it is on .answer and is not served. Check base_url, and whether a proxy or a login page answers",
+            f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {_why_none(body)}. It may have been "
+            "charged; it is on .answer and is not served. Check base_url, and whether a proxy or a login page answers",
             status_code=status,
             answer=text,
         )

@@ -11,6 +11,7 @@ people's documentation) and `unknown`, each with its reason.
 # fmt: off - a declaration reads as a table: one entry, one line or two
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,8 +36,37 @@ FLAG_WORDS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": Tru
 _EXACT_FLOATS: Final = 2**53
 
 
+# Marks without width, marks of direction, and what asks for a colourful or a plain emoji.
+_UNSEEN: Final = (
+    0x00AD, 0x034F, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070),
+    0xFE0E, 0xFE0F, 0xFEFF, *range(0xFFF9, 0xFFFC),
+)
+_FOLDED: Final = dict.fromkeys(_UNSEEN) | {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width ASCII
+_JOINERS: Final = re.compile(r"(.?)([\u200c\u200d]+)(?=(.?))", re.DOTALL)
+_LEAD: Final = re.compile(r"[\s#]*")
+_LONGEST_NAME: Final = 1000  # TikTok's have 100 at most; sorting the accents of a long text takes minutes
+
+
+def _joined(found: re.Match[str]) -> str:
+    """Keep joiners where they join: scripts and emoji have them, ASCII has not."""
+    before, joiners, after = found.groups()
+    return before + joiners if before > "\x7f" and after > "\x7f" else before
+
+
+def _write_hashtag(name: str) -> str:
+    text = name.strip().lower() if name.isascii() else _write_letters(name).strip()
+    lead = _LEAD.match(text) if text.startswith("#") else None
+    return text[lead.end() :] if lead and lead[0].count("#") == 1 else text
+
+
+def _write_letters(name: str) -> str:
+    text = unicodedata.normalize("NFC", name.translate(_FOLDED))
+    text = text.lower().replace("i\u0307", "i")  # the small form of a capital I with dot
+    return unicodedata.normalize("NFC", _JOINERS.sub(_joined, text))
+
+
 def normal_hashtag(name: str) -> str:
-    """Write a hashtag name the one way it is asked, keyed and compared.
+    """Write a hashtag name the one way it is asked, keyed and compared; what is written so stays so.
 
     Parameters
     ----------
@@ -46,9 +76,13 @@ def normal_hashtag(name: str) -> str:
     Returns
     -------
     str
-        Stripped, one leading `#` dropped, NFC, lower-cased.
+        Stripped, one leading `#` dropped, without marks that nobody sees, full-width letters as usual ones, NFC,
+        lower-cased. What is too long for a name is only stripped.
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip().removeprefix("#")).lower())
+    text = name.strip()
+    while len(text) <= _LONGEST_NAME and (written := _write_hashtag(text)) != text:
+        text = written  # what was dropped may have kept apart what belongs together
+    return text
 
 
 def writable(text: str) -> str:

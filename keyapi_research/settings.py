@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import numbers
 import os
 import re
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from platformdirs import user_data_path
 
-from .errors import InvalidArgumentError, MissingTokenError, StoreError, shown
+from .errors import InvalidArgumentError, KeyAPIWarning, MissingTokenError, StoreError, shown, warn
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 KEYAPI = "keyapi"  # how the service itself is called as a source
@@ -34,6 +35,15 @@ _MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
 _LONGEST_NAME = 200  # bytes; with what is added to it a file system takes it
 _LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer(?::\s*|\s+|$)", re.IGNORECASE)
+_QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
+
+
+class _CallCredits(int):
+    """A number that nobody gave: it equals the same number given, and can be told apart from it."""
+
+
+DEFAULT_CALL_CREDITS = _CallCredits(100)  # the sandbox, where nothing costs, has no such limit unless one is given
 
 
 class Secret:
@@ -59,7 +69,7 @@ class Secret:
         return hash(self._text)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a token is never pickled")
+        raise TypeError("a token is never pickled: connect in the worker, with KEYAPI_TOKEN set there")
 
 
 def read_token(given: object) -> tuple[Secret | None, str]:
@@ -70,14 +80,32 @@ def read_token(given: object) -> tuple[Secret | None, str]:
         return None, "none"
     if given.kind != "str":
         raise InvalidArgumentError(f"token is text, not {given.kind}")
-    secret = Secret("".join(given.reveal().split()))
+    secret, removed = _unwrap(given)
+    if removed:
+        name = "token" if origin == "argument" else origin
+        warn(f"{name}: {' and '.join(removed)} around the key were removed. Pass the key alone", KeyAPIWarning)
     if not secret.reveal():
+        if removed:
+            raise InvalidArgumentError("the token is only the word Bearer or quotes; copy it from your KeyAPI account")
         return None, "none"
     if _PRINTABLE.fullmatch(secret.reveal()) is None:
         raise InvalidArgumentError(
             "the token has a character that no HTTP header can carry; copy it again from your KeyAPI account"
         )
     return secret, origin
+
+
+def _unwrap(given: Secret) -> tuple[Secret, list[str]]:
+    """Remove white space, and once the word Bearer and quotes, from a token; list what was there."""
+    text = given.reveal().strip()
+    removed: list[str] = []
+    for _ in range(2):  # quotes around all of it, and within
+        if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+            text, removed = text[1:-1].strip(), [*removed, "quotes"]
+        found = _BEARER.match(text)
+        if found and "the word Bearer" not in removed:
+            text, removed = text[found.end() :], [*removed, "the word Bearer"]
+    return Secret("".join(text.split())), list(dict.fromkeys(removed))
 
 
 @dataclass(frozen=True)
@@ -100,6 +128,7 @@ class Settings:
     retries: int
     progress: bool | None
     source: str | None = field(default=None)  # None: the first answer tells
+    call_credits_said: bool = False  # whether max_call_credits is a number that the user gave
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
@@ -123,7 +152,7 @@ def hide(token: object) -> Secret | None:
 
 def read_base_url(given: object) -> str:
     """Take the base URL given, else that of KEYAPI_BASE_URL, else KeyAPI's own."""
-    if given:
+    if given is not None and not (isinstance(given, str) and not given):
         return check_base_url(given)
     found = os.environ.get("KEYAPI_BASE_URL")
     return check_base_url(found, "KEYAPI_BASE_URL") if found else DEFAULT_BASE_URL
@@ -134,17 +163,27 @@ def check_base_url(url: object, name: str = "base_url") -> str:
     advice = f"{name} is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
     if not isinstance(url, str):
         raise InvalidArgumentError(f"{advice}; got {type(url).__name__}")
+    url = url.strip()
+    if not url.isprintable() or " " in url:  # urlsplit leaves some of these out without a word
+        raise InvalidArgumentError(f"{advice}; got one with white space or control characters inside")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
+        host = str(parts.hostname or "").removesuffix(".")  # the root of all names, which may be written or not
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:  # a port that is no number, a bracket that is not closed
         raise InvalidArgumentError(advice) from None
-    unwanted = parts.username or parts.password or parts.query or parts.fragment
-    if not parts.hostname or unwanted or not port_is_fine or not _HOST.fullmatch(parts.hostname):
+    unwanted = "@" in parts.netloc or parts.query or parts.fragment
+    # Some letters of other scripts are lower-cased to ASCII.
+    named = parts.netloc.isascii() and _HOST.fullmatch(host) and not host.endswith(".")
+    if unwanted or not port_is_fine or not named:
         raise InvalidArgumentError(advice)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise InvalidArgumentError(f"{advice}; got {parts.scheme}://{parts.hostname}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    if host in (SANDBOX, KEYAPI):
+        hint = " (connect(sandbox=True) starts the sandbox)" if host == SANDBOX else ""
+        raise InvalidArgumentError(f"{advice}; {host!r} is a name of a source, not of a host{hint}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise InvalidArgumentError(f"{advice}; got {parts.scheme}://{host}")
+    netloc = re.sub(r"\.(?=(:[0-9]*)?$)", "", parts.netloc)
+    return f"{parts.scheme}://{netloc}{parts.path}".rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
@@ -157,7 +196,7 @@ def is_loopback(host: str) -> bool:
 
 def source_of(base_url: str) -> str:
     """Name a source by its host: `keyapi` for the service itself, however its address is written."""
-    host = str(urlsplit(base_url).hostname)
+    host = str(urlsplit(base_url).hostname).removesuffix(".")
     return KEYAPI if host == urlsplit(DEFAULT_BASE_URL).hostname else host
 
 
@@ -182,8 +221,9 @@ def shown_path(path: str) -> str:
     known = {"your data folder": data_folder, ".": Path.cwd, "~": Path.home}
     for name, find in known.items():
         with contextlib.suppress(OSError, RuntimeError):  # a working folder that is gone, a user without a home
-            if Path(path).is_relative_to(find()):
-                return f"{name}/{Path(path).relative_to(find()).as_posix()}"
+            for folder in (find(), find().resolve()):  # the path of a store has no links in it
+                if Path(path).is_relative_to(folder):
+                    return f"{name}/{Path(path).relative_to(folder).as_posix()}"
     return path
 
 
@@ -197,16 +237,16 @@ def read_as_of(moment: object) -> datetime | None:
         if _names_a_month(moment):
             raise TypeError("a month or a year is no day")  # noqa: TRY301
         stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
+        if pd.isna(stamp):
+            raise ValueError("missing")  # noqa: TRY301
+        if _names_a_day(moment, stamp):
+            return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
+        when: datetime = stamp.to_pydatetime(warn=False)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # also what no calendar has
         raise InvalidArgumentError(
-            f'as_of is a date or a time, as "2026-02-03" or "2026-02-03 12:00"; got {moment!r}'
+            f'as_of is a date or a time, as "2026-02-03" or "2026-02-03 12:00"; got {shown(moment)}'
         ) from error
-    if pd.isna(stamp):
-        raise InvalidArgumentError(f"as_of is a date or a time; got {moment!r}")
-    if _names_a_day(moment, stamp):
-        return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
-    when: datetime = stamp.to_pydatetime(warn=False)
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _names_a_month(moment: object) -> bool:
@@ -228,21 +268,21 @@ def _names_a_day(moment: object, stamp: pd.Timestamp) -> bool:
 def read_max_age(age: object) -> timedelta | str | None:
     """Read how old an answer may be: None, 0, "any", or a length of time."""
     advice = 'max_age is a length of time as "1D" or "6h", 0 (always ask), "any" (never warn) or None'
-    if age is None or age == "any":
-        return None if age is None else "any"
+    if age is None or (isinstance(age, str) and age == "any"):
+        return age
     # To pandas a number, also one in a text, is nanoseconds.
-    number = is_number(age) or (isinstance(age, str) and _NUMBER.fullmatch(age) is not None)
-    if number and float(age) != 0:  # type: ignore[arg-type]
-        raise InvalidArgumentError(f'{advice}; of numbers only 0 is taken, got {age!r} (say "{age}D" or "{age}h")')
-    if isinstance(age, bool | np.bool_):
-        raise InvalidArgumentError(f"{advice}; got {age!r}")
+    if (is_number(age) and age != 0) or (isinstance(age, str) and _NUMBER.fullmatch(age) and float(age) != 0):
+        number = age.strip() if isinstance(age, str) else shown(age)
+        raise InvalidArgumentError(
+            f'{advice}; of numbers only 0 is taken, got {shown(age)} (say "{number}D" or "{number}h")'
+        )
     try:
-        length = pd.Timedelta(age)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise InvalidArgumentError(f"{advice}; got {age!r}") from error
-    if pd.isna(length) or length < pd.Timedelta(0):
-        raise InvalidArgumentError(f"{advice}; got {age!r}")
-    return length.to_pytimedelta()
+        length = pd.NaT if isinstance(age, bool | np.bool_) else pd.Timedelta(age).to_pytimedelta()  # type: ignore[arg-type]
+        if pd.isna(length) or length < timedelta(0):
+            raise ValueError("missing, or negative")  # noqa: TRY301 - refused as the others are
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise InvalidArgumentError(f"{advice}; got {shown(age)}") from error
+    return length
 
 
 def unfinished_name(path: Path) -> str:
@@ -261,7 +301,32 @@ def read_path(name: str, given: object) -> Path:
         raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: {error}") from error
     if "\0" in str(path):
         raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: no name has a null character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(
+            f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). Where that is "
+            "ascii, start Python with PYTHONUTF8=1"
+        ) from error
     return path
+
+
+def whole_path(name: str, path: Path) -> Path:
+    """Complete a path by the working folder."""
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise StoreError(f"{name}: {path} is in the working folder, which is gone. Pass the whole path") from error
+
+
+def _without_links(path: Path) -> Path:
+    """Follow the links in the path of a store once: SQLite's side files are those of the file itself."""
+    try:
+        path.stat()
+    except OSError as error:  # what is not there will be made
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path}: its links lead in a circle. Name the file itself with store=") from error
+    return Path(os.path.realpath(path))
 
 
 def read_replay(given: object) -> str | None:
@@ -272,7 +337,7 @@ def read_replay(given: object) -> str | None:
         return None
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
         raise InvalidArgumentError(f"replay is the path of an archive that kr.freeze wrote, or False; got {given!r}")
-    return str(read_path("replay", given).absolute())
+    return str(whole_path("replay", read_path("replay", given)))
 
 
 def is_number(value: object, *, whole: bool = False) -> bool:
@@ -358,12 +423,15 @@ def read_settings(
         rate = None
     if rate is not None:
         rate = float(_number("requests_per_second", rate, least=0.001))
+    said = max_call_credits is not None and not isinstance(max_call_credits, _CallCredits)
+    if sandbox and not said:
+        max_call_credits = None
     return Settings(
         token=token,
         token_origin=origin,
         base_url=url,
         sandbox=sandbox,
-        store=where if where == MEMORY else str(read_path("store", where).absolute()),
+        store=where if where == MEMORY else str(_without_links(whole_path("store", read_path("store", where)))),
         offline=offline or moment is not None,
         as_of=moment,
         max_age=read_max_age(max_age),
@@ -377,4 +445,5 @@ def read_settings(
         retries=_number("retries", retries, least=0, whole=True),
         progress=None if progress is None else read_flag("progress", progress),
         source=source if source in (SANDBOX, KEYAPI) else None,
+        call_credits_said=said,
     )

@@ -26,6 +26,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
     monkeypatch.setattr("keyapi_research.client._default", None)
+    monkeypatch.setattr("keyapi_research.client._failed", None)
 
 
 @pytest.fixture

@@ -928,9 +928,9 @@ def viewed(path: Path, mark: Path) -> None:
               ("CREATE VIEW keyapi_answers AS SELECT * FROM hidden", ()))  # fmt: skip
 
 
-def foreign(path: Path, mark: Path) -> None:
+def indexed(path: Path, mark: Path) -> None:
     del mark
-    our_store(path, ("CREATE TABLE mine (x)", ()))
+    our_store(path, ("CREATE INDEX mine ON responses(value)", ()))
 
 
 def another_program(path: Path, mark: Path) -> None:
@@ -960,7 +960,7 @@ STORES = {
     planted: "pickle",
     triggered: "changed by another program",
     viewed: "changed by another program",
-    foreign: "changed by another program",
+    indexed: "changed by another program",
     another_program: "another program",
     no_database: "not an SQLite file",
     half_a_database: "malformed",

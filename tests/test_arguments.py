@@ -43,7 +43,6 @@ WRONG: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], str]
     ("hashtag space", kr.fetch_hashtags, ("two words",), {}, "white space"),
     ("hashtag comma", kr.fetch_hashtags, ("a,b",), {}, "list"),
     ("hashtag empty", kr.fetch_hashtags, ("#",), {}, "not the name"),
-    ("hashtag BOM", kr.fetch_hashtags, ("\ufeffcats",), {}, "not the name"),
     ("hashtag ##", kr.fetch_hashtags, ("##cats",), {}, "one # at most"),
     ("float32 id", kr.fetch_videos, (np.array([3.0], dtype="float32"),), {}, "read_csv"),
     ("hashtag control", kr.fetch_hashtags, ("a\x00b",), {}, "control"),

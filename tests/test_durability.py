@@ -95,7 +95,7 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
         assert forge.stdout is not None
         known: set[str] = set()
         progress = 0
-        for _ in range(KILLS):
+        for kill in range(1, KILLS + 1):
             forge.stdin.write("\n")
             forge.stdin.flush()
             child = int(forge.stdout.readline())
@@ -107,7 +107,7 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
             progress += stored != known
             known = stored
             in_flight = charged_names(sandbox) - stored
-            assert len(in_flight) <= WORKERS
+            assert len(in_flight) <= WORKERS * kill  # for some seconds nobody else asks for what a killed one did
             assert in_flight <= set(unanswered(path))
         forge.stdin.close()
     assert progress > 3  # some kills came while answers did
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_loses_nothing(
     sandbox.on_request = None
     (small_disk / "filler").unlink()
     kr.fetch_hashtags(tags(*range(20)), client=client)
-    assert sandbox.charged == 40 + 2 * len(lost)
+    assert sandbox.charged == 40  # what was paid is kept, and stored before anything else is sent
 
 
 def test_a_database_that_may_not_grow_loses_nothing(
@@ -374,11 +374,10 @@ def test_a_read_only_file_in_a_read_only_folder_is_read(
     client = make_client()
     kr.fetch_hashtags(tags(0, 1, 2), client=client)
     top = open_folder
-    closed, left = top / "closed", top / "left with its log"
+    closed, left = top / "closed", top / "copied while it was open"
     left.mkdir()
-    for name in ("store.sqlite", "store.sqlite-wal"):  # as they lie there when a program was killed
-        shutil.copyfile(tmp_path / name, left / name)
-    assert (left / "store.sqlite-wal").stat().st_size > 0
+    assert [part.name for part in tmp_path.iterdir()] == ["store.sqlite"]
+    shutil.copyfile(tmp_path / "store.sqlite", left / "store.sqlite")
     client.close()
     closed.mkdir()
     shutil.copyfile(tmp_path / "store.sqlite", closed / "store.sqlite")
@@ -459,7 +458,7 @@ def test_a_lock_taken_while_an_answer_is_under_way(
     holders[0].close()
     sandbox.on_request = None
     kr.fetch_hashtags(tags(0, 1, 2, 3), client=client)
-    assert sandbox.charged == client.credits_spent == 10
+    assert sandbox.charged == client.credits_spent == 8  # tag1 was stored before the rest was sent
 
 
 def test_a_lock_that_stays_is_waited_for_once_by_all_workers(

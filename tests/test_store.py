@@ -242,7 +242,7 @@ def test_other_timeouts_are_refused(timeout: object) -> None:
 
 def test_what_is_paid_is_on_the_disk_before_it_is_counted(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"), source="keyapi", read_only=False)
-    assert store._rows("PRAGMA synchronous") == [(2,)]  # FULL: also a power cut loses nothing that was paid
+    assert store._rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
     store.close()
 
 

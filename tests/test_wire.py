@@ -249,7 +249,6 @@ def test_a_proxy_that_lets_through(
     with Faulty(drip(b"HTTP/1.1 200 OK\r\n" * 99), GOOD, tls=tls[0]) as server, Faulty(tunnel(server.port)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         client = connect(make_client, "https://nobody.invalid")
-        client._sender.connection()._session.verify = str(tls[1])
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
         assert type(fails(client)) is kr.NetworkError  # the deadline holds through a proxy, too
         assert fetch(client)["posts"].tolist() == [POSTS]
@@ -284,13 +283,13 @@ def test_plain_http_where_tls_is_expected(make_client: Callable[..., kr.Client])
 
 
 def test_a_redirect_from_https_to_http_is_not_followed(
-    tls: tuple[ssl.SSLContext, Path], make_client: Callable[..., kr.Client]
+    tls: tuple[ssl.SSLContext, Path], make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
     with Faulty(GOOD) as plain:
         moved = http(b"moved", f"Location: {plain.url}/v1", status="301 Moved Permanently")
         with Faulty(moved, drip(b"HTTP/1.1 200 OK\r\n" * 99), GOOD, tls=tls[0]) as server:
             client = connect(make_client, server)
-            client._sender.connection()._session.verify = str(tls[1])
             assert type(fails(client)) is kr.UnexpectedResponseError
             assert type(fails(client)) is kr.NetworkError  # the deadline holds through TLS, too
             assert fetch(client)["posts"].tolist() == [POSTS]

@@ -76,9 +76,9 @@ def _newest_places(rows: dict[str, Row], ask: Ask, client: Client) -> dict[Row, 
     """Find the newest page of a ranking each entity is on."""
     found: dict[Row, Observation] = {}
     table = ask.endpoint.tables[0]
-    for walk in client.store.walks(ask.key, until=client.until):
-        pages = {page.observed_at: page for page in walk}
-        ranking, _ = read_table(table, [(ask, page) for page in walk], client)
+    for pull in client.store.pulls(ask.key, until=client.until):
+        pages = {page.observed_at: page for page in pull}
+        ranking, _ = read_table(table, [(ask, page) for page in pull], client)
         for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
             if who in rows:
                 found[rows.pop(who)] = pages[cast("int", at)]
@@ -162,12 +162,12 @@ def _tabled(table: Table, found: Sequence[tuple[Ask, Observation]], client: Clie
 
 def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
-    client.note_read(table.name, distinct(found))
+    client.note_read(distinct(found))
     if not ENDPOINT_OF[table.name].ranking:
         answers = {one.id: (row.ask, one) for row, one in found}
         return _tabled(table, list(answers.values()), client)
     places = {(row.ask, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
-    parts = [_read_walk(table, ask, pages, places, client) for (ask, _), pages in _walks(found).items()]
+    parts = [_read_pull(table, ask, pages, places, client) for (ask, _), pages in _pulls(found).items()]
     if not parts:
         return empty_frame(table)
     whole = pd.concat([part for part, _ in parts], ignore_index=True)
@@ -175,22 +175,22 @@ def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     return whole.loc[order.index].reset_index(drop=True)
 
 
-def _walks(found: Found) -> dict[tuple[Ask, int], list[Observation]]:
-    """Gather pages by the walk they belong to: an entity counts once in each."""
-    walks: dict[tuple[Ask, int], dict[int, Observation]] = {}
+def _pulls(found: Found) -> dict[tuple[Ask, int], list[Observation]]:
+    """Gather pages by the pull they belong to: an entity counts once in each."""
+    pulls: dict[tuple[Ask, int], dict[int, Observation]] = {}
     for row, one in found:
-        walks.setdefault((row.ask, one.walk), {})[one.id] = one
-    return {walk: sorted(pages.values(), key=lambda one: one.page) for walk, pages in walks.items()}
+        pulls.setdefault((row.ask, one.pull), {})[one.id] = one
+    return {pull: sorted(pages.values(), key=lambda one: one.page) for pull, pages in pulls.items()}
 
 
-def _read_walk(
+def _read_pull(
     table: Table,
     ask: Ask,
     pages: Sequence[Observation],
     places: dict[tuple[Ask, str | None, int], int],
     client: Client,
 ) -> tuple[pd.DataFrame, pd.Series[Any]]:
-    """Read the rows wanted from pages of one walk, and the place of each in the order of the frame."""
+    """Read the rows wanted from pages of one pull, and the place of each in the order of the frame."""
     frame = _tabled(table, [(ask, page) for page in pages], client)
     who = frame[ask.endpoint.tables[0].key[-1]]
     at = (cast("int", one) for one in read_times(frame[OBSERVED_AT.name]))
@@ -204,32 +204,33 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
     rows = rows_of(frame, table)
     asks = list(dict.fromkeys(row.ask for row in rows))
     strangers = _strangers(frame, client)
-    walks = {} if strangers else _all_walks(asks, client)
-    missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.ask not in walks))
+    pulls = {} if strangers else _all_pulls(asks, client)
+    missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.ask not in pulls))
     if missing:
         raise _not_stored(method, missing, client, strangers)
-    client.note_read(table.name, [one for ask in asks for walk in walks[ask] for one in walk])
-    if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each walk through a ranking
-        parts = [_tabled(table, [(ask, page) for page in walk], client) for ask in asks for walk in walks[ask]]
+    client.note_read([one for ask in asks for pull in pulls[ask] for one in pull])
+    if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull through a ranking
+        parts = [_tabled(table, [(ask, page) for page in pull], client) for ask in asks for pull in pulls[ask]]
         whole = pd.concat(parts, ignore_index=True)
     else:
-        pairs = [(ask, one) for ask in asks for walk in walks[ask] for one in walk if not one.absent]
+        pairs = [(ask, one) for ask in asks for pull in pulls[ask] for one in pull if not one.absent]
         whole = _tabled(table, pairs, client)
     wanted = set(_keys(frame, table))
     kept = whole[[key in wanted for key in _keys(whole, table)]]
     return kept.sort_values([*table.key, OBSERVED_AT.name], kind="stable", ignore_index=True)
 
 
-def _all_walks(asks: Sequence[Ask], client: Client) -> dict[Ask, list[list[Observation]]]:
-    """Find all observations of what was asked; of a ranking, walk by walk."""
+def _all_pulls(asks: Sequence[Ask], client: Client) -> dict[Ask, list[list[Observation]]]:
+    """Find all observations of what was asked; of a ranking, pull by pull."""
     if asks and asks[0].endpoint.ranking:
-        walks = {ask: client.store.walks(ask.key, until=client.until) for ask in asks}
-        return {ask: found for ask, found in walks.items() if found}
+        pulls = {ask: client.store.pulls(ask.key, until=client.until) for ask in asks}
+        return {ask: found for ask, found in pulls.items() if found}
     by_key = {ask.key: ask for ask in asks}
     found: dict[Ask, list[list[Observation]]] = {}
-    for one in client.store.history(by_key):
-        if client.until is None or one.observed_at <= client.until:
-            found.setdefault(by_key[one.entity], []).append([one])
+    for entity, history in client.store.histories(by_key).items():
+        until = [[one] for one in history if client.until is None or one.observed_at <= client.until]
+        if until:
+            found[by_key[entity]] = until
     return found
 
 

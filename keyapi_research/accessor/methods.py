@@ -569,7 +569,7 @@ def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
 
 def _answers_behind(frame: pd.DataFrame, method: str, table: Table, client: Client) -> list[Observation]:
     behind = answers.distinct(answers.find(frame, table, client, f"{method}()"))
-    client.note_read(table.name, behind)
+    client.note_read(behind)
     return behind
 
 

@@ -1,18 +1,21 @@
-"""Clients: connections to a source, with a store and a purse. The only place that speaks HTTP."""
+"""Clients: connections to a source, with a store and what may be spent. The only place that speaks HTTP."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Hashable
 from datetime import date, timedelta
+from typing import Final
 
 import pandas as pd
 
-from ..errors import InvalidArgumentError
-from ..settings import DEFAULT_PACE, hide, read_replay, read_settings
+from ..errors import InvalidArgumentError, KeyAPIError, StoreError
+from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, Settings, hide, read_replay, read_settings
+from .budgets import Budget
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
-from .purse import Budget
-from .session import CallRecord, Client, Status, is_planning, planning
+from .records import CallRecord, Records
+from .session import Client, Status, is_planning, planning
 from .terms import DAY
 
 __all__ = [
@@ -39,7 +42,19 @@ __all__ = [
 ]
 
 _default: Client | None = None
+_failed: KeyAPIError | None = None  # the last connect: another store than the one asked for is not used unasked
+_records: Final[dict[Hashable, Records]] = {}  # by store: what connected clients read from it in this session
 _choosing = threading.RLock()
+
+
+def _begin_fork() -> None:
+    """Let a fork begin with a lock that nobody holds."""
+    global _choosing  # noqa: PLW0603 - the lock of the one default client
+    _choosing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_fork)
 
 
 def connect(
@@ -52,7 +67,7 @@ def connect(
     as_of: str | date | None = None,
     max_age: str | timedelta | int | None = None,
     max_credits: int | None = None,
-    max_call_credits: int | None = 100,
+    max_call_credits: int | None = DEFAULT_CALL_CREDITS,
     requests_per_second: float | None = DEFAULT_PACE,
     max_workers: int = 4,
     timeout: float | tuple[float, float] = (5, 30),
@@ -120,35 +135,58 @@ def connect(
     >>> client.source
     'sandbox'
     """
-    global _default  # noqa: PLW0603 - the one default client
+    global _default, _failed  # noqa: PLW0603 - the one default client
     token = hide(token)  # type: ignore[assignment]
     with _choosing:
-        if replay is None and _default is not None and _default.replaying and not _default.closed:
-            return _default
-        archive = read_replay(replay)
-        if archive is not None:
-            if _default is None or not _default.replays(archive):
-                _default = Client(replay=archive)
-            return _default
-        settings = read_settings(
-            token=token,
-            base_url=base_url,
-            sandbox=sandbox,
-            store=store,
-            offline=offline,
-            as_of=as_of,
-            max_age=max_age,
-            max_credits=max_credits,
-            max_call_credits=max_call_credits,
-            requests_per_second=requests_per_second,
-            max_workers=max_workers,
-            timeout=timeout,
-            retries=retries,
-            progress=progress,
-        )
-        if _default is None or _default.closed or _default.replaying or _default.settings != settings:
-            _default = Client.of(settings)
+        before, _default = _default, None  # one that fails leaves none: the next fetch must not use another store
+        if before is not None and not before.of_this_process:
+            before = None  # a fork has its parent's, and no use for it
+        try:
+            _default = _connected(
+                before,
+                replay,
+                lambda: read_settings(
+                    token=token,
+                    base_url=base_url,
+                    sandbox=sandbox,
+                    store=store,
+                    offline=offline,
+                    as_of=as_of,
+                    max_age=max_age,
+                    max_credits=max_credits,
+                    max_call_credits=max_call_credits,
+                    requests_per_second=requests_per_second,
+                    max_workers=max_workers,
+                    timeout=timeout,
+                    retries=retries,
+                    progress=progress,
+                ),
+            )
+        except KeyAPIError as error:
+            _failed = error
+            raise
+        _failed = None
         return _default
+
+
+def _connected(
+    before: Client | None, replay: str | os.PathLike[str] | bool | None, read: Callable[[], Settings]
+) -> Client:
+    """Return the open client where it is the one asked for, else make that."""
+    if before is not None and before.closed:
+        before = None
+    if replay is None and before is not None and before.replaying:
+        return before
+    archive = read_replay(replay)
+    if archive is not None:
+        return before if before is not None and before.replays(archive) else Client(replay=archive)
+    settings = read()
+    if before is not None and not before.replaying and before.settings == settings:
+        return before
+    client = Client.of(settings)
+    if client.store.identity is not None:  # a study goes on where one connects with other limits
+        client.records = _records.setdefault(client.store.identity, client.records)
+    return client
 
 
 def replay(path: str | os.PathLike[str]) -> Client:
@@ -183,7 +221,19 @@ def find_client(client: Client | None) -> Client:
         if not isinstance(client, Client):
             raise InvalidArgumentError(f"client is what kr.connect or kr.Client gave; got {type(client).__name__}")
         return client
-    return connect() if _default is None else _default
+    if _default is not None:
+        return _default
+    if _failed is not None:
+        raise type(_failed)(f"the last connect failed, and nothing is sent until one succeeds: {_failed}")
+    from multiprocessing import parent_process  # noqa: PLC0415 - of a worker it is there already
+
+    if parent_process() is not None:
+        raise StoreError(
+            "this is a worker process that another one started, and it has no connection of its own; nothing was sent. "
+            "Budgets, limits and the store of the other do not hold here, so connect in the worker: kr.connect(...) "
+            "in its function or initializer"
+        )
+    return connect()
 
 
 def open_client(client: Client | None) -> Client | None:

@@ -23,6 +23,7 @@ from ..schema import DTYPES, Table
 from ..store import LEDGER_COLUMNS, Observation, when
 from .display import facts_html, facts_text
 
+UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
 LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
 _HARD: Final = (AuthenticationError, CreditsExhaustedError, AccessDeniedError, BudgetExceededError, StoreError)
 
@@ -123,6 +124,18 @@ def priced(requests: int, endpoint: Endpoint) -> str:
     return f"{counted(requests, 'request')} = {counted(requests * endpoint.credits, 'credit')}"
 
 
+def unanswered_note(rows: Sequence[Sequence[Any]], endpoint: Endpoint) -> str:
+    """Say that some of what is missing was asked for before, and may have been charged."""
+    sent = [row for row in rows if not (row[_MESSAGE] or "").startswith(UNDELIVERED)]
+    if not sent:
+        return ""
+    at = f"{when(max(row[1] for row in sent)):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{priced(len(sent), endpoint)} for some of these brought no usable answer before (the last at {at}) and may "
+        "have been charged; they would be sent again"
+    )
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number of things."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -139,8 +152,10 @@ _FAILURE_DTYPES: Final = {
 }
 _OF_SQL: Final = {"INTEGER": DTYPES["count"], "TEXT": DTYPES["text"], "REAL": DTYPES["number"]}
 _LEDGER_DTYPES: Final = {
-    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()
+    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]]
+    for name, kind in LEDGER_COLUMNS.items()
 }
+_MESSAGE: Final = 1 + list(LEDGER_COLUMNS).index("message")
 _LARGEST: Final = 2**63
 
 
@@ -178,7 +193,7 @@ def failures_frame(failures: Mapping[Ask, KeyAPIError | None], stop: KeyAPIError
 
 def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on."""
-    return _tabulate([(when(sent_at), *rest) for _, sent_at, *rest in rows], _LEDGER_DTYPES)
+    return _tabulate([(when(row[1]), *row[2 : len(_LEDGER_DTYPES) + 1]) for row in rows], _LEDGER_DTYPES)
 
 
 def writable_code(code: int | None) -> int | None:

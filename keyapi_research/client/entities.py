@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+import json
+import math
+from collections import deque
+from collections.abc import Sequence
 
-from ..endpoints import Ask, Endpoint
+from ..endpoints import Ask
 from ..errors import KeyAPIError
 from ..store import Observation
-from .call import Call, Collection, Plan, counted, oldest_of
-from .progress import Progress
-from .purse import Reservation
-from .sending import Delivered, Job, Request, Sender
+from .call import Call, Collection, Plan, counted, oldest_of, unanswered_note
+from .sending import Delivered, Elsewhere, Request, Run, Sender, broken_feed, closed
 from .terms import Terms
 
 
 class Entities:
-    """Gets videos, hashtags, sounds and categories; what several threads ask for at once is sent once.
+    """Gets videos, hashtags, sounds and categories; what several clients ask for at once is sent once.
 
     Parameters
     ----------
@@ -30,122 +29,114 @@ class Entities:
     def __init__(self, terms: Terms, sender: Sender) -> None:
         self._terms = terms
         self._sender = sender
-        self._flights: dict[Ask, Job] = {}
-        self._lock = threading.RLock()
 
     def plan(self, call: Call) -> Plan:
         """Say what a call would send."""
         stored, missing = self._survey(call, call.asks, None)
         self._terms.check_askable(missing)
-        requests = len(_pack(call.endpoint, missing))
+        requests = math.ceil(len(missing) / call.endpoint.batch)
         cost = requests * call.endpoint.credits
-        return Plan(requests, cost, cost, len(stored), oldest_of(list(stored.values())), call.table.name)
+        note = self._note(call, missing)
+        return Plan(requests, cost, cost, len(stored), oldest_of(list(stored.values())), call.table.name, note)
 
-    def _survey(self, call: Call, asks: Sequence[Ask], since: int | None) -> tuple[dict[Ask, Observation], list[Ask]]:
+    def _note(self, call: Call, missing: Sequence[Ask]) -> str:
+        """Say which of what is missing was asked for before, without an answer that told its price."""
+        entity = call.endpoint.entity
+        if not missing or entity is None or self._terms.offline:
+            return ""
+        claims = self._terms.store.claims(ask.key for ask in missing)
+        under_way = {claim.request for claim in claims.values() if claim.holds}
+        params = {json.dumps(ask.params, sort_keys=True) for ask in missing}
+        found = []
+        for row in self._terms.store.unanswered(call.endpoint.path):
+            sent = json.loads(row[3])
+            each = [{**sent, entity.wire: one} for one in sent[entity.wire].split(",")]
+            if row[0] not in under_way and any(json.dumps(one, sort_keys=True) in params for one in each):
+                found.append(row)
+        return unanswered_note(found, call.endpoint)
+
+    def _survey(
+        self, call: Call, asks: Sequence[Ask], since: int | None
+    ) -> tuple[dict[Ask, Observation], list[Ask]]:
         """Find what the store serves, and what it does not."""
         latest = self._terms.store.latest((ask.key for ask in asks), until=self._terms.until)
         stored = {ask: latest[ask.key] for ask in asks if ask.key in latest}
         stored = {ask: one for ask, one in stored.items() if self._terms.serves(call, one, since)}
         return stored, [ask for ask in asks if ask not in stored]
 
-    def collect(self, collection: Collection, since: int) -> None:
-        """Get the answers of a call; answers with ids above `since` came while it was made."""
+    def collect(self, collection: Collection, run: Run) -> None:
+        """Get the answers of a call."""
         call = collection.call
         results: dict[Ask, Observation] = {}
         waiting: Sequence[Ask] = call.asks
-        reservation = Reservation(self._terms.purse)
-        jobs: dict[Job, Request] = {}
         try:
-            while waiting:
-                # "Is it stored?" and "is it in flight?" are one question, else two threads pay.
-                with self._lock:
-                    stored, missing = self._survey(call, waiting, since)
-                    results.update(stored)
-                    joined = {ask: self._flights[ask] for ask in missing if self._in_flight(ask)}
-                    requests = _pack(call.endpoint, [ask for ask in missing if ask not in joined])
-                    if requests:
-                        own = [ask for request in requests for ask in request.asks]
-                        if self._terms.offline and call.partial:
-                            error = self._terms.not_stored(call, own, len(requests))
-                            collection.failures.update(dict.fromkeys(own, error))
-                            break
-                        cost = len(requests) * call.endpoint.credits
-                        self._terms.check_sendable(call, own, len(requests))
-                        self._terms.store.check_readable([one.id for one in stored.values()])
-                        self._terms.check_price(call, cost, reservation.spent)
-                        reservation.hold(cost, f"{call.name} ({counted(len(requests), 'request')})")
-                        jobs = {Future(): request for request in requests}
-                        self._flights.update((ask, job) for job, request in jobs.items() for ask in request.asks)
-                if requests:
-                    self._send(jobs, collection, reservation, results)
-                waiting = self._join(joined, collection, results)
+            while waiting and not run.stop.is_set():
+                stored, missing = self._survey(call, waiting, run.since[0])
+                results.update(stored)
+                if not missing:
+                    break
+                if self._terms.offline and call.partial:
+                    lacks = self._terms.not_stored(call, missing, math.ceil(len(missing) / call.endpoint.batch))
+                    collection.failures.update(dict.fromkeys(missing, lacks))
+                    break
+                claims = self._terms.store.claims(ask.key for ask in missing)
+                others = [ask for ask in missing if ask.key in claims and claims[ask.key].holds]
+                own = deque(ask for ask in missing if ask not in set(others))
+                if own:
+                    self._check(call, own, list(stored.values()), run)
+                    others += self._send(own, collection, results, run)
+                if own or collection.stop is not None:
+                    break
+                failed = self._sender.wait_for_others(others, 0, run)
+                for ask, error in failed.items():
+                    collection.fail(ask, error)
+                waiting = [ask for ask in others if ask not in failed]
         except KeyAPIError as error:  # a later round was refused: what came before is still the caller's
             if not collection.sent:
                 raise
             collection.stop = error
-            collection.failures.update(dict.fromkeys((a for a in waiting if a not in results), None))
         finally:
-            self._land([job for job in jobs if job.cancel()], jobs)
-            reservation.release()
+            run.reservation.release()
             collection.found = [(ask, results[ask]) for ask in call.asks if ask in results]
-            failed = collection.failures
-            collection.failures = {ask: failed[ask] for ask in call.asks if ask in failed}
+            failures = collection.failures
+            collection.failures = {ask: failures.get(ask) for ask in call.asks if ask not in results}
 
-    def _in_flight(self, ask: Ask) -> bool:
-        job = self._flights.get(ask)
-        return job is not None and not job.cancelled()
-
-    def _land(self, landing: Sequence[Job], jobs: Mapping[Job, Request]) -> None:
-        """Take flights off the board: what they bring is stored, or will never come."""
-        with self._lock:
-            for job in landing:
-                for ask in jobs[job].asks:
-                    if self._flights.get(ask) is job:
-                        del self._flights[ask]
-
-    def _join(self, joined: Mapping[Ask, Job], collection: Collection, results: dict[Ask, Observation]) -> list[Ask]:
-        """Take what other calls were fetching; give back what they did not get to."""
-        again = []
-        for ask, job in joined.items():
-            try:
-                got = dict(job.result()).get(ask)
-            except Exception:  # noqa: BLE001 - cancelled, or broken: the other call's trouble, this one asks itself
-                got = None
-            if isinstance(got, Observation):
-                results[ask] = got
-            elif isinstance(got, KeyAPIError):
-                collection.fail(ask, got)
-            elif collection.stop is None:
-                again.append(ask)
-            else:
-                collection.fail(ask, None)
-        return again
+    def _check(self, call: Call, own: Sequence[Ask], stored: Sequence[Observation], run: Run) -> None:
+        """Refuse what cannot be sent, kept or paid, before anything of it is; hold what it costs."""
+        requests = math.ceil(len(own) / call.endpoint.batch)
+        self._terms.check_sendable(call, own, requests)
+        self._terms.store.check_readable([one.id for one in stored])
+        self._sender.keep_unkept()
+        cost = requests * call.endpoint.credits
+        self._terms.check_price(call, cost, run)
+        run.reservation.hold(cost, f"{call.name} ({counted(requests, 'request')})")
+        run.progress.expect(requests)
 
     def _send(
-        self,
-        jobs: Mapping[Job, Request],
-        collection: Collection,
-        reservation: Reservation,
-        results: dict[Ask, Observation],
-    ) -> None:
+        self, own: deque[Ask], collection: Collection, results: dict[Ask, Observation], run: Run
+    ) -> list[Ask]:
+        """Ask for what nobody else asks for; return what somebody else does. What was not sent stays in `own`."""
         collection.sent = True
-        bar = Progress(collection.call.name, len(jobs), wanted=self._terms.settings.progress)
+        others: list[Ask] = []
 
         def take(delivered: Delivered) -> None:
             for ask, got in delivered:
                 if isinstance(got, Observation):
                     results[ask] = got
                     collection.arrived.add(got.id)
+                elif isinstance(got, Elsewhere):
+                    others.append(ask)
                 else:
                     collection.fail(ask, got)
-            bar.step(reservation.spent)
+            if not all(isinstance(got, Elsewhere) for _, got in delivered):
+                run.progress.step(run.reservation.spent)
 
-        try:
-            self._sender.send(jobs, reservation, take, landed=lambda job: self._land([job], jobs))
-        finally:
-            bar.close()
-
-
-def _pack(endpoint: Endpoint, asks: Sequence[Ask]) -> list[Request]:
-    """Pack ids into full requests."""
-    return [Request(endpoint, tuple(asks[at : at + endpoint.batch])) for at in range(0, len(asks), endpoint.batch)]
+        endpoint = collection.call.endpoint
+        self._sender.send(own, Request(endpoint, ()), run, take, most=endpoint.batch)
+        run.reservation.give_back()
+        if own and collection.stop is None:
+            if self._sender.closed:
+                collection.stop = closed()
+            elif run.feed.broken:
+                collection.stop = broken_feed(collection.failures, len(own))
+        return others

@@ -11,34 +11,53 @@ _WORTH_A_BAR: Final = 5  # requests; fewer are over before a bar is read
 
 
 class Progress:
-    """Counts requests and credits of one call.
+    """Counts requests and credits of one call; whoever waits for the call draws them.
 
     Parameters
     ----------
     name : str
         Name of the fetch function.
-    total : int or None
-        Requests to send; None where it is not known.
     wanted : bool or None
         True, False, or None: where somebody looks and there is enough to wait for.
     """
 
-    def __init__(self, name: str, total: int | None, *, wanted: bool | None) -> None:
+    def __init__(self, name: str, *, wanted: bool | None) -> None:
+        self._name = name
+        self._wanted = wanted
         self._bar: Any = None
-        enough = total is None or total >= _WORTH_A_BAR
-        # A program without a console has no stderr: a bar would have nowhere to be drawn.
-        if sys.stderr is not None and (wanted or (wanted is None and enough and somebody_looks())):
-            self._bar = _bar_class()(total=total, desc=name, unit="request", leave=True)
+        self._total: int | None = 0
+        self._done = 0
+        self._credits = 0
+
+    def expect(self, requests: int | None) -> None:
+        """Expect more requests; None where nobody knows how many."""
+        self._total = None if requests is None or self._total is None else self._total + requests
 
     def step(self, credits: int) -> None:  # noqa: A002 - the field's word
         """Count one finished request; `credits` were spent so far."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{credits:,} credits", refresh=False)
-            self._bar.update()
+        self._done += 1
+        self._credits = credits
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        if self._bar is not None:
+    def draw(self, *, last: bool = False) -> None:
+        """Draw it as it stands; a bar never breaks a call, whatever became of where it is drawn."""
+        try:
+            self._draw(last=last)
+        except Exception:  # noqa: BLE001 - a closed terminal, a broken pipe: there is nobody to tell
+            self._wanted, self._bar = False, None
+
+    def _draw(self, *, last: bool) -> None:
+        enough = self._total is None or self._total >= _WORTH_A_BAR
+        wanted = self._wanted or (self._wanted is None and enough and somebody_looks())
+        # A program without a console has no stderr: a bar would have nowhere to be drawn.
+        if self._bar is None and wanted and self._total != 0 and sys.stderr is not None:
+            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True)
+        if self._bar is None:
+            return
+        self._bar.total = self._total
+        if self._done != self._bar.n:
+            self._bar.set_postfix_str(f"{self._credits:,} credits", refresh=False)
+            self._bar.update(self._done - self._bar.n)
+        if last:
             self._bar.close()
 
 

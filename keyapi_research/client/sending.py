@@ -1,18 +1,24 @@
-"""Sending: requests go out, paced and again where that is safe, and what they bring is stored before anybody has it."""
+"""Sending: requests go out, paced and again where that is safe, and what they bring is stored before anybody has it.
+
+Just before a request is sent, what it asks for is claimed in the store, so that nobody else asks for the same, in this
+process or in another; who finds a claim waits for its outcome.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, as_completed, wait
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
 
 from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask, Endpoint
-from ..envelope import Found, match, open_envelope
+from ..envelope import Found, match, open_envelope, refusal
 from ..errors import (
     KeyAPIError,
     NetworkError,
@@ -23,9 +29,11 @@ from ..errors import (
 )
 from ..schema import writable
 from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
-from ..store import Arrival, Observation, Outcome, Store, in_this_process
-from .call import LONGEST_WAIT, is_hard, writable_code
-from .purse import Reservation
+from ..store import LEDGER_COLUMNS, Arrival, Claim, Observation, Outcome, Store, claim_of, in_this_process
+from .budgets import Reservation
+from .call import LONGEST_WAIT, UNDELIVERED, is_hard, writable_code
+from .interrupts import no_thread
+from .progress import Progress
 from .wire import Pace, Reply, Wire, WireFailure, jittered
 
 if TYPE_CHECKING:
@@ -33,8 +41,12 @@ if TYPE_CHECKING:
 
     from ..sandbox import Sandbox
 
+_REFUSED: Final = 400
 _BROKEN: Final = 500
 _LONGEST_MESSAGE: Final = 500
+_LONGEST_LEASE: Final = 10.0  # seconds a claim holds unless it is renewed: so long one waits for a killed program
+_FIRST_ANSWERS: Final = 5  # where none of these can be used, the feed is broken, and the rest is not paid for
+_LOOKS_AGAIN: Final = (0.01, 0.25)  # seconds between looks at a claim, at first and later
 
 
 class _StoppedError(Exception):
@@ -48,10 +60,11 @@ class Request:
     endpoint: Endpoint
     asks: tuple[Ask, ...]
     page: int = 0
-    walk: int | None = None
-    rows: int | None = None  # rows a page so far in the walk; None: any number fits
+    pull: int | None = None
+    rows: int | None = None  # rows a page so far in the pull; None: any number fits
+    wanted: int | None = None  # rows the call asked for; None: all
     same_call: bool = False  # whether the page before came in the same call
-    seen: set[str] = field(default_factory=set)  # of the walk; completed with what comes
+    seen: set[str] = field(default_factory=set)  # of the pull; completed with what comes
 
     @property
     def params(self) -> dict[str, str]:
@@ -65,9 +78,65 @@ class Request:
         return params
 
 
-# What a request brings, ask by ask; None: it was not sent. Who else asks for the same waits for the same job.
-Delivered = list[tuple[Ask, Observation | KeyAPIError | None]]
-Job = Future[Delivered]
+class Elsewhere:
+    """What somebody else asks for just now, or has just stored."""
+
+
+ELSEWHERE: Final = Elsewhere()
+Delivered = list[tuple[Ask, Observation | KeyAPIError | Elsewhere]]
+
+
+class Feed:
+    """Whether the answers of a call can be used at all; before one could, no more than the first few are asked for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._usable = False
+        self._unusable = 0
+        self._in_flight = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether none of the first answers could be used."""
+        return not self._usable and self._unusable >= _FIRST_ANSWERS
+
+    def enter(self, stop: threading.Event) -> bool:
+        """Wait until one more may be asked for; False: none may."""
+        with self._changed:
+            while not self._usable and self._in_flight and self._unusable + self._in_flight >= _FIRST_ANSWERS:
+                if stop.is_set():
+                    return False
+                self._changed.wait(_LOOKS_AGAIN[1])
+            if self.broken:
+                return False
+            self._in_flight += 1
+            return True
+
+    def leave(self, delivered: Delivered) -> None:
+        """Count what came."""
+        got = [one for _, one in delivered if not isinstance(one, Elsewhere)]
+        with self._changed:
+            self._in_flight -= 1
+            self._usable = self._usable or any(isinstance(one, Observation) for one in got)
+            self._unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
+            self._changed.notify_all()
+
+
+@dataclass
+class Run:
+    """A call under way.
+
+    `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
+    `in_block` says whether a budget block of the caller allows what it costs.
+    """
+
+    reservation: Reservation
+    progress: Progress
+    in_block: bool
+    since: tuple[int, int] = (0, 0)
+    stop: threading.Event = field(default_factory=threading.Event)
+    feed: Feed = field(default_factory=Feed)
+    rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
 
 
 def _worth_another(error: BaseException) -> bool:
@@ -80,14 +149,55 @@ def _worth_another(error: BaseException) -> bool:
 
 
 def _network_error(failure: WireFailure) -> NetworkError:
-    if failure.delivered:
+    return _no_answer(f"{failure}", delivered=failure.delivered)
+
+
+def _no_answer(what: str, *, delivered: bool) -> NetworkError:
+    if delivered:
         return NetworkError(
             "no complete answer came after the request was sent, so it may have been charged and is not sent again by "
-            f"itself ({failure}). Check the connection and run the call again"
+            f"itself ({what}). Check the connection and run the call again"
         )
     return NetworkError(
-        f"KeyAPI could not be reached, nothing was delivered or charged ({failure}). Check the network and base_url, "
+        f"KeyAPI could not be reached, nothing was delivered or charged ({what}). Check the network and base_url, "
         "then run the call again; what is stored can be read with connect(offline=True)"
+    )
+
+
+def _error_of(row: Sequence[Any]) -> KeyAPIError:
+    """Make the error of a request that another client sent, from its row of the ledger."""
+    cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
+    status, code, message = cells["http_status"], cells["code"], cells["message"]
+    who = "another client asked for the same at that moment, so it was not asked again"
+    error: KeyAPIError
+    if status is None:
+        delivered = not (message or "").startswith(UNDELIVERED)
+        error = _no_answer(f"{who}; {message or 'nobody knows how that ended'}", delivered=delivered)
+    elif status < _REFUSED and code in (None, 0):
+        error = UnexpectedResponseError(
+            f"{who}, and its answer could not be used: {message or 'it was about somebody else, or had another shape'}"
+        )
+    else:
+        error = refusal(
+            status=status, code=code, message=message, request_id=cells["request_id"], retry_after=None, answer=None
+        )
+    error.status_code, error.code, error.request_id = status, code, cells["request_id"]
+    return error
+
+
+def broken_feed(failures: Mapping[Ask, KeyAPIError | None], left: int) -> UnexpectedResponseError:
+    """Make the error of a call whose first answers could not be used."""
+    first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
+    return UnexpectedResponseError(
+        f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not asked for: "
+        f"{first.message} To go on, look at .answer and at base_url; fetch one id by itself, and when its answer is "
+        "right again, run the call again",
+        status_code=first.status_code,
+        code=first.code,
+        request_id=first.request_id,
+        endpoint=first.endpoint,
+        params=first.params,
+        answer=first.answer,
     )
 
 
@@ -97,13 +207,96 @@ def _wait_before_another(state: tenacity.RetryCallState) -> float:
     return jittered(state.attempt_number) if asked is None else asked
 
 
-def _closed() -> StoreError:
+def closed() -> StoreError:
+    """Make the error of a client that was closed while it was used."""
     return StoreError("this client was closed meanwhile, nothing more is sent; connect again")
 
 
 def _clean(text: str | None) -> str | None:
     """Keep a text short and writable: half a surrogate pair cannot be stored."""
     return None if text is None else writable(text[:_LONGEST_MESSAGE])
+
+
+class _Delivery:
+    """One request of a call: what it asks for, and how its attempts went."""
+
+    def __init__(self, left: deque[Ask], template: Request, run: Run, most: int) -> None:
+        self._left = left
+        self._taken: dict[str, Ask] = {}  # by key, in the order of the request
+        self._unsettled = [template.endpoint.credits]
+        self.template, self.run, self.most = template, run, most
+        self.elsewhere: list[Ask] = []
+        self.row = 0  # of the ledger
+        self.last: KeyAPIError | None = None  # what the attempt before this one brought
+
+    def offered(self) -> Iterator[str]:
+        """Offer what is left, one by one; another attempt asks for the same again."""
+        yield from list(self._taken)
+        while not self.row and self._left:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                ask = self._left.popleft()
+                self._taken[ask.key] = ask
+                yield ask.key
+
+    def request_of(self, keys: Iterable[str]) -> Request:
+        """Make the request for some of what was offered."""
+        return replace(self.template, asks=tuple(self._taken[key] for key in keys))
+
+    @property
+    def request(self) -> Request:
+        """The request as it is sent."""
+        return self.request_of(self._taken)
+
+    def begin(self, row: int, elsewhere: Sequence[str]) -> None:
+        """Note the row of the ledger, and what others ask for."""
+        self.elsewhere += [self._taken.pop(key) for key in elsewhere]
+        self.run.rows.discard(self.row)
+        self.row = row
+        if not row:
+            raise _StoppedError
+        self.run.rows.add(row)
+
+    def settle(self, cost: int) -> None:
+        """Count what it cost, once."""
+        if self._unsettled:
+            self.run.reservation.settle(self._unsettled.pop(), cost)
+
+    def failed(self) -> Delivered:
+        """Say of all it asks for that it failed; where it failed before it took anything, of what it would have."""
+        error = self.last
+        if error is None:
+            return []
+        if not self._taken and not self.elsewhere:
+            deque(islice(self.offered(), self.most), maxlen=0)
+        if self._taken:
+            error.endpoint, error.params = self.template.endpoint.path, self.request.params
+        if is_hard(error):
+            self.run.stop.set()
+        return [(ask, error) for ask in self._taken.values()]
+
+
+class _Shared:
+    """What ends with a client: its calls under way, and the slots of what is in flight."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.max_workers = max_workers
+        self.slots = threading.Semaphore(max_workers)
+        self.lock = threading.Lock()
+        self.stops: set[threading.Event] = set()
+        self.closed = False
+        self.opened = contextlib.ExitStack()
+
+    def end(self) -> None:
+        """Send nothing more, wait for what is in flight, then close the connections and the sandbox."""
+        with self.lock:
+            self.closed = True
+            for stop in self.stops:  # who waits to send, also again, need not be waited for
+                stop.set()
+        with contextlib.ExitStack() as taken:
+            for _ in range(self.max_workers):
+                self.slots.acquire()
+                taken.callback(self.slots.release)  # calls of other threads go on, and are told
+            self.opened.close()
 
 
 class Sender:
@@ -121,110 +314,131 @@ class Sender:
         self._settings = settings
         self._store = store
         self._pace = Pace(settings.requests_per_second)
-        self._slots = threading.Semaphore(settings.max_workers)
-        self._lock = threading.Lock()
+        self._shared = _Shared(settings.max_workers)
+        self._lease = min(_LONGEST_LEASE, sum(settings.timeout))
         self._ending = threading.Lock()
-        self._stops: set[threading.Event] = set()  # of the calls under way
-        self._stranger: StoreError | None = None  # raised once the answers are known to be another source's
+        self._foreign: StoreError | None = None  # raised once the answers are known to be another source's
         self._wire: Wire | None = None
-        self._opened = contextlib.ExitStack()
-        # A client that is dropped leaves nothing running.
-        self._closing = weakref.finalize(self, in_this_process(self._opened.close))
+        self._unkept: list[Callable[[], object]] = []  # ways to store what was paid and could not be stored
+        # A client that is dropped leaves nothing running, and the end of a program waits for what is in flight.
+        self._closing = weakref.finalize(self, in_this_process(self._shared.end))
         self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
-        self.closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._shared.closed
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the sandbox, and the store it was written into."""
-        with self._lock:
-            self.closed = True
-            for stop in self._stops:  # who waits to send, also again, need not be waited for
-                stop.set()
-        with contextlib.ExitStack() as taken, self._ending:
-            for _ in range(self._settings.max_workers):
-                self._slots.acquire()
-                taken.callback(self._slots.release)  # calls of other threads go on, and are told
+        with self._ending:
+            self._shared.closed = True
             self._closing()
+            with contextlib.suppress(StoreError):  # there is no room for it yet: it is on the error that was raised
+                self.keep_unkept()
             self._store.close()
 
+    @contextlib.contextmanager
+    def under_way(self, run: Run) -> Iterator[None]:
+        """Let a call be stopped when the client is closed or the program ends."""
+        with self._shared.lock:
+            self._shared.stops.add(run.stop)
+        try:
+            yield
+        finally:
+            with self._shared.lock:
+                self._shared.stops.discard(run.stop)
+
+    def keep_unkept(self) -> None:
+        """Store what was paid for and could not be stored before.
+
+        Raises
+        ------
+        StoreError
+            It still cannot be.
+        """
+        while self._unkept:
+            self._unkept[0]()
+            del self._unkept[0]
+
     def send(
-        self,
-        jobs: Mapping[Job, Request],
-        reservation: Reservation,
-        take: Callable[[Delivered], None],
-        *,
-        landed: Callable[[Job], None] = lambda _: None,
+        self, left: deque[Ask], template: Request, run: Run, take: Callable[[Delivered], None], *, most: int = 1
     ) -> None:
-        """Deliver requests side by side; after a hard stop or Ctrl-C, nothing more is sent.
+        """Ask for what is left, side by side; after a hard stop, or when the call is stopped, nothing more is sent.
 
         Parameters
         ----------
-        jobs : mapping of Job to Request
-            What to send, and where others wait for what it brings.
-        reservation : Reservation
-            The credits held for them.
+        left : deque of Ask
+            What to ask for; what was not sent stays in it.
+        template : Request
+            What a request is like, but for its entities.
+        run : Run
+            The call.
         take : callable
-            Is given what each brings, in the caller's thread.
-        landed : callable, optional
-            Is told that a job is over, in the sending thread, before anybody who waits for it.
+            Is given what each request brings.
+        most : int
+            Entities of a request.
         """
-        stop = threading.Event()
-        left = deque(jobs.items())
-        with self._lock:
-            self._stops.add(stop)
-        try:
-            for number in range(min(len(jobs), self._settings.max_workers)):
-                # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
-                worker = threading.Thread(
-                    target=self._work, args=(left, stop, reservation, landed), name="keyapi", daemon=True
-                )
-                try:
-                    worker.start()
-                except RuntimeError as error:
-                    if number:
-                        break  # the threads that there are send it all
-                    raise KeyAPIError(
-                        f"no thread can be started to send with ({error}), so nothing more is sent. End other threads "
-                        "or programs, then run the call again",
-                        retryable=True,
-                    ) from error
-            for job in as_completed(jobs):
-                take(job.result())
-        except BaseException:  # the first Ctrl-C: what is in flight was paid for and is awaited
-            stop.set()
-            wait([job for job in jobs if not job.cancel()])
-            raise
-        finally:
-            with self._lock:
-                self._stops.discard(stop)
+        arrived: SimpleQueue[Delivered | BaseException | None] = SimpleQueue()
+        tickets = deque(range(-(-len(left) // most)))  # one for each request that is needed, if all are free
+        workers = 0
+        for _ in range(min(len(tickets), self._settings.max_workers)):
+            # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
+            worker = threading.Thread(
+                target=self._work, args=(left, tickets, template, run, arrived, most), name="keyapi", daemon=True
+            )
+            try:
+                worker.start()
+            except RuntimeError as error:
+                if workers:
+                    break  # the threads that there are send it all
+                raise no_thread(error) from error
+            workers += 1
+        broken: BaseException | None = None
+        while workers:
+            try:
+                got = arrived.get(timeout=self._lease / 3)
+            except Empty:
+                with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
+                    self._store.renew(run.rows, self._lease)
+                continue
+            if got is None:
+                workers -= 1
+            elif isinstance(got, BaseException):
+                broken = got
+                run.stop.set()
+            else:
+                take(got)
+        if broken is not None:
+            raise broken
 
     def _work(
         self,
-        left: deque[tuple[Job, Request]],
-        stop: threading.Event,
-        reservation: Reservation,
-        landed: Callable[[Job], None],
+        left: deque[Ask],
+        tickets: deque[int],
+        template: Request,
+        run: Run,
+        arrived: SimpleQueue[Delivered | BaseException | None],
+        most: int,
     ) -> None:
-        """Deliver what is left; the threads of one call share one list, all calls of a client its slots."""
-        while left:
-            with self._slots:
+        """Ask for what is left; the threads of one call share one list, all calls of a client its slots."""
+        try:
+            while left and _taken(tickets) and not run.stop.is_set() and run.feed.enter(run.stop):
+                delivered: Delivered = []
                 try:
-                    job, request = left.popleft()
-                except IndexError:
-                    return
-                if not job.set_running_or_notify_cancel():
-                    continue
-                try:
-                    delivered = self._deliver(request, stop, reservation)
-                except BaseException as error:  # noqa: BLE001 - raised where the call waits
-                    landed(job)
-                    job.set_exception(error)
-                else:
-                    landed(job)
-                    job.set_result(delivered)
+                    with self._shared.slots:
+                        delivered = self._deliver(left, template, run, most)
+                finally:
+                    run.feed.leave(delivered)
+                arrived.put(delivered)
+        except BaseException as error:  # noqa: BLE001 - raised where the call waits
+            arrived.put(error)
+        finally:
+            arrived.put(None)
 
     def connection(self) -> Wire:
         """Open the wire when the first request is sent; so the sandbox starts only when it is needed."""
-        with self._lock:
+        with self._shared.lock:
             if self._wire is None:
                 settings = self._settings
                 if settings.sandbox:
@@ -239,73 +453,87 @@ class Sender:
                             "programs, then run the call again"
                         ) from error
                     self.sandbox = sandbox
-                    self._opened.callback(self.sandbox.close)
+                    self._shared.opened.callback(self.sandbox.close)
                     base_url, token = self.sandbox.url, Secret(TOKEN)
                 else:
                     base_url, token = settings.base_url, needed_token(settings)
                 self._wire = Wire(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
-                self._opened.callback(self._wire.close)
+                self._shared.opened.callback(self._wire.close)
             return self._wire
 
-    def _deliver(self, request: Request, stop: threading.Event, reservation: Reservation) -> Delivered:
+    def _deliver(self, left: deque[Ask], template: Request, run: Run, most: int) -> Delivered:
         """Send one request, again where that is safe."""
         import tenacity  # noqa: PLC0415 - brings asyncio and whatever loop is installed: only where it is used
 
-        unsettled = [request.endpoint.credits]
-        last: KeyAPIError | None = None  # what the attempt before this one brought
-
-        def settle(cost: int) -> None:
-            if unsettled:
-                reservation.settle(unsettled.pop(), cost)
-
-        def attempt() -> Delivered:
-            nonlocal last
-            sent_at = self._pace.wait(stop)
-            if sent_at is None:
-                raise _StoppedError
-            try:
-                return self._attempt(request, retrying.statistics["attempt_number"], sent_at, settle)
-            except (KeyAPIError, WireFailure) as problem:
-                last = _network_error(problem) if isinstance(problem, WireFailure) else problem
-                raise
-
+        one = _Delivery(left, template, run, most)
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._settings.retries + 1),
             retry=tenacity.retry_if_exception(_worth_another),
             wait=_wait_before_another,
-            sleep=tenacity.sleep_using_event(stop),
+            sleep=tenacity.sleep_using_event(run.stop),
             reraise=True,
         )
-        try:
-            return retrying(attempt)
-        except _StoppedError:
-            last = _closed() if last is None and self.closed else last
-        except (KeyAPIError, WireFailure):
-            pass  # it is `last`
-        finally:
-            settle(0)
-        if last is not None:
-            last.endpoint, last.params = request.endpoint.path, request.params
-            if is_hard(last):
-                stop.set()
-        return [(ask, last) for ask in request.asks]
 
-    def _attempt(self, request: Request, number: int, sent_at: int, settle: Callable[[int], None]) -> Delivered:
-        if self.closed:
-            raise _closed()
-        if self._stranger is not None:
-            raise StoreError(self._stranger.message)
-        endpoint, params = request.endpoint, request.params
-        wire = self.connection()
-        row = self._store.open_row(
-            sent_at=sent_at, endpoint=endpoint.path, params=params, n_entities=len(request.asks), attempt=number
-        )
+        def attempt() -> Delivered:
+            try:
+                self._begin(one, retrying.statistics["attempt_number"])
+                return self._attempt(one.request, one.row, one.settle)
+            except (KeyAPIError, WireFailure) as problem:
+                one.last = _network_error(problem) if isinstance(problem, WireFailure) else problem
+                raise
+
+        delivered: Delivered = []
         try:
-            reply = wire.get(endpoint.path, params)
+            delivered = retrying(attempt)
+        except _StoppedError:
+            one.last = closed() if one.last is None and self.closed else one.last
+            delivered = one.failed()
+        except (KeyAPIError, WireFailure):
+            delivered = one.failed()
+        finally:
+            one.settle(0)
+            run.rows.discard(one.row)
+        if one.row and not all(isinstance(got, Observation) for _, got in delivered):
+            with contextlib.suppress(StoreError):  # it cannot be written: the claims run out by themselves
+                self._store.release(one.row)
+        return [*delivered, *((ask, ELSEWHERE) for ask in one.elsewhere)]
+
+    def _begin(self, one: _Delivery, attempt: int) -> None:
+        """Claim what is to be asked for and write the ledger row, when the next request may go out."""
+        sent_at = self._pace.wait(one.run.stop)
+        if sent_at is None:
+            raise _StoppedError
+        self._check_open()
+        self.connection()
+        begun = self._store.begin(
+            one.offered(),
+            most=one.most,
+            page=one.template.page,
+            since=one.run.since,
+            mine=one.row,
+            lasts=self._lease,
+            describe=lambda keys: one.request_of(keys).params,
+            sent_at=sent_at,
+            endpoint=one.template.endpoint.path,
+            attempt=attempt,
+        )
+        one.begin(begun.request, begun.elsewhere)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise closed()
+        if self._foreign is not None:
+            raise StoreError(self._foreign.message)
+
+    def _attempt(self, request: Request, row: int, settle: Callable[[int], None]) -> Delivered:
+        endpoint, params = request.endpoint, request.params
+        try:
+            reply = self.connection().get(endpoint.path, params)
         except WireFailure as failure:
             if failure.delivered:
                 settle(endpoint.credits)
-            self._complete(row, Outcome(message=_clean(f"no answer: {failure}"), elapsed_s=failure.elapsed_s), request)
+            how = "no answer" if failure.delivered else UNDELIVERED
+            self._complete(row, Outcome(message=_clean(f"{how}: {failure}"), elapsed_s=failure.elapsed_s), request)
             raise
         try:
             return self._receive(request, row, reply, settle)
@@ -323,14 +551,52 @@ class Sender:
     def _complete(
         self, row: int, outcome: Outcome, request: Request, arrivals: Sequence[Arrival] = (), at: int = 0
     ) -> list[Observation]:
-        return self._store.keep(
-            row,
-            outcome,
-            arrivals,
-            url=f"{self.connection().base_url}{request.endpoint.path}",
-            endpoint=request.endpoint.path,
-            observed_at=at,
-        )
+        """Write down what came; what cannot be written now is written before anything else is sent."""
+
+        def keep() -> list[Observation]:
+            return self._store.keep(
+                row,
+                outcome,
+                arrivals,
+                url=f"{base_url}{request.endpoint.path}",
+                endpoint=request.endpoint.path,
+                observed_at=at,
+            )
+
+        base_url = self.connection().base_url
+        try:
+            return keep()
+        except StoreError:
+            self._unkept.append(keep)
+            raise
+
+    def wait_for_others(self, asks: Sequence[Ask], page: int, run: Run) -> dict[Ask, KeyAPIError]:
+        """Wait until nobody else asks for what a call needs, too.
+
+        Returns
+        -------
+        dict of Ask to KeyAPIError
+            How that failed, where it did; of the rest the store knows more now, or nobody asks for it any more.
+        """
+        waiting = {claim_of(ask.key, page): ask for ask in asks}
+        known: dict[str, tuple[Claim, float]] = {}  # and since when it has stood like that, by a clock of ours
+        failed: dict[Ask, KeyAPIError] = {}
+        pause, longest = _LOOKS_AGAIN
+        while waiting and not run.stop.is_set():
+            claims = self._store.claims(waiting)
+            now = time.monotonic()
+            for key, ask in list(waiting.items()):
+                claim = claims.get(key)
+                if claim is not None and known.get(key, (None,))[0] != claim:
+                    known[key] = claim, now
+                if claim is None or claim.done or not claim.holds or now - known[key][1] > _LONGEST_LEASE:
+                    del waiting[key]
+                    if claim is not None and claim.done:
+                        failed[ask] = _error_of(self._store.ledger([claim.request])[0])
+            if waiting:
+                run.stop.wait(pause)
+                pause = min(pause * 1.5, longest)
+        return failed
 
     def _receive(self, request: Request, row: int, reply: Reply, settle: Callable[[int], None]) -> Delivered:
         """Take an answer for what it is worth and write it down."""
@@ -367,7 +633,7 @@ class Sender:
             self._store.claim(source)
         except StoreError as error:
             if self._store.source not in (None, source):
-                self._stranger = error
+                self._foreign = error
             self._complete(row, outcome, request)
             raise
         arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
@@ -393,10 +659,20 @@ def _arrival(request: Request, found: Found) -> Arrival:
         found.envelope,
         page=request.page,
         rows=rows,
-        walk=request.walk if _continues(request, found, len(new)) else None,
+        pull=request.pull if _continues(request, found, len(new)) else None,
         fresh=len(new),
         more=found.more,
+        wanted=request.wanted,
     )
+
+
+def _taken(tickets: deque[int]) -> bool:
+    """Take a ticket, if there is one."""
+    try:
+        tickets.popleft()
+    except IndexError:  # another thread was faster
+        return False
+    return True
 
 
 def _continues(request: Request, found: Found, fresh: int) -> bool:

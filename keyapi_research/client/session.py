@@ -14,9 +14,9 @@ from typing import Final, Self
 
 import pandas as pd
 
-from ..endpoints import Ask
 from ..errors import CLOSED, StoreError
 from ..settings import (
+    DEFAULT_CALL_CREDITS,
     DEFAULT_PACE,
     SANDBOX,
     Settings,
@@ -29,27 +29,18 @@ from ..settings import (
 )
 from ..store import Observation, Store
 from ..version import versions
+from .budgets import Account, Budget, Reservation, in_block, in_force, make_budget
 from .call import Call, Collection, Plan, ledger_frame
 from .display import facts_html, facts_text
 from .entities import Entities
-from .purse import Budget, Purse
+from .interrupts import in_order, listen
+from .progress import Progress
 from .rankings import Rankings
-from .sending import Sender
+from .records import CallRecord, Records
+from .sending import Run, Sender
 from .terms import Terms
 
 _planning: Final[ContextVar[bool]] = ContextVar("planning", default=False)
-
-
-@dataclass(frozen=True)
-class CallRecord:
-    """What one call read, for `freeze`."""
-
-    table: str
-    asks: tuple[Ask, ...]
-    limit: int | None
-    read: tuple[int, ...]
-    failed: tuple[Ask, ...]
-    partial: bool = False
 
 
 def is_planning() -> bool:
@@ -125,7 +116,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
 
 
 class Client:
-    """A connection: a source, a store and a purse; `connect` makes one and makes it the default.
+    """A connection: a source, a store and what it may spend; `connect` makes one and makes it the default.
 
     Parameters
     ----------
@@ -147,7 +138,7 @@ class Client:
         as_of: str | date | None = None,
         max_age: str | timedelta | int | None = None,
         max_credits: int | None = None,
-        max_call_credits: int | None = 100,
+        max_call_credits: int | None = DEFAULT_CALL_CREDITS,
         requests_per_second: float | None = DEFAULT_PACE,
         max_workers: int = 4,
         timeout: float | tuple[float, float] = (5, 30),
@@ -195,16 +186,17 @@ class Client:
             needed_token(settings)
         source = None if settings.offline and not settings.sandbox else settings.source
         self.settings = settings
+        listen()
         self.store = store or Store(settings.store, source=source, read_only=settings.offline)
         if not settings.offline:
             self._check_source()
-        self._purse = Purse(settings.max_credits)
-        self._terms = Terms(settings, self.store, self._purse, replaying)
+        self._account = Account(settings.max_credits)
+        self._terms = Terms(settings, self.store, replaying)
         self._sender = Sender(settings, self.store)
         self._entities = Entities(self._terms, self._sender)
         self._rankings = Rankings(self._terms, self._sender)
         self._lock = threading.Lock()
-        self.calls: list[CallRecord] = []
+        self.records = Records()
         self.told: set[tuple[str, str]] = set()
 
     def _check_source(self) -> None:
@@ -227,6 +219,11 @@ class Client:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._sender.closed
+
+    @property
+    def of_this_process(self) -> bool:
+        """Whether it was made here, not in a process that this one was forked from."""
+        return self.store.of_this_process
 
     @property
     def offline(self) -> bool:
@@ -265,12 +262,12 @@ class Client:
     @property
     def credits_spent(self) -> int:
         """Credits this client spent; requests without an answer count with their full price."""
-        return self._purse.spent
+        return self._account.spent
 
     @property
     def credits_saved(self) -> int:
         """What its calls would have cost with an empty store, less what they cost."""
-        return self._purse.saved
+        return self._account.saved
 
     def __repr__(self) -> str:
         if not hasattr(self, "_sender"):  # a traceback may show a client that was refused
@@ -322,11 +319,17 @@ class Client:
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
-        return self._purse.budget(credits)
+        return make_budget(credits)
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the store and the sandbox."""
         self._sender.close()
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a client is not pickled: it has a token, and budgets that hold in its own process. Connect in the worker, "
+            "with kr.connect(...), to the same store"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -340,6 +343,11 @@ class Client:
 
     # A call -------------------------------------------------------------------------------------------------
 
+    @property
+    def calls(self) -> Sequence[CallRecord]:
+        """What was asked in this session, each call once."""
+        return self.records.calls
+
     def collect(self, call: Call) -> Collection | Plan:
         """Get the answers of a call: from the store what it serves, from KeyAPI the rest.
 
@@ -351,38 +359,41 @@ class Client:
         way = self._rankings if call.endpoint.ranking else self._entities
         if is_planning():
             return way.plan(call)
-        collection = Collection(call)
+        run = Run(
+            Reservation(self._account, in_force()),
+            Progress(call.name, wanted=self.settings.progress),
+            in_block=in_block(),
+        )
+        if self.offline:
+            return self._collect(way, call, run)
         try:
-            way.collect(collection, self.store.last_id())
-            if collection.sent:
-                self.store.checkpoint()
-        except KeyboardInterrupt:
-            came = {ask for ask, _ in collection.found} if not call.endpoint.ranking else set()
-            collection.failures.update({ask: None for ask in call.asks if ask not in came})
-            self._account(collection)  # what came is stored, what did not is what a study lacks
-            raise
-        self._account(collection)
+            return in_order(lambda: self._collect(way, call, run), run.stop, run.progress.draw)
+        finally:
+            run.progress.draw(last=True)
+
+    def _collect(self, way: Entities | Rankings, call: Call, run: Run) -> Collection:
+        collection = Collection(call)
+        with self._sender.under_way(run):
+            if not self.offline:
+                with contextlib.suppress(StoreError):  # it is tried again, and then said, before anything is sent
+                    self._sender.keep_unkept()
+            run.since = self.store.last_ids()
+            try:
+                way.collect(collection, run)
+            except BaseException:
+                if collection.sent:
+                    self._note(collection)
+                raise
+            self._note(collection)
         return collection
 
-    def _account(self, collection: Collection) -> None:
-        call = collection.call
+    def _note(self, collection: Collection) -> None:
+        cost = collection.call.endpoint.cost
         with self._lock:
-            cost = call.endpoint.cost
-            self._purse.saved += max(0, cost(len(collection.found)) - cost(len(collection.arrived)))
-            self.calls.append(
-                CallRecord(
-                    call.table.name,
-                    call.asks,
-                    call.limit,
-                    tuple(one.id for _, one in collection.found),
-                    tuple(collection.failures),
-                    call.partial,
-                )
-            )
+            self._account.saved += max(0, cost(len(collection.found)) - cost(len(collection.arrived)))
+        self.records.note_call(collection)
 
-    def note_read(self, table: str, observations: Sequence[Observation]) -> None:
+    def note_read(self, observations: Sequence[Observation]) -> None:
         """Remember what a free method read, for `freeze`; while planning it was looked at, not read."""
-        if is_planning():
-            return
-        with self._lock:
-            self.calls.append(CallRecord(table, (), None, tuple(one.id for one in observations), ()))
+        if not is_planning():
+            self.records.note_read(observations)

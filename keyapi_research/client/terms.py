@@ -13,7 +13,7 @@ from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, microseconds_of, now_us
 from .call import Call, failures_frame, priced
-from .purse import Purse
+from .sending import Run
 
 DAY: Final = timedelta(days=1)
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
@@ -26,14 +26,13 @@ def is_within(moment: int, length: timedelta) -> bool:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a client was told, the store it reads and the purse it pays from.
+    """What a client was told, and the store it reads.
 
     `replaying` is the path of the archive that is replayed, if one is.
     """
 
     settings: Settings
     store: Store
-    purse: Purse
     replaying: str = ""
 
     @property
@@ -117,10 +116,11 @@ class Terms:
         here = datetime.now(UTC).date()
         return (SANDBOX_TODAY,) if self.synthetic else (here,) if self.source == KEYAPI else (here, SANDBOX_TODAY)
 
-    def check_price(self, call: Call, price: int, already: int = 0) -> None:
-        """Hold a call against max_call_credits."""
+    def check_price(self, call: Call, price: int, run: Run, already: int = 0) -> None:
+        """Hold a call against max_call_credits; in the sandbox only one that was said holds."""
         most = self.settings.max_call_credits
-        if most is None or self.purse.in_block or self.settings.sandbox or self.synthetic:
+        free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_said
+        if most is None or run.in_block or free:
             return
         if already + price > most:
             so_far = f" ({already:,} spent so far)" if already else ""

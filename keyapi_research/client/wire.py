@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import random
 import re
 import socket
@@ -16,13 +17,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import escape
 from http.client import HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.utils import default_headers, resolve_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
@@ -35,6 +37,9 @@ from ..version import __version__
 
 _SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
 _BLOT: Final = "[token]"
+_PROXY_BLOT: Final = "[proxy login]"
+_SHORTEST_PASSWORD: Final = 4  # shorter ones are redacted together with their user only
+_IDLE: Final = 30.0  # seconds; a router or a sleeping machine may have dropped older connections without a word
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole answer may take this many times the read timeout
@@ -125,6 +130,7 @@ class _Telling:
     """Tells when it begins to send: what failed before that surely never arrived."""
 
     _connecting = False
+    idle_since = (0.0, 0.0)  # by both clocks
 
     def connect(self) -> None:
         self._connecting = True
@@ -158,11 +164,32 @@ class _HTTPSConnection(_Telling, HTTPSConnection):
     response_class = _Response
 
 
-class _HTTPPool(HTTPConnectionPool):
+def _clocks() -> tuple[float, float]:
+    """Read the clock that is never set, and the one that goes on while the machine sleeps."""
+    return time.monotonic(), time.time()
+
+
+class _Fresh:
+    """Reuses no connection that was idle for long: what is sent on it may be lost, and may be charged."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        idle = (abs(now - since) for now, since in zip(_clocks(), connection.idle_since, strict=True))
+        if max(idle) >= _IDLE:
+            connection.close()  # it opens anew, also through a proxy
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.idle_since = _clocks()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+
+class _HTTPPool(_Fresh, HTTPConnectionPool):
     ConnectionCls = _HTTPConnection
 
 
-class _HTTPSPool(HTTPSConnectionPool):
+class _HTTPSPool(_Fresh, HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
@@ -185,13 +212,6 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-class _Session(requests.Session):
-    """Follows no redirect, which would take the token to another host, and does not prepare to."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that there is none: requests reads all of a redirect's body before it looks whether to follow."""
-
-
 def _retry_after(header: str | None) -> float | None:
     """Read seconds or an HTTP date; urllib3's own reader would cut what is long, and how long is for the user."""
     text = (header or "").strip()
@@ -209,11 +229,26 @@ def _spellings(secret: str) -> set[str]:
     nested = [secret]  # in JSON, in JSON in JSON and so on
     for _ in range(3):
         nested.append(json.dumps(nested[-1])[1:-1])
-    quoted = {quote(secret, safe=""), quote(secret)}
+    quoted = {quote(secret, safe=safe, errors="replace") for safe in ("", "/", "!$&'()*+,;=:")}
     lower = {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text) for text in quoted}
     escaped = {escape(secret), escape(secret, quote=False)}
-    coded = base64.b64encode(secret.encode()).decode().rstrip("=")
+    coded = base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
     return {*nested, *quoted, *lower, *escaped, coded}
+
+
+def _proxy_logins() -> set[str]:
+    """List how user and password of the proxies may be spelled in an error, however their address was read."""
+    found: set[str] = set()
+    for address in getproxies().values():
+        rest = address.partition("://")[2] or address
+        for at in (one.start() for one in re.finditer("@", rest)):  # a password may have one, too
+            for login in {rest[:at], unquote(rest[:at])} - {""}:
+                user, _, password = login.partition(":")
+                # Where a slash or a number sign cuts the address short, a part of the password is taken for the port.
+                parts = {password or user, *re.split(r"[/?#@:]", password)}
+                texts = {f"{login}@", *({login} if password else ()), *parts}
+                found.update(*(_spellings(one) for one in texts if ":" in one or len(one) >= _SHORTEST_PASSWORD))
+    return found
 
 
 class Wire:
@@ -239,25 +274,28 @@ class Wire:
         forms = _spellings(secret)
         self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_BLOTTED else ()
         del secret, forms
-        self._session = _Session()
-        self._session.mount("https://", _Adapter(connections))
-        self._session.mount("http://", _Adapter(connections))
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers.update(
-            {"Accept": "application/json", "User-Agent": f"keyapi-research/{__version__}"}
-        )
+        # No requests.Session: other programs replace that class, by one that answers from a cache, say.
+        self._adapter = _Adapter(connections)
+        self._headers = default_headers()
+        self._headers.update({"Accept": "application/json", "User-Agent": f"keyapi-research/{__version__}"})
         # A proxy is for the world outside, never for a server on this machine.
-        self._session.trust_env = not is_loopback(str(urlsplit(base_url).hostname))
+        self._proxied = not is_loopback(str(urlsplit(base_url).hostname))
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._adapter.close()
 
     def blot(self, text: str) -> str:
         """Take the token out of a text."""
         for form in self._forms:
             text = text.replace(form.reveal(), _BLOT)
         return text
+
+    def _redacted(self, text: str) -> str:
+        """Take the token and the proxies' passwords out of what a library says of a failure."""
+        for login in sorted(_proxy_logins(), key=len, reverse=True):
+            text = text.replace(login, _PROXY_BLOT)
+        return self.blot(text)
 
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
         """Send one request, once.
@@ -272,21 +310,26 @@ class Wire:
         text = ""
         _sending.began = False
         try:
-            with self._session.get(
-                f"{self.base_url}{path}",
-                params=params,
-                auth=self._auth,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                reply = self._read(response, started)
+            reply = self._exchange(path, params, started)
         except Exception as error:  # noqa: BLE001 - whatever a library raises of an odd answer, it may be charged
-            text = self.blot(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+            text = self._redacted(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:
             raise WireFailure(text, delivered=_sending.began, elapsed_s=time.monotonic() - started)
         return reply
+
+    def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:
+        request = requests.Request(
+            "GET", f"{self.base_url}{path}", headers=self._headers, params=params, auth=self._auth
+        ).prepare()
+        with self._adapter.send(
+            request,
+            stream=True,
+            timeout=self._timeout,
+            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            proxies=resolve_proxies(request, {}, trust_env=self._proxied),
+        ) as response:
+            return self._read(response, started)
 
     def _read(self, response: requests.Response, started: float) -> Reply:
         pieces, size = [], 0

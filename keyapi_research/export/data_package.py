@@ -335,7 +335,7 @@ def _requests(asks: Sequence[tuple[Ask, int]], client: Client) -> list[dict[str,
             "observed_at": stamp(max(one.observed_at for one in observed[number])),
             "credits": price,
         }
-        for number, sent_at, _, params, *_, request_id, price, _ in client.store.ledger(observed)
+        for number, sent_at, _, params, *_, request_id, price, _, _, _ in client.store.ledger(observed)
     ]
 
 

@@ -1,9 +1,9 @@
-"""Freezing a study: what this client's calls read goes into one archive, and what will differ in a replay is said."""
+"""Freezing a study: what this session read from a store goes into one archive, and what will differ in a replay is said."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from ..endpoints import ENDPOINT_OF, Ask, make_ask, make_asks
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..frames import reading_client
 from ..schema import TABLES
-from ..store import compact_json
+from ..store import Observation, compact_json
 from .files import as_path
 
 _Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
@@ -81,7 +81,7 @@ class Frozen:
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
-    """Write what this client's calls read into one archive, from which anybody can replay the study; sends nothing.
+    """Write what this session read from the store into one archive that anybody can replay; sends nothing.
 
     Parameters
     ----------
@@ -128,22 +128,22 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         return _summary_of(str(path), connection)
     if target.exists():
         raise InvalidArgumentError(f"{target} is there already and is never overwritten: choose another path")
-    calls = list(connection.calls)
-    read = {one for call in calls for one in call.read}
+    calls, read = connection.records.calls, connection.records.read
     if not read:
         raise InvalidArgumentError(
             "this connection has read nothing yet, so there is nothing to freeze: run the notebook first (what is "
             "stored costs nothing), and freeze at its end"
         )
-    entities = {one.id: (one.entity, one.observed_at) for one in connection.store.observations(read)}
-    failed = _failed(calls, {one: entity for one, (entity, _) in entities.items()})
+    observations = {one.id: one for one in connection.store.observations(read)}
+    questions = [(call, call.asks(observations)) for call in calls]
+    failed = _failed(questions, observations)
     if failed and not partial:
         raise FetchIncompleteError(
             f"{len(failed):,} ids failed and were not fetched since: {listed([ask.id for ask in failed], 10)}. Fetch "
             "them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
-    answered = _answered(calls, entities)
+    answered = _answered(questions, observations)
     differing = _differing(answered, study)
     entries = [_entry(question, differs=question in differing) for question in answered]
     archive.write(target, study, connection.store, sorted(entries, key=compact_json))
@@ -189,27 +189,29 @@ def _summary_of(path: str, client: Client) -> Frozen:
     )
 
 
-def _failed(calls: Sequence[CallRecord], entity_of: dict[int, str]) -> list[Ask]:
+_Asked = Sequence[tuple[CallRecord, tuple[Ask, ...]]]  # calls, and what each asked for
+
+
+def _failed(calls: _Asked, observations: Mapping[int, Observation]) -> list[Ask]:
     """List what failed, or was left when a call was interrupted, and no later call got."""
     failed: dict[Ask, None] = {}
-    for call in calls:
-        got, refused = {entity_of[one] for one in call.read}, set(call.failed)
-        for ask in call.asks:
-            if ask in refused or (got and ask.key not in got):
+    for call, asks in calls:
+        got, refused = {observations[one].entity for one in call.read}, set(call.failed)
+        for ask in asks:
+            if ask in refused:
                 failed[ask] = None
             elif ask.key in got:
                 failed.pop(ask, None)
     return list(failed)
 
 
-def _answered(calls: Iterable[CallRecord], entities: dict[int, tuple[str, int]]) -> dict[_Question, list[_Moments]]:
-    """Gather what was asked, each question once, and what it read each time; of free methods nothing was asked."""
+def _answered(calls: _Asked, observations: Mapping[int, Observation]) -> dict[_Question, list[_Moments]]:
+    """Gather what was asked, each question once, and what it read each time."""
     answered: dict[_Question, list[_Moments]] = {}
-    for call in calls:
-        if call.asks:
-            reads = [entities[one] for one in call.read]
-            question = _Question(call.table, call.asks, call.limit, call.partial)
-            answered.setdefault(question, []).append(reads)
+    for call, asks in calls:
+        read = [observations[one] for one in call.read]
+        question = _Question(call.table, asks, call.limit, call.partial)
+        answered.setdefault(question, []).append([(one.entity, one.observed_at) for one in read])
     return answered
 
 

@@ -188,7 +188,7 @@ def _older(collection: Collection, client: Client) -> str:
     keys = [ask.key for ask in collection.failures]
     if collection.call.endpoint.ranking:
         found = {one.id for _, one in collection.found}
-        before = any(walk[0].id not in found for key in keys for walk in client.store.walks(key))
+        before = any(pull[0].id not in found for key in keys for pull in client.store.pulls(key))
         return " The ranking observed before is kept and served without max_age." if before else ""
     kept = client.store.latest(keys) if keys else {}
     return f" Older answers of {len(kept):,} of them are kept and served without max_age." if kept else ""

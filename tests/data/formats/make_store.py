@@ -1,6 +1,6 @@
 """Write the sample store of the current format: run it once when a format is released, then never again for it.
 
-    python tests/data/formats/make_store.py tests/data/formats/store-v1.db
+    python tests/data/formats/make_store.py tests/data/formats/store-v2.db
 
 The answers are written here by hand (and KeyAPI's documented ones), the clock stands still, and a server on this
 machine gives them: what is stored does not change when the sandbox does.
@@ -19,6 +19,7 @@ from unittest import mock
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store import _checksum
 
 DOCUMENTED = Path(__file__).parent.parent / "documented"
 TEXT = "NA\n\u0e44\U0001f600"
@@ -48,7 +49,8 @@ def page(*ids: int, more: bool) -> dict[str, Any]:
 
 
 def write(path: Path) -> None:
-    with Sandbox() as server, mock.patch("keyapi_research.client.wire.now_us") as clock:
+    somewhere = mock.patch("keyapi_research.store.this_process", lambda: "somewhere:1")
+    with Sandbox() as server, somewhere, mock.patch("keyapi_research.client.wire.now_us") as clock:
         clock.return_value = TUESDAY
         client = kr.Client(token="none-of-yours", base_url=server.url, store=path, requests_per_second=None, retries=0,
                            max_age="any", progress=False)
@@ -80,6 +82,8 @@ def write(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         with database:
             database.execute("UPDATE keyapi_ledger SET sent_at = ? + id, elapsed_s = 0.25", (TUESDAY,))
+            for *row, _ in database.execute("SELECT * FROM keyapi_ledger").fetchall():
+                database.execute("UPDATE keyapi_ledger SET checksum = ? WHERE id = ?", (_checksum(row), row[0]))
         database.execute("VACUUM")
 
 

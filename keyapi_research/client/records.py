@@ -1,0 +1,81 @@
+"""What the calls of this session read, once: what `freeze` needs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..endpoints import Ask, ask_of
+from ..store import Observation
+from .call import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What one call asked for and read; small, for a session has many.
+
+    `ids` has the answer of each thing asked for, in order, 0 where that failed; of a ranking those of its pages.
+    """
+
+    table: str
+    limit: int | None
+    partial: bool
+    ids: bytes
+    failed: tuple[Ask, ...]
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """Ids of the answers it read."""
+        return tuple(one for one in array("q", self.ids) if one)
+
+    def asks(self, observations: Mapping[int, Observation]) -> tuple[Ask, ...]:
+        """List what it asked for, in order; the answers say that of what did not fail."""
+        failed = iter(self.failed)
+        asked = [_asked(observations[one]) if one else next(failed) for one in array("q", self.ids)]
+        return tuple(dict.fromkeys([*asked, *failed]))
+
+
+def _asked(one: Observation) -> Ask:
+    return ask_of(one.endpoint, json.loads(one.params))
+
+
+class Records:
+    """What was read from one store in this process, by whatever client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[CallRecord, None] = {}
+        self._read: set[int] = set()
+
+    def note_call(self, collection: Collection) -> None:
+        """Remember what a call read, and what it did not get."""
+        call = collection.call
+        found = {ask: one.id for ask, one in collection.found}
+        ids = [found.get(ask, 0) for ask in call.asks]
+        if call.endpoint.ranking:
+            ids = [one.id for _, one in collection.found]
+        failed = tuple(ask for ask in call.asks if ask in collection.failures)
+        record = CallRecord(call.table.name, call.limit, call.partial, array("q", ids).tobytes(), failed)
+        with self._lock:
+            self._calls.pop(record, None)  # the same again is the last again: what failed may have been fetched since
+            self._calls[record] = None
+
+    def note_read(self, observations: Iterable[Observation]) -> None:
+        """Remember what a free method read."""
+        with self._lock:
+            self._read.update(one.id for one in observations)
+
+    @property
+    def calls(self) -> Sequence[CallRecord]:
+        """The calls, each once, in the order they were last made."""
+        with self._lock:
+            return list(self._calls)
+
+    @property
+    def read(self) -> set[int]:
+        """Ids of all answers that were read."""
+        with self._lock:
+            return self._read.union(*(call.read for call in self._calls))
