@@ -36,9 +36,6 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from requests_cache.models import CachedRequest, CachedResponse
-from requests_cache.serializers.preconf import json_preconf_stage
-
 from .errors import CLOSED, StoreError
 from .settings import MEMORY
 
@@ -299,8 +296,8 @@ def _advice(error: sqlite3.Error, path: str) -> str:  # noqa: PLR0911 - one sent
 
 def _moved(path: str) -> str:
     return (
-        f"{path} was moved, replaced or deleted while it was open, and nothing more is sent. What was stored before is in "
-        "the moved file: put it back, then connect again"
+        f"{path} was moved, replaced or deleted while it was open, and nothing more is sent. What was stored before is "
+        "in the moved file: put it back, then connect again"
     )
 
 
@@ -328,6 +325,8 @@ class Store:
         self._closing = weakref.finalize(self, in_this_process(self._opened.close))
         try:
             self._db = self._open()
+            if not self.read_only:
+                _check_requests_cache()
             self._file = None if path == MEMORY else _file_of(path)
             self._check_whole()
             self._source: str | None = None
@@ -1107,25 +1106,41 @@ def _read_response(value: Any) -> Any:
     return json.loads(value)["_decoded_content"]
 
 
+def _check_requests_cache() -> None:
+    """Refuse to open what could not be written into: another library may have put something else into requests."""
+    try:
+        _requests_cache()
+    except Exception as error:
+        raise StoreError(
+            f"requests-cache, which writes the store, cannot be imported ({type(error).__name__}: {error}). Was "
+            "something put in the place of requests.Session? Import keyapi_research before that, and connect"
+        ) from error
+
+
 @cache
-def _json_header() -> Any:
-    """Make the only header that is kept; not while importing, the first response takes a while."""
-    return CachedResponse().headers.__class__({"Content-Type": "application/json"})
+def _requests_cache() -> tuple[Any, Any, Any, Any]:
+    """Import what requests-cache writes its rows with, and make the only header that is kept; the first takes a while.
+
+    Only the content type of an answer's headers is kept: others may carry cookies, or the token.
+    """
+    from requests_cache.models import CachedRequest, CachedResponse  # noqa: PLC0415 - not while this package is imported
+    from requests_cache.serializers.preconf import json_preconf_stage  # noqa: PLC0415
+
+    header = CachedResponse().headers.__class__({"Content-Type": "application/json"})
+    return CachedRequest, CachedResponse, json_preconf_stage, header
 
 
 def _response(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
-    """Write an answer as requests-cache's JSON serializer does, readable and compact.
-
-    Only the content type of the answer's headers is kept: others may carry cookies, or the token.
-    """
-    shell = CachedResponse(
+    """Write an answer as requests-cache's JSON serializer does, readable and compact."""
+    request, response, stage, header = _requests_cache()
+    shell = response(
         url=url,
         status_code=200,
         reason="OK",
-        headers=_json_header(),
-        request=CachedRequest(method="GET", url=url),
+        headers=header,
+        request=request(method="GET", url=url),
         created_at=when(observed_at),
     )
-    written = json_preconf_stage.dumps(shell)
+    written = stage.dumps(shell)
     written.pop("_content", None)
     return compact_json({**written, "_decoded_content": envelope})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -131,21 +132,21 @@ class Child:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        if not self.ended:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
             self.signal(signal.SIGKILL)
         self.wait()
 
     def wait_until_ready(self) -> None:
         told = (self._helper.ready, self._helper.ended)
         self._helper.wait(lambda: any(self.pid in pids for pids in told), f"process {self.pid} did not get ready")
-        assert self.pid in self._helper.ready, self._helper.errors.read_text()
+        assert self.pid in self._helper.ready, self._helper.said()
 
     def wait(self, seconds: float = LONG) -> int:
         self._helper.wait(lambda: self.pid in self._helper.ended, f"process {self.pid} did not end", seconds)
         return self._helper.ended[self.pid]
 
     def result(self, seconds: float = LONG) -> dict[str, Any]:
-        assert self.wait(seconds) == 0, self._helper.errors.read_text()
+        assert self.wait(seconds) == 0, self._helper.said()
         told: dict[str, Any] = json.loads(Path(self.job["result"]).read_text())
         return told
 
@@ -161,6 +162,7 @@ class Helper:
         self.ready: set[int] = set()
         self.ended: dict[int, int] = {}
         self.gone = False
+        self.read = 0  # how much of stderr is of tests before this one
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYAPI_")}
         path = [str(Path(kr.__file__).parents[1]), *filter(None, [environment.get("PYTHONPATH")])]
         environment |= {"PYTHONPATH": os.pathsep.join(path), "XDG_DATA_HOME": str(folder)}
@@ -193,7 +195,11 @@ class Helper:
         with self.changed:
             self.changed.wait_for(lambda: condition() or self.gone, timeout=seconds)
             came = condition()
-        assert came, f"{complaint} in {seconds} s\n{self.errors.read_text()}"
+        assert came, f"{complaint} in {seconds} s\n{self.said()}"
+
+    def said(self) -> str:
+        """What its processes wrote to stderr during this test."""
+        return self.errors.read_text()[self.read :]
 
     def start(self, job: Job) -> Child:
         assert self.process.stdin is not None
@@ -208,7 +214,8 @@ class Helper:
         with self.changed:
             left = [pid for pid in self.started if pid not in self.ended]
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.wait(lambda: set(left) <= set(self.ended), "killed processes did not end")
 
     def close(self) -> None:
@@ -306,6 +313,7 @@ def begin(helper: Helper, sandbox: Sandbox, tmp_path: Path) -> Iterator[Begin]:
 
     yield start
     helper.end_all()
+    helper.read = len(helper.errors.read_text())
 
 
 class Thread:
@@ -577,6 +585,9 @@ def test_a_plan_after_a_kill_says_what_may_have_been_charged(
     assert kr.plan(call, *args, client=client, **options).requests == 0
 
 
+@pytest.mark.parametrize("begin_either", [
+    "processes", pytest.param("clients", marks=pytest.mark.slow),
+], indirect=True)
 @pytest.mark.parametrize(("fetch", "args", "options", "lost", "needed"), KILLED_CALLS)
 def test_a_claim_of_a_killed_process_does_not_block_for_ever(
     fetch: str, args: list[Any], options: Job, lost: int, needed: int,

@@ -75,7 +75,8 @@ POOLS = """
     def map_over(kind, function, items, workers, connect=None):
         if kind == "joblib":
             import joblib
-            return joblib.Parallel(n_jobs=workers, backend="loky")(joblib.delayed(function)(item) for item in items)
+            start = joblib.Parallel(n_jobs=max(workers, 2), backend="loky")  # one would run in this process
+            return start(joblib.delayed(function)(item) for item in items)
         method, _, pool = kind.partition(" ")
         context = multiprocessing.get_context(method)
         if pool == "Pool":
@@ -152,7 +153,7 @@ IN_THE_SANDBOX = POOLS + """
 """
 
 
-@pytest.mark.parametrize("kind", ["spawn", "fork"], indirect=True)
+@pytest.mark.parametrize("kind", ["spawn", pytest.param("fork", marks=pytest.mark.slow)], indirect=True)
 def test_a_worker_of_a_parent_in_the_sandbox_uses_no_key_it_finds(kind: str, run: Run, sandbox: Sandbox) -> None:
     told = run(IN_THE_SANDBOX, kind)
     assert len(told) == 4
@@ -186,7 +187,9 @@ ASKED = POOLS + """
 """
 
 
-@pytest.mark.parametrize("kind", ["spawn", "forkserver", "fork", "joblib"], indirect=True)
+@pytest.mark.parametrize("kind", [
+    "spawn", "fork", pytest.param("forkserver", marks=pytest.mark.slow), pytest.param("joblib", marks=pytest.mark.slow),
+], indirect=True)
 def test_workers_that_connected_to_one_store_pay_for_each_id_once(
     kind: str, run: Run, sandbox: Sandbox, make_client: Make, tmp_path: Path
 ) -> None:
@@ -355,7 +358,9 @@ WHILE_A_THREAD_IS_IN_A_CALL = FORKS + """
 
 
 @posix
-@pytest.mark.parametrize(("more", "block"), [(0, "none"), (9, "none"), (3, "budget")])
+@pytest.mark.parametrize(("more", "block"), [
+    (9, "none"), (3, "budget"), pytest.param(0, "none", marks=pytest.mark.slow),
+])
 def test_a_fork_beside_a_thread_that_is_in_a_call_can_connect_and_fetch(
     more: int, block: str, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -420,15 +425,17 @@ def test_a_program_that_another_one_starts_may_connect_unasked(run: Run, sandbox
     lambda client: client,
     lambda client: {"client": [client]},
     lambda client: functools.partial(kr.fetch_hashtags, client=client),
+], ids=["itself", "in a dict", "in a call"])
+@pytest.mark.parametrize("options", [{}, {"sandbox": True, "token": None, "base_url": None, "store": ":memory:"}], ids=[
+    "with a key", "of the sandbox",
 ])
-@pytest.mark.parametrize("options", [{}, {"sandbox": True, "token": None, "base_url": None, "store": ":memory:"}])
 def test_a_client_is_not_pickled_and_the_error_says_what_to_do(
     options: dict[str, Any], wrap: Callable[[kr.Client], Any], make_client: Make, sandbox: Sandbox
 ) -> None:
     client = make_client(**options)
     kr.fetch_hashtags("cats", client=client)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises((TypeError, kr.KeyAPIError), match="[Cc]onnect in the worker") as caught:
+        with pytest.raises((TypeError, kr.KeyAPIError), match="connect in the worker") as caught:
             pickle.dumps(wrap(client), protocol)
         assert TOKEN not in str(caught.value)
     assert len(kr.fetch_hashtags("cats", client=client)) == 1
@@ -436,13 +443,13 @@ def test_a_client_is_not_pickled_and_the_error_says_what_to_do(
 
 def test_an_offline_client_is_not_pickled_either(client: kr.Client, make_client: Make, sandbox: Sandbox) -> None:
     kr.fetch_hashtags("cats", client=client)
-    with pytest.raises((TypeError, kr.KeyAPIError), match="[Cc]onnect in the worker"):
+    with pytest.raises((TypeError, kr.KeyAPIError), match="connect in the worker"):
         pickle.dumps(make_client(token=None, base_url=None, offline=True))
 
 
 def test_a_client_is_not_handed_to_a_worker_of_joblib(client: kr.Client) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    with pytest.raises((TypeError, kr.KeyAPIError), match="[Cc]onnect in the worker"):
+    with pytest.raises((TypeError, kr.KeyAPIError), match="connect in the worker"):
         cloudpickle.dumps(lambda name: kr.fetch_hashtags(name, client=client))
 
 
@@ -480,7 +487,12 @@ print(json.dumps([bool(first < second), client.ledger()["credits"].tolist()]))
 """
 
 
-@pytest.mark.parametrize("replaced", REPLACED)
+@pytest.mark.parametrize("replaced", [
+    "a cache in memory",
+    "a function",
+    pytest.param("a cache in a file that serves whatever it has", marks=pytest.mark.slow),
+    pytest.param("a subclass that sends nothing", marks=pytest.mark.slow),
+])
 def test_a_refresh_goes_out_whatever_another_library_put_in_the_place_of_the_session(
     replaced: str, run: Run, sandbox: Sandbox
 ) -> None:
@@ -488,6 +500,7 @@ def test_a_refresh_goes_out_whatever_another_library_put_in_the_place_of_the_ses
     assert asked(sandbox) == {"cats": 2}
 
 
+@pytest.mark.slow
 def test_a_cache_installed_after_the_import_is_not_used_either(run: Run, sandbox: Sandbox) -> None:
     cache = textwrap.dedent(REPLACED["a cache in memory"])
     assert run(f"import keyapi_research\n{cache}{REFRESH}") == [[True, [2, 2]]]

@@ -246,6 +246,8 @@ def _dtype_of(values: pd.Series[Any]) -> str | None:
 def _primary_key(table: Table, frame: pd.DataFrame) -> list[str]:
     """Find the key that holds: the standard allows neither a missing value in it nor a key twice."""
     columns = _asked(table.key, frame)
+    if not columns:  # every part of the key is missing: nothing tells rows apart
+        return []
     for key in (columns, [*columns, OBSERVED_AT.name]):
         if not set(key) <= set(frame.columns) or frame[key].isna().to_numpy().any():
             continue

@@ -1,4 +1,4 @@
-"""Freezing a study: what this session read from a store goes into one archive, and what will differ in a replay is said."""
+"""Freezing: what this session read from a store goes into one archive, and what will differ in a replay is said."""
 
 from __future__ import annotations
 
