@@ -21,6 +21,7 @@ from .common import DEFAULTS, Measure, best, clocked, fill, hashtag_answers, nam
 
 URL = f"https://api.keyapi.ai{HASHTAG_DETAIL.path}"
 FETCHES = (kr.fetch_hashtags, kr.fetch_hashtag_trends, kr.fetch_hashtag_audience)
+ANSWERS = "FROM keyapi_answers a JOIN responses r ON r.key = a.entity || '-' || a.observed_at"
 ByHand = Callable[[dict[str, Any]], list[pd.DataFrame]]
 LISTS = (("age", "audience_ages"), ("interest", "audience_interests"), ("country", "audience_countries"))
 
@@ -39,7 +40,7 @@ def fill_cache(path: Path, folder: Path) -> None:
     """Give a requests-cache of the usual kind the same answers."""
     with sqlite3.connect(path) as db, CachedSession(folder / "by-hand.sqlite", expire_after=-1) as session:
         responses: Any = session.cache.responses
-        rows = db.execute("SELECT a.params, r.value FROM keyapi_answers a JOIN responses r ON r.key = a.response")
+        rows = db.execute(f"SELECT a.params, r.value {ANSWERS}")
         with responses.bulk_commit():
             for params, value in rows:
                 request = requests.Request("GET", URL, params=json.loads(params)).prepare()
@@ -99,7 +100,7 @@ def floor(path: Path, count: int) -> None:
     with sqlite3.connect(path) as db:
         for lists in (_summary_lists, _trend_lists, _audience_lists):
             rows = db.execute(
-                "SELECT r.value FROM keyapi_answers a JOIN responses r ON r.key = a.response ORDER BY a.id LIMIT ?",
+                f"SELECT r.value {ANSWERS} ORDER BY a.id LIMIT ?",
                 (count,),
             )
             infos = [json.loads(value)["_decoded_content"]["data"]["info"] for (value,) in rows]

@@ -263,7 +263,7 @@ def _digest(text: str) -> str:
 
 
 def _checksum(values: Sequence[Any]) -> str:
-    return _digest(compact_json(values))
+    return _digest(json.dumps(values))  # as it stands: other separators would make an encoder for each row
 
 
 def _digest_of_data(envelope: Mapping[str, Any]) -> str:
@@ -479,11 +479,9 @@ class Store:
                 f"{self.path} was changed by another program and is not opened ({'; '.join([*odd, *strange][:3])}); "
                 "use an untouched copy"
             )
-        strange_rows = (
-            "SELECT 1 FROM responses WHERE (SELECT count(*) FROM responses) > (SELECT count(*) FROM keyapi_answers)"
-            " AND typeof(value) <> 'text' LIMIT 1"
-        )
-        if db.execute(strange_rows).fetchone():
+        counts = "SELECT (SELECT count(*) FROM responses) > (SELECT count(*) FROM keyapi_answers)"
+        foreign = "SELECT 1 FROM responses WHERE typeof(value) <> 'text' LIMIT 1"
+        if db.execute(counts).fetchone()[0] and db.execute(foreign).fetchone():
             raise StoreError(
                 f"{self.path} holds rows of another program that may run code when they are read (pickle); "
                 "it is not opened"
@@ -579,7 +577,7 @@ class Store:
     @property
     def source(self) -> str | None:
         """Whom its answers come from; None: nobody knows yet."""
-        if self._source is None:  # another process may have learned it
+        if self._source is None and self._closing.alive:  # another process may have learned it
             self._source = self._meta("source")
         return self._source
 
@@ -720,25 +718,24 @@ class Store:
         for start in range(0, len(ids), _BATCH):
             chunk = ids[start : start + _BATCH]
             rows = self._rows(
-                f"SELECT {_ANSWERS}, r.value FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value"
+                "SELECT a.id, a.body, a.params, r.value FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id=j.value"
                 " LEFT JOIN responses r ON r.key = a.entity || '-' || a.observed_at",
                 (compact_json(list(chunk)),),
             )
-            there = {row[0]: row for row in rows}
+            there = {one: rest for one, *rest in rows}
             for one in chunk:
                 if one not in there:
                     raise self._damaged("an answer is gone from its index")
-                *row, value = there.pop(one) if chunk.count(one) == 1 else there[one]
-                yield self._envelope(self._observation(row), value)
+                yield self._envelope(*there[one])
 
-    def _envelope(self, one: Observation, value: Any) -> dict[str, Any]:
+    def _envelope(self, body: Any, params: Any, value: Any) -> dict[str, Any]:
         try:
-            sound = self._format != FORMAT or _digest(value) == one.body
+            sound = self._format != FORMAT or _digest(value) == body
             envelope = _read_response(value) if sound else None
         except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
             envelope = None
         if not isinstance(envelope, dict):
-            raise self._damaged(f"a stored answer cannot be read ({one.endpoint}, {one.params})")
+            raise self._damaged(f"a stored answer cannot be read ({params!r:.200})")
         return envelope
 
     def ledger(self, ids: Iterable[int] | None = None) -> list[Row]:

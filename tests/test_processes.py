@@ -477,7 +477,7 @@ def test_one_hashtag_asked_by_several_processes_at_once_is_one_request(
 def test_processes_that_open_a_new_store_at_the_same_moment_share_it(
     begin: Begin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    for turn in range(10):
+    for turn in range(5):
         gate, store = tmp_path / f"gate {turn}", f"store {turn}.sqlite"
         children = [begin("fetch_hashtags", f"tag{turn}", opens_at=gate, store=store) for _ in range(4)]
         for child in children:
@@ -486,7 +486,7 @@ def test_processes_that_open_a_new_store_at_the_same_moment_share_it(
         told = [child.result() for child in children]
         assert [one["error"] for one in told] == [None] * 4, told
         assert len({one["csv"] for one in told}) == 1
-    assert paid(sandbox) == Counter(tags(*range(10)))
+    assert paid(sandbox) == Counter(tags(*range(5)))
 
 
 # Killed ------------------------------------------------------------------------------------------------------------

@@ -124,18 +124,6 @@ def priced(requests: int, endpoint: Endpoint) -> str:
     return f"{counted(requests, 'request')} = {counted(requests * endpoint.credits, 'credit')}"
 
 
-def unanswered_note(rows: Sequence[Sequence[Any]], endpoint: Endpoint) -> str:
-    """Say that some of what is missing was asked for before, and may have been charged."""
-    sent = [row for row in rows if not (row[_MESSAGE] or "").startswith(UNDELIVERED)]
-    if not sent:
-        return ""
-    at = f"{when(max(row[1] for row in sent)):%Y-%m-%d %H:%M} UTC"
-    return (
-        f"{priced(len(sent), endpoint)} for some of these brought no usable answer before (the last at {at}) and may "
-        "have been charged; they would be sent again"
-    )
-
-
 def counted(number: int, noun: str) -> str:
     """Write a number of things."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -155,7 +143,7 @@ _LEDGER_DTYPES: Final = {
     name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]]
     for name, kind in LEDGER_COLUMNS.items()
 }
-_MESSAGE: Final = 1 + list(LEDGER_COLUMNS).index("message")
+PARAMS, MESSAGE = (1 + list(LEDGER_COLUMNS).index(name) for name in ("params", "message"))  # places in a ledger row
 _LARGEST: Final = 2**63
 
 

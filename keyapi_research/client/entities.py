@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from ..endpoints import Ask
 from ..errors import KeyAPIError
 from ..store import Observation
-from .call import Call, Collection, Plan, counted, oldest_of, unanswered_note
+from .call import Call, Collection, Plan, counted, oldest_of
 from .sending import Delivered, Elsewhere, Request, Run, Sender, broken_feed, closed
 from .terms import Terms
 
@@ -36,24 +35,8 @@ class Entities:
         self._terms.check_askable(missing)
         requests = math.ceil(len(missing) / call.endpoint.batch)
         cost = requests * call.endpoint.credits
-        note = self._note(call, missing)
+        note = self._terms.unanswered_note(call, missing)
         return Plan(requests, cost, cost, len(stored), oldest_of(list(stored.values())), call.table.name, note)
-
-    def _note(self, call: Call, missing: Sequence[Ask]) -> str:
-        """Say which of what is missing was asked for before, without an answer that told its price."""
-        entity = call.endpoint.entity
-        if not missing or entity is None or self._terms.offline:
-            return ""
-        claims = self._terms.store.claims(ask.key for ask in missing)
-        under_way = {claim.request for claim in claims.values() if claim.holds}
-        params = {json.dumps(ask.params, sort_keys=True) for ask in missing}
-        found = []
-        for row in self._terms.store.unanswered(call.endpoint.path):
-            sent = json.loads(row[3])
-            each = [{**sent, entity.wire: one} for one in sent[entity.wire].split(",")]
-            if row[0] not in under_way and any(json.dumps(one, sort_keys=True) in params for one in each):
-                found.append(row)
-        return unanswered_note(found, call.endpoint)
 
     def _survey(
         self, call: Call, asks: Sequence[Ask], since: int | None

@@ -54,6 +54,7 @@ class Rankings:
                 note = "asks the whole ranking again: the stored pages are another observation (older than an hour)"
             if call.limit is None:
                 note = note or "the number of pages is not known; counted as it goes"
+            note = "; ".join(filter(None, (note, self._terms.unanswered_note(call, [ask]))))
         unknown = call.limit is None and requests > 0
         return Plan(
             requests,

@@ -327,8 +327,8 @@ class Client:
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client is not pickled: it has a token, and budgets that hold in its own process. Connect in the worker, "
-            "with kr.connect(...), to the same store"
+            "a client is not pickled, it has a token and limits of its own process: connect in the worker, with "
+            "kr.connect(...), to the same store"
         )
 
     def __enter__(self) -> Self:

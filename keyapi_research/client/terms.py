@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..endpoints import Ask
+from ..endpoints import Ask, Endpoint
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import Observation, Store, microseconds_of, now_us
-from .call import Call, failures_frame, priced
+from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
+from .call import MESSAGE, PARAMS, UNDELIVERED, Call, failures_frame, priced
 from .sending import Run
 
 DAY: Final = timedelta(days=1)
@@ -110,6 +111,30 @@ class Terms:
         error.failures = failures_frame(dict.fromkeys(missing, error), None)
         return error
 
+    def unanswered_note(self, call: Call, missing: Sequence[Ask]) -> str:
+        """Say that some of what is missing was asked for before, brought nothing, and may have been charged."""
+        rows = {} if self.offline else {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
+        wanted = {compact_json(ask.params): ask.key for ask in missing}
+        asked: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
+        for number, row in rows.items():
+            each = _asked_for(call.endpoint, json.loads(row[PARAMS]))
+            asked[number] = [(wanted[one], page) for one, page in each if one in wanted]
+        claims = self.store.claims(claim_of(*one) for each in asked.values() for one in each)
+        newest = self.store.latest({key for each in asked.values() for key, _ in each})
+        sent = [
+            rows[number]
+            for number, each in asked.items()
+            if any(key not in newest or newest[key].request < number for key, _ in each)
+            and not any(claim.holds and claim.request == number for claim in claims.values())
+            and not (rows[number][MESSAGE] or "").startswith(UNDELIVERED)
+        ]
+        if not sent:
+            return ""
+        return (
+            f"{priced(len(sent), call.endpoint)} for some of these brought no usable answer before (the last at "
+            f"{when(sent[-1][1]):%Y-%m-%d %H:%M} UTC) and may have been charged; they would be sent again"
+        )
+
     @property
     def _todays(self) -> tuple[date, ...]:
         """Tell the days that today may be at the source: another base URL may be a sandbox, where time stands still."""
@@ -129,3 +154,13 @@ class Terms:
                 f"than max_call_credits={most:,}. If that is meant, allow it: "
                 f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
             )
+
+
+def _asked_for(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, int]]:
+    """List what a request asked for, from its row of the ledger: parameters as of one entity, and the page."""
+    if endpoint.entity is None:
+        page = int(params.pop("page", 0))
+        params.pop("limit", None)
+        return [(compact_json(params), page)]
+    wire = endpoint.entity.wire
+    return [(compact_json({**params, wire: one}), 0) for one in params.get(wire, "").split(",")]
