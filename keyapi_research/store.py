@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -46,6 +47,7 @@ _WAIT_FOR_LOCK: Final = 20.0
 _LEAST_FREE: Final = 256 * 1024
 _BATCH: Final = 1000  # answers a reading transaction takes at most: who reads for minutes keeps nobody from storing
 _HEADER: Final = b"SQLite format 3\x00"
+_MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
 _WAL: Final = 2  # how the header's two version bytes name the write-ahead log
 _OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
 
@@ -370,7 +372,10 @@ class Store:
         db = self._connect(str(file), uri=False)
         empty = not self._verify(db)
         if logged:
-            self._leave_write_ahead_log(db)
+            db.close()
+            _leave_write_ahead_log(file)
+            db = self._connect(str(file), uri=False)
+            self._verify(db)
         if self._format == _OLDEST_FORMAT:
             self._convert(db)
         return self._prepare(db, new=empty)
@@ -432,20 +437,6 @@ class Store:
                     db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                     db.execute(f"PRAGMA user_version = {FORMAT}")
         return db
-
-    @staticmethod
-    def _leave_write_ahead_log(db: sqlite3.Connection) -> None:
-        """Go back to one file: format 1 kept what was stored in a log beside it, and other tools may choose to."""
-        deadline = time.monotonic() + _WAIT_FOR_LOCK
-        while True:  # SQLite does not wait for this lock by itself
-            try:
-                db.execute("PRAGMA journal_mode = DELETE")
-            except sqlite3.OperationalError as error:
-                if not _is_locked(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
 
     def _verify(self, db: sqlite3.Connection) -> bool:
         """Refuse a file that this package did not make: it would be trusted with what is paid for.
@@ -523,17 +514,19 @@ class Store:
 
     def _check_whole(self) -> None:
         """Refuse a file of which a part is missing, as where it was copied in the middle of a write."""
-        last = "SELECT coalesce(max(id), 0) FROM"
-        found = self._rows(f"SELECT value, checksum, ({last} keyapi_answers), ({last} keyapi_ledger)"
-                           " FROM keyapi_meta WHERE name = 'totals'")
+        counted = ("keyapi_answers", "keyapi_ledger", "keyapi_ledger WHERE credits IS NULL")
+        counts = ", ".join(f"(SELECT count(*) FROM {what})" for what in counted)
+        last = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {what})" for what in counted[:2])
+        found = self._rows(f"SELECT value, checksum, {counts}, {last} FROM keyapi_meta WHERE name = 'totals'")
         if not found:
             raise self._damaged("its totals are gone")
-        for value, checksum, answers, requests in found:
-            totals = self._read_totals(value, checksum)
-            if (totals.answers, totals.requests) != (answers, requests):
-                raise self._damaged("it has other rows than it counts; was it copied in the middle of a write?")
-            if totals.answers and self._meta("source") is None:
-                raise self._damaged("whom its answers come from is gone")
+        value, checksum, answers, requests, unanswered, *ids = found[0]
+        totals = self._read_totals(value, checksum)
+        there = Totals(answers, totals.absences, requests, totals.credits, unanswered)
+        if there != totals or ids != [answers, requests]:
+            raise self._damaged("it has other rows than it counts; was it copied in the middle of a write?")
+        if totals.answers and self._meta("source") is None:
+            raise self._damaged("whom its answers come from is gone")
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(f"{self.path} is damaged: {what}. Restore a copy; nothing was asked again")
@@ -585,13 +578,23 @@ class Store:
         """Say whom the answers come from: written when first known, held against ever after."""
         if self.source is None and not self.read_only:
             with self._transaction() as db:
-                if not db.execute("SELECT 1 FROM keyapi_meta WHERE name = 'source'").fetchone():
-                    _put_meta(db, "source", source)
+                self._claim(db, source)
         if self.source is not None and self.source != source:
-            raise StoreError(
-                f"the store {self.path} belongs to {self.source!r} and these answers come from {source!r}: "
-                "they are never mixed. Give each source a store of its own with store="
-            )
+            raise self.foreign(source)
+
+    def _claim(self, db: sqlite3.Connection, source: str) -> None:
+        known = self._meta("source")
+        if known is None:
+            _put_meta(db, "source", source)
+        elif known != source:
+            raise self.foreign(source)
+
+    def foreign(self, source: str) -> StoreError:
+        """Make the error of answers that come from elsewhere."""
+        return StoreError(
+            f"the store {self.path} belongs to {self.source!r} and these answers come from {source!r}: "
+            "they are never mixed. Give each source a store of its own with store="
+        )
 
     # Reading ------------------------------------------------------------------------------------------------
 
@@ -740,12 +743,24 @@ class Store:
 
     def ledger(self, ids: Iterable[int] | None = None) -> list[Row]:
         """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on, client, imported."""
-        wanted = range(1, self.totals().requests + 1) if ids is None else sorted(set(ids))
+        if ids is not None:
+            return self._requests(sorted(set(ids)))
+        for _ in range(_MOST_READS):
+            totals = self.totals()
+            rows = self._requests(range(1, totals.requests + 1))
+            prices = [row[_CREDITS] for row in rows]
+            if (totals.credits, totals.unanswered) == (sum(filter(None, prices)), prices.count(None)):
+                return rows
+            if totals == self.totals():  # nobody wrote meanwhile
+                raise self._damaged("its ledger does not add up")
+        return rows
+
+    def _requests(self, ids: Sequence[int]) -> list[Row]:
         rows = self._in_batches(
-            f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id", wanted
+            f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id", ids
         )
         found = [self._intact(row, _KINDS_OF_REQUEST) for row in rows]
-        if [row[0] for row in found] != list(wanted):
+        if [row[0] for row in found] != list(ids):
             raise self._damaged("a row is gone from its ledger")
         return found
 
@@ -915,10 +930,23 @@ class Store:
             )
 
     def keep(
-        self, request: int, outcome: Outcome, arrivals: Sequence[Arrival], *, url: str, endpoint: str, observed_at: int
+        self,
+        request: int,
+        outcome: Outcome,
+        arrivals: Sequence[Arrival],
+        *,
+        url: str,
+        endpoint: str,
+        observed_at: int,
+        source: str | None,
     ) -> list[Observation]:
-        """Store the answers of one request, complete its ledger row and end its claims, all or nothing."""
+        """Store the answers of one request, complete its ledger row and end its claims, all or nothing.
+
+        `source` is whom they come from; None where nothing came.
+        """
         with self._transaction() as db:
+            if source is not None:
+                self._claim(db, source)
             row = db.execute(f"SELECT {_REQUESTS} FROM keyapi_ledger l WHERE l.id = ?", (request,)).fetchone()
             if row is None:
                 raise self._damaged("the row of a request under way is gone")
@@ -1072,6 +1100,24 @@ def _refuse_to_orphan(file: Path) -> None:
             f"{file} is not there, but {file.name}-wal beside it holds answers of a store of that name: it was moved "
             f"while it was open. Put the store back beside it as {file.name}, then connect again"
         )
+
+
+def _leave_write_ahead_log(file: Path) -> None:
+    """Go back to one file: format 1 kept what was stored in a log beside it, and other tools may choose to.
+
+    That needs the file for oneself; of several programs that try, each lets go of it between two tries.
+    """
+    deadline = time.monotonic() + _WAIT_FOR_LOCK
+    while True:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+            try:
+                db.execute("PRAGMA journal_mode = DELETE")
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+        time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - no secret depends on it
 
 
 def _file_of(path: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -57,7 +58,7 @@ def _under_way() -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
-def in_order(work: Callable[[], Result], stop: threading.Event, meanwhile: Callable[[], None]) -> Result:
+def in_order(work: Callable[[], Result], stop: threading.Event, abandon: Callable[[], None]) -> Result:
     """Do the work of a call where no signal reaches it.
 
     Parameters
@@ -66,8 +67,8 @@ def in_order(work: Callable[[], Result], stop: threading.Event, meanwhile: Calla
         What is to be done; ends soon after `stop` is set.
     stop : Event
         Is set when the caller was interrupted.
-    meanwhile : callable
-        What the caller does now and then while he waits.
+    abandon : callable
+        Is called when the caller was interrupted once more, and leaves while the work is not over.
 
     Returns
     -------
@@ -76,8 +77,7 @@ def in_order(work: Callable[[], Result], stop: threading.Event, meanwhile: Calla
     """
     outcome: Future[Result] = Future()
     over = threading.Event()
-    elsewhere = threading.current_thread() is not threading.main_thread()
-    seen, last, before = _Seen.count, _last(), elsewhere and _under_way()
+    heard = _Heard()
 
     def run() -> None:
         try:
@@ -87,25 +87,50 @@ def in_order(work: Callable[[], Result], stop: threading.Event, meanwhile: Calla
         finally:
             over.set()
 
-    worker = threading.Thread(target=run, name="keyapi call", daemon=True)
+    # In the caller's context, so that a bar is drawn where the caller is.
+    worker = threading.Thread(target=copy_context().run, args=(run,), name="keyapi call", daemon=True)
     try:
         try:
             worker.start()
         except RuntimeError as error:
             raise no_thread(error) from error
         while not over.wait(_LOOKS_EVERY):
-            meanwhile()
-            if elsewhere and (_Seen.count != seen or _last() is not last or (_under_way() and not before)):
-                raise KeyboardInterrupt  # noqa: TRY301 - handled as if it had come here
+            heard.check()
         return outcome.result()
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and not elsewhere:
-            _Seen.count += 1  # for calls in other threads
         stop.set()
-        while worker.is_alive():  # the second interrupt leaves at once
-            over.wait(_LOOKS_EVERY)
-            worker.join(_LOOKS_EVERY)
+        if isinstance(error, KeyboardInterrupt):
+            heard.pass_on()
+        try:
+            while worker.is_alive():
+                over.wait(_LOOKS_EVERY)
+                worker.join(_LOOKS_EVERY)
+                heard.check()
+        except BaseException:
+            abandon()
+            raise
         raise
+
+
+class _Heard:
+    """What a caller in another thread than the main one hears of Ctrl-C: there it is not raised."""
+
+    def __init__(self) -> None:
+        self._elsewhere = threading.current_thread() is not threading.main_thread()
+        self._before = _under_way()
+        self._known = _Seen.count, _last()
+
+    def check(self) -> None:
+        """Raise a Ctrl-C that came since the last look."""
+        now = _Seen.count, _last()
+        if self._elsewhere and (now != self._known or (_under_way() and not self._before)):
+            self._known, self._before = now, True
+            raise KeyboardInterrupt
+
+    def pass_on(self) -> None:
+        """Let calls in other threads hear it."""
+        if not self._elsewhere:
+            _Seen.count += 1
 
 
 def no_thread(error: RuntimeError) -> KeyAPIError:

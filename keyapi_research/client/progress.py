@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from .display import somebody_looks
@@ -11,7 +12,7 @@ _WORTH_A_BAR: Final = 5  # requests; fewer are over before a bar is read
 
 
 class Progress:
-    """Counts requests and credits of one call; whoever waits for the call draws them.
+    """Counts requests and credits of one call.
 
     Parameters
     ----------
@@ -37,28 +38,31 @@ class Progress:
         """Count one finished request; `credits` were spent so far."""
         self._done += 1
         self._credits = credits
+        self._try(self._draw)
 
-    def draw(self, *, last: bool = False) -> None:
-        """Draw it as it stands; a bar never breaks a call, whatever became of where it is drawn."""
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._try(self._bar.close)
+
+    def _try(self, draw: Callable[[], None]) -> None:
+        """Draw, in a thread that no signal reaches: a bar never breaks a call, whatever became of where it is drawn."""
         try:
-            self._draw(last=last)
+            draw()
         except Exception:  # noqa: BLE001 - a closed terminal, a broken pipe: there is nobody to tell
             self._wanted, self._bar = False, None
 
-    def _draw(self, *, last: bool) -> None:
-        enough = self._total is None or self._total >= _WORTH_A_BAR
-        wanted = self._wanted or (self._wanted is None and enough and somebody_looks())
-        # A program without a console has no stderr: a bar would have nowhere to be drawn.
-        if self._bar is None and wanted and self._total != 0 and sys.stderr is not None:
-            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True)
+    def _draw(self) -> None:
         if self._bar is None:
-            return
+            enough = self._total is None or self._total >= _WORTH_A_BAR
+            wanted = self._wanted or (self._wanted is None and enough and somebody_looks())
+            # A program without a console has no stderr: a bar would have nowhere to be drawn.
+            if not wanted or sys.stderr is None:
+                return
+            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True)
         self._bar.total = self._total
-        if self._done != self._bar.n:
-            self._bar.set_postfix_str(f"{self._credits:,} credits", refresh=False)
-            self._bar.update(self._done - self._bar.n)
-        if last:
-            self._bar.close()
+        self._bar.set_postfix_str(f"{self._credits:,} credits", refresh=False)
+        self._bar.update(self._done - self._bar.n)
 
 
 def _bar_class() -> Any:

@@ -284,6 +284,7 @@ class _Shared:
         self.lock = threading.Lock()
         self.stops: set[threading.Event] = set()
         self.closed = False
+        self.abandoned = False  # whether somebody left while something was in flight, and will not wait for it
         self.opened = contextlib.ExitStack()
 
     def end(self) -> None:
@@ -293,7 +294,7 @@ class _Shared:
             for stop in self.stops:  # who waits to send, also again, need not be waited for
                 stop.set()
         with contextlib.ExitStack() as taken:
-            for _ in range(self.max_workers):
+            for _ in range(0 if self.abandoned else self.max_workers):
                 self.slots.acquire()
                 taken.callback(self.slots.release)  # calls of other threads go on, and are told
             self.opened.close()
@@ -337,6 +338,10 @@ class Sender:
             with contextlib.suppress(StoreError):  # there is no room for it yet: it is on the error that was raised
                 self.keep_unkept()
             self._store.close()
+
+    def abandon(self) -> None:
+        """Do not wait for what is in flight when the program ends: the user pressed Ctrl-C twice."""
+        self._shared.abandoned = True
 
     @contextlib.contextmanager
     def under_way(self, run: Run) -> Iterator[None]:
@@ -549,7 +554,13 @@ class Sender:
             ) from error
 
     def _complete(
-        self, row: int, outcome: Outcome, request: Request, arrivals: Sequence[Arrival] = (), at: int = 0
+        self,
+        row: int,
+        outcome: Outcome,
+        request: Request,
+        arrivals: Sequence[Arrival] = (),
+        at: int = 0,
+        source: str | None = None,
     ) -> list[Observation]:
         """Write down what came; what cannot be written now is written before anything else is sent."""
 
@@ -561,6 +572,7 @@ class Sender:
                 url=f"{base_url}{request.endpoint.path}",
                 endpoint=request.endpoint.path,
                 observed_at=at,
+                source=source,
             )
 
         base_url = self.connection().base_url
@@ -629,15 +641,12 @@ class Sender:
             reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
         )
         source = SANDBOX if reply.synthetic else source_of(self.connection().base_url)
-        try:
-            self._store.claim(source)
-        except StoreError as error:
-            if self._store.source not in (None, source):
-                self._foreign = error
-            self._complete(row, outcome, request)
-            raise
         arrivals = [_arrival(request, one) for one in found if isinstance(one, Found)]
-        kept = iter(self._complete(row, outcome, request, arrivals, reply.arrived_at))
+        if self._store.source not in (None, source):
+            self._foreign = self._store.foreign(source)
+            self._complete(row, outcome, request)
+            raise self._foreign
+        kept = iter(self._complete(row, outcome, request, arrivals, reply.arrived_at, source))
         for one in found:
             if isinstance(one, UnexpectedResponseError):
                 one.endpoint, one.params = request.endpoint.path, request.params

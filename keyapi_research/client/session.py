@@ -366,10 +366,7 @@ class Client:
         )
         if self.offline:
             return self._collect(way, call, run)
-        try:
-            return in_order(lambda: self._collect(way, call, run), run.stop, run.progress.draw)
-        finally:
-            run.progress.draw(last=True)
+        return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
 
     def _collect(self, way: Entities | Rankings, call: Call, run: Run) -> Collection:
         collection = Collection(call)
@@ -384,6 +381,8 @@ class Client:
                 if collection.sent:
                     self._note(collection)
                 raise
+            finally:
+                run.progress.close()
             self._note(collection)
         return collection
 
