@@ -446,15 +446,21 @@ class Store:
         bool
             Whether there is anything in it.
         """
-        made = db.execute("SELECT type, tbl_name, sql FROM sqlite_master").fetchall()
+        # At one moment: another program may be converting it.
+        found = db.execute(
+            "SELECT application_id, user_version, type, tbl_name, sql"
+            " FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_master"
+        ).fetchall()
+        application, self._format, *_ = found[0]
+        made = [rest for _, _, *rest in found if rest[0]]
         if not made and not self.read_only:
+            self._format = FORMAT
             return False
-        if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        if application != _APPLICATION_ID:
             raise StoreError(
                 f"{self.path} is an SQLite file of another program, not a store of keyapi_research; "
                 "choose another store="
             )
-        self._format = db.execute("PRAGMA user_version").fetchone()[0]
         schema = {FORMAT: _SCHEMA, _OLDEST_FORMAT: _SCHEMA_1}.get(self._format)
         if schema is None:
             raise StoreError(
