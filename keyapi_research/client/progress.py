@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from .display import somebody_looks
 
@@ -59,10 +60,32 @@ class Progress:
             # A program without a console has no stderr: a bar would have nowhere to be drawn.
             if not wanted or sys.stderr is None:
                 return
-            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True)
+            self._bar = _bar_class()(
+                total=self._total, desc=self._name, unit="request", leave=True, file=_Lenient(sys.stderr)
+            )
         self._bar.total = self._total
         self._bar.set_postfix_str(f"{self._credits:,} credits", refresh=False)
         self._bar.update(self._done - self._bar.n)
+
+
+class _Lenient:
+    """A stream whose writing never fails: tqdm would keep its lock, and the next bar would wait for ever."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, if that can be done."""
+        with contextlib.suppress(Exception):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Show what was written, if that can be done."""
+        with contextlib.suppress(Exception):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _bar_class() -> Any:
