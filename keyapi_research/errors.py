@@ -201,6 +201,8 @@ def shown(value: object, most: int = 80) -> str:
     """Write what somebody gave into a message: short, and whatever its repr does."""
     try:
         text = repr(value)
+    except TimeoutError:  # of an alarm
+        raise
     except Exception:  # noqa: BLE001 - also a whole number of thousands of digits has none
         text = f"<{type(value).__name__}>"
     return text if len(text) <= most else f"{text[:most]}..."

@@ -865,33 +865,41 @@ def test_an_archive_has_the_calls_before_and_after_a_new_limit(sandbox: Sandbox,
     assert_frozen(tmp_path / "study.zip", tags(1, 2, 3), tags(4, 5))
 
 
-def test_an_archive_has_what_another_client_of_the_store_read(make_client: Make, tmp_path: Path) -> None:
-    with make_client() as first:
-        kr.fetch_hashtags(tags(1, 2), client=first)
-    second = make_client(max_workers=2)
-    kr.fetch_hashtags(tags(3), client=second)
-    kr.freeze(tmp_path / "study.zip", client=second)
+def test_an_archive_has_what_a_closed_connection_to_the_store_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    with connect(sandbox, tmp_path / "store.sqlite"):
+        kr.fetch_hashtags(tags(1, 2))
+    connect(sandbox, tmp_path / "store.sqlite", max_workers=2)
+    kr.fetch_hashtags(tags(3))
+    kr.freeze(tmp_path / "study.zip")
     assert_frozen(tmp_path / "study.zip", tags(1, 2), tags(3))
 
 
-def test_an_archive_of_two_open_clients_has_what_both_read(make_client: Make, tmp_path: Path) -> None:
+def test_an_archive_has_what_was_read_before_another_store_was_connected_to(sandbox: Sandbox, tmp_path: Path) -> None:
+    connect(sandbox, tmp_path / "store.sqlite")
+    kr.fetch_hashtags(tags(1, 2))
+    connect(sandbox, tmp_path / "other.sqlite")
+    kr.fetch_hashtags(tags(4))
+    connect(sandbox, tmp_path / "store.sqlite")
+    kr.fetch_hashtags(tags(3))
+    kr.freeze(tmp_path / "study.zip")
+    assert_frozen(tmp_path / "study.zip", tags(1, 2), tags(3), without=tags(4))
+
+
+def test_an_archive_of_a_client_of_ones_own_has_what_that_client_read(make_client: Make, tmp_path: Path) -> None:
     first, second = make_client(), make_client()
     kr.fetch_hashtags(tags(1, 2), client=first)
     kr.fetch_hashtags(tags(3), client=second)
-    for number, client in enumerate((first, second)):
-        kr.freeze(tmp_path / f"{number}.zip", client=client)
-        assert_frozen(tmp_path / f"{number}.zip", tags(1, 2), tags(3))
+    kr.freeze(tmp_path / "study.zip", client=second)
+    assert_frozen(tmp_path / "study.zip", tags(3), without=tags(1, 2))
 
 
-def test_an_archive_of_an_offline_client_has_what_was_fetched_online(
-    make_client: Make, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    with make_client() as online:
-        kr.fetch_hashtags(tags(1, 2), client=online)
-        ranking(20, online)
-    offline = make_client(offline=True)
-    kr.fetch_hashtags(tags(2), client=offline)
-    kr.freeze(tmp_path / "study.zip", client=offline)
+def test_an_archive_of_an_offline_connection_has_what_was_fetched_online(sandbox: Sandbox, tmp_path: Path) -> None:
+    online = connect(sandbox, tmp_path / "store.sqlite")
+    kr.fetch_hashtags(tags(1, 2))
+    ranking(20, online)
+    kr.connect(store=tmp_path / "store.sqlite", offline=True)
+    kr.fetch_hashtags(tags(2))
+    kr.freeze(tmp_path / "study.zip")
     assert_frozen(tmp_path / "study.zip", tags(1, 2))
     with kr.Client(replay=tmp_path / "study.zip") as replay:
         assert len(ranking(20, replay)) == 20
@@ -899,19 +907,19 @@ def test_an_archive_of_an_offline_client_has_what_was_fetched_online(
 
 @pytest.mark.parametrize("how", ["relative", "roundabout", "link"])
 def test_an_archive_of_a_store_under_another_spelling_has_what_was_read(
-    how: str, make_client: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     spelt: str | Path = {"relative": "store.sqlite", "roundabout": f"{tmp_path}/folder/../store.sqlite"}.get(how, "")
-    with make_client(store=tmp_path / "store.sqlite") as first:
-        kr.fetch_hashtags(tags(1, 2), client=first)
+    with connect(sandbox, tmp_path / "store.sqlite"):
+        kr.fetch_hashtags(tags(1, 2))
     if how == "link":
         spelt = tmp_path / "folder" / "link.sqlite"
         spelt.symlink_to(tmp_path / "store.sqlite")
-    second = make_client(store=spelt)
-    kr.fetch_hashtags(tags(3), client=second)
-    kr.freeze(tmp_path / "study.zip", client=second)
+    connect(sandbox, spelt)
+    kr.fetch_hashtags(tags(3))
+    kr.freeze(tmp_path / "study.zip")
     assert_frozen(tmp_path / "study.zip", tags(1, 2), tags(3))
 
 
@@ -934,19 +942,19 @@ def test_two_stores_in_memory_share_nothing(make_client: Make, tmp_path: Path) -
         kr.freeze(tmp_path / "study.zip", client=second)
 
 
-def test_what_failed_for_a_client_before_and_was_not_fetched_since_is_not_frozen_without_a_word(
-    make_client: Make, sandbox: Sandbox, tmp_path: Path
+def test_what_failed_before_a_new_connection_and_was_not_fetched_since_is_not_frozen_without_a_word(
+    sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    with make_client(retries=0) as first:
-        sandbox.faults.put(Fault(status=500))
-        with pytest.raises(kr.ServerError):
-            kr.fetch_hashtags(tags(1), client=first)
-    second = make_client()
-    kr.fetch_hashtags(tags(2), client=second)
+    connect(sandbox, tmp_path / "store.sqlite", retries=0)
+    sandbox.faults.put(Fault(status=500))
+    with pytest.raises(kr.ServerError):
+        kr.fetch_hashtags(tags(1))
+    connect(sandbox, tmp_path / "store.sqlite")
+    kr.fetch_hashtags(tags(2))
     with pytest.raises(kr.FetchIncompleteError):
-        kr.freeze(tmp_path / "study.zip", client=second)
-    kr.fetch_hashtags(tags(1), client=second)
-    kr.freeze(tmp_path / "study.zip", client=second)
+        kr.freeze(tmp_path / "study.zip")
+    kr.fetch_hashtags(tags(1))
+    kr.freeze(tmp_path / "study.zip")
     assert_frozen(tmp_path / "study.zip", tags(1), tags(2))
 
 

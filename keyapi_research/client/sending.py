@@ -294,8 +294,10 @@ class _Shared:
             for stop in self.stops:  # who waits to send, also again, need not be waited for
                 stop.set()
         with contextlib.ExitStack() as taken:
-            for _ in range(0 if self.abandoned else self.max_workers):
-                self.slots.acquire()
+            for _ in range(self.max_workers):
+                while not self.slots.acquire(timeout=_LOOKS_AGAIN[1]):
+                    if self.abandoned:
+                        return
                 taken.callback(self.slots.release)  # calls of other threads go on, and are told
             self.opened.close()
 
