@@ -63,8 +63,9 @@ class Entities:
                     collection.failures.update(dict.fromkeys(missing, lacks))
                     break
                 claims = self._terms.store.claims(ask.key for ask in missing)
-                others = [ask for ask in missing if ask.key in claims and claims[ask.key].holds]
-                own = deque(ask for ask in missing if ask not in set(others))
+                taken = {key for key, claim in claims.items() if claim.holds}
+                others = [ask for ask in missing if ask.key in taken]
+                own = deque(ask for ask in missing if ask.key not in taken)
                 if own:
                     self._check(call, own, list(stored.values()), run)
                     others += self._send(own, collection, results, run)

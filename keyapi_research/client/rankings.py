@@ -108,7 +108,7 @@ class Rankings:
                 if run.reservation.amount < price:
                     terms.check_price(call, price, run, already=run.reservation.spent)
                     run.reservation.hold(price, f"page {request.page} of {call.name}")
-                collection.sent = True
+                collection.sent = True  # by this client or by another
                 page = self._send_page(request, replace(run, since=since))
                 if page is None:  # somebody else asks for it: what they get is the ranking as it is now
                     failed = self._sender.wait_for_others([ask], request.page, run)

@@ -186,10 +186,10 @@ class Client:
             needed_token(settings)
         source = None if settings.offline and not settings.sandbox else settings.source
         self.settings = settings
-        listen()
         self.store = store or Store(settings.store, source=source, read_only=settings.offline)
         if not settings.offline:
             self._check_source()
+            listen()
         self._account = Account(settings.max_credits)
         self._terms = Terms(settings, self.store, replaying)
         self._sender = Sender(settings, self.store)
