@@ -558,3 +558,20 @@ def test_frictionless_finds_them_valid(client: kr.Client, tmp_path: Path) -> Non
     videos = tmp_path / "study" / "videos.csv"
     videos.write_text(videos.read_text().replace(",sandbox\n", ",sandbox,\n", 1))
     assert not validate()["valid"], "the judge sees what is wrong"
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
+@pytest.mark.parametrize("table", ["videos", "hashtags", "product_details"])
+def test_a_table_whose_key_is_missing_throughout_is_written_without_a_key(
+    table: str, missing: object, client: kr.Client, tmp_path: Path
+) -> None:
+    ids = {"videos": "7117191641181555995", "hashtags": "ufc324", "product_details": "601583"}
+    frame = getattr(kr, f"fetch_{table}")(ids[table], client=client)
+    own = [name for name in TABLES[table].key if name in frame]
+    frame[own] = missing
+    kr.write_package(tmp_path / "study", {table: frame}, client=client)
+    [resource] = json.loads((tmp_path / "study" / "datapackage.json").read_text())["resources"]
+    assert "primaryKey" not in resource["schema"]
+    back = kr.read_package(tmp_path / "study")[table]
+    assert back[own].isna().to_numpy().all()
+    assert len(back) == 1
