@@ -419,10 +419,10 @@ class Store:
     def _connect_read_only(self, file: Path, *, writable: bool, logged: bool) -> sqlite3.Connection:
         """Open without writing; but where one may write, what a killed program began is undone before it is read."""
         if writable:
-            return self._connect(f"{file.as_uri()}?mode=rw", uri=True)
+            return self._connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)
         # A log of format 1 can be read only where its helper file may be written: without one there is nothing to miss.
         still = logged and not _beside(file, "wal")
-        return self._connect(f"{file.as_uri()}?mode=ro{'&immutable=1' if still else ''}", uri=True)
+        return self._connect(f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}", uri=True)
 
     def _prepare(self, db: sqlite3.Connection, *, new: bool) -> sqlite3.Connection:
         # An answer that was paid for survives a power cut, too; EXTRA also writes down that the journal is gone.
@@ -825,8 +825,8 @@ class Store:
         """Refuse to start spending where an answer could not be kept."""
         if self.read_only:
             raise StoreError(
-                f"{self.path} is read-only, an answer could not be kept; nothing was sent. Make it writable, copy it, "
-                "or read what it has with connect(offline=True)"
+                f"{self.path} or its folder is read-only, an answer could not be kept; nothing was sent. Make both "
+                "writable, copy the file, or read what it has with connect(offline=True)"
             )
         if self.path == MEMORY:
             return

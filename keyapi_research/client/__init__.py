@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError, KeyAPIError, StoreError
 from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, Settings, hide, read_replay, read_settings
-from .budgets import Budget
+from .budgets import Budget, make_budget
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
 from .records import CallRecord, Records
 from .session import Client, Status, is_planning, planning
@@ -100,7 +100,8 @@ def connect(
     max_credits : int, optional
         Most credits this connection may spend.
     max_call_credits : int, optional
-        Most credits one call may spend outside a `budget` block; None for no limit.
+        Most credits one call may spend outside a `budget` block; None for no limit. In the sandbox only a number that
+        is given holds.
     requests_per_second : float, optional
         Pace of sending; None sends as fast as answers come (the default in the sandbox).
     max_workers : int
@@ -278,16 +279,18 @@ def status(*, client: Client | None = None) -> Status:
 
 
 def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A002 - its name
-    """Limit what may be spent within a `with` block; nested budgets hold together.
+    """Limit what may be spent within a `with` block, whatever client is used there; nested budgets hold together.
 
-    A budget that is kept and entered again goes on with what is left of it.
+    It holds for calls that begin while the block is open in its thread or task, and in threads that have no block of
+    their own. A call keeps the budgets that were in force when it began. A budget that is kept and entered again goes
+    on with what is left of it.
 
     Parameters
     ----------
     credits : int
         The limit. A call that would exceed it is refused before anything is sent.
     client : Client, optional
-        The connection; the default one if left out.
+        Makes no difference: a block limits every client.
 
     Returns
     -------
@@ -303,4 +306,4 @@ def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A0
     >>> budget.spent
     4
     """
-    return find_client(client).budget(credits)
+    return make_budget(credits) if client is None else find_client(client).budget(credits)
