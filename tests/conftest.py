@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +68,28 @@ def make_client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., kr.C
 def client(make_client: Callable[..., kr.Client]) -> kr.Client:
     """One client of the server."""
     return make_client()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mount = shutil.which("mount")
+    command = [str(mount), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)]
+    may = mount is not None and os.name == "posix" and os.geteuid() == 0
+    if not may or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no small disk can be mounted here; the tests with SQLite's max_page_count stand in for it")
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that is not within pytest's own, which other users may not enter: root reads as nobody, too."""
+    with tempfile.TemporaryDirectory(prefix="keyapi_research-tests-") as top:
+        Path(top).chmod(0o755)
+        yield Path(top)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -129,19 +128,6 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
 
 
 # Full ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of two megabytes."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    mount = shutil.which("mount")
-    command = [str(mount), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)]
-    if mount is None or not IS_ROOT or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no small disk can be mounted here; the tests with SQLite's max_page_count stand in for it")
-    yield where
-    subprocess.run(["umount", "-l", str(where)], check=True)
 
 
 def fill(folder: Path) -> None:
@@ -357,14 +343,6 @@ READ_IT_THERE = """
             os._exit(0)
         os.wait()
 """
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that is not within pytest's own, which other users may not enter: root reads as nobody, too."""
-    with tempfile.TemporaryDirectory(prefix="keyapi_research-tests-") as top:
-        Path(top).chmod(0o755)
-        yield Path(top)
 
 
 @posix

@@ -13,7 +13,6 @@ import json
 import opcode
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +41,11 @@ TOKEN = "a-token-of-the-tests"
 OPTIONS: dict[str, Any] = {"token": TOKEN, "requests_per_second": None, "progress": False}
 PATIENCE = 30  # seconds after which something hangs, however busy the machine is
 SEED = 20260203
+
+
+def one_now(ways: dict[str, Any], now: str) -> list[Any]:
+    """All ways of something: one in the suite, the rest among the slow tests."""
+    return [now, *(pytest.param(way, marks=pytest.mark.slow) for way in ways if way != now)]
 
 
 def tags(*numbers: int) -> list[str]:
@@ -296,8 +300,8 @@ def interrupt_at_lines() -> None:
 
 
 LINES = [
-    pytest.param("hashtags", 100, id="hashtags"),
-    pytest.param("product_insights", 24, id="a ranking"),
+    pytest.param("hashtags", 40, id="hashtags"),
+    pytest.param("product_insights", 4, id="a ranking"),
     pytest.param("hashtags", 1000, marks=pytest.mark.slow, id="hashtags, a thousand times"),
     pytest.param("product_insights", 300, marks=pytest.mark.slow, id="a ranking, three hundred times"),
 ]
@@ -420,6 +424,7 @@ AGAIN_AND_AGAIN = """
 
 
 @posix
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_of_a_call_sends_nothing_new_and_stores_what_is_in_flight(
     start: Callable[[str], Program], sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -591,7 +596,7 @@ ELSEWHERE = {
 
 
 @posix
-@pytest.mark.parametrize("how", ELSEWHERE)
+@pytest.mark.parametrize("how", one_now(ELSEWHERE, "caught in the pool's block"))
 def test_ctrl_c_ends_a_call_in_another_thread_after_what_is_in_flight(
     how: str, start: Callable[[str], Program], gate: Gate, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -607,6 +612,7 @@ def test_ctrl_c_ends_a_call_in_another_thread_after_what_is_in_flight(
 
 
 @posix
+@pytest.mark.slow
 def test_ctrl_c_ends_a_ranking_in_another_thread_after_its_page(
     start: Callable[[str], Program], gate: Gate, sandbox: Sandbox
 ) -> None:
@@ -643,7 +649,7 @@ TWICE = {
 
 
 @posix
-@pytest.mark.parametrize("how", TWICE)
+@pytest.mark.parametrize("how", one_now(TWICE, "a call in a thread"))
 def test_a_second_ctrl_c_leaves_though_the_answer_takes_minutes(
     how: str, start: Callable[[str], Program], gate: Gate
 ) -> None:
@@ -671,7 +677,7 @@ sys.stdin.readline()
 
 
 @posix
-@pytest.mark.parametrize("how", ENDINGS)
+@pytest.mark.parametrize("how", one_now(ENDINGS, "it ran to its end"))
 def test_the_end_of_a_program_waits_for_what_a_daemon_thread_has_in_flight(
     how: str, start: Callable[[str], Program], gate: Gate, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -826,7 +832,9 @@ BROKEN_BARS = """
 
 
 @posix
-@pytest.mark.parametrize("writes", [0, 2], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    "writes", [pytest.param(0, id="at once"), pytest.param(2, marks=pytest.mark.slow, id="later")]
+)
 def test_a_bar_that_could_not_be_drawn_does_not_stand_in_the_way_of_the_next_one(
     writes: int, start: Callable[[str], Program], sandbox: Sandbox
 ) -> None:
@@ -1014,19 +1022,6 @@ def test_tables_read_from_a_frame_again_and_again_leave_nothing_more_behind(make
 
 
 # What could not be stored --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of two megabytes."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    mount = shutil.which("mount")
-    command = [str(mount), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)]
-    if mount is None or not IS_ROOT or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no small disk can be mounted here")
-    yield where
-    subprocess.run(["umount", "-l", str(where)], check=True)
 
 
 def fill(folder: Path) -> None:

@@ -458,7 +458,7 @@ def test_the_same_list_in_opposite_orders_is_paid_once_and_nobody_waits_for_ever
     assert paid(sandbox, parameter) == Counter(ids)
 
 
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_one_hashtag_asked_by_several_processes_at_once_is_one_request(
     number: int, begin: Begin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -474,6 +474,7 @@ def test_one_hashtag_asked_by_several_processes_at_once_is_one_request(
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_store_at_the_same_moment_share_it(
     begin: Begin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -503,6 +504,7 @@ def check_what_kills_cost(client: kr.Client, sandbox: Sandbox, *, kills: int, to
     return unknown
 
 
+@pytest.mark.slow
 def test_ids_in_flight_in_a_killed_process_are_paid_again_and_no_others(
     begin: Begin, make_client: Make, sandbox: Sandbox, desk: Desk
 ) -> None:
@@ -790,6 +792,7 @@ def test_who_waits_gets_the_failure_and_only_a_later_call_asks_anew(
     assert desk.arrived.count("shared") == 2
 
 
+@pytest.mark.slow
 def test_an_owner_who_tries_again_is_not_joined_by_who_waits(begin_either: Begin, sandbox: Sandbox) -> None:
     tries: list[str] = []
     more = threading.Event()
@@ -875,7 +878,7 @@ def test_a_wait_that_ctrl_c_ended_leaves_no_claim_behind(
 # Rankings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", [None, 60])
+@pytest.mark.parametrize("limit", [pytest.param(None, marks=pytest.mark.slow), 60])
 def test_a_ranking_pulled_by_two_processes_at_once_is_paid_once(
     limit: int | None, begin: Begin, make_client: Make, sandbox: Sandbox, tmp_path: Path
 ) -> None:

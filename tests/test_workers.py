@@ -85,7 +85,9 @@ POOLS = """
         with ProcessPoolExecutor(workers, mp_context=context, initializer=connect) as started:
             return list(started.map(function, items))
 """
-KINDS = ["spawn", "forkserver", pytest.param("spawn Pool", marks=pytest.mark.slow), "fork", "joblib"]
+KINDS = [
+    "spawn", "fork", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("forkserver", "spawn Pool", "joblib")),
+]
 
 
 @pytest.fixture(params=KINDS)
@@ -153,7 +155,8 @@ IN_THE_SANDBOX = POOLS + """
 """
 
 
-@pytest.mark.parametrize("kind", ["spawn", pytest.param("fork", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["spawn", "fork"], indirect=True)
 def test_a_worker_of_a_parent_in_the_sandbox_uses_no_key_it_finds(kind: str, run: Run, sandbox: Sandbox) -> None:
     told = run(IN_THE_SANDBOX, kind)
     assert len(told) == 4
@@ -188,7 +191,7 @@ ASKED = POOLS + """
 
 
 @pytest.mark.parametrize("kind", [
-    "spawn", "fork", pytest.param("forkserver", marks=pytest.mark.slow), pytest.param("joblib", marks=pytest.mark.slow),
+    "fork", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("spawn", "forkserver", "joblib")),
 ], indirect=True)
 def test_workers_that_connected_to_one_store_pay_for_each_id_once(
     kind: str, run: Run, sandbox: Sandbox, make_client: Make, tmp_path: Path
@@ -319,6 +322,7 @@ IN_A_SANDBOX = FORKS + """
 
 
 @posix
+@pytest.mark.slow
 def test_a_fork_that_connects_to_the_sandbox_has_a_sandbox_of_its_own(run: Run, sandbox: Sandbox) -> None:
     assert run(IN_A_SANDBOX) == [[1, 1], [1, 1, 2]]
     assert sandbox.requests == []
@@ -359,7 +363,7 @@ WHILE_A_THREAD_IS_IN_A_CALL = FORKS + """
 
 @posix
 @pytest.mark.parametrize(("more", "block"), [
-    (9, "none"), (3, "budget"), pytest.param(0, "none", marks=pytest.mark.slow),
+    (9, "none"), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((3, "budget"), (0, "none"))),
 ])
 def test_a_fork_beside_a_thread_that_is_in_a_call_can_connect_and_fetch(
     more: int, block: str, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
