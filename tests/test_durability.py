@@ -95,10 +95,14 @@ def test_killed_at_any_moment_nothing_received_is_lost(make_client: Make, sandbo
         known: set[str] = set()
         progress = 0
         for kill in range(1, KILLS + 1):
+            enough = len(sandbox.requests) + moments.randrange(7)
             forge.stdin.write("\n")
             forge.stdin.flush()
             child = int(forge.stdout.readline())
-            time.sleep(moments.uniform(0.0, 0.2))
+            ends = time.monotonic() + 30
+            while len(sandbox.requests) < enough and time.monotonic() < ends:
+                time.sleep(0.005)
+            time.sleep(moments.uniform(0.0, 0.05))
             os.kill(child, signal.SIGKILL)
             assert forge.stdout.readline() == "ended\n"
             stored = stored_names(path)
