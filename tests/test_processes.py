@@ -33,7 +33,7 @@ Job = dict[str, Any]
 # Python 3.12 and later warn who forks beside threads: those of a process that only imported are NumPy's and Arrow's.
 FORKING = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c"]
 WORKERS = 4  # requests a client has in flight, by default
-A_MOMENT = 0.5  # for what a call that is under way does at once; it cannot be seen from outside
+A_MOMENT = 1.0  # for what a call that is under way does at once; it cannot be seen from outside
 LONG = 60.0  # seconds: never a measure of speed, only of "it did not wait for ever"
 PATIENT = (5, 120)  # a time-out longer than any hold of a test
 HASTY = (1, 2)  # a client with this time-out waits about three seconds for the claim of one that died
@@ -691,7 +691,7 @@ def test_who_waits_gets_the_row_and_does_not_send(begin_either: Begin, sandbox: 
 
 
 def test_who_asks_for_nothing_else_waits_too(begin_either: Begin, sandbox: Sandbox, desk: Desk) -> None:
-    desk.faults["shared"] = Fault(delay=1.0)
+    desk.faults["shared"] = Fault(delay=2.0)
     owner = begin_either("fetch_hashtags", "shared")
     desk.wait_for("shared")
     waiting = begin_either("fetch_hashtags", "shared")
@@ -704,7 +704,7 @@ def test_who_asks_for_nothing_else_waits_too(begin_either: Begin, sandbox: Sandb
 def test_a_process_and_a_client_here_wait_for_each_other(
     begin: Begin, make_client: Make, sandbox: Sandbox, desk: Desk
 ) -> None:
-    desk.faults = {"shared1": Fault(delay=1.0), "shared2": Fault(delay=1.0)}
+    desk.faults = {"shared1": Fault(delay=2.0), "shared2": Fault(delay=2.0)}
     client = make_client(timeout=PATIENT)
     there = begin("fetch_hashtags", "shared1")
     here = Thread(client, {"fetch": "fetch_hashtags", "args": ["shared2"], "options": {}})
@@ -800,7 +800,7 @@ def test_an_owner_who_tries_again_is_not_joined_by_who_waits(begin_either: Begin
     def answer(_: str, params: dict[str, str]) -> Fault:
         tries.append(params["hashtag_name"])
         if tries.count("shared") == 1:
-            return Fault(status=500, delay=1.0)
+            return Fault(status=500, delay=2.0)
         more.set()
         return Fault()
 
