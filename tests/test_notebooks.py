@@ -168,8 +168,14 @@ async def execute(name: str, folder: Path, after: str = "", url: str = "", **mor
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": str(work)}})
-    await client.async_execute(env=environment(folder, **more))
+    for left in (2, 1, 0):
+        client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": str(work)}})
+        try:
+            await client.async_execute(env=environment(folder, **more))
+            break
+        except RuntimeError as error:  # a port that was free when it was chosen and taken when the kernel bound it
+            if not left or "before replying" not in str(error):
+                raise
     printed = "".join(output["text"] for output in notebook.cells[-1].outputs if output.get("name") == "stdout")
     told = json.loads(printed.splitlines()[0])
     notebook.cells = notebook.cells[1:-1]
