@@ -891,7 +891,7 @@ class Store:
                 if len(taken) == most:
                     break
             if not taken:
-                return Begun(0, (), tuple(elsewhere))
+                return Begun(0, tuple(elsewhere))
             totals = self.totals()
             request = totals.requests + 1
             told = (sent_at, endpoint, compact_json(dict(describe(taken))), len(taken), attempt)
@@ -903,7 +903,7 @@ class Store:
                 "INSERT OR REPLACE INTO keyapi_claims VALUES (?, ?, ?, 0)",
                 [(claim_of(entity, page), request, until) for entity in taken],
             )
-        return Begun(request, tuple(taken), tuple(elsewhere))
+        return Begun(request, tuple(elsewhere))
 
     @staticmethod
     def _is_free(db: sqlite3.Connection, entity: str, page: int, since: tuple[int, int], mine: int) -> bool:
@@ -1030,10 +1030,9 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A request that may be sent now: its row of the ledger (0: none), what it asks for, and what others ask for."""
+    """A request that may be sent now: its row of the ledger (0: none), and what of the offered others ask for."""
 
     request: int
-    taken: tuple[str, ...]
     elsewhere: tuple[str, ...]
 
 

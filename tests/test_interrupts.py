@@ -1135,3 +1135,23 @@ def test_a_call_that_asks_for_what_could_not_be_stored_and_for_more_pays_for_mor
     assert kr.fetch_hashtags(tags(0, 1, 2), client=client)["hashtag_name"].tolist() == tags(0, 1, 2)
     assert sorted(charged_names(sandbox)) == tags(0, 1, 2)
     assert client.credits_spent == 6
+
+
+def test_two_calls_that_store_what_could_not_be_stored_drop_none_of_it(client: kr.Client) -> None:
+    stored: list[str] = []
+    entered = threading.Event()
+
+    def first() -> None:
+        entered.set()
+        time.sleep(0.3)  # the other call comes meanwhile
+        stored.append("first")
+
+    client._sender._unkept += [first, lambda: stored.append("second")]
+    calls = [threading.Thread(target=client._sender.keep_unkept) for _ in range(2)]
+    calls[0].start()
+    assert entered.wait(PATIENCE)
+    calls[1].start()
+    for call in calls:
+        call.join(PATIENCE)
+    assert stored == ["first", "second"]
+    assert client._sender._unkept == []

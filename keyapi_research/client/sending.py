@@ -323,6 +323,7 @@ class Sender:
         self._foreign: StoreError | None = None  # raised once the answers are known to be another source's
         self._wire: Wire | None = None
         self._unkept: list[Callable[[], object]] = []  # ways to store what was paid and could not be stored
+        self._keeping = threading.Lock()  # of two calls that store it, one would drop what the other did not get to
         # A client that is dropped leaves nothing running, and the end of a program waits for what is in flight.
         self._closing = weakref.finalize(self, in_this_process(self._shared.end))
         self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
@@ -364,9 +365,10 @@ class Sender:
         StoreError
             It still cannot be.
         """
-        while self._unkept:
-            self._unkept[0]()
-            del self._unkept[0]
+        with self._keeping:
+            while self._unkept:
+                self._unkept[0]()
+                del self._unkept[0]
 
     def send(
         self, left: deque[Ask], template: Request, run: Run, take: Callable[[Delivered], None], *, most: int = 1
