@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from keyapi_research import endpoints
-from keyapi_research.endpoints import HASHTAG_DETAIL, Ask
+from keyapi_research.endpoints import HASHTAG_DETAIL, Query
 from keyapi_research.store import Observation, Store, now_us
 
 TOKEN = "a-token-of-the-benchmarks"
@@ -126,32 +126,32 @@ def ask_by_hand(url: str, name: str) -> dict[str, Any]:
     return envelope
 
 
-def hashtag_answers(count: int) -> Iterator[tuple[Ask, dict[str, Any]]]:
+def hashtag_answers(count: int) -> Iterator[tuple[Query, dict[str, Any]]]:
     """Make stored answers: a few hundred from the sandbox, then the same under other names."""
     with serving() as url:
         samples = [ask_by_hand(url, name) for name in names(min(count, _DIFFERENT))]
-    for number, ask in enumerate(endpoints.make_asks(HASHTAG_DETAIL, names(count), DEFAULTS)):
+    for number, query in enumerate(endpoints.make_queries(HASHTAG_DETAIL, names(count), DEFAULTS)):
         sample = samples[number % len(samples)]
-        info = {**sample["data"]["info"], "hashtag_name": ask.id, "hashtag_id": str(7_000_000_000_000_000 + number)}
-        yield ask, {**sample, "data": {"info": info}}
+        info = {**sample["data"]["info"], "hashtag_name": query.id, "hashtag_id": str(7_000_000_000_000_000 + number)}
+        yield query, {**sample, "data": {"info": info}}
 
 
-def fill(path: Path, answers: Iterator[tuple[Ask, dict[str, Any]]]) -> None:
+def fill(path: Path, answers: Iterator[tuple[Query, dict[str, Any]]]) -> None:
     """Write a store as so many single requests would have left it."""
     observed_at = now_us()
-    asked = [(ask, envelope) for ask, envelope in answers]
+    asked = [(query, envelope) for query, envelope in answers]
     ledger = [
-        (number, observed_at, ask.endpoint.path, json.dumps(ask.params, separators=(",", ":")), 1, 1, 200, 0, "success",
-         envelope["requestId"], ask.endpoint.credits, 0.2)
-        for number, (ask, envelope) in enumerate(asked, start=1)
+        (number, observed_at, query.endpoint.path, json.dumps(query.params, separators=(",", ":")), 1, 1, 200, 0,
+         "success", envelope["requestId"], query.endpoint.credits, 0.2)
+        for number, (query, envelope) in enumerate(asked, start=1)
     ]
     observations = (
         (
-            Observation(number, ask.key, ask.endpoint.path, json.dumps(ask.params, separators=(",", ":")),
+            Observation(number, query.key, query.endpoint.path, json.dumps(query.params, separators=(",", ":")),
                         observed_at + number, absent=False, request=number, pull=0, page=0, rows=0, fresh=0, more=None),
             envelope,
         )
-        for number, (ask, envelope) in enumerate(asked, start=1)
+        for number, (query, envelope) in enumerate(asked, start=1)
     )
     store = Store(str(path), source="sandbox", read_only=False)
     store.restore(ledger, observations, url="https://api.keyapi.ai")

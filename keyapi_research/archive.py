@@ -27,7 +27,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar
 
-from .endpoints import BY_PATH, ask_of
+from .endpoints import BY_PATH, query_of
 from .envelope import Found, match, open_envelope
 from .errors import KeyAPIError, StoreError
 from .settings import DEFAULT_BASE_URL, MEMORY, Settings, unfinished_name
@@ -613,15 +613,15 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     """Read one answer. Values are taken for what they should be: where one is not, the line reads otherwise again."""
     if record["endpoint"] not in BY_PATH:
         raise _OddError("this version of the package knows no such endpoint")
-    ask = ask_of(record["endpoint"], record["params"])
-    endpoint = ask.endpoint
+    query = query_of(record["endpoint"], record["params"])
+    endpoint = query.endpoint
     page = {name: int(value) for name, value in record["page"].items() if name != "more"} if endpoint.ranking else {}
     more = record["page"]["more"] if page else None
-    params = ask.params | ({"page": str(page["number"])} if page else {})
+    params = query.params | ({"page": str(page["number"])} if page else {})
     request = int(record["request"])
     one = Observation(
         id=number,
-        entity=ask.key,
+        entity=query.key,
         endpoint=endpoint.path,
         params=compact_json(params),
         observed_at=microseconds_of(datetime.fromisoformat(record["observed_at"])),
@@ -634,7 +634,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         more=None if more is None else bool(more),
     )
     envelope = open_envelope(200, b"", record["envelope"], retry_after=None)
-    [found] = match(endpoint, (ask,), envelope)
+    [found] = match(endpoint, (query,), envelope)
     if not isinstance(found, Found):
         raise found
     agree = {

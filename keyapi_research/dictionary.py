@@ -200,9 +200,9 @@ def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
 def _asked(endpoint: Endpoint) -> Iterable[str]:
     """Say what an endpoint is asked, and what of its answer has no column."""
     yield "Asked with:\n"
-    for p in endpoint.asked:
+    for p in endpoint.inputs:
         default = f" Default: {p.default!r}." if p.default is not None else ""
-        yield f"- `{p.argument}` (`{p.wire}`): {p.meaning}{default}"
+        yield f"- `{p.argument}` (`{p.api_name}`): {p.meaning}{default}"
     yield ""
     if endpoint.not_tabled:
         paths = ", ".join(f"`{Field(path)}`" for path in endpoint.not_tabled)

@@ -36,7 +36,7 @@ from .arguments import (
     is_missing,
 )
 from .errors import InvalidArgumentError, listed
-from .schema import Asked, Deepest, Field, Table
+from .schema import DeepestLevel, Field, FromQuery, Table
 from .settings import read_flag
 
 PAGE_SIZE: Final = 20
@@ -53,7 +53,7 @@ class Parameter:
 
     argument: str
     column: str
-    wire: str
+    api_name: str
     check: Callable[[str, object], Value]
     meaning: str
     default: Value = None
@@ -92,22 +92,22 @@ class Endpoint:
         return self.entity is None
 
     @property
-    def asked(self) -> tuple[Parameter, ...]:
+    def inputs(self) -> tuple[Parameter, ...]:
         """All parameters that make up what is asked, the id first."""
         return self.parameters if self.entity is None else (self.entity, *self.parameters)
 
     @cached_property
     def columns(self) -> Mapping[str, Parameter]:
         """Parameters by the column they fill."""
-        return {parameter.column: parameter for parameter in self.asked}
+        return {parameter.column: parameter for parameter in self.inputs}
 
     @cached_property
-    def identity(self) -> Field | Deepest:
+    def identity(self) -> Field | DeepestLevel:
         """Where an answer says whom it is about (of a ranking: whom a row is about)."""
         table = self.tables[0]
         declared = table[self.entity.column if self.entity else table.key[-1]].place
-        place = declared.checked if isinstance(declared, Asked) else declared
-        if not isinstance(place, Field | Deepest):
+        place = declared.checked if isinstance(declared, FromQuery) else declared
+        if not isinstance(place, Field | DeepestLevel):
             raise TypeError(f"{self.name} declares no place for its identity")
         return place
 
@@ -130,16 +130,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """One entity asked for: a video, a hashtag x region x period, or a whole ranking."""
 
     endpoint: Endpoint
-    values: tuple[Value, ...]  # in the order of `endpoint.asked`
+    values: tuple[Value, ...]  # in the order of `endpoint.inputs`
 
     @property
     def value_of(self) -> dict[str, Value]:
         """What was asked, by column."""
-        return dict(zip((p.column for p in self.endpoint.asked), self.values, strict=True))
+        return dict(zip((p.column for p in self.endpoint.inputs), self.values, strict=True))
 
     @property
     def id(self) -> str:
@@ -151,8 +151,8 @@ class Ask:
     @property
     def params(self) -> dict[str, str]:
         """Parameters as they go over the wire."""
-        written = {p.wire: p.write(value) for p, value in zip(self.endpoint.asked, self.values, strict=True)}
-        return {wire: text for wire, text in written.items() if text is not None}
+        written = {p.api_name: p.write(value) for p, value in zip(self.endpoint.inputs, self.values, strict=True)}
+        return {api_name: text for api_name, text in written.items() if text is not None}
 
     @cached_property
     def key(self) -> str:
@@ -161,22 +161,22 @@ class Ask:
         return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
 
 
-def make_ask(endpoint: Endpoint, arguments: Mapping[str, object]) -> Ask:
+def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
     """Check the arguments of one call and make an ask of them."""
-    return Ask(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.asked))
+    return Query(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.inputs))
 
 
-def make_asks(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Ask, ...]:
+def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Query, ...]:
     """Check ids and arguments; one ask for each distinct id, in the order given."""
     entity = endpoint.entity
     if entity is None:
         raise TypeError(f"{endpoint.name} is not asked by id")
     rest = tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters)
     distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
-    return tuple(Ask(endpoint, (one, *rest)) for one in distinct)
+    return tuple(Query(endpoint, (one, *rest)) for one in distinct)
 
 
-def ask_of(path: str, params: Mapping[str, str]) -> Ask:
+def query_of(path: str, params: Mapping[str, str]) -> Query:
     """Read an ask from what went over the wire for it.
 
     Raises
@@ -187,12 +187,12 @@ def ask_of(path: str, params: Mapping[str, str]) -> Ask:
         A parameter is not what the endpoint takes.
     """
     endpoint = BY_PATH[path]
-    return Ask(endpoint, tuple(_read_back(parameter, params) for parameter in endpoint.asked))
+    return Query(endpoint, tuple(_read_back(parameter, params) for parameter in endpoint.inputs))
 
 
 def _read_back(parameter: Parameter, params: Mapping[str, str]) -> Value:
     """Read a parameter as it went over the wire."""
-    text: str | bool | None = params.get(parameter.wire)
+    text: str | bool | None = params.get(parameter.api_name)
     if text == parameter.unset:
         text = None
     elif isinstance(parameter.default, bool):

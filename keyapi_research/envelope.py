@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import schema
-from .endpoints import Ask, Endpoint
+from .endpoints import Endpoint, Query
 from .errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -21,7 +21,7 @@ from .errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from .schema import Deepest
+from .schema import DeepestLevel
 
 _SHOWN: Final = 200  # characters of an odd answer that an error message quotes
 _OK: Final = 200
@@ -67,7 +67,7 @@ class Envelope:
 class Found:
     """What an answer says of one entity (or of one page of a ranking)."""
 
-    ask: Ask
+    query: Query
     envelope: Mapping[str, Any]
     absent: bool = False
     ids: tuple[str | None, ...] = ()
@@ -280,7 +280,7 @@ def dig(node: Any, path: str) -> Any:
 def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
     """Read whom a record (or row) is about, as its table has it; `below` is the path that leads to the node."""
     place = endpoint.identity
-    if isinstance(place, Deepest):
+    if isinstance(place, DeepestLevel):
         ids = (dig(node, f"{level.removeprefix(below)}.{place.leaf}") for level in place.levels)
         return schema.plain_id(next((one for one in ids if not schema.is_blank(one)), None))
     value = dig(node, place.path.removeprefix(below))
@@ -305,57 +305,59 @@ def _odd(envelope: Envelope, text: str) -> UnexpectedResponseError:
     )
 
 
-def match(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
+def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
     """Say for each entity asked what the answer has: its record, nothing, or something else.
 
     A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
     entity asked for is never taken for it.
     """
     if endpoint.ranking:
-        return [_match_page(endpoint, asks[0], envelope)]
+        return [_match_page(endpoint, queries[0], envelope)]
     if endpoint.record:
-        return [_match_record(endpoint, asks[0], envelope)]
-    return _match_rows(endpoint, asks, envelope)
+        return [_match_record(endpoint, queries[0], envelope)]
+    return _match_rows(endpoint, queries, envelope)
 
 
-def _match_record(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | UnexpectedResponseError:
+def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data = envelope.data
     if _empty(data):
-        return Found(ask, envelope.whole, absent=True)
+        return Found(query, envelope.whole, absent=True)
     if not isinstance(data, dict) or endpoint.record not in data:
-        return _odd(envelope, f"the answer for {ask.id!r} has no data.{endpoint.record}: its shape has changed")
+        return _odd(envelope, f"the answer for {query.id!r} has no data.{endpoint.record}: its shape has changed")
     record = data[endpoint.record]
     if _empty(record):
-        return Found(ask, envelope.whole, absent=True)
+        return Found(query, envelope.whole, absent=True)
     identity = identify(endpoint, data, "")
-    if identity == ask.id:
-        return Found(ask, envelope.whole)
+    if identity == query.id:
+        return Found(query, envelope.whole)
     if identity is None:
-        return _odd(envelope, f"the answer for {ask.id!r} does not say whom it is about ({endpoint.identity})")
-    return _odd(envelope, f"asked for {ask.id!r}, the answer is about {identity!r}")
+        return _odd(envelope, f"the answer for {query.id!r} does not say whom it is about ({endpoint.identity})")
+    return _odd(envelope, f"asked for {query.id!r}, the answer is about {identity!r}")
 
 
-def _match_rows(endpoint: Endpoint, asks: Sequence[Ask], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
+def _match_rows(
+    endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope
+) -> list[Found | UnexpectedResponseError]:
     rows = [] if _empty(envelope.data) else envelope.data
     if not isinstance(rows, list):
-        return [_odd(envelope, f"the answer for {ask.id!r} is no list: its shape has changed") for ask in asks]
+        return [_odd(envelope, f"the answer for {query.id!r} is no list: its shape has changed") for query in queries]
     by_id: dict[str | None, list[Any]] = {}
     for row in rows:
         by_id.setdefault(identify(endpoint, row, "[]."), []).append(row)
-    strangers = set(by_id) - {ask.id for ask in asks}
+    foreign = set(by_id) - {query.id for query in queries}
     found: list[Found | UnexpectedResponseError] = []
-    for ask in asks:
-        if ask.id in by_id:
-            found.append(Found(ask, {**envelope.whole, "data": by_id[ask.id]}))
-        elif strangers:
-            whom = ", ".join(sorted(repr(one) if one else "nobody" for one in strangers)[:3])
-            found.append(_odd(envelope, f"asked for {ask.id!r}, the answer has rows about {whom} instead"))
+    for query in queries:
+        if query.id in by_id:
+            found.append(Found(query, {**envelope.whole, "data": by_id[query.id]}))
+        elif foreign:
+            whom = ", ".join(sorted(repr(one) if one else "nobody" for one in foreign)[:3])
+            found.append(_odd(envelope, f"asked for {query.id!r}, the answer has rows about {whom} instead"))
         else:
-            found.append(Found(ask, {**envelope.whole, "data": []}, absent=True))
+            found.append(Found(query, {**envelope.whole, "data": []}, absent=True))
     return found
 
 
-def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | UnexpectedResponseError:
+def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data = {} if _empty(envelope.data) else envelope.data
     if not isinstance(data, dict):
         return _odd(envelope, "the page of the ranking is no object: its shape has changed")
@@ -370,7 +372,7 @@ def _match_page(endpoint: Endpoint, ask: Ask, envelope: Envelope) -> Found | Une
     more = pagination.get("has_more") if isinstance(pagination, dict) else None
     more = data.get("has_more") if more is None else more
     more = envelope.whole.get("has_more") if more is None else more
-    return Found(ask, envelope.whole, ids=ids, more=_flag(more))
+    return Found(query, envelope.whole, ids=ids, more=_flag(more))
 
 
 def _flag(value: object) -> bool | None:

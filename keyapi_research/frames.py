@@ -16,16 +16,19 @@ import pandas as pd
 
 from .arguments import Value
 from .client import Client, find_client
-from .endpoints import ENDPOINT_OF, Ask, Endpoint, Parameter
+from .endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
 from .errors import CLOSED, InvalidArgumentError, StoreError
-from .schema import OBSERVED_AT, TABLES, Column, Position, Stamp, Table
+from .schema import OBSERVED_AT, TABLES, Column, Metadata, Position, Table
 from .tidy import read_values
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
 
 _ALIKE: Final = 0.5  # a frame with half of a table's columns was made of it
 _NOT_TELLING: Final = frozenset(
-    column.name for table in TABLES.values() for column in table.columns if isinstance(column.place, Position | Stamp)
+    column.name
+    for table in TABLES.values()
+    for column in table.columns
+    if isinstance(column.place, Position | Metadata)
 )
 
 
@@ -33,14 +36,14 @@ def _names(table: Table) -> frozenset[str]:
     return frozenset(table.names)
 
 
-def _marks(table: Table) -> frozenset[str]:
+def _identifying(table: Table) -> frozenset[str]:
     """Key columns, and what tells the table from others with the same key."""
     twins = [other for other in TABLES.values() if other is not table and other.key == table.key]
     own = _names(table).difference(*map(_names, twins)) if twins else frozenset()
     return frozenset(table.key) | own
 
 
-MARKS: Final[Needs] = MappingProxyType({name: _marks(table) for name, table in TABLES.items()})
+IDENTIFYING: Final[Needs] = MappingProxyType({name: _identifying(table) for name, table in TABLES.items()})
 _COVERED_BY: Final[Mapping[str, tuple[Table, ...]]] = MappingProxyType(
     {
         name: tuple(other for other in TABLES.values() if other is not table and set(table.key) <= _names(other))
@@ -72,7 +75,7 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         One for each table merged into the frame; none where every key is incomplete.
     """
     have = frozenset(columns)
-    there = [table for name, table in TABLES.items() if MARKS[name] <= have]
+    there = [table for name, table in TABLES.items() if IDENTIFYING[name] <= have]
     left = have - _NOT_TELLING
     pool = {table.name: table for table in there} | {
         other.name: other
@@ -132,7 +135,7 @@ def reading_client(client: Client | None) -> Client:
 class Row:
     """What identifies the answer of a row: what was asked, whom of a ranking it is about, when it was observed."""
 
-    ask: Ask
+    query: Query
     who: str | None
     at: int | None  # microseconds since 1970; None: the newest there is
 
@@ -187,12 +190,12 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
         A key is missing or is none.
     """
     endpoint = ENDPOINT_OF[table.name]
-    asked = [check_column(frame[p.column], table[p.column], p) for p in endpoint.asked]
+    asked = [check_column(frame[p.column], table[p.column], p) for p in endpoint.inputs]
     whom = _whom(frame, table, endpoint) if endpoint.ranking else [None] * len(frame)
     known = OBSERVED_AT.name in columns_of(frame)
     moments = read_times(frame[OBSERVED_AT.name]) if known else [None] * len(frame)
     distinct = dict.fromkeys(zip(*asked, whom, moments, strict=True))
-    return [Row(Ask(endpoint, tuple(values)), who, at) for *values, who, at in distinct]
+    return [Row(Query(endpoint, tuple(values)), who, at) for *values, who, at in distinct]
 
 
 def _whom(frame: pd.DataFrame, table: Table, endpoint: Endpoint) -> list[str]:

@@ -155,7 +155,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class CountOf:
     """How many items a list of the answer has."""
 
     path: str
@@ -196,7 +196,7 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True)
-class Deepest:
+class DeepestLevel:
     """A leaf of the deepest level whose id is there; an id that cannot be read is there, too."""
 
     levels: tuple[str, ...]
@@ -207,17 +207,17 @@ class Deepest:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FromQuery:
     """A parameter of the call. The answers do not say it, but for the id, which is checked."""
 
-    checked: Field | Deepest | None = None
+    checked: Field | DeepestLevel | None = None
 
     def __str__(self) -> str:
         return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
 
 
 @dataclass(frozen=True, slots=True)
-class ByList:
+class PerList:
     """One place for each list of the table's rows, in their order."""
 
     places: tuple[Constant | Field | Coded | None, ...]
@@ -227,7 +227,7 @@ class ByList:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class Metadata:
     """Something the package knows about the answer itself."""
 
     what: str
@@ -236,7 +236,7 @@ class Stamp:
         return self.what
 
 
-Place = Asked | Field | Length | Position | Coded | Deepest | ByList | Stamp
+Place = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | PerList | Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,23 +306,23 @@ _TREND: Final = (
     "inferred: the scale of 0..1; that each point is relative to the series' own peak is documented by TikTok's page"
 )
 
-REGION = Column("region", "text", Asked(), "Country (ISO-2) or all_regions, as asked for.", _PERIOD)
+REGION = Column("region", "text", FromQuery(), "Country (ISO-2) or all_regions, as asked for.", _PERIOD)
 TIME_SCOPE = Column(
-    "time_scope", "text", Asked(), "Window as asked for: 1, 7 or 30 days back, or a month YYYY-MM.", _PERIOD
+    "time_scope", "text", FromQuery(), "Window as asked for: 1, 7 or 30 days back, or a month YYYY-MM.", _PERIOD
 )
-PERIOD = Column("period", "integer", Asked(), "Window as asked for, in days back.", _PERIOD, "days")
-SEARCH = Column("search", "text", Asked(), "Search word as asked for; missing = no search.", _PERIOD)
-NEW_ONLY = Column("new_only", "flag", Asked(), "Whether only entries new to the top 100 were asked for.", _PERIOD)
+PERIOD = Column("period", "integer", FromQuery(), "Window as asked for, in days back.", _PERIOD, "days")
+SEARCH = Column("search", "text", FromQuery(), "Search word as asked for; missing = no search.", _PERIOD)
+NEW_ONLY = Column("new_only", "flag", FromQuery(), "Whether only entries new to the top 100 were asked for.", _PERIOD)
 OBSERVED_AT = Column(
-    "observed_at", "time", Stamp("when the answer arrived"),
+    "observed_at", "time", Metadata("when the answer arrived"),
     "When the answer arrived here. The day the figures refer to is not in the answer.",
     "documented: stamped by this package", "UTC",
 )
 SOURCE = Column(
-    "source", "text", Stamp("where the answer came from"),
+    "source", "text", Metadata("where the answer came from"),
     "keyapi, sandbox (synthetic data), or the host of another base URL.", "documented: stamped by this package",
 )
-_STAMPS: Final = (OBSERVED_AT, SOURCE)
+_METADATA: Final = (OBSERVED_AT, SOURCE)
 
 AGE_BANDS: Final[Mapping[int, str]] = MappingProxyType(
     {18: "18-24", 25: "25-34", 35: "35-44", 45: "45-54", 55: "55+", 3: "18-24", 4: "25-34", 5: "35+"}
@@ -339,9 +339,9 @@ def _levels(base: str) -> tuple[str, ...]:
     return tuple(f"{base}.{level}_ecom_category" for level in ("third", "second", "first"))
 
 
-def category_identity(base: str) -> Deepest:
+def category_identity(base: str) -> DeepestLevel:
     """Where a product category says which one it is."""
-    return Deepest(_levels(base), "id")
+    return DeepestLevel(_levels(base), "id")
 
 
 def category_extras(base: str) -> tuple[str, ...]:
@@ -360,7 +360,7 @@ def _category_columns(base: str, category_id: Column) -> tuple[Column, ...]:
     ]
     return (
         category_id,
-        Column("category", "text", Deepest((third, second, first), "value"),
+        Column("category", "text", DeepestLevel((third, second, first), "value"),
                "English name of the category: the deepest level present.", _SAMPLE),
         Column("category_level", "text", Field(f"{base}.ecom_type"), "Level of the row: l1, l2 or l3.",
                "inferred: equals an upstream request parameter of that name"),
@@ -375,7 +375,7 @@ def _cover(path: str, status: str = "unknown: null in every sample") -> Column:
 
 
 def _count_of(name: str, path: str, what: str, *, optional: bool = False) -> Column:
-    return Column(name, "count", Length(path),
+    return Column(name, "count", CountOf(path),
                   f"Number of {what} in the answer: 0 = none, missing = the answer does not tell.",
                   "documented: counted by this package", what, 0, optional=optional)
 
@@ -383,8 +383,8 @@ def _count_of(name: str, path: str, what: str, *, optional: bool = False) -> Col
 _TREND_COUNT: Final = "trend points"
 
 
-def _asked_key(name: str, kind: str, meaning: str, checked: Field | Deepest) -> Column:
-    return Column(name, kind, Asked(checked), meaning, "documented: the endpoint is asked by it")
+def _asked_key(name: str, kind: str, meaning: str, checked: Field | DeepestLevel) -> Column:
+    return Column(name, kind, FromQuery(checked), meaning, "documented: the endpoint is asked by it")
 
 
 def _trend_columns(path: str) -> tuple[Column, ...]:
@@ -412,27 +412,27 @@ def _audience_columns(base: str) -> tuple[Column, ...]:
     info = {name: f"{lists[name]}.{name}_info" for name in lists if name != "age"}
     age = f"{lists['age']}.age_level"
 
-    def by_list(of_age: Constant | Field | Coded | None, leaf: str) -> ByList:
-        return ByList((of_age, *(Field(f"{path}.{leaf}") for path in info.values())))
+    def per_list(of_age: Constant | Field | Coded | None, leaf: str) -> PerList:
+        return PerList((of_age, *(Field(f"{path}.{leaf}") for path in info.values())))
 
     return (
-        Column("dimension", "text", ByList(tuple(Constant(name) for name in lists)),
+        Column("dimension", "text", PerList(tuple(Constant(name) for name in lists)),
                "What the audience is split by: age, interest or country (of products no country was seen).",
                "documented: which list the row is in"),
-        Column("segment_id", "id", by_list(Field(age), "id"),
+        Column("segment_id", "id", per_list(Field(age), "id"),
                "Code of the segment: the API's age_level; the id of the interest; the GeoNames id of the country. "
                "Interest ids of products and of hashtags and music are different lists.", f"inferred: {_AGES}"),
-        Column("segment_code", "text", by_list(None, "label"),
+        Column("segment_code", "text", per_list(None, "label"),
                "Label of the interest, ISO-2 code of the country; missing for ages.",
                "inferred: read off samples; the interests of products are a third party's"),
-        Column("segment", "text", by_list(Coded(age, AGE_BANDS), "value"),
+        Column("segment", "text", per_list(Coded(age, AGE_BANDS), "value"),
                "Age band, English name of the interest or the country.", f"inferred: {_AGES}"),
-        Column("score", "number", ByList(tuple(Field(f"{path}.score") for path in lists.values())),
+        Column("score", "number", PerList(tuple(Field(f"{path}.score") for path in lists.values())),
                "Ages: percent of the audience. Interests and countries: an index, 100 = average; not a share, "
                "unbounded, never summed.",
                "inferred: ages by their sum of 100, interests by likeness to countries; for countries TikTok's page "
                "documents it (200 = twice as popular there as worldwide)", "see score_unit", 0),
-        Column("score_unit", "text", ByList(tuple(Constant("percent" if name == "age" else "index")
+        Column("score_unit", "text", PerList(tuple(Constant("percent" if name == "age" else "index")
                                                   for name in lists)),
                "percent (ages) or index (100 = average).", "inferred: see score"),
     )
@@ -464,7 +464,7 @@ PRODUCT_INSIGHTS = Table(
     rows=(_INSIGHT,),
     columns=(
         REGION, TIME_SCOPE, SEARCH,
-        Column("filter_category_id", "id", Asked(), "Category filter as asked for; missing = none.", _PERIOD),
+        Column("filter_category_id", "id", FromQuery(), "Category filter as asked for; missing = none.", _PERIOD),
         Column("position", "count", Position("the ranking"), "Place in the ranking as asked, filters included.",
                "inferred: the answers are in ranking order; what ranks them is not documented", "rank", 1),
         *_category_columns(
@@ -495,7 +495,7 @@ PRODUCT_INSIGHTS = Table(
         Column("comments", "count", Field("list[].comment"), "Comments over the window.", _ENGAGEMENT, "comments", 0),
         Column("shares", "count", Field("list[].share"), "Shares over the window.", _ENGAGEMENT, "shares", 0),
         _cover("list[].cover_url"),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 
@@ -517,7 +517,7 @@ PRODUCT_DETAILS = Table(
         _count_of("n_audience_ages", "info.audience_ages", "age bands", optional=True),
         _count_of("n_audience_interests", "info.audience_interests", "interests", optional=True),
         _cover("info.cover_url"),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 PRODUCT_AUDIENCE = Table(
@@ -525,7 +525,7 @@ PRODUCT_AUDIENCE = Table(
     row="category x segment",
     key=(*_PRODUCT_KEY, "dimension", "segment_id"),
     rows=_audience_rows("info"),
-    columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *_audience_columns("info"), *_STAMPS),
+    columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *_audience_columns("info"), *_METADATA),
     references=_OF_DETAILS,
 )
 PRODUCT_HASHTAGS = Table(
@@ -539,7 +539,7 @@ PRODUCT_HASHTAGS = Table(
                "unknown: what the order means is not documented", "place", 1),
         Column("hashtag_name", "hashtag", Field("info.hashtags[]"), "Related popular hashtag, as it is asked for.",
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
-        *_STAMPS,
+        *_METADATA,
     ),
     references=_OF_DETAILS,
 )
@@ -554,7 +554,7 @@ PRODUCT_POSTS = Table(
                "unknown: the order is not documented and not by age", "place", 1),
         Column("video_id", "id", Field("info.posts[]"), "A popular video of the category.",
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
-        *_STAMPS,
+        *_METADATA,
     ),
     references=_OF_DETAILS,
 )
@@ -577,7 +577,7 @@ VIDEOS = Table(
     key=("video_id",),
     rows=("[]",),
     columns=(
-        Column("video_id", "id", Asked(Field("[].video_id")), "TikTok's id of the video.",
+        Column("video_id", "id", FromQuery(Field("[].video_id")), "TikTok's id of the video.",
                "documented: response schema"),
         Column("user_id", "id", Field("[].user_id"), "TikTok's id of the creator.", "documented: response schema"),
         Column("username", "text", Field("[].unique_id"), "Handle of the creator, without @.",
@@ -616,7 +616,7 @@ VIDEOS = Table(
                "documented: as an estimate; the currency is not (USD by a third party's field map)",
                "money, currency not documented", 0),
         _cover("[].reflow_cover", "documented: response schema; signed addresses expire"),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 
@@ -665,7 +665,7 @@ HASHTAGS = Table(
         _count_of("n_audience_countries", "info.audience_countries", "countries", optional=True),
         _count_of("n_related", "info.related_hashtags", "hashtags"),
         Column("url", "text", Field("info.video_url"), "Page of the hashtag on TikTok (not a video).", _SAMPLE, "URL"),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 HASHTAG_TRENDS = Table(
@@ -674,7 +674,7 @@ HASHTAG_TRENDS = Table(
     key=(*_HASHTAG_KEY, "date"),
     rows=("info.trend[]",),
     sorted_by="date",
-    columns=(REGION, PERIOD, _HASHTAG, *_trend_columns("info.trend"), *_STAMPS),
+    columns=(REGION, PERIOD, _HASHTAG, *_trend_columns("info.trend"), *_METADATA),
     references=_OF_HASHTAGS,
 )
 HASHTAG_AUDIENCE = Table(
@@ -682,7 +682,7 @@ HASHTAG_AUDIENCE = Table(
     row="hashtag x segment",
     key=(*_HASHTAG_KEY, "dimension", "segment_id"),
     rows=_audience_rows("info"),
-    columns=(REGION, PERIOD, _HASHTAG, *_audience_columns("info"), *_STAMPS),
+    columns=(REGION, PERIOD, _HASHTAG, *_audience_columns("info"), *_METADATA),
     references=_OF_HASHTAGS,
 )
 RELATED_HASHTAGS = Table(
@@ -700,7 +700,7 @@ RELATED_HASHTAGS = Table(
                "Its name, as answered.", _SAMPLE),
         Column("related_url", "text", Field("info.related_hashtags[].video_url"), "Its page on TikTok.", _SAMPLE,
                "URL"),
-        *_STAMPS,
+        *_METADATA,
     ),
     references=_OF_HASHTAGS,
 )
@@ -768,7 +768,7 @@ MUSIC = Table(
         Column("audio_url", "text", Field("sound.music_url"), "Address of the audio file.", _REPORTED, "URL",
                optional=True),
         _cover("sound.cover", _REPORTED),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 MUSIC_TRENDS = Table(
@@ -777,7 +777,7 @@ MUSIC_TRENDS = Table(
     key=(*_MUSIC_KEY, "date"),
     rows=("sound.trend[]",),
     sorted_by="date",
-    columns=(REGION, PERIOD, _CLIP, *_trend_columns("sound.trend"), *_STAMPS),
+    columns=(REGION, PERIOD, _CLIP, *_trend_columns("sound.trend"), *_METADATA),
     references=_OF_MUSIC,
 )
 MUSIC_AUDIENCE = Table(
@@ -785,7 +785,7 @@ MUSIC_AUDIENCE = Table(
     row="sound x segment",
     key=(*_MUSIC_KEY, "dimension", "segment_id"),
     rows=_audience_rows("sound"),
-    columns=(REGION, PERIOD, _CLIP, *_audience_columns("sound"), *_STAMPS),
+    columns=(REGION, PERIOD, _CLIP, *_audience_columns("sound"), *_METADATA),
     references=_OF_MUSIC,
 )
 MUSIC_VIDEOS = Table(
@@ -803,7 +803,7 @@ MUSIC_VIDEOS = Table(
                "inferred: documents conflict (related music or videos); the ids are those of videos", optional=True),
         Column("cover_uri", "text", Field("sound.related_items[].cover_uri"), "Cover of that video (not an address).",
                "inferred: from a third party's samples; null in KeyAPI's example", optional=True),
-        *_STAMPS,
+        *_METADATA,
     ),
     references=_OF_MUSIC,
 )
@@ -812,7 +812,9 @@ MUSIC_VIDEOS = Table(
 
 _LISTED: Final = "documented: by KeyAPI's example of the list"
 _MOVEMENT_STATUS: Final = "inferred: 1, 2 and 4 from KeyAPI's own examples, 3 = down by elimination"
-_FILTER_INDUSTRY = Column("filter_industry_id", "id", Asked(), "Industry filter as asked for; missing = none.", _PERIOD)
+_FILTER_INDUSTRY = Column(
+    "filter_industry_id", "id", FromQuery(), "Industry filter as asked for; missing = none.", _PERIOD
+)
 _LISTED_HASHTAG = Column("hashtag_name", "hashtag", Field("list[].hashtag_name"), "Name as it is asked for.", _LISTED)
 _HASHTAG_LIST_KEY: Final = ("region", "period", "filter_industry_id", "new_only", "hashtag_name")
 _HASHTAG_LIST_ASKED: Final = (REGION, PERIOD, _FILTER_INDUSTRY, NEW_ONLY)
@@ -841,7 +843,7 @@ TRENDING_HASHTAGS = Table(
         Column("views", "count", Field("list[].video_views"), "Views of those posts.", _IN_PERIOD, "views", 0),
         _count_of("n_trend_points", "list[].trend", _TREND_COUNT),
         _count_of("n_creators", "list[].creators", "creators"),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 TRENDING_HASHTAG_TRENDS = Table(
@@ -850,7 +852,7 @@ TRENDING_HASHTAG_TRENDS = Table(
     key=(*_HASHTAG_LIST_KEY, "date"),
     rows=("list[].trend[]",),
     sorted_by="date",
-    columns=(*_HASHTAG_LIST_ASKED, _LISTED_HASHTAG, *_trend_columns("list[].trend"), *_STAMPS),
+    columns=(*_HASHTAG_LIST_ASKED, _LISTED_HASHTAG, *_trend_columns("list[].trend"), *_METADATA),
     references=_OF_HASHTAG_LIST,
 )
 TRENDING_HASHTAG_CREATORS = Table(
@@ -864,7 +866,7 @@ TRENDING_HASHTAG_CREATORS = Table(
                "unknown: what the order means is not documented", "place", 1),
         Column("creator_name", "text", Field("list[].creators[].nick_name"), "Display name of the creator.", _LISTED),
         Column("avatar_url", "text", Field("list[].creators[].avatar_url"), "Picture of the creator.", _LISTED, "URL"),
-        *_STAMPS,
+        *_METADATA,
     ),
     references=_OF_HASHTAG_LIST,
 )
@@ -872,7 +874,7 @@ TRENDING_HASHTAG_CREATORS = Table(
 _MUSIC_LIST_KEY: Final = ("region", "period", "search", "new_only", "commercial_only", "clip_id")
 _MUSIC_LIST_ASKED: Final = (
     REGION, PERIOD, SEARCH, NEW_ONLY,
-    Column("commercial_only", "flag", Asked(), "Whether only sounds cleared for commercial use were asked for.",
+    Column("commercial_only", "flag", FromQuery(), "Whether only sounds cleared for commercial use were asked for.",
            _PERIOD),
 )
 _LISTED_CLIP = Column("clip_id", "id", Field("sound_list[].clip_id"), "TikTok's id of the sound.", _LISTED)
@@ -893,7 +895,7 @@ TRENDING_MUSIC = Table(
         _count_of("n_videos", "sound_list[].related_items", "videos", optional=True),
         *_sound_links("sound_list[]"),
         _cover("sound_list[].cover", _REPORTED),
-        *_STAMPS,
+        *_METADATA,
     ),
 )
 TRENDING_MUSIC_TRENDS = Table(
@@ -902,7 +904,7 @@ TRENDING_MUSIC_TRENDS = Table(
     key=(*_MUSIC_LIST_KEY, "date"),
     rows=("sound_list[].trend[]",),
     sorted_by="date",
-    columns=(*_MUSIC_LIST_ASKED, _LISTED_CLIP, *_trend_columns("sound_list[].trend"), *_STAMPS),
+    columns=(*_MUSIC_LIST_ASKED, _LISTED_CLIP, *_trend_columns("sound_list[].trend"), *_METADATA),
     references=((_MUSIC_LIST_KEY, "trending_music"),),
 )
 

@@ -212,7 +212,7 @@ def _listed(names: Iterable[str], of: str = "") -> str:
     return ", ".join(f"{of}{name}" for name in names)
 
 
-def _marks(number: int) -> str:
+def _identifying(number: int) -> str:
     return ", ".join("?" * number)
 
 
@@ -1054,7 +1054,7 @@ def _exclusively(db: sqlite3.Connection, kind: str) -> Iterator[None]:
 
 
 def _put_row(db: sqlite3.Connection, table: str, values: Sequence[Any]) -> None:
-    db.execute(f"INSERT INTO {table} VALUES ({_marks(len(values) + 1)})", (*values, _checksum(values)))
+    db.execute(f"INSERT INTO {table} VALUES ({_identifying(len(values) + 1)})", (*values, _checksum(values)))
 
 
 def _put_meta(db: sqlite3.Connection, name: str, value: str) -> None:

@@ -17,22 +17,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from .arguments import ALL_REGIONS
-from .endpoints import ENDPOINT_OF, Ask, Endpoint
+from .endpoints import ENDPOINT_OF, Endpoint, Query
 from .envelope import identify
 from .schema import (
     FLAG_WORDS,
     NO_ID,
     NOT_AVAILABLE,
-    Asked,
-    ByList,
     Coded,
     Column,
     Constant,
-    Deepest,
+    CountOf,
+    DeepestLevel,
     Field,
-    Length,
+    FromQuery,
+    Metadata,
+    PerList,
     Position,
-    Stamp,
     Table,
     is_blank,
     normal_hashtag,
@@ -40,12 +40,12 @@ from .schema import (
     writable,
 )
 
-_OnePlace = Asked | Field | Length | Position | Coded | Deepest | Stamp | Constant
+_OnePlace = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | Metadata | Constant
 Index = npt.NDArray[np.intp]
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
 _CHUNK: Final = 1000  # answers that become a frame at once: bounds memory, and a ranking is never longer
-_SIP: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
+_BATCH: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
 _LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
 _MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
@@ -56,7 +56,7 @@ _FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object,
 
 
 @dataclass(frozen=True)
-class Oddities:
+class Issues:
     """What was dropped or not understood, counted, by place; and answers that name another market."""
 
     duplicates: Counter[str] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ class Oddities:
 class Source:
     """One answer to be tidied: what was asked, and when it arrived (microseconds since 1970)."""
 
-    ask: Ask
+    query: Query
     observed_at: int
 
 
@@ -232,7 +232,7 @@ class _Answers:
     """The payloads of some answers, read path by path; every path is walked once."""
 
     def __init__(
-        self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None, odd: Oddities
+        self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None, odd: Issues
     ) -> None:
         self.odd = odd
         self.endpoint = endpoint
@@ -274,15 +274,15 @@ class _Answers:
 
     def _ranked(self, level: _Level, path: str) -> _Level:
         """Keep each entity of a ranking once, numbered through its pages, and no more than asked for."""
-        seen: dict[Ask, set[str]] = {}
-        counted: Counter[Ask] = Counter()
+        seen: dict[Query, set[str]] = {}
+        counted: Counter[Query] = Counter()
         keep, places = [], []
         for at, (item, answer) in enumerate(zip(level.items, level.answer, strict=True)):
-            ask = self.sources[answer].ask
-            counted[ask] += 1
-            if self.limit is not None and counted[ask] > self.limit:
+            query = self.sources[answer].query
+            counted[query] += 1
+            if self.limit is not None and counted[query] > self.limit:
                 continue
-            known = seen.setdefault(ask, set())
+            known = seen.setdefault(query, set())
             who = identify(self.endpoint, item, f"{path}.")
             if who is None:
                 self.odd.unusable[f"a row without {self.endpoint.identity}"] += 1
@@ -291,7 +291,7 @@ class _Answers:
             else:
                 known.add(who)
                 keep.append(at)
-                places.append(counted[ask])
+                places.append(counted[query])
         kept = np.array(keep, dtype=np.intp)
         return _Level(
             [level.items[at] for at in keep],
@@ -300,9 +300,9 @@ class _Answers:
             np.array(places, dtype=np.intp),
         )
 
-    def find(self, place: Field | Length | Coded | Deepest) -> tuple[list[Any], str]:
+    def find(self, place: Field | CountOf | Coded | DeepestLevel) -> tuple[list[Any], str]:
         """Give the values at a place, and the level they are on."""
-        if isinstance(place, Deepest):
+        if isinstance(place, DeepestLevel):
             ids = [self.read(f"{level}.id") for level in place.levels]
             leaves = [self.read(f"{level}.{place.leaf}") for level in place.levels]
             deepest = [
@@ -311,7 +311,7 @@ class _Answers:
             ]
             return deepest, self.level_of(place.levels[0])
         values, level = self.read(place.path), self.level_of(place.path)
-        if isinstance(place, Length):
+        if isinstance(place, CountOf):
             return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level
         if isinstance(place, Coded):
             codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
@@ -364,7 +364,7 @@ def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None
 class _Reader:
     """Reads the columns of one table from one chunk of answers."""
 
-    def __init__(self, table: Table, sources: Sequence[Source], source: str, odd: Oddities) -> None:
+    def __init__(self, table: Table, sources: Sequence[Source], source: str, odd: Issues) -> None:
         self.table, self.sources, self.source, self.odd = table, sources, source, odd
 
     def take(self, answers: _Answers) -> list[_Part]:
@@ -378,7 +378,7 @@ class _Reader:
         which: dict[str, Index | None] = {}
         for column in self.table.columns:
             place = _place(column, number)
-            if isinstance(place, Field | Length | Coded | Deepest):
+            if isinstance(place, Field | CountOf | Coded | DeepestLevel):
                 found[column.name], where = answers.find(place)
                 which[column.name] = answers.up(level_path, where)
         records = answers.read(path)
@@ -421,25 +421,25 @@ class _Reader:
         if place is None or isinstance(place, Constant):
             value = None if place is None else place.value
             return pd.array([value], dtype="string").take(np.zeros(len(part.answer), dtype=np.intp))
-        if isinstance(place, Asked | Stamp):
+        if isinstance(place, FromQuery | Metadata):
             return self._known(column, place).take(part.answer)
         array, lost = read_values(column, part.found[column.name])
         if lost:
-            self.odd.unusable[str(place) if isinstance(place, Deepest) else str(Field(place.path))] += lost
+            self.odd.unusable[str(place) if isinstance(place, DeepestLevel) else str(Field(place.path))] += lost
         which = part.which[column.name]
         return array if which is None else array.take(which)
 
-    def _known(self, column: Column, place: Asked | Stamp) -> Array:
+    def _known(self, column: Column, place: FromQuery | Metadata) -> Array:
         """Give what is known of each answer without reading it."""
         sources = self.sources
-        if isinstance(place, Stamp):
+        if isinstance(place, Metadata):
             if column.kind == "time":
                 return moments(np.fromiter((s.observed_at for s in sources), dtype=np.int64, count=len(sources)))
             return pd.array([self.source], dtype="string").take(np.zeros(len(sources), dtype=np.intp))
         if not sources:
             return read_values(column, [])[0]
-        at = [p.column for p in sources[0].ask.endpoint.asked].index(column.name)
-        return read_values(column, [s.ask.values[at] for s in sources])[0]  # noqa: PD011 - not pandas
+        at = [p.column for p in sources[0].query.endpoint.inputs].index(column.name)
+        return read_values(column, [s.query.values[at] for s in sources])[0]  # noqa: PD011 - not pandas
 
     def _order(self, frame: pd.DataFrame, answer: Index, parts: Sequence[_Part]) -> Index | None:
         """Find the order of the rows, where it is not the one they are in."""
@@ -454,7 +454,7 @@ class _Reader:
 
     def _distinct(self, frame: pd.DataFrame, answer: Index) -> pd.DataFrame:
         """Drop rows without a key, and all but the first of a key within one answer."""
-        own = [name for name in self.table.key if not isinstance(self.table[name].place, Asked)]
+        own = [name for name in self.table.key if not isinstance(self.table[name].place, FromQuery)]
         read = [name for name in own if not isinstance(self.table[name].place, Position)]
         one_each = not own and any("[]" in path for path in self.table.rows)  # a list about the one asked for
         if not len(frame) or not (read or one_each):
@@ -472,7 +472,7 @@ class _Reader:
 
 def _place(column: Column, number: int) -> _OnePlace | None:
     """Where a column of the row path of this number has its values."""
-    return column.place.places[number] if isinstance(column.place, ByList) else column.place
+    return column.place.places[number] if isinstance(column.place, PerList) else column.place
 
 
 def _joined(arrays: list[Array]) -> Array:
@@ -486,7 +486,7 @@ def make_frame(
     *,
     source: str,
     limit: int | None = None,
-) -> tuple[pd.DataFrame, Oddities]:
+) -> tuple[pd.DataFrame, Issues]:
     """Make one table of all answers of a call.
 
     Parameters
@@ -510,16 +510,16 @@ def make_frame(
         What was dropped or not understood.
     """
     endpoint = ENDPOINT_OF[table.name]
-    odd = Oddities()
+    odd = Issues()
     frames = []
     supply = iter(envelopes)
     for start in range(0, max(len(sources), 1), _CHUNK):
         chunk = sources[start : start + _CHUNK]
         reader = _Reader(table, chunk, source, odd)
         taken = []
-        sip = max(len(chunk), 1) if endpoint.ranking else _SIP  # the rows of a ranking are compared with each other
-        for at in range(0, max(len(chunk), 1), sip):
-            some = chunk[at : at + sip]
+        batch_size = max(len(chunk), 1) if endpoint.ranking else _BATCH  # a ranking is compared as a whole
+        for at in range(0, max(len(chunk), 1), batch_size):
+            some = chunk[at : at + batch_size]
             answers = _Answers(endpoint, some, [one.get("data") for one in islice(supply, len(some))], limit, odd)
             taken.append((at, reader.take(answers)))
             _note_markets(endpoint, answers, odd)
@@ -533,15 +533,15 @@ def empty_frame(table: Table) -> pd.DataFrame:
     return make_frame(table, (), (), source="")[0]
 
 
-def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Oddities) -> None:
+def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Issues) -> None:
     if endpoint.market is None:
         return
     level = answers.level_of(endpoint.market.path)
     named = answers.read(endpoint.market.path)
-    at = [p.column for p in endpoint.asked].index("region")
+    at = [p.column for p in endpoint.inputs].index("region")
     of = answers.levels[level].answer
     for answer, market in zip(of.tolist(), named, strict=True):
-        region = answers.sources[answer].ask.values[at]  # noqa: PD011 - not pandas
+        region = answers.sources[answer].query.values[at]  # noqa: PD011 - not pandas
         expected = ("ALL", ALL_REGIONS.upper()) if region == ALL_REGIONS else (region,)
         if isinstance(market, str) and market and market.upper() not in expected:
             odd.markets[str(region), writable(market)[:_LONGEST_NAME]] += 1
@@ -556,13 +556,13 @@ def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
         if len(table.rows) > 1:  # which of several lists an answer has differs
             yield from ((path.removesuffix("[]"), True) for path in table.rows)
         for column in table.columns:
-            places = column.place.places if isinstance(column.place, ByList) else (column.place,)
+            places = column.place.places if isinstance(column.place, PerList) else (column.place,)
             for place in places:
-                if isinstance(place, Asked) and place.checked is not None:
+                if isinstance(place, FromQuery) and place.checked is not None:
                     place = place.checked  # noqa: PLW2901 - the place that is read
-                if isinstance(place, Field | Length | Coded):
+                if isinstance(place, Field | CountOf | Coded):
                     yield place.path, column.optional
-                elif isinstance(place, Deepest):
+                elif isinstance(place, DeepestLevel):
                     yield from ((f"{level}.{place.leaf}", True) for level in place.levels)
 
 

@@ -43,7 +43,7 @@ class Faulty:
         return int(self._listener.getsockname()[1])
 
     @property
-    def asked(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """The names of the hashtags asked for."""
         return [parse_qs(head.split(" ")[1].partition("?")[2])["hashtag_name"][0] for head in self.heads]
 

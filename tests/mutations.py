@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from keyapi_research.endpoints import ENDPOINTS, Ask, Endpoint, make_ask, make_asks
+from keyapi_research.endpoints import ENDPOINTS, Endpoint, Query, make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 Place = tuple[str | int, ...]
@@ -22,7 +22,7 @@ class Case:
     """What is asked of an endpoint, and the normal answer (of a ranking, two pages)."""
 
     endpoint: Endpoint
-    asks: tuple[Ask, ...]
+    queries: tuple[Query, ...]
     pages: tuple[dict[str, Any], ...]
 
 
@@ -44,17 +44,17 @@ def short(node: Any) -> Any:
 def make_case(endpoint: Endpoint) -> Case:
     arguments = {p.argument: p.default for p in endpoint.parameters}
     ids = IDS.get(endpoint.name)
-    asks = (make_ask(endpoint, arguments),) if ids is None else make_asks(endpoint, ids, arguments)
-    params = dict(asks[0].params)
+    queries = (make_query(endpoint, arguments),) if ids is None else make_queries(endpoint, ids, arguments)
+    params = dict(queries[0].params)
     if endpoint.batch > 1:
-        params["video_ids"] = ",".join(ask.id for ask in asks)
+        params["video_ids"] = ",".join(query.id for query in queries)
     server = Sandbox(page_cap=3)
     pages = []
     for number in (1, 2) if ids is None else (1,):
         query = "&".join(f"{name}={value}" for name, value in {**params, "page": str(number)}.items())
         pages.append(short(json.loads(server.respond("GET", f"{endpoint.path}?{query}", "Bearer x").body)))
     assert all(page["code"] == 0 for page in pages)
-    return Case(endpoint, asks, tuple(pages))
+    return Case(endpoint, queries, tuple(pages))
 
 
 CASES = {endpoint.name: make_case(endpoint) for endpoint in ENDPOINTS}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.endpoints import ENDPOINTS, HASHTAG_DETAIL, VIDEO_ANALYTICS, Endpoint, make_ask, make_asks
+from keyapi_research.endpoints import ENDPOINTS, HASHTAG_DETAIL, VIDEO_ANALYTICS, Endpoint, make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 VIDEO = "7117191641181555995"
@@ -88,7 +88,7 @@ def test_wrong_arguments_say_what_to_do(
      pd.Series([int(VIDEO)], dtype="Int64"), pd.Index([VIDEO]), np.array([VIDEO]), f" {VIDEO}\n", {VIDEO: 1}.keys()],
 )
 def test_ids_may_come_in_any_container(ids: object) -> None:
-    assert [ask.id for ask in make_asks(VIDEO_ANALYTICS, ids, {})] == [VIDEO]
+    assert [query.id for query in make_queries(VIDEO_ANALYTICS, ids, {})] == [VIDEO]
 
 
 def test_ids_are_asked_once_in_the_order_given(client: kr.Client, sandbox: Sandbox) -> None:
@@ -111,8 +111,9 @@ def test_joiners_are_part_of_a_name(name: str, client: kr.Client, sandbox: Sandb
 
 
 def test_regions_are_written_one_way() -> None:
-    asks = [make_asks(HASHTAG_DETAIL, "a", {"region": region, "period": "7"})[0] for region in ("us", "US", " US ")]
-    assert len({ask.key for ask in asks}) == 1
+    regions = ("us", "US", " US ")
+    queries = [make_queries(HASHTAG_DETAIL, "a", {"region": region, "period": "7"})[0] for region in regions]
+    assert len({query.key for query in queries}) == 1
 
 
 @pytest.mark.parametrize("table", [t.name for e in ENDPOINTS if e.entity for t in e.tables])
@@ -182,7 +183,7 @@ GOLDEN_KEYS = {
 
 def golden_ask(endpoint: Endpoint) -> Any:
     arguments, one = GOLDEN[endpoint.name]
-    return make_ask(endpoint, arguments) if one is None else make_asks(endpoint, one, arguments)[0]
+    return make_query(endpoint, arguments) if one is None else make_queries(endpoint, one, arguments)[0]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)

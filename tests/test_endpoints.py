@@ -27,12 +27,12 @@ def test_prices() -> None:
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_what_goes_over_the_wire_is_what_the_server_knows(endpoint: Endpoint) -> None:
     route = next(route for route in ROUTES if route.path == endpoint.path)
-    known = {parameter.wire: parameter.default for parameter in route.parameters}
-    asked = {p.wire: p.write(p.default) for p in endpoint.parameters}
+    known = {parameter.api_name: parameter.default for parameter in route.parameters}
+    asked = {p.api_name: p.write(p.default) for p in endpoint.parameters}
     paging = PAGING if endpoint.ranking else set()
-    of_entity = {endpoint.entity.wire} if endpoint.entity else set()
+    of_entity = {endpoint.entity.api_name} if endpoint.entity else set()
     assert set(asked) | of_entity | paging == set(known)
-    assert asked == {wire: default for wire, default in known.items() if wire in asked}
+    assert asked == {api_name: default for api_name, default in known.items() if api_name in asked}
     assert route.credits == endpoint.credits
 
 
@@ -41,7 +41,7 @@ def test_every_table_comes_from_one_endpoint_and_has_its_asked_columns() -> None
     assert [table.name for table in tables] == list(schema.TABLES)
     for endpoint in ENDPOINTS:
         for table in endpoint.tables:
-            asked = {c.name for c in table.columns if isinstance(c.place, schema.Asked)}
+            asked = {c.name for c in table.columns if isinstance(c.place, schema.FromQuery)}
             assert asked == set(endpoint.columns)
 
 

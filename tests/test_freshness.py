@@ -523,7 +523,7 @@ def test_how_far_back_a_month_lies_matters_only_for_what_is_sent(
     client: kr.Client, sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kr.fetch_product_details("601583", time_scope="2025-10", client=client)
-    monkeypatch.setattr("keyapi_research.client.terms.SANDBOX_TODAY", date(2026, 3, 1))
+    monkeypatch.setattr("keyapi_research.client.policy.SANDBOX_TODAY", date(2026, 3, 1))
     assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=client)) == 1
     assert len(kr.fetch_product_details("601583", time_scope="2025-10", client=make_client(offline=True))) == 1
     for options in ({"region": "US"}, {"max_age": 0}):

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from mutations import CASES, IDS, SCALARS, Case, conversations, envelopes, replaced
 
 import keyapi_research as kr
-from keyapi_research.endpoints import ENDPOINT_OF, Ask, Endpoint, make_ask, make_asks
+from keyapi_research.endpoints import ENDPOINT_OF, Endpoint, Query, make_queries, make_query
 from keyapi_research.envelope import Found, match, open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.schema import TABLES, Column, Table
@@ -58,7 +58,7 @@ DTYPES = {"id": "string", "text": "string", "hashtag": "string", "count": "Int64
           "number": "float64", "flag": "boolean", "time": "datetime64[us, UTC]"}
 
 
-def breaches(table: Table, frame: pd.DataFrame, asks: Sequence[Ask]) -> list[str]:
+def breaches(table: Table, frame: pd.DataFrame, queries: Sequence[Query]) -> list[str]:
     """What is wrong with a frame, by another reading of the declaration than the one that made it."""
     dtypes = [(name, str(dtype)) for name, dtype in frame.dtypes.items()]
     if dtypes != [(column.name, DTYPES[column.kind]) for column in table.columns]:
@@ -74,13 +74,13 @@ def breaches(table: Table, frame: pd.DataFrame, asks: Sequence[Ask]) -> list[str
     ]
     keys = list(zip(*(values[name] for name in table.key), strict=True))
     # A filter that was not asked for is missing in all rows; any other part of a key never is.
-    needed = [at for at, name in enumerate(table.key) if asks[0].value_of.get(name, "") is not None]
+    needed = [at for at, name in enumerate(table.key) if queries[0].value_of.get(name, "") is not None]
     if any(key[at] is None for key in keys for at in needed):
         found.append("a key is missing")
     if len(set(keys)) < len(keys):
         found.append("a key comes twice")
-    for name in asks[0].value_of:
-        odd = set(values[name]) - {ask.value_of[name] for ask in asks}
+    for name in queries[0].value_of:
+        odd = set(values[name]) - {query.value_of[name] for query in queries}
         if odd:
             found.append(f"{name}: {odd} was not asked for")
     if table.sorted_by:
@@ -164,11 +164,11 @@ def check_rows(case: Case, frame: pd.DataFrame, envelopes: Sequence[Mapping[str,
 def tabulate(case: Case, found: Sequence[Found]) -> None:
     """Make every table of an answer."""
     there = [one for one in found if not one.absent]
-    sources = [Source(one.ask, NOON + number) for number, one in enumerate(there)]
+    sources = [Source(one.query, NOON + number) for number, one in enumerate(there)]
     envelopes = [json.loads(json.dumps(one.envelope)) for one in there]  # as the store keeps them
     for table in case.endpoint.tables:
         frame, _ = make_frame(table, sources, envelopes, source="sandbox")
-        assert breaches(table, frame, case.asks) == []
+        assert breaches(table, frame, case.queries) == []
         assert frame.keyapi.validate() is frame
         if table is case.endpoint.tables[0]:
             check_rows(case, frame, envelopes)
@@ -183,10 +183,10 @@ def take(case: Case, body: bytes, status: int = 200) -> list[Found] | kr.KeyAPIE
     except ValueError:
         payload = None
     try:
-        found = match(case.endpoint, case.asks, open_envelope(status, body, payload, retry_after=None))
+        found = match(case.endpoint, case.queries, open_envelope(status, body, payload, retry_after=None))
     except kr.KeyAPIError as error:
         return checked(error)
-    assert len(found) == len(case.asks)
+    assert len(found) == len(case.queries)
     return [one for one in found if isinstance(one, Found) or not checked(one)]
 
 
@@ -211,16 +211,16 @@ def items(node: Any, path: str) -> int:
 @pytest.mark.parametrize("name", CASES)
 def test_normal_answers_arrive_whole(name: str) -> None:
     case = CASES[name]
-    asks = case.asks * len(case.pages) if case.endpoint.entity is None else case.asks
+    queries = case.queries * len(case.pages) if case.endpoint.entity is None else case.queries
     envelopes = [one.envelope for page in case.pages for one in take(case, json.dumps(page).encode())]
     for table in case.endpoint.tables:
-        sources = [Source(ask, NOON + number) for number, ask in enumerate(asks)]
+        sources = [Source(query, NOON + number) for number, query in enumerate(queries)]
         frame, odd = make_frame(table, sources, envelopes, source="sandbox")
         assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
         assert len(frame) > 0 or table.name == "music_videos"
         assert not odd.duplicates
         assert not odd.unusable
-        assert breaches(table, frame, case.asks) == []
+        assert breaches(table, frame, case.queries) == []
 
 
 @budget(60, 2_000)
@@ -314,16 +314,16 @@ def check_call(line: Line, case: Case, table: Table, answers: Sequence[bytes]) -
     now = client.status()
     stored = now.answers + now.absences - kept.answers - kept.absences
     if isinstance(got, pd.DataFrame):
-        assert breaches(table, got, case.asks) == []
+        assert breaches(table, got, case.queries) == []
         assert (rows["credits"] == price).all()
-        assert stored == (sent if case.endpoint.entity is None else len(case.asks))
+        assert stored == (sent if case.endpoint.entity is None else len(case.queries))
         again = fetch(case, table, client)
         assert len(line.server.requests) == sent, "what was paid for is stored"
         pd.testing.assert_frame_equal(again, got)
     else:
         assert got.frame is not None
         assert got.failures is not None
-        assert breaches(table, got.frame, case.asks) == []
+        assert breaches(table, got.frame, case.queries) == []
         pickle.loads(pickle.dumps(got))
         if rows["credits"].iloc[-1] is pd.NA or (rows["credits"] == price).all():
             assert got.answer is not None, "what is not stored is on the error"
@@ -418,10 +418,10 @@ def calls(draw: st.DrawFn) -> tuple[str, Any, dict[str, Any]]:
     return name, draw(OBJECTS), {one: draw(OBJECTS) for one in odd}
 
 
-def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Ask, ...]:
+def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Query, ...]:
     arguments = {p.argument: given.get(p.argument, p.default) for p in endpoint.parameters}
     try:
-        return (make_ask(endpoint, arguments),) if endpoint.entity is None else make_asks(endpoint, ids, arguments)
+        return (make_query(endpoint, arguments),) if endpoint.entity is None else make_queries(endpoint, ids, arguments)
     except kr.InvalidArgumentError as error:
         text = str(error)
     assert len(text.encode()) < 2000
@@ -433,15 +433,15 @@ def test_any_argument_is_taken_or_refused(examples: int) -> None:
     def check(call: tuple[str, Any, dict[str, Any]]) -> None:
         name, ids, given = call
         endpoint = CASES[name].endpoint
-        asks = take_arguments(endpoint, ids, **given)
-        assert len({ask.key for ask in asks}) == len(asks)
-        for ask in asks:
-            assert all(isinstance(text, str) for text in ask.params.values())
-            written = "".join(ask.params.values())
+        queries = take_arguments(endpoint, ids, **given)
+        assert len({query.key for query in queries}) == len(queries)
+        for query in queries:
+            assert all(isinstance(text, str) for text in query.params.values())
+            written = "".join(query.params.values())
             # Joiners and marks of direction belong to names in many scripts; letters may be newer than this Python.
             assert all(one.isprintable() or unicodedata.category(one) in ("Cf", "Cn", "Co") for one in written)
-            again = {p.argument: value for p, value in zip(endpoint.asked, ask.values, strict=True)}
-            assert make_ask(endpoint, again) == ask, "what was made of an argument is an argument, and the same one"
+            again = {p.argument: value for p, value in zip(endpoint.inputs, query.values, strict=True)}
+            assert make_query(endpoint, again) == query, "what was made of an argument is an argument, and the same one"
 
     explore(examples, calls(), check)
 
@@ -451,8 +451,8 @@ def test_a_hashtag_has_one_name(examples: int) -> None:
     endpoint = CASES["hashtag_detail"].endpoint
 
     def check(name: str) -> None:
-        for ask in take_arguments(endpoint, name):
-            assert [one.id for one in take_arguments(endpoint, [ask.id, f" #{ask.id}", name])] == [ask.id]
+        for query in take_arguments(endpoint, name):
+            assert [one.id for one in take_arguments(endpoint, [query.id, f" #{query.id}", name])] == [query.id]
 
     explore(examples, st.text(alphabet="##aA\u0130e\u0301\u00df\u2003 ,", max_size=4) | st.text(max_size=4), check)
 

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keyapi_research as kr
-from keyapi_research.client import wire
+from keyapi_research.client import transport
 from keyapi_research.envelope import open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.schema import normal_hashtag
@@ -153,11 +153,11 @@ def test_a_connection_that_was_idle_for_long_is_not_used(make_client: Make, monk
 
     with Faulty(dies_silently, http(envelope("second")), http(envelope("third"))) as server:
         client = make_client(base_url=server.url, timeout=(1, 1), retries=0)
-        monkeypatch.setattr(wire, "_IDLE", 0.0)
+        monkeypatch.setattr(transport, "_IDLE", 0.0)
         for name in ("first", "second"):
             assert kr.fetch_hashtags(name, client=client)["hashtag_name"].tolist() == [name]
         assert server.connections == 2
-        monkeypatch.setattr(wire, "_IDLE", 30.0)  # the second one is young enough
+        monkeypatch.setattr(transport, "_IDLE", 30.0)  # the second one is young enough
         assert len(kr.fetch_hashtags("third", client=client)) == 1
         assert server.connections == 2
         assert client.ledger()["credits"].tolist() == [2, 2, 2]
@@ -167,8 +167,8 @@ def test_a_machine_that_slept_opens_a_new_connection(make_client: Make, monkeypa
     with Faulty(GOOD) as server:
         client = make_client(base_url=server.url)
         kr.fetch_hashtags("ufc324", client=client)
-        awake = wire._clocks
-        monkeypatch.setattr(wire, "_clocks", lambda: (awake()[0], awake()[1] + 3600))  # the other clock stood still
+        awake = transport._clocks
+        monkeypatch.setattr(transport, "_clocks", lambda: (awake()[0], awake()[1] + 3600))  # the other clock stood still
         kr.fetch_hashtags("ufc324", max_age=0, client=client)
         assert server.connections == 2
 
@@ -179,7 +179,7 @@ def test_what_cannot_connect_anew_was_not_delivered(make_client: Make, monkeypat
         connection.sendall(GOOD)
         connection.recv(65536)
 
-    monkeypatch.setattr(wire, "_IDLE", 0.0)
+    monkeypatch.setattr(transport, "_IDLE", 0.0)
     with Faulty(accepts_no_other) as server:
         client = make_client(base_url=server.url, retries=0)
         kr.fetch_hashtags("ufc324", client=client)
@@ -199,7 +199,7 @@ def test_an_idle_tunnel_through_a_proxy_is_opened_anew(
         pytest.skip("there is no openssl command to make a certificate with")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    monkeypatch.setattr(wire, "_IDLE", 0.0)
+    monkeypatch.setattr(transport, "_IDLE", 0.0)
     with Faulty(GOOD, tls=context) as server, Faulty(tunnel(server.port)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
@@ -252,7 +252,7 @@ def test_a_login_is_redacted_however_a_library_writes_it(form: str, monkeypatch:
         "base64": base64.b64encode(b'bob:hunt/er"22').decode().rstrip("="),
         "in JSON": 'hunt/er\\"22',
     }[form]
-    sending = wire.Wire("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
+    sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
     said = sending._redacted(f"Tunnel failed: {spelled}, {TOKEN}")
     assert spelled not in said
     assert said.startswith("Tunnel failed: ")
@@ -263,7 +263,7 @@ def test_a_login_is_redacted_however_a_library_writes_it(form: str, monkeypatch:
 def test_a_proxy_without_a_login_takes_no_words_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://a:b@proxy.example")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    sending = wire.Wire("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
+    sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
     assert sending._redacted("a bad host at proxy.example") == "a bad host at proxy.example"
     assert sending._redacted("http://a:b@proxy.example") == "http://[proxy login]proxy.example"
     sending.close()
@@ -360,7 +360,7 @@ def test_a_long_code_is_what_its_first_digits_are(code: int, as_text: bool) -> N
 def test_a_long_code_is_sent_again_only_where_a_short_one_is(
     code: int, sent: int, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01)
+    monkeypatch.setattr("keyapi_research.client.dispatch.jittered", lambda attempt: 0.01)
     with Faulty(http(json.dumps({"code": code, "msg": "no"}).encode())) as server:
         client = make_client(base_url=server.url)
         with pytest.raises(kr.KeyAPIError):

@@ -232,11 +232,11 @@ OTHER_WORLDS: dict[str, dict[str, Any]] = {
     "seed 2": {"seed": 2},
     "seed 7": {"seed": 7},
 }
-MARKS = {"pages of ten rows": pytest.mark.slow, "seed 2": pytest.mark.long, "seed 7": pytest.mark.long}
+IDENTIFYING = {"pages of ten rows": pytest.mark.slow, "seed 2": pytest.mark.long, "seed 7": pytest.mark.long}
 
 
 @pytest.fixture(
-    scope="module", params=["as stored", *(pytest.param(it, marks=MARKS[it]) for it in OTHER_WORLDS)]
+    scope="module", params=["as stored", *(pytest.param(it, marks=IDENTIFYING[it]) for it in OTHER_WORLDS)]
 )
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Give the run of a notebook in the world it is stored with, and in others."""

@@ -28,7 +28,7 @@ from matplotlib.text import Text
 
 import keyapi_research as kr
 from keyapi_research import plots
-from keyapi_research.plots import lettering, reading
+from keyapi_research.plots import fonts, reading
 from keyapi_research.plots.reading import Name
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
@@ -1416,14 +1416,14 @@ def test_a_mark_is_not_cut_off_its_letter() -> None:
 
 def test_names_that_became_the_same_are_numbered() -> None:
     same = [Name("x" * 30 + side + "y" * 30) for side in "ab"]
-    shown = lettering.letter([Name(reading.elide(name.text)) for name in same])
+    shown = fonts.letter([Name(reading.elide(name.text)) for name in same])
     assert shown.labels == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
 
 
 @pytest.fixture
 def few_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the font that matplotlib brings."""
-    monkeypatch.setattr(lettering, "_family_with", lambda character: None)
+    monkeypatch.setattr(fonts, "_family_with", lambda character: None)
 
 
 SCRIPTS = {"Thai": "น้ำหอม", "CJK": "香水", "Hangul": "향수", "Devanagari": "हिन्दी"}
@@ -1440,7 +1440,7 @@ def test_names_no_font_has_become_a_note(few_fonts: None, script: str) -> None:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_names_are_drawn_where_a_font_has_them(script: str) -> None:
     name = SCRIPTS[script]
-    if not all(map(lettering._is_drawable, name)):
+    if not all(map(fonts._is_drawable, name)):
         pytest.skip(f"no installed font has {script}, or this matplotlib cannot set it")
     ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(name, days(1, 2))]))
     assert legend(ax) == ["#perfume", f"#{name}"]
@@ -1455,23 +1455,23 @@ def test_an_id_stands_for_a_title_that_cannot_be_drawn(few_fonts: None) -> None:
 
 def test_right_to_left_names_are_drawn_only_where_they_come_out_right(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = series("عطور", days(1, 2))
-    monkeypatch.setattr(lettering, "SHAPES_TEXT", False)
+    monkeypatch.setattr(fonts, "SHAPES_TEXT", False)
     plain = plots.trend(frame)
     assert plain.get_title(loc="left") == "(Arabic name, no. 1), US, 7 days"
     assert "cannot be drawn here" in footer(plain)
     monkeypatch.undo()
-    if lettering.SHAPES_TEXT:
+    if fonts.SHAPES_TEXT:
         assert plots.trend(frame).get_title(loc="left") == "#عطور, US, 7 days"
 
 
 def test_emoji_no_font_has_are_left_out_and_counted(few_fonts: None) -> None:
-    shown = lettering.letter([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
+    shown = fonts.letter([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
     assert shown.labels == ["#perfume", "#gift", "(emoji name, no. 3)"]
     assert "2 names drawn without emoji that no installed font has." in shown.notes
 
 
 def test_control_characters_and_half_characters_do_not_reach_the_picture() -> None:
-    shown = lettering.letter([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
+    shown = fonts.letter([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
     assert shown.labels[0] == "a b cd"
     assert shown.labels[1] == "xy"
     figure, ax = plt.subplots()
@@ -1481,8 +1481,8 @@ def test_control_characters_and_half_characters_do_not_reach_the_picture() -> No
 
 
 def test_the_font_that_has_a_box_for_everything_is_not_used() -> None:
-    assert not [name for name, _ in lettering._installed() if "resort" in name.lower()]
-    assert lettering._family_with("\U0010fffd") is None
+    assert not [name for name, _ in fonts._installed() if "resort" in name.lower()]
+    assert fonts._family_with("\U0010fffd") is None
 
 
 @pytest.mark.parametrize(

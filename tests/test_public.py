@@ -323,7 +323,7 @@ def incomplete(client: kr.Client, server: Sandbox) -> None:
 def stale(client: kr.Client, server: Sandbox) -> None:
     server.extra_headers = {"X-KeyAPI-Source": "127.0.0.1"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keyapi_research.client.wire.now_us", lambda: 1_700_000_000_000_000)
+        patch.setattr("keyapi_research.client.transport.now_us", lambda: 1_700_000_000_000_000)
         kr.fetch_hashtags("ufc324", max_age="any", client=client)
     kr.fetch_hashtag_trends("ufc324", client=client)
 

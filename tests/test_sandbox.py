@@ -63,7 +63,7 @@ class Answer:
         return self.json["data"]
 
 
-def ask(sandbox, path, *, method="GET", token=TOKEN, headers=None, **params):
+def query(sandbox, path, *, method="GET", token=TOKEN, headers=None, **params):
     target = (path if path.startswith("/") else PREFIX + path) + (f"?{urlencode(params)}" if params else "")
     connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
     try:
@@ -83,7 +83,7 @@ def documented(name):
 def all_rows(sandbox, path, key="list", **params):
     rows, page = [], 1
     while True:
-        data = ask(sandbox, path, page=page, **params).data
+        data = query(sandbox, path, page=page, **params).data
         rows += data[key]
         if not data["pagination"]["has_more"]:
             return rows
@@ -122,23 +122,23 @@ def sandbox():
     ],
 )
 def test_documented_parameters_get_the_documented_data(sandbox, path, params):
-    answer = ask(sandbox, path, **params)
+    answer = query(sandbox, path, **params)
     assert answer.data == documented(path)
     assert list(answer.json) == ["code", "message", "data", "requestId"]
     assert answer.json["message"] == "success"
 
 
 def test_documented_values_by_hand(sandbox):
-    (video,) = ask(sandbox, VIDEOS, video_ids=DEMO_VIDEO).data
+    (video,) = query(sandbox, VIDEOS, video_ids=DEMO_VIDEO).data
     assert (video["total_views_cnt"], video["total_favorites_cnt"], video["create_time"]) == (
         211100,
         -99999,
         "1657100315",
     )
-    hashtag = ask(sandbox, HASHTAG).data["info"]
+    hashtag = query(sandbox, HASHTAG).data["info"]
     assert [point["value"] for point in hashtag["trend"]] == [1, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3]
     assert hashtag["trend"][-1]["time"] == 1769990400  # 2026-02-02
-    page = ask(sandbox, PRODUCTS).data
+    page = query(sandbox, PRODUCTS).data
     assert page["pagination"] == {"page": 1, "size": 1, "total": 500, "has_more": True}
     assert [row["third_ecom_category"]["id"] for row in page["list"]] == ["601583"]
 
@@ -156,9 +156,10 @@ def test_the_other_pages_of_the_documented_ranking_hold_other_categories(sandbox
 
 
 def test_a_second_answer_about_a_documented_entity_has_moved_on(sandbox):
-    first = [ask(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))]
+    both = ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))
+    first = [query(sandbox, path, **params).data for path, params in both]
     second = [
-        ask(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))
+        query(sandbox, path, **params).data for path, params in ((VIDEOS, {"video_ids": DEMO_VIDEO}), (HASHTAG, {}))
     ]
     assert second[0][0]["total_views_cnt"] == 211140
     assert second[0][0]["total_views_30d_cnt"] == 40
@@ -192,7 +193,7 @@ def fingerprint(seed):
     with Sandbox(seed=seed) as sandbox:
         for _ in range(2):  # the second answer too
             for path, params in GOLDEN_REQUESTS:
-                data = ask(sandbox, path, **params).data
+                data = query(sandbox, path, **params).data
                 digest.update(json.dumps(data, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()[:16]
 
@@ -216,30 +217,30 @@ def test_the_world_is_the_same_in_another_process_and_order():
     environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment, timeout=60)
     with Sandbox() as sandbox:
-        hashtag = ask(sandbox, HASHTAG, hashtag_name="perfumetok", period="30").data
-        sounds = ask(sandbox, SOUNDS, region="JP").data
+        hashtag = query(sandbox, HASHTAG, hashtag_name="perfumetok", period="30").data
+        sounds = query(sandbox, SOUNDS, region="JP").data
     assert json.loads(done.stdout) == [sounds, hashtag]
 
 
 def test_seeds_are_different_worlds_of_one_catalogue():
     with Sandbox(seed=1) as one, Sandbox(seed=2) as two:
-        first = ask(one, PRODUCTS, region="US", time_scope="7").data["list"]
-        second = ask(two, PRODUCTS, region="US", time_scope="7").data["list"]
+        first = query(one, PRODUCTS, region="US", time_scope="7").data["list"]
+        second = query(two, PRODUCTS, region="US", time_scope="7").data["list"]
     assert first != second
     assert all(by_id()[row["first_ecom_category"]["id"]].level == "l1" for row in first + second)
 
 
 def test_the_order_of_the_questions_does_not_matter(sandbox):
-    ids = ask(sandbox, PRODUCT, region="US").data["info"]["posts"][:10]
-    together = ask(sandbox, VIDEOS, video_ids=",".join(ids)).data
+    ids = query(sandbox, PRODUCT, region="US").data["info"]["posts"][:10]
+    together = query(sandbox, VIDEOS, video_ids=",".join(ids)).data
     sandbox.reset()
-    apart = [ask(sandbox, VIDEOS, video_ids=identifier).data[0] for identifier in reversed(ids)]
+    apart = [query(sandbox, VIDEOS, video_ids=identifier).data[0] for identifier in reversed(ids)]
     assert sorted(apart, key=lambda row: int(row["video_id"])) == together
 
 
 def test_a_rerun_does_not_differ_and_a_refresh_moves_on(sandbox):
     def answers():
-        return [ask(sandbox, path, **params).data for path, params in GOLDEN_REQUESTS]
+        return [query(sandbox, path, **params).data for path, params in GOLDEN_REQUESTS]
 
     first, second = answers(), answers()
     sandbox.reset()
@@ -251,7 +252,7 @@ def test_a_rerun_does_not_differ_and_a_refresh_moves_on(sandbox):
 
 def test_the_pages_of_a_list_are_of_one_day(sandbox):
     def page(k, limit=20):
-        return ask(sandbox, HASHTAGS, region="US", page=k, limit=limit).data["list"]
+        return query(sandbox, HASHTAGS, region="US", page=k, limit=limit).data["list"]
 
     def last_day(rows):
         return max(point["time"] for row in rows for point in row["trend"]) // 86400 - 20485  # 2026-02-01
@@ -262,12 +263,12 @@ def test_the_pages_of_a_list_are_of_one_day(sandbox):
     assert last_day(page(1, limit=10)) == 4  # another page
     assert last_day(page(3)) == 7
     assert last_day(page(2)) == 7
-    assert last_day(ask(sandbox, HASHTAGS, region="GB").data["list"]) == 1  # another list
+    assert last_day(query(sandbox, HASHTAGS, region="GB").data["list"]) == 1  # another list
 
 
 def test_a_list_refreshed_unevenly_is_one_ranking(sandbox):
     for _ in range(5):
-        ask(sandbox, PRODUCTS, region="US", time_scope="7")
+        query(sandbox, PRODUCTS, region="US", time_scope="7")
     rows = all_rows(sandbox, PRODUCTS, region="US", time_scope="7")
     posts = [row["post"] for row in rows]
     assert posts == sorted(posts, reverse=True)
@@ -275,11 +276,11 @@ def test_a_list_refreshed_unevenly_is_one_ranking(sandbox):
 
 
 def test_totals_only_grow(sandbox):
-    ids = ask(sandbox, PRODUCT, region="GB").data["info"]["posts"][:10]
+    ids = query(sandbox, PRODUCT, region="GB").data["info"]["posts"][:10]
     counts = ("total_views_cnt", "total_digg_cnt", "total_comments_cnt", "total_shares_cnt", "total_video_sale_cnt")
-    before = ask(sandbox, VIDEOS, video_ids=",".join(ids)).data
+    before = query(sandbox, VIDEOS, video_ids=",".join(ids)).data
     for _ in range(4):
-        after = ask(sandbox, VIDEOS, video_ids=",".join(ids)).data
+        after = query(sandbox, VIDEOS, video_ids=",".join(ids)).data
         for old, new in zip(before, after, strict=True):
             assert all(new[count] >= old[count] for count in counts)
         assert sum(row["total_views_cnt"] for row in after) > sum(row["total_views_cnt"] for row in before)
@@ -287,11 +288,11 @@ def test_totals_only_grow(sandbox):
 
 
 def test_request_ids_are_uuids_counted_from_the_seed(sandbox):
-    ids = [ask(sandbox, HASHTAG).json["requestId"] for _ in range(3)]
+    ids = [query(sandbox, HASHTAG).json["requestId"] for _ in range(3)]
     assert len(set(ids)) == 3
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", x) for x in ids)
     sandbox.reset()
-    assert [ask(sandbox, HASHTAG).json["requestId"] for _ in range(3)] == ids
+    assert [query(sandbox, HASHTAG).json["requestId"] for _ in range(3)] == ids
 
 
 def test_arithmetic_is_that_of_the_library_to_the_last_digits():
@@ -344,7 +345,7 @@ def test_arithmetic_is_that_of_the_library_to_the_last_digits():
     ],
 )
 def test_bad_values_are_refused_and_free(sandbox, path, params):
-    answer = ask(sandbox, path, **params)
+    answer = query(sandbox, path, **params)
     assert answer.status == 400
     assert set(answer.json) == {"code", "data", "message"}
     assert (answer.json["code"], answer.json["data"]) == (400, None)
@@ -353,20 +354,20 @@ def test_bad_values_are_refused_and_free(sandbox, path, params):
 
 
 def test_a_misspelt_parameter_gets_the_data_of_the_default(sandbox):
-    assert ask(sandbox, HASHTAG, hashtagname="perfume").data == documented(HASHTAG)
-    assert ask(sandbox, PRODUCT, category_id="1", Id="2").data == documented(PRODUCT)
+    assert query(sandbox, HASHTAG, hashtagname="perfume").data == documented(HASHTAG)
+    assert query(sandbox, PRODUCT, category_id="1", Id="2").data == documented(PRODUCT)
 
 
 def test_what_is_allowed(sandbox):
     for params in ({"time_scope": "7"}, {"time_scope": "2025-10"}, {"time_scope": "2026-02"}, {"region": "NA"}):
-        assert ask(sandbox, PRODUCTS, **params).data["list"]
+        assert query(sandbox, PRODUCTS, **params).data["list"]
     for period, points in (("7", 7), ("30", 30), ("120", 17), ("365", 52), ("1095", 36)):
-        assert len(ask(sandbox, HASHTAG, hashtag_name="gymtok", period=period).data["info"]["trend"]) == points
+        assert len(query(sandbox, HASHTAG, hashtag_name="gymtok", period=period).data["info"]["trend"]) == points
 
 
 def test_limits(sandbox):
     def sizes(**params):
-        data = ask(sandbox, PRODUCTS, region="US", **params).data
+        data = query(sandbox, PRODUCTS, region="US", **params).data
         return len(data["list"]), data["pagination"]
 
     assert sizes(limit="3") == (3, {"page": 1, "size": 3, "total": 156, "has_more": True})
@@ -376,7 +377,7 @@ def test_limits(sandbox):
     sandbox.page_cap = 10
     assert sizes() == (10, {"page": 1, "size": 10, "total": 156, "has_more": True})
     assert sizes(limit="3")[0] == 3
-    assert ask(sandbox, PRODUCTS).data == documented(PRODUCTS)
+    assert query(sandbox, PRODUCTS).data == documented(PRODUCTS)
 
 
 def test_prices(sandbox):
@@ -390,30 +391,30 @@ def test_prices(sandbox):
         (2, SOUNDS, {}),
     ):
         before = sandbox.charged
-        assert ask(sandbox, path, **params).status == 200
+        assert query(sandbox, path, **params).status == 200
         assert sandbox.charged - before == price
     assert [(route.path, route.credits) for route in ROUTES if route.credits == 1] == [(PREFIX + VIDEOS, 1)]
 
 
 @pytest.mark.parametrize("token", [None, "", "   "])
 def test_without_a_token(sandbox, token):
-    answer = ask(sandbox, HASHTAG, token=token)
+    answer = query(sandbox, HASHTAG, token=token)
     assert (answer.status, answer.json) == (401, {"code": 401, "data": None, "message": "apiKey is null"})
-    basic = ask(sandbox, HASHTAG, token=None, headers={"Authorization": "Basic abc"})
+    basic = query(sandbox, HASHTAG, token=None, headers={"Authorization": "Basic abc"})
     assert basic.status == 401
 
 
 def test_insisting_on_a_token():
     with Sandbox(token="right") as sandbox:
-        assert ask(sandbox, HASHTAG, token="right").status == 200
-        assert ask(sandbox, HASHTAG, token="wrong").status == 401
+        assert query(sandbox, HASHTAG, token="right").status == 200
+        assert query(sandbox, HASHTAG, token="wrong").status == 401
 
 
 def test_paths_and_methods(sandbox):
-    assert ask(sandbox, "nothing/here").json == {"code": 404, "data": None, "message": "Not found"}
-    assert ask(sandbox, "/").status == 404
+    assert query(sandbox, "nothing/here").json == {"code": 404, "data": None, "message": "Not found"}
+    assert query(sandbox, "/").status == 404
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "BREW"):
-        answer = ask(sandbox, HASHTAG, method=method)
+        answer = query(sandbox, HASHTAG, method=method)
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
         assert answer.headers[SOURCE_HEADER] == "sandbox"
     assert sandbox.charged == 0
@@ -421,7 +422,8 @@ def test_paths_and_methods(sandbox):
 
 def test_every_answer_says_who_it_is(sandbox):
     sandbox.faults.put(Fault(status=502, body=b"<html>bad gateway</html>", headers={"content-type": "text/html"}))
-    answers = [ask(sandbox, HASHTAG), ask(sandbox, HASHTAG), ask(sandbox, HASHTAG, token=None), ask(sandbox, "x")]
+    fine = [query(sandbox, HASHTAG), query(sandbox, HASHTAG)]
+    answers = [*fine, query(sandbox, HASHTAG, token=None), query(sandbox, "x")]
     assert [answer.status for answer in answers] == [502, 200, 401, 404]
     assert {answer.headers[SOURCE_HEADER] for answer in answers} == {"sandbox"}
     assert answers[0].headers.get_all("Content-Type") == ["text/html"]
@@ -436,24 +438,24 @@ def test_every_answer_says_who_it_is(sandbox):
 
 
 def test_absent_ids(sandbox):
-    hashtags = [ask(sandbox, HASHTAG, hashtag_name=f"missing{k}").data for k in range(30)]
-    sounds = [ask(sandbox, SOUND, clip_id=f"{k}000000").data for k in range(7000, 7030)]
-    products = [ask(sandbox, PRODUCT, id=str(k)).data for k in range(111111, 111141)]
+    hashtags = [query(sandbox, HASHTAG, hashtag_name=f"missing{k}").data for k in range(30)]
+    sounds = [query(sandbox, SOUND, clip_id=f"{k}000000").data for k in range(7000, 7030)]
+    products = [query(sandbox, PRODUCT, id=str(k)).data for k in range(111111, 111141)]
     for record, found in (("info", hashtags), ("sound", sounds), ("info", products)):
         assert {json.dumps(data) for data in found} == {
             "null", "{}", json.dumps({record: None}), json.dumps({record: {}}),
         }  # fmt: skip
-    assert ask(sandbox, HASHTAG, hashtag_name="absentminded").data in (None, {}, {"info": None}, {"info": {}})
-    assert ask(sandbox, VIDEOS, video_ids="7489287341782000000").data == []
-    some = ask(sandbox, VIDEOS, video_ids="7489287341782000000,9,8").data
+    assert query(sandbox, HASHTAG, hashtag_name="absentminded").data in (None, {}, {"info": None}, {"info": {}})
+    assert query(sandbox, VIDEOS, video_ids="7489287341782000000").data == []
+    some = query(sandbox, VIDEOS, video_ids="7489287341782000000,9,8").data
     assert [row["video_id"] for row in some] == ["8", "9"]
 
 
 def test_everything_else_exists(sandbox):
     for name in ("neverheardofit", "ราตรี", "2026", "na", "a" * 100, "🙂"):
-        assert ask(sandbox, HASHTAG, hashtag_name=name).data["info"]["hashtag_name"] == name
-    assert ask(sandbox, SOUND, clip_id="42").data["sound"]["clip_id"] == "42"
-    (video,) = ask(sandbox, VIDEOS, video_ids="7000000000000000001").data
+        assert query(sandbox, HASHTAG, hashtag_name=name).data["info"]["hashtag_name"] == name
+    assert query(sandbox, SOUND, clip_id="42").data["sound"]["clip_id"] == "42"
+    (video,) = query(sandbox, VIDEOS, video_ids="7000000000000000001").data
     assert abs(int(video["create_time"]) - (7000000000000000001 >> 32)) < 10
 
 
@@ -462,20 +464,20 @@ def test_everything_else_exists(sandbox):
 
 def test_credits_run_out(sandbox):
     sandbox.credits = 3
-    assert ask(sandbox, HASHTAG).status == 200
-    answer = ask(sandbox, HASHTAG)
+    assert query(sandbox, HASHTAG).status == 200
+    answer = query(sandbox, HASHTAG)
     assert (answer.status, answer.json) == (402, {"code": 402, "data": None, "message": "apiKey quota is not enough"})
     assert sandbox.credits == 1
-    assert ask(sandbox, VIDEOS, video_ids="1").status == 200
-    assert ask(sandbox, VIDEOS, video_ids="1").status == 402
+    assert query(sandbox, VIDEOS, video_ids="1").status == 200
+    assert query(sandbox, VIDEOS, video_ids="1").status == 402
     sandbox.credits = None
-    assert ask(sandbox, HASHTAG).status == 200
+    assert query(sandbox, HASHTAG).status == 200
     assert sandbox.charged == 5
 
 
 def test_credits_are_never_overdrawn():
     with Sandbox(credits=21) as sandbox, ThreadPoolExecutor(16) as pool:
-        statuses = list(pool.map(lambda k: ask(sandbox, HASHTAG, hashtag_name=f"tag{k}").status, range(40)))
+        statuses = list(pool.map(lambda k: query(sandbox, HASHTAG, hashtag_name=f"tag{k}").status, range(40)))
         assert Counter(statuses) == {200: 10, 402: 30}
         assert (sandbox.charged, sandbox.credits) == (20, 1)
 
@@ -486,7 +488,7 @@ def test_faults_come_one_per_request(sandbox):
     sandbox.faults.put(Fault(inside_200=True, code=402))
     sandbox.faults.put(Fault(status=403, message="plan too small"))
     sandbox.faults.put(Fault(status=503, code=50004, message="no available es index"))
-    answers = [ask(sandbox, HASHTAG) for _ in range(6)]
+    answers = [query(sandbox, HASHTAG) for _ in range(6)]
     assert [(answer.status, answer.json["code"], answer.json["message"]) for answer in answers] == [
         (500, 500, "Internal server error"),
         (429, 429, "qps limit exceeded"),
@@ -507,7 +509,7 @@ def test_codes_that_are_no_status(sandbox):
     )  # fmt: skip
     for fault in faults:
         sandbox.faults.put(fault)
-    answers = [ask(sandbox, HASHTAG) for _ in faults]
+    answers = [query(sandbox, HASHTAG) for _ in faults]
     assert [(answer.status, answer.json["code"]) for answer in answers] == [
         (500, 50004), (404, 404), (500, 0), (500, 302), (200, 50004), (200, 0), (200, 500), (200, 429),
     ]  # fmt: skip
@@ -518,13 +520,13 @@ def test_codes_that_are_no_status(sandbox):
 def test_broken_connections(sandbox):
     sandbox.faults.put(Fault(close="before"))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
-        ask(sandbox, HASHTAG)
+        query(sandbox, HASHTAG)
     sandbox.faults.put(Fault(close="before", charge=True))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
-        ask(sandbox, HASHTAG)
+        query(sandbox, HASHTAG)
     sandbox.faults.put(Fault(close="mid_body"))
     with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
-        ask(sandbox, HASHTAG)
+        query(sandbox, HASHTAG)
     assert [(request.status, request.code, request.credits) for request in sandbox.requests] == [
         (None, None, 0), (None, None, 2), (200, 0, 2),
     ]  # fmt: skip
@@ -534,13 +536,13 @@ def test_a_late_answer_is_a_normal_one(sandbox):
     sandbox.faults.put(Fault(delay=0.15))
     sandbox.faults.put(Fault(status=200, charge=False))
     started = time.monotonic()
-    assert ask(sandbox, HASHTAG).data == documented(HASHTAG)
+    assert query(sandbox, HASHTAG).data == documented(HASHTAG)
     assert time.monotonic() - started >= 0.15
     assert sandbox.charged == 2
-    assert ask(sandbox, HASHTAG).status == 200
+    assert query(sandbox, HASHTAG).status == 200
     assert sandbox.charged == 2
     sandbox.latency = 0.1
-    ask(sandbox, HASHTAG)
+    query(sandbox, HASHTAG)
     last = sandbox.requests[-1]
     assert 0.1 <= last.finished - last.started < 5
 
@@ -549,15 +551,15 @@ def test_raw_bodies(sandbox):
     nested = json.dumps({"code": 200, "data": {"code": 50004, "data": None}}).encode()
     sandbox.faults.put(Fault(body=nested, charge=True))
     sandbox.faults.put(Fault(body=b'{"code":0,"data"'))
-    answers = [ask(sandbox, HASHTAG) for _ in range(2)]
+    answers = [query(sandbox, HASHTAG) for _ in range(2)]
     assert [(answer.status, answer.body) for answer in answers] == [(200, nested), (200, b'{"code":0,"data"')]
     assert [(request.code, request.credits) for request in sandbox.requests] == [(200, 2), (None, 0)]
 
 
 def test_rules_and_mutations(sandbox):
     sandbox.on_request = lambda path, params: Fault(status=500) if params.get("id") == "601583" else None
-    assert ask(sandbox, PRODUCT, id="601583").status == 500
-    assert ask(sandbox, PRODUCT, id="601450").status == 200
+    assert query(sandbox, PRODUCT, id="601583").status == 500
+    assert query(sandbox, PRODUCT, id="601450").status == 200
     sandbox.on_request = None
 
     def other_id(path, params, envelope):
@@ -568,23 +570,23 @@ def test_rules_and_mutations(sandbox):
 
     sandbox.mutate = other_id
     sandbox.extra_headers = {"Vary": "*", "Set-Cookie": "a=b"}
-    answer = ask(sandbox, HASHTAG, hashtag_name="perfume")
+    answer = query(sandbox, HASHTAG, hashtag_name="perfume")
     assert answer.data["info"]["hashtag_name"] == "not perfume"
     assert "requestId" not in answer.json
     assert (answer.headers["Vary"], answer.headers["Set-Cookie"]) == ("*", "a=b")
     sandbox.mutate, sandbox.extra_headers = None, {}
-    assert ask(sandbox, HASHTAG).data == documented(HASHTAG)
+    assert query(sandbox, HASHTAG).data == documented(HASHTAG)
 
 
 def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
     sandbox.credits = 10
     sandbox.on_request = lambda path, params: 1 / 0
-    answers = [ask(sandbox, HASHTAG) for _ in range(2)]
+    answers = [query(sandbox, HASHTAG) for _ in range(2)]
     sandbox.on_request = None
     sandbox.mutate = lambda path, params, envelope: envelope["nothing"]
-    answers += [ask(sandbox, HASHTAG) for _ in range(2)]
+    answers += [query(sandbox, HASHTAG) for _ in range(2)]
     sandbox.mutate = lambda path, params, envelope: {"code": object()}
-    answers.append(ask(sandbox, HASHTAG))
+    answers.append(query(sandbox, HASHTAG))
     assert [(answer.status, answer.json["code"]) for answer in answers] == [(500, 500)] * 5
     assert answers[0].json["message"] == "on_request raised an exception: see the sandbox's stderr"
     assert (sandbox.charged, sandbox.credits) == (0, 10)
@@ -593,12 +595,12 @@ def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
     assert "ZeroDivisionError" in said
     assert "KeyError: 'nothing'" in said
     sandbox.mutate = None
-    assert ask(sandbox, HASHTAG).status == 200
+    assert query(sandbox, HASHTAG).status == 200
 
 
 def test_requests_are_written_down_without_the_token(sandbox):
-    ask(sandbox, HASHTAG, token="secret-canary", hashtag_name="perfume", typo="x")
-    ask(sandbox, HASHTAG, token=None)
+    query(sandbox, HASHTAG, token="secret-canary", hashtag_name="perfume", typo="x")
+    query(sandbox, HASHTAG, token=None)
     first, second = sandbox.requests
     assert (first.path, first.params) == (PREFIX + HASHTAG, {"hashtag_name": "perfume", "typo": "x"})
     assert (first.status, first.code, first.credits, first.authorization) == (200, 0, 2, True)
@@ -613,11 +615,11 @@ def test_requests_are_written_down_without_the_token(sandbox):
 
 def test_reset(sandbox):
     sandbox.credits = 50
-    ask(sandbox, HASHTAG)
+    query(sandbox, HASHTAG)
     sandbox.faults.put(Fault(status=500))
     sandbox.reset()
     assert (sandbox.charged, sandbox.requests, sandbox.credits) == (0, [], 48)
-    assert ask(sandbox, HASHTAG).data == documented(HASHTAG)
+    assert query(sandbox, HASHTAG).data == documented(HASHTAG)
 
 
 # ---- the server ----------------------------------------------------------------------------------------------------
@@ -632,7 +634,7 @@ def test_each_response_is_one_send_without_nagle(sandbox, monkeypatch):
         return original(self, data)
 
     monkeypatch.setattr(socketserver._SocketWriter, "write", write)
-    answers = [ask(sandbox, HASHTAGS), ask(sandbox, VIDEOS), ask(sandbox, HASHTAG, method="POST")]
+    answers = [query(sandbox, HASHTAGS), query(sandbox, VIDEOS), query(sandbox, HASHTAG, method="POST")]
     assert len(writes) == 3
     for (length, no_delay), answer in zip(writes, answers, strict=True):
         assert no_delay
@@ -685,7 +687,7 @@ def test_sixty_four_at_once(sandbox):
 
     def one(k):
         gate.wait()
-        return ask(sandbox, HASHTAG, hashtag_name=f"tag{k}").status
+        return query(sandbox, HASHTAG, hashtag_name=f"tag{k}").status
 
     started = time.monotonic()
     with ThreadPoolExecutor(64) as pool:
@@ -712,13 +714,13 @@ def test_life_of_a_server():
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=1)
     with server:
-        assert ask(server, HASHTAG).status == 200
+        assert query(server, HASHTAG).status == 200
 
 
 def test_closing_does_not_wait_for_late_answers():
     server = Sandbox(latency=30).start()
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(ask, server, HASHTAG)
+        late = pool.submit(query, server, HASHTAG)
         time.sleep(0.1)
         started = time.monotonic()
         server.close()
@@ -747,7 +749,7 @@ def test_command_line():
         store = "sandbox-world-1-seed-1.sqlite"
         assert head[3].strip() == f'kr.connect(base_url="{url}", token="sandbox", store="{store}")'
         running = type("Running", (), {"url": url})
-        assert len(ask(running, HASHTAGS).data["list"]) == 10
+        assert len(query(running, HASHTAGS).data["list"]) == 10
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=20)
     finally:
@@ -863,7 +865,7 @@ def test_ranking_filters(sandbox):
 def test_details_of_categories(sandbox):
     empty = 0
     for category in categories()[::25]:
-        info = ask(sandbox, PRODUCT, id=category.id, region="US", time_scope="30").data["info"]
+        info = query(sandbox, PRODUCT, id=category.id, region="US", time_scope="30").data["info"]
         assert info["ecom_type"] == category.level
         assert [key for key in ("first", "second", "third") if f"{key}_ecom_category" in info] == (
             ["first", "second", "third"][: len(category.path)]
@@ -882,20 +884,20 @@ def test_details_of_categories(sandbox):
 
 
 def test_what_a_category_names_is_known(sandbox):
-    data = ask(sandbox, PRODUCT, id=by_name("Air Fryers").id, region="TH", time_scope="7").data["info"]
+    data = query(sandbox, PRODUCT, id=by_name("Air Fryers").id, region="TH", time_scope="7").data["info"]
     posts, found = data["posts"], []
     for start in range(0, len(posts), 10):
-        found += ask(sandbox, VIDEOS, video_ids=",".join(posts[start : start + 10])).data
+        found += query(sandbox, VIDEOS, video_ids=",".join(posts[start : start + 10])).data
     assert {row["video_id"] for row in found} == set(posts)
     for row in found:
         assert 0 <= int(row["create_time"]) - (int(row["video_id"]) >> 32) <= 8
     assert Counter(row["region"] for row in found).most_common(1)[0][0] == "TH"
     for name in data["hashtags"]:
-        assert ask(sandbox, HASHTAG, hashtag_name=name).data["info"]["hashtag_name"] == name
+        assert query(sandbox, HASHTAG, hashtag_name=name).data["info"]["hashtag_name"] == name
 
 
 def test_a_refresh_changes_a_few_posts_only(sandbox):
-    first, second = (set(ask(sandbox, PRODUCT, region="US", id="601450").data["info"]["posts"]) for _ in range(2))
+    first, second = (set(query(sandbox, PRODUCT, region="US", id="601450").data["info"]["posts"]) for _ in range(2))
     assert 0 < len(first - second) <= 4
 
 
@@ -914,9 +916,9 @@ def videos():
     with Sandbox() as sandbox:
         for name in names:
             category = by_name(name)
-            posts = ask(sandbox, PRODUCT, id=category.id, region="US", time_scope="30").data["info"]["posts"]
+            posts = query(sandbox, PRODUCT, id=category.id, region="US", time_scope="30").data["info"]["posts"]
             for start in range(0, 50, 10):
-                found = ask(sandbox, VIDEOS, video_ids=",".join(posts[start : start + 10])).data
+                found = query(sandbox, VIDEOS, video_ids=",".join(posts[start : start + 10])).data
                 rows += [{**row, "l1": category.l1_id} for row in found]
     assert len(rows) == 1000
     return rows
@@ -954,7 +956,7 @@ def test_oddities_of_videos(videos):
 
 def test_rows_come_by_id_each_once(sandbox):
     ids = ["7489287341782207752", "7322538146644757803", "7489287341782207752", "7437358276766878984"]
-    rows = ask(sandbox, VIDEOS, video_ids=",".join(ids)).data
+    rows = query(sandbox, VIDEOS, video_ids=",".join(ids)).data
     assert [row["video_id"] for row in rows] == ["7322538146644757803", "7437358276766878984", "7489287341782207752"]
 
 
@@ -1044,7 +1046,7 @@ def test_opportunities_traps_and_valentine_can_be_found(sandbox):
 
 def test_seasons_move_months(sandbox):
     def posts(scope):
-        data = ask(sandbox, PRODUCTS, time_scope=scope, ecom_category_id=by_name("Board Games").id).data
+        data = query(sandbox, PRODUCTS, time_scope=scope, ecom_category_id=by_name("Board Games").id).data
         return data["list"][0]["post"]
 
     assert posts("2025-12") > 1.3 * posts("2025-10")
@@ -1114,7 +1116,7 @@ def test_a_month_under_way_has_the_posts_of_its_days():
 def test_a_month_that_is_over_has_no_later_videos(sandbox):
     november = 1761955200
     for name in ("Perfume", "Air Fryers", "Novels"):
-        posts = ask(sandbox, PRODUCT, id=by_name(name).id, region="US", time_scope="2025-10").data["info"]["posts"]
+        posts = query(sandbox, PRODUCT, id=by_name(name).id, region="US", time_scope="2025-10").data["info"]["posts"]
         assert len(posts) == 50
         assert max(int(post) >> 32 for post in posts) < november
 
@@ -1124,7 +1126,7 @@ def test_a_month_that_is_over_has_no_later_videos(sandbox):
 
 def test_details_of_hashtags(sandbox):
     names = [f"tag{k}" for k in range(150)]
-    found = [ask(sandbox, HASHTAG, hashtag_name=name, region="US").data["info"] for name in names]
+    found = [query(sandbox, HASHTAG, hashtag_name=name, region="US").data["info"] for name in names]
     usual = set(documented(HASHTAG)["info"])
     for name, info in zip(names, found, strict=True):
         assert set(info) | {"industry_info"} == usual
@@ -1156,7 +1158,7 @@ def test_details_of_hashtags(sandbox):
 
 def test_longer_periods_hold_more(sandbox):
     counts = [
-        ask(sandbox, HASHTAG, hashtag_name="booktok", period=str(period)).data["info"]["publish_cnt"]
+        query(sandbox, HASHTAG, hashtag_name="booktok", period=str(period)).data["info"]["publish_cnt"]
         for period in (7, 30, 120, 365, 1095)
     ]
     assert counts == sorted(counts)
@@ -1270,7 +1272,7 @@ def test_the_twin_sound_is_of_the_industry_of_its_family():
 
 
 def test_nothing_is_older_than_what_it_is_made_of(sandbox, videos):
-    rows = [*videos, *ask(sandbox, VIDEOS, video_ids="6399000000000000001,6900000000000000001,5").data]
+    rows = [*videos, *query(sandbox, VIDEOS, video_ids="6399000000000000001,6900000000000000001,5").data]
     assert all(int(row["user_id"]) >> 32 < int(row["create_time"]) for row in rows)
     rows = all_rows(sandbox, SOUNDS, "sound_list")
     checked = 0
@@ -1295,7 +1297,7 @@ def test_weekends_and_growth_are_even():
 def test_steps_of_trends(sandbox):
     def steps(period):
         times = [
-            p["time"] for p in ask(sandbox, HASHTAG, hashtag_name="gymtok", period=str(period)).data["info"]["trend"]
+            p["time"] for p in query(sandbox, HASHTAG, hashtag_name="gymtok", period=str(period)).data["info"]["trend"]
         ]
         return times[-1], {b - a for a, b in pairwise(times)}
 
@@ -1321,9 +1323,9 @@ def test_countries_have_their_geonames_ids():
 
 def series(sandbox, name, **params):
     if name.isdigit():
-        trend = ask(sandbox, SOUND, clip_id=name, **params).data["sound"]["trend"]
+        trend = query(sandbox, SOUND, clip_id=name, **params).data["sound"]["trend"]
     else:
-        trend = ask(sandbox, HASHTAG, hashtag_name=name, **params).data["info"]["trend"]
+        trend = query(sandbox, HASHTAG, hashtag_name=name, **params).data["info"]["trend"]
     return np.array([point["value"] for point in trend], dtype=float)
 
 
@@ -1345,8 +1347,8 @@ def test_the_twin_sound_leads_its_family_and_shares_its_audience(sandbox):
     family = np.mean([series(sandbox, name, period="30", region="US") for name in effects.FAMILIES["perfume"]], axis=0)
     lags = {lag: np.corrcoef(daily[: 30 - lag], family[lag:])[0, 1] for lag in range(8)}
     assert max(lags, key=lags.get) == 3
-    sound = ask(sandbox, SOUND, clip_id=effects.TWIN_SOUND).data["sound"]
-    tag = ask(sandbox, HASHTAG, hashtag_name="perfumetok", region="US").data["info"]
+    sound = query(sandbox, SOUND, clip_id=effects.TWIN_SOUND).data["sound"]
+    tag = query(sandbox, HASHTAG, hashtag_name="perfumetok", region="US").data["info"]
     for which, kind in (("audience_countries", "country_info"), ("audience_interests", "interest_info")):
         ours, theirs = ({row[kind]["id"]: row["score"] for row in record[which]} for record in (sound, tag))
         assert ours.keys() == theirs.keys()
@@ -1374,7 +1376,7 @@ def test_list_of_hashtags(sandbox):
     assert any("industry_info" not in row for row in rows)
     assert any(not name.isascii() for name in {row["hashtag_name"] for row in all_rows(sandbox, HASHTAGS, region="TH")})
     for row in rows[::20]:
-        info = ask(sandbox, HASHTAG, hashtag_name=row["hashtag_name"], region="US").data["info"]
+        info = query(sandbox, HASHTAG, hashtag_name=row["hashtag_name"], region="US").data["info"]
         same = ("hashtag_id", "country_info", "is_promoted", "trend", "industry_info")
         assert all(row.get(key) == info.get(key) for key in same)
         assert row["publish_cnt"] / info["publish_cnt"] == pytest.approx(1, abs=0.07)
@@ -1420,7 +1422,7 @@ def test_list_of_sounds(sandbox):
     usual = set(documented(SOUND)["sound"])
     ages_null = 0
     for row in rows[:30]:
-        data = ask(sandbox, SOUND, clip_id=row["clip_id"]).data
+        data = query(sandbox, SOUND, clip_id=row["clip_id"]).data
         sound = data["sound"]
         assert (data["like_count"], sound["rank"], sound["on_list_times"]) == (None, None, None)
         assert set(sound) == usual
@@ -1431,10 +1433,10 @@ def test_list_of_sounds(sandbox):
 
 
 def test_videos_of_sounds_are_known(sandbox):
-    items = ask(sandbox, SOUND, clip_id=effects.TWIN_SOUND).data["sound"]["related_items"]
+    items = query(sandbox, SOUND, clip_id=effects.TWIN_SOUND).data["sound"]["related_items"]
     ids = [item["item_id"] for item in items]
     assert all(isinstance(identifier, int) and len(str(identifier)) == 19 for identifier in ids)
-    rows = ask(sandbox, VIDEOS, video_ids=",".join(map(str, ids))).data
+    rows = query(sandbox, VIDEOS, video_ids=",".join(map(str, ids))).data
     assert sorted(int(row["video_id"]) for row in rows) == sorted(ids)
 
 

@@ -78,7 +78,7 @@ def everything(fetch: Callable[..., pd.DataFrame], ids: list[str], client: kr.Cl
 def test_a_long_run(
     requests: int, make_client: Callable[..., kr.Client], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01 * attempt)
+    monkeypatch.setattr("keyapi_research.client.dispatch.jittered", lambda attempt: 0.01 * attempt)
     threads, files = threading.active_count(), open_files()
     sandbox.on_request = trouble = Trouble()
     client = make_client(max_call_credits=None)

@@ -83,7 +83,7 @@ def slow(sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hardly any wait before another attempt, where how long is another test's."""
-    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01)
+    monkeypatch.setattr("keyapi_research.client.dispatch.jittered", lambda attempt: 0.01)
 
 
 def together(*jobs: Callable[[], Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pandas as pd
 
 from ..client import Client, failures_frame, priced
-from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Ask, Endpoint
+from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Endpoint, Query
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
 from ..frames import Row, check_column, columns_of, read_column, read_times, rows_of
@@ -37,12 +37,12 @@ def find(frame: pd.DataFrame, table: Table, client: Client, method: str) -> Foun
         Some are not stored; it names them and what fetching them costs.
     """
     rows = rows_of(frame, table)
-    strangers = _strangers(frame, client)
-    stored = {} if strangers else _look_up(rows, ENDPOINT_OF[table.name], client)
+    foreign = _strangers(frame, client)
+    stored = {} if foreign else _look_up(rows, ENDPOINT_OF[table.name], client)
     missing = [row for row in rows if row not in stored]
     if missing:
-        raise _not_stored(method, missing, client, strangers)
-    absent = list(dict.fromkeys(row.ask.id for row in rows if stored[row].absent))
+        raise _not_stored(method, missing, client, foreign)
+    absent = list(dict.fromkeys(row.query.id for row in rows if stored[row].absent))
     if absent:
         warn(
             f"{method}: KeyAPI has nothing for {listed(absent, _MOST_NAMED)} by the newest stored answer; they have "
@@ -60,25 +60,27 @@ def _strangers(frame: pd.DataFrame, client: Client) -> list[str]:
 
 
 def _look_up(rows: Sequence[Row], endpoint: Endpoint, client: Client) -> dict[Row, Observation]:
-    exact = client.store.exactly({(row.ask.key, row.at) for row in rows if row.at is not None})
-    found = {row: exact[row.ask.key, row.at] for row in rows if row.at is not None and (row.ask.key, row.at) in exact}
+    exact = client.store.exactly({(row.query.key, row.at) for row in rows if row.at is not None})
+    found = {
+        row: exact[row.query.key, row.at] for row in rows if row.at is not None and (row.query.key, row.at) in exact
+    }
     undated = [row for row in rows if row.at is None]
     if endpoint.ranking:
-        for ask in dict.fromkeys(row.ask for row in undated):
-            found |= _newest_places({str(row.who): row for row in undated if row.ask == ask}, ask, client)
+        for query in dict.fromkeys(row.query for row in undated):
+            found |= _newest_places({str(row.who): row for row in undated if row.query == query}, query, client)
     elif undated:
-        newest = client.store.latest((row.ask.key for row in undated), until=client.until)
-        found |= {row: newest[row.ask.key] for row in undated if row.ask.key in newest}
+        newest = client.store.latest((row.query.key for row in undated), until=client.until)
+        found |= {row: newest[row.query.key] for row in undated if row.query.key in newest}
     return found
 
 
-def _newest_places(rows: dict[str, Row], ask: Ask, client: Client) -> dict[Row, Observation]:
+def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[Row, Observation]:
     """Find the newest page of a ranking each entity is on."""
     found: dict[Row, Observation] = {}
-    table = ask.endpoint.tables[0]
-    for pull in client.store.pulls(ask.key, until=client.until):
+    table = query.endpoint.tables[0]
+    for pull in client.store.pulls(query.key, until=client.until):
         pages = {page.observed_at: page for page in pull}
-        ranking, _ = read_table(table, [(ask, page) for page in pull], client)
+        ranking, _ = read_table(table, [(query, page) for page in pull], client)
         for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
             if who in rows:
                 found[rows.pop(who)] = pages[cast("int", at)]
@@ -87,10 +89,10 @@ def _newest_places(rows: dict[str, Row], ask: Ask, client: Client) -> dict[Row, 
     return found
 
 
-def _not_stored(method: str, missing: Sequence[Row], client: Client, strangers: Sequence[str]) -> NotStoredError:
+def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Sequence[str]) -> NotStoredError:
     """Make the error: what is not there, what fetching it costs, and what is there instead."""
-    endpoint = missing[0].ask.endpoint
-    asks = dict.fromkeys(row.ask for row in missing)
+    endpoint = missing[0].query.endpoint
+    queries = dict.fromkeys(row.query for row in missing)
     dated = {row: replace(row, at=None) for row in missing if row.at is not None}
     others = _look_up(list(dict.fromkeys(dated.values())), endpoint, client)
     unknown = [row for row in missing if dated.get(row) not in others]
@@ -103,8 +105,8 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, strangers: 
         text += (
             f" {what} takes {'at least ' if endpoint.ranking else ''}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
         )
-    if strangers:
-        text += f" The rows come from {' and '.join(strangers)}, this connection reads {client.source}."
+    if foreign:
+        text += f" The rows come from {' and '.join(foreign)}, this connection reads {client.source}."
     elif others:
         text += (
             f" Other observations{' of the rest' if wanted else ''} are stored: without the column observed_at the "
@@ -112,14 +114,14 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, strangers: 
             f"{method}"
         )
     error = NotStoredError(text, endpoint=endpoint.path)
-    error.failures = failures_frame(dict.fromkeys(asks, error), None)
+    error.failures = failures_frame(dict.fromkeys(queries, error), None)
     return error
 
 
-def _by_ask(rows: Sequence[Row]) -> dict[Ask, list[Row]]:
-    grouped: dict[Ask, list[Row]] = {}
+def _by_ask(rows: Sequence[Row]) -> dict[Query, list[Row]]:
+    grouped: dict[Query, list[Row]] = {}
     for row in rows:
-        grouped.setdefault(row.ask, []).append(row)
+        grouped.setdefault(row.query, []).append(row)
     return grouped
 
 
@@ -133,16 +135,16 @@ def _named(rows: Sequence[Row], beside: Sequence[int]) -> list[str]:
     moments = {row.at for row in rows if row.at is not None} | set(beside)
     precise = len({at // _SECOND for at in moments}) < len(moments)
     names = []
-    for ask, own in _by_ask(rows).items():
+    for query, own in _by_ask(rows).items():
         known = sorted({row.at for row in own if row.at is not None})
         times = [f"{when(at):{'%Y-%m-%d %H:%M:%S.%f' if precise else '%Y-%m-%d %H:%M:%S'}} UTC" for at in known]
-        names.append(f"{_call(ask)}{f' of {listed(times, _MOST_MOMENTS)}' if times else ''}")
+        names.append(f"{_call(query)}{f' of {listed(times, _MOST_MOMENTS)}' if times else ''}")
     return names
 
 
-def _call(ask: Ask) -> str:
-    rest = ", ".join(map(str, ask.values[1:]))  # noqa: PD011 - not pandas
-    return ask.id if ask.endpoint.ranking or not rest else f"{ask.id} ({rest})"
+def _call(query: Query) -> str:
+    rest = ", ".join(map(str, query.values[1:]))  # noqa: PD011 - not pandas
+    return query.id if query.endpoint.ranking or not rest else f"{query.id} ({rest})"
 
 
 # Reading answers --------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def distinct(found: Found) -> list[Observation]:
     return list({one.id: one for _, one in found}.values())
 
 
-def _tabled(table: Table, found: Sequence[tuple[Ask, Observation]], client: Client) -> pd.DataFrame:
+def _tabled(table: Table, found: Sequence[tuple[Query, Observation]], client: Client) -> pd.DataFrame:
     """Make a table of stored answers, and say what it leaves out."""
     frame, odd = read_table(table, found, client)
     say_what_is_odd(table, odd, client)
@@ -164,10 +166,10 @@ def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
     client.note_read(distinct(found))
     if not ENDPOINT_OF[table.name].ranking:
-        answers = {one.id: (row.ask, one) for row, one in found}
+        answers = {one.id: (row.query, one) for row, one in found}
         return _tabled(table, list(answers.values()), client)
-    places = {(row.ask, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
-    parts = [_read_pull(table, ask, pages, places, client) for (ask, _), pages in _pulls(found).items()]
+    places = {(row.query, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
+    parts = [_read_pull(table, query, pages, places, client) for (query, _), pages in _pulls(found).items()]
     if not parts:
         return empty_frame(table)
     whole = pd.concat([part for part, _ in parts], ignore_index=True)
@@ -175,26 +177,26 @@ def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     return whole.loc[order.index].reset_index(drop=True)
 
 
-def _pulls(found: Found) -> dict[tuple[Ask, int], list[Observation]]:
+def _pulls(found: Found) -> dict[tuple[Query, int], list[Observation]]:
     """Gather pages by the pull they belong to: an entity counts once in each."""
-    pulls: dict[tuple[Ask, int], dict[int, Observation]] = {}
+    pulls: dict[tuple[Query, int], dict[int, Observation]] = {}
     for row, one in found:
-        pulls.setdefault((row.ask, one.pull), {})[one.id] = one
+        pulls.setdefault((row.query, one.pull), {})[one.id] = one
     return {pull: sorted(pages.values(), key=lambda one: one.page) for pull, pages in pulls.items()}
 
 
 def _read_pull(
     table: Table,
-    ask: Ask,
+    query: Query,
     pages: Sequence[Observation],
-    places: dict[tuple[Ask, str | None, int], int],
+    places: dict[tuple[Query, str | None, int], int],
     client: Client,
 ) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Read the rows wanted from pages of one pull, and the place of each in the order of the frame."""
-    frame = _tabled(table, [(ask, page) for page in pages], client)
-    who = frame[ask.endpoint.tables[0].key[-1]]
+    frame = _tabled(table, [(query, page) for page in pages], client)
+    who = frame[query.endpoint.tables[0].key[-1]]
     at = (cast("int", one) for one in read_times(frame[OBSERVED_AT.name]))
-    place = pd.Series([places.get((ask, *one)) for one in zip(who, at, strict=True)], dtype="Int64")
+    place = pd.Series([places.get((query, *one)) for one in zip(who, at, strict=True)], dtype="Int64")
     wanted = place.notna().to_numpy()
     return frame[wanted], place[wanted]
 
@@ -202,31 +204,31 @@ def _read_pull(
 def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str) -> pd.DataFrame:
     """Read every stored observation of the rows of a frame, by key, then by time."""
     rows = rows_of(frame, table)
-    asks = list(dict.fromkeys(row.ask for row in rows))
-    strangers = _strangers(frame, client)
-    pulls = {} if strangers else _all_pulls(asks, client)
-    missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.ask not in pulls))
+    queries = list(dict.fromkeys(row.query for row in rows))
+    foreign = _strangers(frame, client)
+    pulls = {} if foreign else _all_pulls(queries, client)
+    missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.query not in pulls))
     if missing:
-        raise _not_stored(method, missing, client, strangers)
-    client.note_read([one for ask in asks for pull in pulls[ask] for one in pull])
+        raise _not_stored(method, missing, client, foreign)
+    client.note_read([one for query in queries for pull in pulls[query] for one in pull])
     if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull through a ranking
-        parts = [_tabled(table, [(ask, page) for page in pull], client) for ask in asks for pull in pulls[ask]]
+        parts = [_tabled(table, [(query, page) for page in pull], client) for query in queries for pull in pulls[query]]
         whole = pd.concat(parts, ignore_index=True)
     else:
-        pairs = [(ask, one) for ask in asks for pull in pulls[ask] for one in pull if not one.absent]
+        pairs = [(query, one) for query in queries for pull in pulls[query] for one in pull if not one.absent]
         whole = _tabled(table, pairs, client)
     wanted = set(_keys(frame, table))
     kept = whole[[key in wanted for key in _keys(whole, table)]]
     return kept.sort_values([*table.key, OBSERVED_AT.name], kind="stable", ignore_index=True)
 
 
-def _all_pulls(asks: Sequence[Ask], client: Client) -> dict[Ask, list[list[Observation]]]:
+def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[list[Observation]]]:
     """Find all observations of what was asked; of a ranking, pull by pull."""
-    if asks and asks[0].endpoint.ranking:
-        pulls = {ask: client.store.pulls(ask.key, until=client.until) for ask in asks}
-        return {ask: found for ask, found in pulls.items() if found}
-    by_key = {ask.key: ask for ask in asks}
-    found: dict[Ask, list[list[Observation]]] = {}
+    if queries and queries[0].endpoint.ranking:
+        pulls = {query: client.store.pulls(query.key, until=client.until) for query in queries}
+        return {query: found for query, found in pulls.items() if found}
+    by_key = {query.key: query for query in queries}
+    found: dict[Query, list[list[Observation]]] = {}
     for entity, history in client.store.histories(by_key).items():
         until = [[one] for one in history if client.until is None or one.observed_at <= client.until]
         if until:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..arguments import Value
-from ..endpoints import ENDPOINTS, Ask, Endpoint, Parameter
+from ..endpoints import ENDPOINTS, Endpoint, Parameter, Query
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
 from ..frames import check_column, read_column
-from ..schema import TABLES, Asked, Column, Table
+from ..schema import TABLES, Column, FromQuery, Table
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _links_of(table: Table) -> list[Link]:
         for endpoint in ENDPOINTS
         if endpoint.entity is not None
         and f"_{column.name}".endswith(f"_{endpoint.entity.column}")
-        and not isinstance(column.place, Asked)
+        and not isinstance(column.place, FromQuery)
         and column.name not in of_others
     ]
 
@@ -52,7 +52,7 @@ LINKS: Final[Mapping[str, Link]] = MappingProxyType(
 )
 
 
-def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Ask]:
+def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
     """Make the asks of what the rows name, each once, in their order.
 
     Parameters
@@ -81,7 +81,7 @@ def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> lis
         else:
             value = given.get(parameter.argument, parameter.default)
             columns.append([parameter.check(parameter.argument, value)] * len(frame))
-    return [Ask(endpoint, values) for values in dict.fromkeys(zip(*columns, strict=True))]
+    return [Query(endpoint, values) for values in dict.fromkeys(zip(*columns, strict=True))]
 
 
 def _can_be_asked(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]:

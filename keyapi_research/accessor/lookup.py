@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..frames import MARKS
+from ..frames import IDENTIFYING
 from . import PLOT
 from .methods import METHODS
 from .pictures import PICTURES, Pictures
@@ -16,7 +16,7 @@ from .recognise import joined, refuse
 
 def refuse_frame(frame: pd.DataFrame) -> AttributeError:
     """Make the error of a frame that has nothing to do with this package."""
-    return refuse("df.keyapi", MARKS, frame)
+    return refuse("df.keyapi", IDENTIFYING, frame)
 
 
 def find(frame: pd.DataFrame, name: str) -> Any:

@@ -18,9 +18,9 @@ from ..endpoints import ENDPOINT_OF, ENDPOINTS
 from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetch_table
 from ..fetch.docstrings import COMMON, complete
-from ..frames import MARKS, Needs, choose, columns_of, nearest, reading_client, tables_in
+from ..frames import IDENTIFYING, Needs, choose, columns_of, nearest, reading_client, tables_in
 from ..plots.reading import PARTS, engagement_rates
-from ..schema import OBSERVED_AT, SOURCE, TABLES, ByList, Constant, Table
+from ..schema import OBSERVED_AT, SOURCE, TABLES, Constant, PerList, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers
@@ -117,8 +117,8 @@ def _keyed_by(column: str) -> Iterable[Table]:
     return (table for endpoint in ENDPOINTS for table in endpoint.tables[1:] if column in table.key)
 
 
-def _marks(tables: Iterable[str]) -> Needs:
-    return MappingProxyType({name: MARKS[name] for name in tables})
+def _identifying(tables: Iterable[str]) -> Needs:
+    return MappingProxyType({name: IDENTIFYING[name] for name in tables})
 
 
 TRENDS: Final = _parts(_keyed_by("date"))
@@ -130,7 +130,7 @@ EXAMPLE_VIDEOS: Final = _parts([schema.MUSIC_VIDEOS])
 
 
 def _read_part(frame: pd.DataFrame, method: str, parts: Parts, of: str | None, client: Client | None) -> pd.DataFrame:
-    table = find_table(frame, method, _marks(parts), of)
+    table = find_table(frame, method, _identifying(parts), of)
     return _part_of(frame, table, parts[table.name], method, client)
 
 
@@ -141,7 +141,7 @@ def _part_of(frame: pd.DataFrame, table: Table, part: Table, method: str, client
     return answers.read(part, answers.find(frame, table, connection, f"{method}()"), connection)
 
 
-@_for(_marks(TRENDS))
+@_for(_identifying(TRENDS))
 def trend(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the popularity over time that came with the rows; free, nothing is sent.
 
@@ -168,7 +168,7 @@ def trend(df: pd.DataFrame, *, of: str | None = None, client: Client | None = No
     return _read_part(df, "trend", TRENDS, of, client)
 
 
-@_for(_marks(AUDIENCES))
+@_for(_identifying(AUDIENCES))
 def audience(
     df: pd.DataFrame, dimension: str | None = None, *, of: str | None = None, client: Client | None = None
 ) -> pd.DataFrame:
@@ -201,16 +201,16 @@ def audience(
     >>> kr.fetch_hashtags("ufc324").keyapi.audience("age")["score"].tolist()
     [65.0, 23.0, 12.0]
     """
-    table = find_table(df, "audience", _marks(AUDIENCES), of)
+    table = find_table(df, "audience", _identifying(AUDIENCES), of)
     place = AUDIENCES[table.name]["dimension"].place
-    known = [one.value for one in place.places if isinstance(one, Constant)] if isinstance(place, ByList) else []
+    known = [one.value for one in place.places if isinstance(one, Constant)] if isinstance(place, PerList) else []
     if dimension is not None and dimension not in known:
         raise InvalidArgumentError(f"dimension of {table.name} is one of {', '.join(known)}; got {dimension!r}")
     whole = _part_of(df, table, AUDIENCES[table.name], "audience", client)
     return whole if dimension is None else whole[whole["dimension"] == dimension].reset_index(drop=True)
 
 
-@_for(_marks(POSTS))
+@_for(_identifying(POSTS))
 def posts(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the ids of popular videos that came with product categories; free, nothing is sent.
 
@@ -237,7 +237,7 @@ def posts(df: pd.DataFrame, *, of: str | None = None, client: Client | None = No
     return _read_part(df, "posts", POSTS, of, client)
 
 
-@_for(_marks(HASHTAGS))
+@_for(_identifying(HASHTAGS))
 def hashtags(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the popular hashtags that came with product categories; free, nothing is sent.
 
@@ -264,7 +264,7 @@ def hashtags(df: pd.DataFrame, *, of: str | None = None, client: Client | None =
     return _read_part(df, "hashtags", HASHTAGS, of, client)
 
 
-@_for(_marks(RELATED))
+@_for(_identifying(RELATED))
 def related(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the related hashtags that came with hashtags; free, nothing is sent.
 
@@ -291,7 +291,7 @@ def related(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
     return _read_part(df, "related", RELATED, of, client)
 
 
-@_for(_marks(EXAMPLE_VIDEOS))
+@_for(_identifying(EXAMPLE_VIDEOS))
 def example_videos(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give the ids of videos that use the sounds, as they came with them; free, nothing is sent.
 
@@ -341,7 +341,10 @@ NAMED_HASHTAGS: Final = _links(
 
 def _needed(links: Links) -> Needs:
     return MappingProxyType(
-        {name: MARKS[name] | ({link.column.name} if link.table.name == name else set()) for name, link in links.items()}
+        {
+            name: IDENTIFYING[name] | ({link.column.name} if link.table.name == name else set())
+            for name, link in links.items()
+        }
     )
 
 
@@ -505,7 +508,9 @@ def fetch_hashtags(
 
 # What the rows are ------------------------------------------------------------------------------------------
 
-_VIEWED: Final[Needs] = MappingProxyType({schema.VIDEOS.name: MARKS[schema.VIDEOS.name] | {"views", *PARTS.values()}})
+_VIEWED: Final[Needs] = MappingProxyType(
+    {schema.VIDEOS.name: IDENTIFYING[schema.VIDEOS.name] | {"views", *PARTS.values()}}
+)
 
 
 @_for(_VIEWED)
@@ -537,7 +542,7 @@ def engagement(df: pd.DataFrame, *, of: str | None = None, client: Client | None
     return df.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
 
-@_for(MARKS)
+@_for(IDENTIFYING)
 def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Give all stored observations of the rows, what was fetched before and since; free, nothing is sent.
 
@@ -563,7 +568,7 @@ def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
     >>> len(videos.keyapi.history())
     2
     """
-    table = find_table(df, "history", MARKS, of)
+    table = find_table(df, "history", IDENTIFYING, of)
     return empty_frame(table) if df.empty else answers.read_history(df, table, reading_client(client), "history()")
 
 
@@ -573,7 +578,7 @@ def _answers_behind(frame: pd.DataFrame, method: str, table: Table, client: Clie
     return behind
 
 
-@_for(MARKS)
+@_for(IDENTIFYING)
 def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> list[dict[str, Any]]:
     """Give the stored answers of the rows as they came, also what no column has; free, nothing is sent.
 
@@ -598,7 +603,7 @@ def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None
     >>> answer["data"]["info"]["industry_info"]["label"]
     'label_28000000000'
     """
-    table = find_table(df, "raw", MARKS, of, for_answers=True)
+    table = find_table(df, "raw", IDENTIFYING, of, for_answers=True)
     if df.empty:
         return []
     connection = reading_client(client)
@@ -606,7 +611,7 @@ def raw(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None
     return list(connection.store.envelopes([one.id for one in behind]))
 
 
-@_for(MARKS)
+@_for(IDENTIFYING)
 def provenance(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
     """Say which requests brought the rows, when, and at what price; free, nothing is sent.
 
@@ -631,7 +636,7 @@ def provenance(df: pd.DataFrame, *, of: str | None = None, client: Client | None
     >>> kr.fetch_hashtags(["ufc324", "perfume"]).keyapi.provenance()["credits"].tolist()
     [2, 2]
     """
-    table = find_table(df, "provenance", MARKS, of, for_answers=True)
+    table = find_table(df, "provenance", IDENTIFYING, of, for_answers=True)
     if df.empty:
         return _provenance_of([], [], "")
     connection = reading_client(client)
@@ -693,7 +698,11 @@ def _table_to_validate(frame: pd.DataFrame, of: str | None) -> Table:
             raise InvalidArgumentError(f"validate(of=...) takes one of {', '.join(TABLES)}; got {of!r}")
         return TABLES[of]
     near = nearest(columns_of(frame))
-    return near if near is not None and not fitting(MARKS, frame) else find_table(frame, "validate", MARKS, None)
+    return (
+        near
+        if near is not None and not fitting(IDENTIFYING, frame)
+        else find_table(frame, "validate", IDENTIFYING, None)
+    )
 
 
 @_for(None)

@@ -11,7 +11,7 @@ import pandas as pd
 from ..endpoints import ENDPOINT_OF, Parameter
 from ..errors import InvalidArgumentError, listed, shown
 from ..frames import columns_of, read_column
-from ..schema import DTYPES, OBSERVED_AT, SOURCE, ByList, Coded, Column, Constant, Table
+from ..schema import DTYPES, OBSERVED_AT, SOURCE, Coded, Column, Constant, PerList, Table
 
 _MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written
 
@@ -92,6 +92,6 @@ def _vocabulary(column: Column) -> list[str]:
     """List the only words a column can have, where its declaration says so."""
     if isinstance(column.place, Coded):
         return list(column.place.codes.values())
-    places = column.place.places if isinstance(column.place, ByList) else ()
+    places = column.place.places if isinstance(column.place, PerList) else ()
     words = [place.value for place in places if isinstance(place, Constant)]
     return list(dict.fromkeys(words)) if len(words) == len(places) else []

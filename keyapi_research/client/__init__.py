@@ -14,9 +14,9 @@ from ..errors import InvalidArgumentError, KeyAPIError, StoreError
 from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, Settings, hide, read_replay, read_settings
 from .budgets import Budget, make_budget
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
+from .client import Client, Status, is_planning, planning
+from .policy import DAY
 from .records import CallRecord, Records
-from .session import Client, Status, is_planning, planning
-from .terms import DAY
 
 __all__ = [
     "DAY",

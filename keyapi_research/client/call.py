@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..endpoints import Ask, Endpoint
+from ..endpoints import Endpoint, Query
 from ..errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -40,7 +40,7 @@ class Call:
 
     table: Table
     endpoint: Endpoint
-    asks: tuple[Ask, ...]
+    queries: tuple[Query, ...]
     limit: int | None = None
     max_age: timedelta | str | None = None
     partial: bool = False
@@ -105,15 +105,15 @@ class Collection:
     """What a call got: observations in the order of the rows, and what failed."""
 
     call: Call
-    found: list[tuple[Ask, Observation]] = field(default_factory=list)
-    failures: dict[Ask, KeyAPIError | None] = field(default_factory=dict)  # None: not sent after a hard stop
+    found: list[tuple[Query, Observation]] = field(default_factory=list)
+    failures: dict[Query, KeyAPIError | None] = field(default_factory=dict)  # None: not sent after a hard stop
     stop: KeyAPIError | None = None
     arrived: set[int] = field(default_factory=set)
     sent: bool = False
 
-    def fail(self, ask: Ask, error: KeyAPIError | None) -> None:
+    def fail(self, query: Query, error: KeyAPIError | None) -> None:
         """Write down what failed; the first hard stop is the call's, but for one that lost an answer."""
-        self.failures[ask] = error
+        self.failures[query] = error
         worse = isinstance(error, StoreError) and not isinstance(self.stop, StoreError)
         if error is not None and is_hard(error) and (self.stop is None or worse):
             self.stop = error
@@ -157,15 +157,15 @@ def _tabulate(rows: Sequence[Sequence[Any]], dtypes: Mapping[str, str]) -> pd.Da
     )
 
 
-def failures_frame(failures: Mapping[Ask, KeyAPIError | None], stop: KeyAPIError | None) -> pd.DataFrame:
+def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIError | None) -> pd.DataFrame:
     """Tabulate what failed: id, error, status_code, code, message, request_id, retryable."""
     unsent = f"not sent, because of {type(stop).__name__}" if stop else "not sent"
     return _tabulate(
         [
-            (ask.id, "NotSent", None, None, unsent, None, True)
+            (query.id, "NotSent", None, None, unsent, None, True)
             if error is None
             else (
-                ask.id,
+                query.id,
                 type(error).__name__,
                 error.status_code,
                 writable_code(error.code),
@@ -173,7 +173,7 @@ def failures_frame(failures: Mapping[Ask, KeyAPIError | None], stop: KeyAPIError
                 error.request_id,
                 error.retryable,
             )
-            for ask, error in failures.items()
+            for query, error in failures.items()
         ],
         _FAILURE_DTYPES,
     )

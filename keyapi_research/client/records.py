@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..endpoints import Ask, ask_of
+from ..endpoints import Query, query_of
 from ..store import Observation
 from .call import Collection
 
@@ -24,22 +24,22 @@ class CallRecord:
     limit: int | None
     partial: bool
     ids: bytes
-    failed: tuple[Ask, ...]
+    failed: tuple[Query, ...]
 
     @property
     def read(self) -> tuple[int, ...]:
         """Ids of the answers it read."""
         return tuple(one for one in array("q", self.ids) if one)
 
-    def asks(self, observations: Mapping[int, Observation]) -> tuple[Ask, ...]:
+    def queries(self, observations: Mapping[int, Observation]) -> tuple[Query, ...]:
         """List what it asked for, in order; the answers say that of what did not fail."""
         failed = iter(self.failed)
         asked = [_asked(observations[one]) if one else next(failed) for one in array("q", self.ids)]
         return tuple(dict.fromkeys([*asked, *failed]))
 
 
-def _asked(one: Observation) -> Ask:
-    return ask_of(one.endpoint, json.loads(one.params))
+def _asked(one: Observation) -> Query:
+    return query_of(one.endpoint, json.loads(one.params))
 
 
 class Records:
@@ -53,11 +53,11 @@ class Records:
     def note_call(self, collection: Collection) -> None:
         """Remember what a call read, and what it did not get."""
         call = collection.call
-        found = {ask: one.id for ask, one in collection.found}
-        ids = [found.get(ask, 0) for ask in call.asks]
+        found = {query: one.id for query, one in collection.found}
+        ids = [found.get(query, 0) for query in call.queries]
         if call.endpoint.ranking:
             ids = [one.id for _, one in collection.found]
-        failed = tuple(ask for ask in call.asks if ask in collection.failures)
+        failed = tuple(query for query in call.queries if query in collection.failures)
         record = CallRecord(call.table.name, call.limit, call.partial, array("q", ids).tobytes(), failed)
         with self._lock:
             self._calls.pop(record, None)  # the same again is the last again: what failed may have been fetched since

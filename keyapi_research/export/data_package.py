@@ -20,7 +20,7 @@ import pandas as pd
 
 from ..archive import stamp
 from ..client import Client, open_client
-from ..endpoints import ENDPOINT_OF, Ask
+from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
 from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
@@ -294,15 +294,15 @@ def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None)
     """Say what was asked and when, and which requests brought it, as far as the rows and the store tell."""
     if table is None:
         return {}
-    asks = _asks(table, frame)
+    queries = _queries(table, frame)
     endpoint = ENDPOINT_OF[table.name]
     parameters = {
-        p.wire: sorted({ask.params[p.wire] for ask, _ in asks if p.wire in ask.params})
-        for p in endpoint.asked
+        p.api_name: sorted({query.params[p.api_name] for query, _ in queries if p.api_name in query.params})
+        for p in endpoint.inputs
         if p is not endpoint.entity
     }
-    moments = [at for _, at in asks]
-    requests = _requests(asks, client) if client is not None else []
+    moments = [at for _, at in queries]
+    requests = _requests(queries, client) if client is not None else []
     return {
         "endpoint": endpoint.path,
         "parameters": parameters,
@@ -313,18 +313,18 @@ def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None)
     }
 
 
-def _asks(table: Table, frame: pd.DataFrame) -> list[tuple[Ask, int]]:
+def _queries(table: Table, frame: pd.DataFrame) -> list[tuple[Query, int]]:
     """Read from the rows what was asked, and when it was observed (microseconds since 1970), each once."""
     try:
         rows = rows_of(frame, table)
     except InvalidArgumentError:
         return []  # the rows were changed by hand: they do not tell any more
-    return list(dict.fromkeys((row.ask, row.at) for row in rows if row.at is not None))
+    return list(dict.fromkeys((row.query, row.at) for row in rows if row.at is not None))
 
 
-def _requests(asks: Sequence[tuple[Ask, int]], client: Client) -> list[dict[str, Any]]:
-    found = client.store.exactly((ask.key, at) for ask, at in asks)
-    if len(found) < len(asks):
+def _requests(queries: Sequence[tuple[Query, int]], client: Client) -> list[dict[str, Any]]:
+    found = client.store.exactly((query.key, at) for query, at in queries)
+    if len(found) < len(queries):
         return []  # another store's rows
     observed: dict[int, list[Observation]] = {}
     for one in found.values():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .. import archive
 from ..client import Call, CallRecord, Client, Collection
 from ..client.display import facts_html, facts_text
-from ..endpoints import ENDPOINT_OF, Ask, make_ask, make_asks
+from ..endpoints import ENDPOINT_OF, Query, make_queries, make_query
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..frames import reading_client
 from ..schema import TABLES
@@ -25,7 +25,7 @@ class _Question(NamedTuple):
     """What a call asked."""
 
     table: str
-    asks: tuple[Ask, ...]
+    queries: tuple[Query, ...]
     limit: int | None
     partial: bool = False
 
@@ -135,12 +135,12 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
             "stored costs nothing), and freeze at its end"
         )
     observations = {one.id: one for one in connection.store.observations(read)}
-    questions = [(call, call.asks(observations)) for call in calls]
+    questions = [(call, call.queries(observations)) for call in calls]
     failed = _failed(questions, observations)
     if failed and not partial:
         raise FetchIncompleteError(
-            f"{len(failed):,} ids failed and were not fetched since: {listed([ask.id for ask in failed], 10)}. Fetch "
-            "them again, or freeze the rest with partial=True"
+            f"{len(failed):,} ids failed and were not fetched since: {listed([query.id for query in failed], 10)}. "
+            "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
     answered = _answered(questions, observations)
@@ -155,7 +155,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         requests=len(study.ledger),
         credits=study.credits,
         differing=tuple(sorted(map(_written, differing))),
-        failed=tuple(ask.id for ask in failed),
+        failed=tuple(query.id for query in failed),
     )
 
 
@@ -175,8 +175,8 @@ def _summary_of(path: str, client: Client) -> Frozen:
         differing = sorted(_written(question) for question, differs in calls if differs)
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
-    asks = dict.fromkeys(ask for question, _ in calls for ask in question.asks)
-    there = client.store.latest(ask.key for ask in asks)
+    queries = dict.fromkeys(query for question, _ in calls for query in question.queries)
+    there = client.store.latest(query.key for query in queries)
     return Frozen(
         path=path,
         answers=manifest["answers"],
@@ -185,32 +185,32 @@ def _summary_of(path: str, client: Client) -> Frozen:
         requests=manifest["requests"],
         credits=manifest["credits"],
         differing=tuple(differing),
-        failed=tuple(ask.id for ask in asks if ask.key not in there),
+        failed=tuple(query.id for query in queries if query.key not in there),
     )
 
 
-_Asked = Sequence[tuple[CallRecord, tuple[Ask, ...]]]  # calls, and what each asked for
+_Asked = Sequence[tuple[CallRecord, tuple[Query, ...]]]  # calls, and what each asked for
 
 
-def _failed(calls: _Asked, observations: Mapping[int, Observation]) -> list[Ask]:
+def _failed(calls: _Asked, observations: Mapping[int, Observation]) -> list[Query]:
     """List what failed, or was left when a call was interrupted, and no later call got."""
-    failed: dict[Ask, None] = {}
-    for call, asks in calls:
+    failed: dict[Query, None] = {}
+    for call, queries in calls:
         got, refused = {observations[one].entity for one in call.read}, set(call.failed)
-        for ask in asks:
-            if ask in refused:
-                failed[ask] = None
-            elif ask.key in got:
-                failed.pop(ask, None)
+        for query in queries:
+            if query in refused:
+                failed[query] = None
+            elif query.key in got:
+                failed.pop(query, None)
     return list(failed)
 
 
 def _answered(calls: _Asked, observations: Mapping[int, Observation]) -> dict[_Question, list[_Moments]]:
     """Gather what was asked, each question once, and what it read each time."""
     answered: dict[_Question, list[_Moments]] = {}
-    for call, asks in calls:
+    for call, queries in calls:
         read = [observations[one] for one in call.read]
-        question = _Question(call.table, asks, call.limit, call.partial)
+        question = _Question(call.table, queries, call.limit, call.partial)
         answered.setdefault(question, []).append([(one.entity, one.observed_at) for one in read])
     return answered
 
@@ -225,9 +225,9 @@ def _differing(answered: dict[_Question, list[_Moments]], study: archive.Study) 
 
 
 def _replayed(question: _Question, reader: Client) -> _Moments | None:
-    table, asks, limit, partial = question
+    table, queries, limit, partial = question
     try:
-        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], asks, limit, partial=partial))
+        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], queries, limit, partial=partial))
     except NotStoredError:
         return None
     found = collection.found if isinstance(collection, Collection) else []
@@ -236,37 +236,39 @@ def _replayed(question: _Question, reader: Client) -> _Moments | None:
 
 def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:
     """Write a call for the manifest: ids that were asked with the same parameters stand together."""
-    table, asks, limit, _ = question
+    table, queries, limit, _ = question
     together: dict[tuple[object, ...], dict[str, Any]] = {}
-    for ask in asks:
-        entity, values = ask.endpoint.entity, ask.value_of
+    for query in queries:
+        entity, values = query.endpoint.entity, query.value_of
         if entity is None:
-            together[ask.values] = values
+            together[query.values] = values
         else:
-            group = together.setdefault(ask.values[1:], values | {entity.column: []})
-            group[entity.column].append(ask.values[0])
+            group = together.setdefault(query.values[1:], values | {entity.column: []})
+            group[entity.column].append(query.values[0])
     return {"asked": list(together.values()), "differs": differs, "limit": limit, "table": table}
 
 
 def _question(entry: Mapping[str, Any]) -> _Question:
     """Read a call of a manifest."""
     endpoint = ENDPOINT_OF[entry["table"]]
-    asks: list[Ask] = []
+    queries: list[Query] = []
     for group in entry["asked"]:
-        given = {p.argument: group[p.column] for p in endpoint.asked}
+        given = {p.argument: group[p.column] for p in endpoint.inputs}
         entity = endpoint.entity
-        asks += [make_ask(endpoint, given)] if entity is None else make_asks(endpoint, given[entity.argument], given)
-    return _Question(TABLES[entry["table"]].name, tuple(asks), entry["limit"])
+        queries += (
+            [make_query(endpoint, given)] if entity is None else make_queries(endpoint, given[entity.argument], given)
+        )
+    return _Question(TABLES[entry["table"]].name, tuple(queries), entry["limit"])
 
 
 def _written(question: _Question) -> str:
     """Write a call as it may stand in a notebook."""
-    table, asks, limit, _ = question
-    endpoint = asks[0].endpoint
-    values = zip(endpoint.asked, asks[0].values, strict=True)
+    table, queries, limit, _ = question
+    endpoint = queries[0].endpoint
+    values = zip(endpoint.inputs, queries[0].values, strict=True)
     options = [f"{p.argument}={value!r}" for p, value in values if p is not endpoint.entity and value is not None]
     if endpoint.entity is None:
         given = [*options, f"limit={limit}"]
     else:
-        given = [f"[{listed([repr(ask.id) for ask in asks], 3)}]", *options]
+        given = [f"[{listed([repr(query.id) for query in queries], 3)}]", *options]
     return f"fetch_{table}({', '.join(given)})"

@@ -50,16 +50,16 @@ Ids = str | int | Iterable[str | int]
 def _by_id(
     table: Table, ids: object, arguments: Mapping[str, object], max_age: MaxAge, errors: Errors, client: Client | None
 ) -> pd.DataFrame:
-    asks = endpoints.make_asks(ENDPOINT_OF[table.name], ids, arguments)
-    return fetch_table(table, asks, max_age=max_age, errors=errors, client=client)
+    queries = endpoints.make_queries(ENDPOINT_OF[table.name], ids, arguments)
+    return fetch_table(table, queries, max_age=max_age, errors=errors, client=client)
 
 
 def _by_page(
     table: Table, arguments: Mapping[str, object], limit: int | None, max_age: MaxAge, client: Client | None
 ) -> pd.DataFrame:
     most = check_limit(limit)
-    ask = endpoints.make_ask(ENDPOINT_OF[table.name], arguments)
-    return fetch_table(table, (ask,), limit=most, max_age=max_age, client=client)
+    query = endpoints.make_query(ENDPOINT_OF[table.name], arguments)
+    return fetch_table(table, (query,), limit=most, max_age=max_age, client=client)
 
 
 @document(schema.PRODUCT_INSIGHTS)

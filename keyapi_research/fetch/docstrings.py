@@ -93,7 +93,7 @@ def document(table: Table) -> Callable[[Callable[P, R]], Callable[P, R]]:
         price = endpoint.price
         if endpoint.tables[0] is not table:
             price += f"; nothing more where `fetch_{endpoint.tables[0].name}` or a sibling was asked the same"
-        asked = [_parameter_text(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.asked]
+        asked = [_parameter_text(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.inputs]
         common = ("limit", "max_age", "client") if endpoint.ranking else ("max_age", "errors", "client")
         columns = "\n".join(map(_column_text, table.columns))
         return {

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..arguments import month_is_over
 from ..client import DAY, Client, Collection, Plan, failures_frame, planning, priced
-from ..endpoints import ENDPOINT_OF, Ask
+from ..endpoints import ENDPOINT_OF, Query
 from ..errors import (
     MOST_NAMED,
     FetchIncompleteError,
@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..schema import OBSERVED_AT, Table
 from ..store import Observation, now_us, when
-from ..tidy import Oddities, find_drift
+from ..tidy import Issues, find_drift
 
 Errors = Literal["raise", "warn"]
 _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
@@ -35,7 +35,7 @@ _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves o
 
 def say_what_is_missing(collection: Collection) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
-    absent = [ask.id for ask, one in collection.found if one.absent]
+    absent = [query.id for query, one in collection.found if one.absent]
     if absent:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page"
@@ -55,9 +55,9 @@ def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client)
         return
     limit = now_us() - int(DAY.total_seconds() * 1_000_000)
     old = [
-        (ask, one)
-        for ask, one in collection.found
-        if one.observed_at < limit and not one.absent and not _is_settled(ask, one)
+        (query, one)
+        for query, one in collection.found
+        if one.observed_at < limit and not one.absent and not _is_settled(query, one)
     ]
     moments = {when(one.observed_at) for _, one in old}
     rows = int(frame[OBSERVED_AT.name].isin(pd.to_datetime(sorted(moments), utc=True)).sum()) if old else 0
@@ -75,12 +75,12 @@ def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client)
     )
 
 
-def _is_settled(ask: Ask, one: Observation) -> bool:
+def _is_settled(query: Query, one: Observation) -> bool:
     """Whether an answer is about a month that was over when it came."""
-    return month_is_over(ask.value_of.get("time_scope"), when(one.observed_at).date())
+    return month_is_over(query.value_of.get("time_scope"), when(one.observed_at).date())
 
 
-def say_what_is_odd(table: Table, odd: Oddities, client: Client, *, arrived: Iterable[int] = ()) -> None:
+def say_what_is_odd(table: Table, odd: Issues, client: Client, *, arrived: Iterable[int] = ()) -> None:
     """Warn of answers that are not as documented: of fields where answers just arrived, of what a table leaves out."""
     name, endpoint, told = table.name, ENDPOINT_OF[table.name], client.told
     said: dict[str, list[str]] = {}
@@ -99,7 +99,7 @@ def say_what_is_odd(table: Table, odd: Oddities, client: Client, *, arrived: Ite
         warn(f"{name}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
 
 
-def say_which_market(table: Table, odd: Oddities) -> None:
+def say_which_market(table: Table, odd: Issues) -> None:
     """Warn of answers that name another market than the region asked for."""
     if odd.markets:
         named = [
@@ -125,7 +125,7 @@ def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
 def raise_or_warn(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
     """Raise what failed, or warn; either way say what is there and what a rerun costs."""
     failures = failures_frame(collection.failures, collection.stop)
-    failed, total = len(collection.failures), len(collection.call.asks)
+    failed, total = len(collection.failures), len(collection.call.queries)
     came = f"{len(frame):,} rows" if collection.call.endpoint.ranking else f"{total - failed:,} of {total:,}"
     rerun = _rerun(collection, client)
     older = _older(collection, client)
@@ -185,7 +185,7 @@ def _rerun(collection: Collection, client: Client) -> str:
 
 def _older(collection: Collection, client: Client) -> str:
     """Say that what a failed refresh would have replaced is still there."""
-    keys = [ask.key for ask in collection.failures]
+    keys = [query.key for query in collection.failures]
     if collection.call.endpoint.ranking:
         found = {one.id for _, one in collection.found}
         before = any(pull[0].id not in found for key in keys for pull in client.store.pulls(key))

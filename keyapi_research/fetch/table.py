@@ -9,12 +9,12 @@ from typing import Any, cast
 import pandas as pd
 
 from ..client import Call, Client, Collection, Plan, failures_frame, find_client, is_planning, planning
-from ..endpoints import ENDPOINT_OF, Ask
+from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError, StoreError
 from ..schema import Table
 from ..settings import read_max_age
 from ..store import Observation
-from ..tidy import Oddities, Source, empty_frame, make_frame
+from ..tidy import Issues, Source, empty_frame, make_frame
 from .notices import (
     Errors,
     raise_or_warn,
@@ -30,7 +30,7 @@ MaxAge = str | timedelta | int | None
 
 def fetch_table(
     table: Table,
-    asks: Sequence[Ask],
+    queries: Sequence[Query],
     *,
     limit: int | None = None,
     max_age: MaxAge,
@@ -61,8 +61,8 @@ def fetch_table(
     """
     if errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors is "raise" or "warn"; got {errors!r}')
-    call = Call(table, ENDPOINT_OF[table.name], tuple(asks), limit, read_max_age(max_age), partial=errors == "warn")
-    if not call.asks and not is_planning():
+    call = Call(table, ENDPOINT_OF[table.name], tuple(queries), limit, read_max_age(max_age), partial=errors == "warn")
+    if not call.queries and not is_planning():
         return empty_frame(table)
     connection = find_client(client)
     collection = connection.collect(call)
@@ -80,7 +80,7 @@ def fetch_table(
 def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.DataFrame:
     """Make the table of what a call got, and say what there is to say about it."""
     call = collection.call
-    there = [(ask, one) for ask, one in collection.found if not one.absent]
+    there = [(query, one) for query, one in collection.found if not one.absent]
     frame, odd = read_table(call.table, there, client, limit=call.limit)
     say_what_is_missing(collection)
     say_what_is_old(collection, frame, client)
@@ -92,10 +92,10 @@ def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.Data
 
 
 def read_table(
-    table: Table, found: Sequence[tuple[Ask, Observation]], client: Client, *, limit: int | None = None
-) -> tuple[pd.DataFrame, Oddities]:
+    table: Table, found: Sequence[tuple[Query, Observation]], client: Client, *, limit: int | None = None
+) -> tuple[pd.DataFrame, Issues]:
     """Make a table of stored answers."""
-    sources = [Source(ask, one.observed_at) for ask, one in found]
+    sources = [Source(query, one.observed_at) for query, one in found]
     envelopes = client.store.envelopes([one.id for _, one in found])
     return make_frame(table, sources, envelopes, source=client.source, limit=limit)
 

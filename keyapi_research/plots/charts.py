@@ -32,8 +32,8 @@ from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
 from .. import schema
+from .fonts import Letters, letter, text_style
 from .framing import LINE, SMALL, Key, finish, ink, is_narrow, mark, points, room, root, small_size, wrapped
-from .lettering import Letters, letter, text_style
 from .reading import (
     AVERAGE,
     DIMENSIONS,

@@ -24,14 +24,14 @@ from matplotlib.patheffects import Stroke
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
-from .lettering import Letters, text_style
+from .fonts import Letters, text_style
 from .reading import Origin
 
 SMALL: Final = 8.0  # points
 _SMALLER: Final = 6.0  # in narrow Axes
 LINE: Final = 1.4  # font sizes from one line to the next
 _NARROW: Final = 4.5  # inches
-_STAMPS: Final = ("footer", "synthetic")  # gid
+_METADATA: Final = ("footer", "synthetic")  # gid
 _PAD: Final = 4.0  # points between the lowest things, and to the edge
 _ROUNDS: Final = 3  # ticks and line breaks follow the size, and the size follows them
 _STILL: Final = 0.5  # pixels that nobody sees
@@ -138,7 +138,7 @@ def finish_panels(panels: Sequence[Axes], origin: Origin) -> None:
 
 def _clear(ax: Axes) -> None:
     """Take away what stood around a picture that was drawn here before."""
-    for old in [one for one in ax.texts if one.get_gid() in _STAMPS]:
+    for old in [one for one in ax.texts if one.get_gid() in _METADATA]:
         old.remove()
 
 

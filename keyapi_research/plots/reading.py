@@ -15,7 +15,7 @@ import pandas as pd
 
 from .. import schema
 from ..errors import InvalidArgumentError
-from ..schema import AGE_BANDS, COLUMN_DTYPES, TABLES, ByList, Column, Constant
+from ..schema import AGE_BANDS, COLUMN_DTYPES, TABLES, Column, Constant, PerList
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ Dates = npt.NDArray[np.datetime64]
 
 def _constants(column: str) -> list[str]:
     place = schema.HASHTAG_AUDIENCE[column].place
-    places = place.places if isinstance(place, ByList) else ()
+    places = place.places if isinstance(place, PerList) else ()
     return [one.value for one in places if isinstance(one, Constant)]
 
 
@@ -189,7 +189,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Entities:
+class Batches:
     """Which entity each row belongs to, by number; their names; and what all of them have in common."""
 
     codes: npt.NDArray[np.intp]
@@ -210,7 +210,7 @@ def identity_of(needed: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(keys) if name not in needed]
 
 
-def find_entities(df: pd.DataFrame, call: str, needed: Sequence[str]) -> Entities:
+def find_entities(df: pd.DataFrame, call: str, needed: Sequence[str]) -> Batches:
     """Give the entities of a frame numbers, in order of appearance, and names.
 
     Two pulls of one series are two entities: each is scaled on its own peak.
@@ -227,7 +227,7 @@ def find_entities(df: pd.DataFrame, call: str, needed: Sequence[str]) -> Entitie
     codes = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy().astype(np.intp)
     first = rows.loc[~pd.Series(codes).duplicated()]
     windows, shared = _tell_windows(first)
-    return Entities(codes, _name_entities(first, keys, windows), shared)
+    return Batches(codes, _name_entities(first, keys, windows), shared)
 
 
 def _tell_windows(rows: pd.DataFrame) -> tuple[list[list[str]], str]:
@@ -402,7 +402,7 @@ def check_dimension(dimension: object, allowed: Iterable[str]) -> None:
         raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, allowed))}; got {dimension!r}")
 
 
-def _spread(rows: pd.DataFrame, entities: Entities) -> tuple[list[str], Floats]:
+def _spread(rows: pd.DataFrame, entities: Batches) -> tuple[list[str], Floats]:
     """Spread scores: a row for each segment, a column for each entity, missing where it is not listed."""
     long = typed(rows, AUDIENCE).assign(entity=entities.codes).dropna(subset=["segment_id", "score"])
     long["segment"] = long["segment"].fillna("code " + long["segment_id"])

@@ -48,7 +48,7 @@ class Parameter:
     ``required`` unset stands for "no filter".
     """
 
-    wire: str
+    api_name: str
     default: str | None
     check: Check
     required: bool = False
@@ -302,16 +302,16 @@ def _checked(route: Route, sent: Mapping[str, str]) -> dict[str, str | None] | s
     """Return the canonical parameters, or the text of the refusal. Unknown keys are ignored, as upstream."""
     canonical: dict[str, str | None] = {}
     for parameter in route.parameters:
-        value = sent.get(parameter.wire, "")
+        value = sent.get(parameter.api_name, "")
         if not value.strip():
             if parameter.required:
-                return f"Missing required parameter: {parameter.wire}"
-            canonical[parameter.wire] = parameter.default
+                return f"Missing required parameter: {parameter.api_name}"
+            canonical[parameter.api_name] = parameter.default
             continue
         checked = parameter.check(value)
         if checked is None:
-            return f"Invalid parameter: {parameter.wire}"
-        canonical[parameter.wire] = checked
+            return f"Invalid parameter: {parameter.api_name}"
+        canonical[parameter.api_name] = checked
     return canonical
 
 
@@ -490,7 +490,7 @@ class Sandbox:
         self._charged = 0
         self._served = 0
         self._requests: list[Request] = []
-        self._asks: Counter[tuple[object, ...]] = Counter()
+        self._queries: Counter[tuple[object, ...]] = Counter()
         self._given: dict[tuple[object, ...], set[tuple[str | None, str | None]]] = {}  # pages of lists, of their day
 
     def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
@@ -661,8 +661,8 @@ class Sandbox:
 
     def _ask_of(self, entity: tuple[object, ...]) -> int:
         """Count an ask of an entity, and return the how-manieth it is; called with the lock held."""
-        self._asks[entity] += 1
-        return self._asks[entity]
+        self._queries[entity] += 1
+        return self._queries[entity]
 
     def _ask_of_list(self, route: Route, params: Mapping[str, str | None]) -> int:
         """Return the how-manieth answer about a list a page is of; called with the lock held.
@@ -672,19 +672,19 @@ class Sandbox:
         page = (params["page"], params["limit"])
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
         given = self._given.setdefault(entity, set())
-        if not self._asks[entity] or page in given:
+        if not self._queries[entity] or page in given:
             given.clear()
-            self._asks[entity] += 1
+            self._queries[entity] += 1
         given.add(page)
-        return self._asks[entity]
+        return self._queries[entity]
 
     def _counted(self, route: Route, params: dict[str, str | None]) -> Callable[[], Any]:
         """Count this ask of each entity, and return what computes the answer."""
         if route.name == "video/detail/analytics":
-            asks: dict[str, int] = {}
+            queries: dict[str, int] = {}
             for video_id in dict.fromkeys(str(params["video_ids"]).split(",")):
-                asks[video_id] = self._ask_of((route.name, video_id))
-            return lambda: world.videos(self.seed, asks)
+                queries[video_id] = self._ask_of((route.name, video_id))
+            return lambda: world.videos(self.seed, queries)
         n = self._ask_of_list(route, params) if "page" in params else self._ask_of((route.name, *params.items()))
         cap = max(1, int(self.page_cap))
         return lambda: world.answer(self.seed, route.name, params, n, page_cap=cap)

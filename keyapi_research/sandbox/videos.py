@@ -281,7 +281,7 @@ def _documented_row(n: int) -> dict[str, Any]:
     return row
 
 
-def rows(seed: str, asks: Mapping[str, int]) -> list[dict[str, Any]]:
+def rows(seed: str, queries: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the rows of videos, by id; absent ones are left out.
 
     Parameters
@@ -292,11 +292,11 @@ def rows(seed: str, asks: Mapping[str, int]) -> list[dict[str, Any]]:
         Which answer about each video this is, by id.
     """
     found = []
-    for identifier in sorted(asks, key=lambda text: (int(text), text)):
+    for identifier in sorted(queries, key=lambda text: (int(text), text)):
         if identifier.endswith("000000"):
             continue
         if identifier == documented.VIDEO_ID:
-            found.append(_documented_row(asks[identifier]))
+            found.append(_documented_row(queries[identifier]))
         else:
-            found.append(_row(_video(seed, identifier), asks[identifier]))
+            found.append(_row(_video(seed, identifier), queries[identifier]))
     return found

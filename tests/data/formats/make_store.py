@@ -50,7 +50,7 @@ def page(*ids: int, more: bool) -> dict[str, Any]:
 
 def write(path: Path) -> None:
     somewhere = mock.patch("keyapi_research.store.this_process", return_value="somewhere:1")
-    with Sandbox() as server, somewhere, mock.patch("keyapi_research.client.wire.now_us") as clock:
+    with Sandbox() as server, somewhere, mock.patch("keyapi_research.client.transport.now_us") as clock:
         clock.return_value = TUESDAY
         client = kr.Client(token="none-of-yours", base_url=server.url, store=path, requests_per_second=None, retries=0,
                            max_age="any", progress=False)

@@ -9,18 +9,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask
+from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
 from ..store import Observation
 from .call import Call, Collection, Plan, counted, oldest_of
-from .sending import Delivered, Request, Run, Sender
-from .terms import Terms, is_within
+from .dispatch import Delivered, Request, Run, Sender
+from .policy import Policy, is_within
 
 _ONE_OBSERVATION: Final = timedelta(hours=1)  # pages this close together
 
 
-class Rankings:
+class Pages:
     """Pulls rankings; a page that several clients ask for at once is sent once.
 
     Parameters
@@ -31,8 +31,8 @@ class Rankings:
         Who sends.
     """
 
-    def __init__(self, terms: Terms, sender: Sender) -> None:
-        self._terms = terms
+    def __init__(self, policy: Policy, sender: Sender) -> None:
+        self._policy = policy
         self._sender = sender
 
     def plan(self, call: Call) -> Plan:
@@ -41,12 +41,12 @@ class Rankings:
         requests = most = 0
         served: list[Observation] = []
         note = ""
-        for ask in call.asks:
-            pages, enough, others = self._survey(call, ask, None)
+        for query in call.queries:
+            pages, enough, others = self._survey(call, query, None)
             served += pages
             if enough:
                 continue
-            self._terms.check_askable([ask])
+            self._policy.check_answerable([query])
             requests += _pages_left(call, pages, PAGE_SIZE)
             whole = 0 if call.limit is None else math.ceil(call.limit / SMALLEST_PAGE)
             most += whole + (_pages_left(call, pages, SMALLEST_PAGE) if pages else 0)
@@ -54,7 +54,7 @@ class Rankings:
                 note = "asks the whole ranking again: the stored pages are another observation (older than an hour)"
             if call.limit is None:
                 note = note or "the number of pages is not known; counted as it goes"
-            note = "; ".join(filter(None, (note, self._terms.unanswered_note(call, [ask]))))
+            note = "; ".join(filter(None, (note, self._policy.unanswered_note(call, [query]))))
         unknown = call.limit is None and requests > 0
         return Plan(
             requests,
@@ -68,53 +68,53 @@ class Rankings:
 
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call."""
-        for ask in collection.call.asks:
-            self._pull(ask, collection, run)
+        for query in collection.call.queries:
+            self._pull(query, collection, run)
 
-    def _survey(self, call: Call, ask: Ask, since: int | None) -> tuple[list[Observation], bool, bool]:
+    def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Observation], bool, bool]:
         """Find the pages that serve, whether they are enough, and whether there are others that do not."""
-        terms = self._terms
-        pulls = terms.store.pulls(ask.key, until=terms.until)
+        policy = self._policy
+        pulls = policy.store.pulls(query.key, until=policy.until)
         for pull in pulls:
             needed = _pages_needed(pull, call.limit)
-            if needed is not None and all(terms.serves(call, page, since) for page in pull[:needed]):
+            if needed is not None and all(policy.serves(call, page, since) for page in pull[:needed]):
                 return pull[:needed], True, False
         if pulls and is_within(pulls[0][0].observed_at, _ONE_OBSERVATION):
             newest = pulls[0]
-            if all(terms.serves(call, page, since) for page in newest):
+            if all(policy.serves(call, page, since) for page in newest):
                 return newest, False, False
         return [], False, bool(pulls)
 
-    def _pull(self, ask: Ask, collection: Collection, run: Run) -> None:
+    def _pull(self, query: Query, collection: Collection, run: Run) -> None:
         """Pull a ranking page by page: only the server knows where it ends."""
-        call, terms = collection.call, self._terms
+        call, policy = collection.call, self._policy
         price = call.endpoint.credits
-        since, pages, enough = self._look(call, ask, run)
+        since, pages, enough = self._look(call, query, run)
         try:
             if not enough:
                 expected = _pages_left(call, pages, PAGE_SIZE)
-                terms.check_sendable(call, [ask], expected)
+                policy.check_sendable(call, [query], expected)
                 self._sender.keep_unkept()
-                terms.check_price(call, expected * price, run)
+                policy.check_price(call, expected * price, run)
                 run.reservation.hold(expected * price, f"{call.name} ({counted(expected, 'page')})")
                 run.progress.expect(None if call.limit is None else expected)
             request: Request | None = None
             restarted = False
             while not enough and _pages_needed(pages, call.limit) is None:
                 if run.stop.is_set():
-                    collection.failures[ask] = None
+                    collection.failures[query] = None
                     break
-                request = self._next(call, ask, pages, request, any_size=restarted)
+                request = self._next(call, query, pages, request, any_size=restarted)
                 if run.reservation.amount < price:
-                    terms.check_price(call, price, run, already=run.reservation.spent)
+                    policy.check_price(call, price, run, already=run.reservation.spent)
                     run.reservation.hold(price, f"page {request.page} of {call.name}")
                 collection.sent = True  # by this client or by another
                 page = self._send_page(request, replace(run, since=since))
                 if page is None:  # somebody else asks for it: what they get is the ranking as it is now
-                    failed = self._sender.wait_for_others([ask], request.page, run)
+                    failed = self._sender.wait_for_others([query], request.page, run)
                     if failed:
-                        raise failed[ask]
-                    since, pages, enough = self._look(call, ask, run)
+                        raise failed[query]
+                    since, pages, enough = self._look(call, query, run)
                     request = None
                     continue
                 since = (page.id, since[1])
@@ -127,32 +127,32 @@ class Rankings:
         except KeyAPIError as error:
             if not collection.sent:
                 raise
-            collection.fail(ask, error)
+            collection.fail(query, error)
         finally:
             run.reservation.release()
-            collection.found += [(ask, page) for page in pages]
+            collection.found += [(query, page) for page in pages]
 
-    def _look(self, call: Call, ask: Ask, run: Run) -> tuple[tuple[int, int], list[Observation], bool]:
+    def _look(self, call: Call, query: Query, run: Run) -> tuple[tuple[int, int], list[Observation], bool]:
         """Look what the store serves: the pages, whether they are enough, and what it had when that was looked up."""
-        answer, _ = self._terms.store.last_ids()
-        pages, enough, _ = self._survey(call, ask, run.since[0])
+        answer, _ = self._policy.store.last_ids()
+        pages, enough, _ = self._survey(call, query, run.since[0])
         return (answer, run.since[1]), pages, enough
 
     def _next(
-        self, call: Call, ask: Ask, pages: Sequence[Observation], last: Request | None, *, any_size: bool
+        self, call: Call, query: Query, pages: Sequence[Observation], last: Request | None, *, any_size: bool
     ) -> Request:
         """Make the request for the page after these; `last` is that of the page before, in the same call."""
         if not pages:
-            return Request(ask.endpoint, (ask,), page=1, wanted=call.limit)
+            return Request(query.endpoint, (query,), page=1, wanted=call.limit)
         size = max(page.rows for page in pages)
         rows = size if size >= SMALLEST_PAGE and not any_size else None
         if last is not None:
             return replace(last, page=len(pages) + 1, pull=pages[0].pull, rows=rows, same_call=True)
-        stored = self._terms.store.envelopes([page.id for page in pages])
-        ids = (found.ids for found in (_read_page(ask, envelope) for envelope in stored))
+        stored = self._policy.store.envelopes([page.id for page in pages])
+        ids = (found.ids for found in (_read_page(query, envelope) for envelope in stored))
         return Request(
-            ask.endpoint,
-            (ask,),
+            query.endpoint,
+            (query,),
             page=len(pages) + 1,
             pull=pages[0].pull,
             rows=rows,
@@ -163,7 +163,7 @@ class Rankings:
     def _send_page(self, request: Request, run: Run) -> Observation | None:
         """Send for a page; None where somebody else asks for it."""
         delivered: Delivered = []
-        self._sender.send(deque(request.asks), request, run, delivered.extend)
+        self._sender.send(deque(request.queries), request, run, delivered.extend)
         if not delivered:  # stopped before it was sent
             if self._sender.closed:
                 raise StoreError(CLOSED)
@@ -198,6 +198,6 @@ def _pages_left(call: Call, pages: Sequence[Observation], size: int) -> int:
     return math.ceil((call.limit - sum(page.rows for page in pages)) / size)
 
 
-def _read_page(ask: Ask, envelope: dict[str, Any]) -> Found:
-    [found] = match(ask.endpoint, (ask,), Envelope(None, None, envelope.get("data"), envelope))
-    return found if isinstance(found, Found) else Found(ask, envelope)
+def _read_page(query: Query, envelope: dict[str, Any]) -> Found:
+    [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
+    return found if isinstance(found, Found) else Found(query, envelope)

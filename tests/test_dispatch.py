@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from keyapi_research.client.transport import Pace
 
 import keyapi_research as kr
-from keyapi_research.client.sending import _worth_another
-from keyapi_research.client.wire import Pace
+from keyapi_research.client.dispatch import _worth_another
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
 Make = Callable[..., kr.Client]
@@ -86,7 +86,7 @@ def record() -> Iterator[Callable[..., Recorder]]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hardly any wait before another attempt, where how long is another test's."""
-    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01)
+    monkeypatch.setattr("keyapi_research.client.dispatch.jittered", lambda attempt: 0.01)
 
 
 def closed_port() -> int:
@@ -688,7 +688,7 @@ def test_ctrl_c_before_the_first_thread_strands_nobody(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("keyapi_research.client.session.Progress", stumble)
+        patch.setattr("keyapi_research.client.client.Progress", stumble)
         with pytest.raises(KeyboardInterrupt):
             kr.fetch_hashtags(tags(*range(10)), client=client)
     assert len(finish(lambda: kr.fetch_hashtags(tags(*range(10)), client=client))) == 10

@@ -35,7 +35,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keyapi_research as kr
-from keyapi_research.client import wire
+from keyapi_research.client import transport
 from keyapi_research.settings import Secret
 
 GOOD = http(envelope())
@@ -51,7 +51,7 @@ MEGABYTE = b"x" * 2**20
 @pytest.fixture(autouse=True)
 def without_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts a moment apart: how far is another test's."""
-    monkeypatch.setattr("keyapi_research.client.sending.jittered", lambda attempt: 0.01 * attempt)
+    monkeypatch.setattr("keyapi_research.client.dispatch.jittered", lambda attempt: 0.01 * attempt)
 
 
 def connect(make_client: Callable[..., kr.Client], server: Faulty | str, **options: Any) -> kr.Client:
@@ -143,7 +143,7 @@ def test_what_may_have_been_charged_is_sent_once(fault: str, make_client: Callab
 def test_an_answer_without_an_end_is_cut_off(
     make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert wire._LARGEST_BODY == 64 * 2**20
+    assert transport._LARGEST_BODY == 64 * 2**20
     with Faulty(endless(http(b'{"code": 0, "data": "', length=2**40), MEGABYTE)) as server:
         client = connect(make_client, server, timeout=(1, 5))
         assert "64 MB" in str(fails(client, longest=10))
@@ -362,14 +362,14 @@ def test_idle_connections_that_the_server_closes_are_replaced(make_client: Calla
 def test_a_storm_of_429_ends_in_time(
     make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "_SLOWEST", 0.1)
+    monkeypatch.setattr(transport, "_SLOWEST", 0.1)
     with Faulty(refuse(429)) as server:
         client = connect(make_client, server, retries=2)
         error = fails(client, ["a", "b", "c"], longest=6)
         assert type(error) is kr.RateLimitedError
         assert error.retryable
         assert sorted(error.failures["id"]) == ["a", "b", "c"]
-        assert sorted(server.asked) == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+        assert sorted(server.inputs) == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
         assert credits_of(client) == [0] * 9
         assert client.credits_spent == 0
         sent = client.ledger()["sent_at"].sort_values()
@@ -379,7 +379,7 @@ def test_a_storm_of_429_ends_in_time(
 def test_a_storm_of_429_that_passes_is_survived(
     make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "_SLOWEST", 0.1)
+    monkeypatch.setattr(transport, "_SLOWEST", 0.1)
     names = [f"name{n}" for n in range(5)]
     wait = refuse(429, "Retry-After: 1")
     with Faulty(wait, *[http(envelope(name)) for name in names]) as server:
@@ -450,10 +450,10 @@ class _Changing:
         connection.sendall(self.data)
 
 
-def reply_or_failure(sending: wire.Wire) -> wire.Reply | wire.WireFailure:
+def reply_or_failure(sending: transport.Transport) -> transport.Reply | transport.TransportFailure:
     try:
         return sending.get("/v1", {"hashtag_name": "ufc324"})
-    except wire.WireFailure as failure:
+    except transport.TransportFailure as failure:
         return failure
 
 
@@ -461,14 +461,14 @@ def test_damaged_bytes_are_an_answer_or_a_failure_of_the_wire() -> None:
     changing = _Changing()
     kinds: set[str] = set()
     with Faulty(changing) as server:
-        sending = wire.Wire(server.url, Secret(TOKEN), timeout=(1, 1), connections=1)
+        sending = transport.Transport(server.url, Secret(TOKEN), timeout=(1, 1), connections=1)
 
         @settings(max_examples=200, derandomize=True, deadline=None, database=None)
         @given(damaged())
         def one(data: bytes) -> None:
             changing.data = data
             outcome = reply_or_failure(sending)
-            if isinstance(outcome, wire.WireFailure):
+            if isinstance(outcome, transport.TransportFailure):
                 assert outcome.delivered
                 assert TOKEN not in str(outcome)
                 kinds.add(str(outcome).partition(":")[0])

@@ -17,7 +17,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Ask, Endpoint
+from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..envelope import Found, match, open_envelope, refusal
 from ..errors import (
     KeyAPIError,
@@ -34,7 +34,7 @@ from .budgets import Reservation
 from .call import LONGEST_WAIT, UNDELIVERED, is_hard, writable_code
 from .interrupts import no_thread
 from .progress import Progress
-from .wire import Pace, Reply, Wire, WireFailure, jittered
+from .transport import Pace, Reply, Transport, TransportFailure, jittered
 
 if TYPE_CHECKING:
     import tenacity
@@ -58,7 +58,7 @@ class Request:
     """One request: some entities of an endpoint, or a page of a ranking."""
 
     endpoint: Endpoint
-    asks: tuple[Ask, ...]
+    queries: tuple[Query, ...]
     page: int = 0
     pull: int | None = None
     rows: int | None = None  # rows a page so far in the pull; None: any number fits
@@ -69,12 +69,12 @@ class Request:
     @property
     def params(self) -> dict[str, str]:
         """Parameters as they go over the wire."""
-        params = self.asks[0].params
+        params = self.queries[0].params
         if self.page:
             return {**params, "page": str(self.page), "limit": str(PAGE_SIZE)}
         entity = self.endpoint.entity
         if entity is not None and self.endpoint.batch > 1:
-            params[entity.wire] = ",".join(ask.id for ask in self.asks)
+            params[entity.api_name] = ",".join(query.id for query in self.queries)
         return params
 
 
@@ -83,7 +83,7 @@ class Elsewhere:
 
 
 ELSEWHERE: Final = Elsewhere()
-Delivered = list[tuple[Ask, Observation | KeyAPIError | Elsewhere]]
+Delivered = list[tuple[Query, Observation | KeyAPIError | Elsewhere]]
 
 
 class Feed:
@@ -145,10 +145,10 @@ def _worth_another(error: BaseException) -> bool:
         return (error.retry_after or 0) <= LONGEST_WAIT
     if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
         return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
-    return isinstance(error, WireFailure) and not error.delivered
+    return isinstance(error, TransportFailure) and not error.delivered
 
 
-def _network_error(failure: WireFailure) -> NetworkError:
+def _network_error(failure: TransportFailure) -> NetworkError:
     return _no_answer(f"{failure}", delivered=failure.delivered)
 
 
@@ -185,7 +185,7 @@ def _error_of(row: Sequence[Any]) -> KeyAPIError:
     return error
 
 
-def broken_feed(failures: Mapping[Ask, KeyAPIError | None], left: int) -> UnexpectedResponseError:
+def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:
     """Make the error of a call whose first answers could not be used."""
     first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
     return UnexpectedResponseError(
@@ -220,12 +220,12 @@ def _clean(text: str | None) -> str | None:
 class _Delivery:
     """One request of a call: what it asks for, and how its attempts went."""
 
-    def __init__(self, left: deque[Ask], template: Request, run: Run, most: int) -> None:
+    def __init__(self, left: deque[Query], template: Request, run: Run, most: int) -> None:
         self._left = left
-        self._taken: dict[str, Ask] = {}  # by key, in the order of the request
+        self._taken: dict[str, Query] = {}  # by key, in the order of the request
         self._unsettled = [template.endpoint.credits]
         self.template, self.run, self.most = template, run, most
-        self.elsewhere: list[Ask] = []
+        self.elsewhere: list[Query] = []
         self.row = 0  # of the ledger
         self.last: KeyAPIError | None = None  # what the attempt before this one brought
 
@@ -234,13 +234,13 @@ class _Delivery:
         yield from list(self._taken)
         while not self.row and self._left:
             with contextlib.suppress(IndexError):  # another thread was faster
-                ask = self._left.popleft()
-                self._taken[ask.key] = ask
-                yield ask.key
+                query = self._left.popleft()
+                self._taken[query.key] = query
+                yield query.key
 
     def request_of(self, keys: Iterable[str]) -> Request:
         """Make the request for some of what was offered."""
-        return replace(self.template, asks=tuple(self._taken[key] for key in keys))
+        return replace(self.template, queries=tuple(self._taken[key] for key in keys))
 
     @property
     def request(self) -> Request:
@@ -272,7 +272,7 @@ class _Delivery:
             error.endpoint, error.params = self.template.endpoint.path, self.request.params
         if is_hard(error):
             self.run.stop.set()
-        return [(ask, error) for ask in self._taken.values()]
+        return [(query, error) for query in self._taken.values()]
 
 
 class _Shared:
@@ -321,7 +321,7 @@ class Sender:
         self._lease = min(_LONGEST_LEASE, sum(settings.timeout))
         self._ending = threading.Lock()
         self._foreign: StoreError | None = None  # raised once the answers are known to be another source's
-        self._wire: Wire | None = None
+        self._transport: Transport | None = None
         self._unkept: list[Callable[[], object]] = []  # ways to store what was paid and could not be stored
         self._keeping = threading.Lock()  # of two calls that store it, one would drop what the other did not get to
         # A client that is dropped leaves nothing running, and the end of a program waits for what is in flight.
@@ -371,7 +371,7 @@ class Sender:
                 del self._unkept[0]
 
     def send(
-        self, left: deque[Ask], template: Request, run: Run, take: Callable[[Delivered], None], *, most: int = 1
+        self, left: deque[Query], template: Request, run: Run, take: Callable[[Delivered], None], *, most: int = 1
     ) -> None:
         """Ask for what is left, side by side; after a hard stop, or when the call is stopped, nothing more is sent.
 
@@ -423,7 +423,7 @@ class Sender:
 
     def _work(
         self,
-        left: deque[Ask],
+        left: deque[Query],
         tickets: deque[int],
         template: Request,
         run: Run,
@@ -445,10 +445,10 @@ class Sender:
         finally:
             arrived.put(None)
 
-    def connection(self) -> Wire:
+    def connection(self) -> Transport:
         """Open the wire when the first request is sent; so the sandbox starts only when it is needed."""
         with self._shared.lock:
-            if self._wire is None:
+            if self._transport is None:
                 settings = self._settings
                 if settings.sandbox:
                     from ..sandbox import TOKEN, Sandbox  # noqa: PLC0415 - only where it is used
@@ -466,11 +466,11 @@ class Sender:
                     base_url, token = self.sandbox.url, Secret(TOKEN)
                 else:
                     base_url, token = settings.base_url, needed_token(settings)
-                self._wire = Wire(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
-                self._shared.opened.callback(self._wire.close)
-            return self._wire
+                self._transport = Transport(base_url, token, timeout=settings.timeout, connections=settings.max_workers)
+                self._shared.opened.callback(self._transport.close)
+            return self._transport
 
-    def _deliver(self, left: deque[Ask], template: Request, run: Run, most: int) -> Delivered:
+    def _deliver(self, left: deque[Query], template: Request, run: Run, most: int) -> Delivered:
         """Send one request, again where that is safe."""
         import tenacity  # noqa: PLC0415 - brings asyncio and whatever loop is installed: only where it is used
 
@@ -487,8 +487,8 @@ class Sender:
             try:
                 self._begin(one, retrying.statistics["attempt_number"])
                 return self._attempt(one.request, one.row, one.settle)
-            except (KeyAPIError, WireFailure) as problem:
-                one.last = _network_error(problem) if isinstance(problem, WireFailure) else problem
+            except (KeyAPIError, TransportFailure) as problem:
+                one.last = _network_error(problem) if isinstance(problem, TransportFailure) else problem
                 raise
 
         delivered: Delivered = []
@@ -497,7 +497,7 @@ class Sender:
         except _StoppedError:
             one.last = closed() if one.last is None and self.closed else one.last
             delivered = one.failed()
-        except (KeyAPIError, WireFailure):
+        except (KeyAPIError, TransportFailure):
             delivered = one.failed()
         finally:
             one.settle(0)
@@ -505,7 +505,7 @@ class Sender:
         if one.row and not all(isinstance(got, Observation) for _, got in delivered):
             with contextlib.suppress(StoreError):  # it cannot be written: the claims run out by themselves
                 self._store.release(one.row)
-        return [*delivered, *((ask, ELSEWHERE) for ask in one.elsewhere)]
+        return [*delivered, *((query, ELSEWHERE) for query in one.elsewhere)]
 
     def _begin(self, one: _Delivery, attempt: int) -> None:
         """Claim what is to be asked for and write the ledger row, when the next request may go out."""
@@ -538,7 +538,7 @@ class Sender:
         endpoint, params = request.endpoint, request.params
         try:
             reply = self.connection().get(endpoint.path, params)
-        except WireFailure as failure:
+        except TransportFailure as failure:
             if failure.delivered:
                 settle(endpoint.credits)
             how = "no answer" if failure.delivered else UNDELIVERED
@@ -586,7 +586,7 @@ class Sender:
             self._unkept.append(keep)
             raise
 
-    def wait_for_others(self, asks: Sequence[Ask], page: int, run: Run) -> dict[Ask, KeyAPIError]:
+    def wait_for_others(self, queries: Sequence[Query], page: int, run: Run) -> dict[Query, KeyAPIError]:
         """Wait until nobody else asks for what a call needs, too.
 
         Returns
@@ -594,21 +594,21 @@ class Sender:
         dict of Ask to KeyAPIError
             How that failed, where it did; of the rest the store knows more now, or nobody asks for it any more.
         """
-        waiting = {claim_of(ask.key, page): ask for ask in asks}
+        waiting = {claim_of(query.key, page): query for query in queries}
         known: dict[str, tuple[Claim, float]] = {}  # and since when it has stood like that, by a clock of ours
-        failed: dict[Ask, KeyAPIError] = {}
+        failed: dict[Query, KeyAPIError] = {}
         pause, longest = _LOOKS_AGAIN
         while waiting and not run.stop.is_set():
             claims = self._store.claims(waiting)
             now = time.monotonic()
-            for key, ask in list(waiting.items()):
+            for key, query in list(waiting.items()):
                 claim = claims.get(key)
                 if claim is not None and known.get(key, (None,))[0] != claim:
                     known[key] = claim, now
                 if claim is None or claim.done or not claim.holds or now - known[key][1] > _LONGEST_LEASE:
                     del waiting[key]
                     if claim is not None and claim.done:
-                        failed[ask] = _error_of(self._store.ledger([claim.request])[0])
+                        failed[query] = _error_of(self._store.ledger([claim.request])[0])
             if waiting:
                 run.stop.wait(pause)
                 pause = min(pause * 1.5, longest)
@@ -640,7 +640,7 @@ class Sender:
             )
             raise
         settle(price)
-        found = match(request.endpoint, request.asks, envelope)
+        found = match(request.endpoint, request.queries, envelope)
         outcome = Outcome(
             reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s
         )
@@ -655,19 +655,20 @@ class Sender:
             if isinstance(one, UnexpectedResponseError):
                 one.endpoint, one.params = request.endpoint.path, request.params
         return [
-            (ask, next(kept) if isinstance(one, Found) else one) for ask, one in zip(request.asks, found, strict=True)
+            (query, next(kept) if isinstance(one, Found) else one)
+            for query, one in zip(request.queries, found, strict=True)
         ]
 
 
 def _arrival(request: Request, found: Found) -> Arrival:
-    params = found.ask.params
+    params = found.query.params
     if not request.page:
-        return Arrival(found.ask.key, params, found.envelope, absent=found.absent)
+        return Arrival(found.query.key, params, found.envelope, absent=found.absent)
     new = {one for one in found.ids if one is not None} - request.seen
     request.seen.update(new)
     rows = len(found.ids)
     return Arrival(
-        found.ask.key,
+        found.query.key,
         {**params, "page": str(request.page)},
         found.envelope,
         page=request.page,

@@ -51,7 +51,7 @@ _LONGEST_NUMBER: Final = 12
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
 
-class WireFailure(Exception):  # noqa: N818 - never leaves the client
+class TransportFailure(Exception):  # noqa: N818 - never leaves the client
     """No usable answer came; `delivered` is False only where the request surely never arrived."""
 
     def __init__(self, text: str, *, delivered: bool, elapsed_s: float) -> None:
@@ -251,7 +251,7 @@ def _proxy_logins() -> set[str]:
     return found
 
 
-class Wire:
+class Transport:
     """Sends GET requests to one host.
 
     Parameters
@@ -315,7 +315,7 @@ class Wire:
             text = self._redacted(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:
-            raise WireFailure(text, delivered=_sending.began, elapsed_s=time.monotonic() - started)
+            raise TransportFailure(text, delivered=_sending.began, elapsed_s=time.monotonic() - started)
         return reply
 
     def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:

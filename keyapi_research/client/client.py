@@ -29,16 +29,16 @@ from ..settings import (
 )
 from ..store import Observation, Store
 from ..version import versions
+from .batches import Batches
 from .budgets import Account, Budget, Reservation, in_block, in_force, make_budget
 from .call import Call, Collection, Plan, ledger_frame
+from .dispatch import Run, Sender
 from .display import facts_html, facts_text
-from .entities import Entities
 from .interrupts import in_order, listen
+from .pages import Pages
+from .policy import Policy
 from .progress import Progress
-from .rankings import Rankings
 from .records import CallRecord, Records
-from .sending import Run, Sender
-from .terms import Terms
 
 _planning: Final[ContextVar[bool]] = ContextVar("planning", default=False)
 
@@ -191,10 +191,10 @@ class Client:
             self._check_source()
             listen()
         self._account = Account(settings.max_credits)
-        self._terms = Terms(settings, self.store, replaying)
+        self._policy = Policy(settings, self.store, replaying)
         self._sender = Sender(settings, self.store)
-        self._entities = Entities(self._terms, self._sender)
-        self._rankings = Rankings(self._terms, self._sender)
+        self._entities = Batches(self._policy, self._sender)
+        self._rankings = Pages(self._policy, self._sender)
         self._lock = threading.Lock()
         self.records = Records()
         self.told: set[tuple[str, str]] = set()
@@ -228,22 +228,22 @@ class Client:
     @property
     def offline(self) -> bool:
         """Whether nothing is ever sent."""
-        return self._terms.offline
+        return self._policy.offline
 
     @property
     def until(self) -> int | None:
         """Latest moment it reads (`as_of`), in microseconds since 1970; None: no limit."""
-        return self._terms.until
+        return self._policy.until
 
     @property
     def replaying(self) -> str:
         """Path of the archive that is replayed; empty where none is."""
-        return self._terms.replaying
+        return self._policy.replaying
 
     @property
     def place(self) -> str:
         """What it reads, as a reader of a notebook may know it."""
-        return self._terms.place
+        return self._policy.place
 
     def replays(self, path: str) -> bool:
         """Whether it is open and replays this very file, as the file is now."""
@@ -252,12 +252,12 @@ class Client:
     @property
     def source(self) -> str:
         """Whom the answers come from."""
-        return self._terms.source
+        return self._policy.source
 
     @property
     def synthetic(self) -> bool:
         """Whether the answers come from the sandbox."""
-        return self._terms.synthetic
+        return self._policy.synthetic
 
     @property
     def credits_spent(self) -> int:
@@ -274,7 +274,7 @@ class Client:
             return "<keyapi_research.Client: not connected>"
         state = "closed, " if self.closed else ""
         return (
-            f"<keyapi_research.Client: {state}{self._terms.mode}, source {self.source}, "
+            f"<keyapi_research.Client: {state}{self._policy.mode}, source {self.source}, "
             f"store {shown_path(self.settings.store)}, "
             f"{self.credits_spent:,} credits spent, {self.credits_saved:,} saved>"
         )
@@ -283,7 +283,7 @@ class Client:
         return facts_html(
             "KeyAPI client",
             {
-                "mode": self._terms.mode,
+                "mode": self._policy.mode,
                 "source": "sandbox (synthetic data)" if self.synthetic else self.source,
                 "store": shown_path(self.settings.store),
                 "credits spent": self.credits_spent,
@@ -297,7 +297,7 @@ class Client:
         return Status(
             token=self.settings.token_origin,
             source=self.source,
-            mode=self._terms.mode,
+            mode=self._policy.mode,
             store=self.settings.store,
             store_bytes=counts["bytes"],
             answers=counts["answers"],
@@ -368,7 +368,7 @@ class Client:
             return self._collect(way, call, run)
         return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
 
-    def _collect(self, way: Entities | Rankings, call: Call, run: Run) -> Collection:
+    def _collect(self, way: Batches | Pages, call: Call, run: Run) -> Collection:
         collection = Collection(call)
         with self._sender.under_way(run):
             if not self.offline:

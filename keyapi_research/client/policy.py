@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..endpoints import Ask, Endpoint
+from ..endpoints import Endpoint, Query
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, failures_frame, priced
-from .sending import Run
+from .dispatch import Run
 
 DAY: Final = timedelta(days=1)
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
@@ -26,7 +26,7 @@ def is_within(moment: int, length: timedelta) -> bool:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Policy:
     """What a client was told, and the store it reads.
 
     `replaying` is the path of the archive that is replayed, if one is.
@@ -82,28 +82,28 @@ class Terms:
             return bool(max_age) and is_within(one.observed_at, max_age)
         return not one.absent or is_within(one.observed_at, DAY)
 
-    def check_sendable(self, call: Call, missing: Sequence[Ask], requests: int) -> None:
+    def check_sendable(self, call: Call, missing: Sequence[Query], requests: int) -> None:
         """Refuse, before anything is sent, what cannot be sent or kept."""
         if self.offline:
             raise self.not_stored(call, missing, requests)
-        self.check_askable(missing)
+        self.check_answerable(missing)
         self.store.check_writable()
 
-    def check_askable(self, asks: Sequence[Ask]) -> None:
+    def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
-        for ask in () if self.offline else asks:
-            for parameter, value in zip(ask.endpoint.asked, ask.values, strict=True):
+        for query in () if self.offline else queries:
+            for parameter, value in zip(query.endpoint.inputs, query.values, strict=True):
                 if parameter.check_before_sending is not None:
                     parameter.check_before_sending(value, self._todays)
 
-    def not_stored(self, call: Call, missing: Sequence[Ask], requests: int) -> NotStoredError:
+    def not_stored(self, call: Call, missing: Sequence[Query], requests: int) -> NotStoredError:
         """Make the error of what is not stored and cannot be sent for; it names all of it and its cost."""
         moment = self.settings.as_of
         then = f" as of {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
         endless = call.endpoint.ranking and call.limit is None
         error = NotStoredError(
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
-            f"{listed([repr(ask.id) for ask in missing], MOST_NAMED)}{then}. "
+            f"{listed([repr(query.id) for query in missing], MOST_NAMED)}{then}. "
             f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
             f"{priced(requests, call.endpoint)}: connect without offline, as_of and replay (connect(replay=False))",
             endpoint=call.endpoint.path,
@@ -111,10 +111,10 @@ class Terms:
         error.failures = failures_frame(dict.fromkeys(missing, error), None)
         return error
 
-    def unanswered_note(self, call: Call, missing: Sequence[Ask]) -> str:
+    def unanswered_note(self, call: Call, missing: Sequence[Query]) -> str:
         """Say that some of what is missing was asked for before, brought nothing, and may have been charged."""
         rows = {} if self.offline else {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
-        wanted = {compact_json(ask.params): ask.key for ask in missing}
+        wanted = {compact_json(query.params): query.key for query in missing}
         asked: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
         for number, row in rows.items():
             each = _asked_for(call.endpoint, json.loads(row[PARAMS]))
@@ -162,5 +162,5 @@ def _asked_for(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, in
         page = int(params.pop("page", 0))
         params.pop("limit", None)
         return [(compact_json(params), page)]
-    wire = endpoint.entity.wire
-    return [(compact_json({**params, wire: one}), 0) for one in params.get(wire, "").split(",")]
+    api_name = endpoint.entity.api_name
+    return [(compact_json({**params, api_name: one}), 0) for one in params.get(api_name, "").split(",")]
