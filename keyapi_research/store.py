@@ -37,6 +37,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from .endpoints import Query
 from .errors import CLOSED, StoreError
 from .settings import MEMORY
 
@@ -165,6 +166,15 @@ class Arrival:
     fresh: int = 0
     more: bool | None = None
     wanted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer to a query; `envelope` where it arrived in this very call, else the store has it."""
+
+    query: Query
+    observation: Observation
+    envelope: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from .schema import (
     plain_id,
     writable,
 )
+from .store import Answer
 
 _OnePlace = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | Metadata | Constant
 Index = npt.NDArray[np.intp]
@@ -62,14 +63,6 @@ class Issues:
     duplicates: Counter[str] = field(default_factory=Counter)
     unusable: Counter[str] = field(default_factory=Counter)
     markets: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One answer to be tidied: what was asked, and when it arrived (microseconds since 1970)."""
-
-    query: Query
-    observed_at: int
 
 
 # Values -----------------------------------------------------------------------------------------------------
@@ -232,11 +225,11 @@ class _Answers:
     """The payloads of some answers, read path by path; every path is walked once."""
 
     def __init__(
-        self, endpoint: Endpoint, sources: Sequence[Source], payloads: list[Any], limit: int | None, odd: Issues
+        self, endpoint: Endpoint, answers: Sequence[Answer], payloads: list[Any], limit: int | None, odd: Issues
     ) -> None:
         self.odd = odd
         self.endpoint = endpoint
-        self.sources = sources
+        self.sources = answers
         self.limit = limit
         everyone = np.arange(len(payloads))
         self.levels = {"": _Level(payloads, everyone, everyone, np.zeros(len(payloads), dtype=np.intp))}
@@ -364,8 +357,8 @@ def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None
 class _Reader:
     """Reads the columns of one table from one chunk of answers."""
 
-    def __init__(self, table: Table, sources: Sequence[Source], source: str, odd: Issues) -> None:
-        self.table, self.sources, self.source, self.odd = table, sources, source, odd
+    def __init__(self, table: Table, answers: Sequence[Answer], source: str, odd: Issues) -> None:
+        self.table, self.sources, self.source, self.odd = table, answers, source, odd
 
     def take(self, answers: _Answers) -> list[_Part]:
         """Take from some answers what the table needs; after that they may be forgotten."""
@@ -434,7 +427,8 @@ class _Reader:
         sources = self.sources
         if isinstance(place, Metadata):
             if column.kind == "time":
-                return moments(np.fromiter((s.observed_at for s in sources), dtype=np.int64, count=len(sources)))
+                times = (one.observation.observed_at for one in sources)
+                return moments(np.fromiter(times, dtype=np.int64, count=len(sources)))
             return pd.array([self.source], dtype="string").take(np.zeros(len(sources), dtype=np.intp))
         if not sources:
             return read_values(column, [])[0]
@@ -481,7 +475,7 @@ def _joined(arrays: list[Array]) -> Array:
 
 def make_frame(
     table: Table,
-    sources: Sequence[Source],
+    answers: Sequence[Answer],
     envelopes: Iterable[Mapping[str, Any]],
     *,
     source: str,
@@ -493,8 +487,8 @@ def make_frame(
     ----------
     table : Table
         The declaration.
-    sources : sequence of Source
-        What was asked and when it was answered, in the order of the rows.
+    answers : sequence of Answer
+        What was requested and when it was answered, in the order of the rows.
     envelopes : iterable of dict
         The stored answers, in the same order; read as they are needed.
     source : str
@@ -513,16 +507,16 @@ def make_frame(
     odd = Issues()
     frames = []
     supply = iter(envelopes)
-    for start in range(0, max(len(sources), 1), _CHUNK):
-        chunk = sources[start : start + _CHUNK]
+    for start in range(0, max(len(answers), 1), _CHUNK):
+        chunk = answers[start : start + _CHUNK]
         reader = _Reader(table, chunk, source, odd)
         taken = []
         batch_size = max(len(chunk), 1) if endpoint.ranking else _BATCH  # a ranking is compared as a whole
         for at in range(0, max(len(chunk), 1), batch_size):
             some = chunk[at : at + batch_size]
-            answers = _Answers(endpoint, some, [one.get("data") for one in islice(supply, len(some))], limit, odd)
-            taken.append((at, reader.take(answers)))
-            _note_markets(endpoint, answers, odd)
+            read = _Answers(endpoint, some, [one.get("data") for one in islice(supply, len(some))], limit, odd)
+            taken.append((at, reader.take(read)))
+            _note_markets(endpoint, read, odd)
         frames.append(reader.rows(taken))
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return frame.reset_index(drop=True), odd

@@ -31,7 +31,8 @@ from keyapi_research.endpoints import ENDPOINT_OF, Endpoint, Query, make_queries
 from keyapi_research.envelope import Found, match, open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.schema import TABLES, Column, Table
-from keyapi_research.tidy import Source, find_drift, make_frame
+from keyapi_research.store import Answer, Observation
+from keyapi_research.tidy import find_drift, make_frame
 
 NOON = 1_770_120_000_000_000  # 2026-02-03 12:00 UTC
 LONG_RUN = 400
@@ -161,13 +162,18 @@ def check_rows(case: Case, frame: pd.DataFrame, envelopes: Sequence[Mapping[str,
             assert any(same(endpoint, value, one) for value in named), (one, named)
 
 
+def observed(query: Query, at: int) -> Answer:
+    """A stored answer to a query, observed at a moment."""
+    return Answer(query, Observation(1, query.key, query.endpoint.path, "{}", at, False, 1, 1, 0, 0, 0, None))
+
+
 def tabulate(case: Case, found: Sequence[Found]) -> None:
     """Make every table of an answer."""
     there = [one for one in found if not one.absent]
-    sources = [Source(one.query, NOON + number) for number, one in enumerate(there)]
+    answers = [observed(one.query, NOON + number) for number, one in enumerate(there)]
     envelopes = [json.loads(json.dumps(one.envelope)) for one in there]  # as the store keeps them
     for table in case.endpoint.tables:
-        frame, _ = make_frame(table, sources, envelopes, source="sandbox")
+        frame, _ = make_frame(table, answers, envelopes, source="sandbox")
         assert breaches(table, frame, case.queries) == []
         assert frame.keyapi.validate() is frame
         if table is case.endpoint.tables[0]:
@@ -214,8 +220,8 @@ def test_normal_answers_arrive_whole(name: str) -> None:
     queries = case.queries * len(case.pages) if case.endpoint.entity is None else case.queries
     envelopes = [one.envelope for page in case.pages for one in take(case, json.dumps(page).encode())]
     for table in case.endpoint.tables:
-        sources = [Source(query, NOON + number) for number, query in enumerate(queries)]
-        frame, odd = make_frame(table, sources, envelopes, source="sandbox")
+        answers = [observed(query, NOON + number) for number, query in enumerate(queries)]
+        frame, odd = make_frame(table, answers, envelopes, source="sandbox")
         assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
         assert len(frame) > 0 or table.name == "music_videos"
         assert not odd.duplicates

@@ -168,7 +168,7 @@ def test_a_machine_that_slept_opens_a_new_connection(make_client: Make, monkeypa
         client = make_client(base_url=server.url)
         kr.fetch_hashtags("ufc324", client=client)
         awake = transport._clocks
-        monkeypatch.setattr(transport, "_clocks", lambda: (awake()[0], awake()[1] + 3600))  # the other clock stood still
+        monkeypatch.setattr(transport, "_clocks", lambda: (awake()[0], awake()[1] + 3600))  # one clock stood still
         kr.fetch_hashtags("ufc324", max_age=0, client=client)
         assert server.connections == 2
 

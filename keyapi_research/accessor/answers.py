@@ -15,7 +15,7 @@ from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
 from ..frames import Row, check_column, columns_of, read_column, read_times, rows_of
 from ..schema import OBSERVED_AT, SOURCE, Table
-from ..store import Observation, when
+from ..store import Answer, Observation, when
 from ..tidy import empty_frame
 
 _MOST_NAMED: Final = 10
@@ -80,7 +80,7 @@ def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[R
     table = query.endpoint.tables[0]
     for pull in client.store.pulls(query.key, until=client.until):
         pages = {page.observed_at: page for page in pull}
-        ranking, _ = read_table(table, [(query, page) for page in pull], client)
+        ranking, _ = read_table(table, [Answer(query, page) for page in pull], client)
         for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
             if who in rows:
                 found[rows.pop(who)] = pages[cast("int", at)]
@@ -155,7 +155,7 @@ def distinct(found: Found) -> list[Observation]:
     return list({one.id: one for _, one in found}.values())
 
 
-def _tabled(table: Table, found: Sequence[tuple[Query, Observation]], client: Client) -> pd.DataFrame:
+def _tabled(table: Table, found: Sequence[Answer], client: Client) -> pd.DataFrame:
     """Make a table of stored answers, and say what it leaves out."""
     frame, odd = read_table(table, found, client)
     say_what_is_odd(table, odd, client)
@@ -164,9 +164,8 @@ def _tabled(table: Table, found: Sequence[tuple[Query, Observation]], client: Cl
 
 def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
-    client.note_read(distinct(found))
     if not ENDPOINT_OF[table.name].ranking:
-        answers = {one.id: (row.query, one) for row, one in found}
+        answers = {one.id: Answer(row.query, one) for row, one in found}
         return _tabled(table, list(answers.values()), client)
     places = {(row.query, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
     parts = [_read_pull(table, query, pages, places, client) for (query, _), pages in _pulls(found).items()]
@@ -193,7 +192,7 @@ def _read_pull(
     client: Client,
 ) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Read the rows wanted from pages of one pull, and the place of each in the order of the frame."""
-    frame = _tabled(table, [(query, page) for page in pages], client)
+    frame = _tabled(table, [Answer(query, page) for page in pages], client)
     who = frame[query.endpoint.tables[0].key[-1]]
     at = (cast("int", one) for one in read_times(frame[OBSERVED_AT.name]))
     place = pd.Series([places.get((query, *one)) for one in zip(who, at, strict=True)], dtype="Int64")
@@ -212,10 +211,11 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
         raise _not_stored(method, missing, client, foreign)
     client.note_read([one for query in queries for pull in pulls[query] for one in pull])
     if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull through a ranking
-        parts = [_tabled(table, [(query, page) for page in pull], client) for query in queries for pull in pulls[query]]
+        each = [[Answer(query, page) for page in pull] for query in queries for pull in pulls[query]]
+        parts = [_tabled(table, pull, client) for pull in each]
         whole = pd.concat(parts, ignore_index=True)
     else:
-        pairs = [(query, one) for query in queries for pull in pulls[query] for one in pull if not one.absent]
+        pairs = [Answer(query, one) for query in queries for pull in pulls[query] for one in pull if not one.absent]
         whole = _tabled(table, pairs, client)
     wanted = set(_keys(frame, table))
     kept = whole[[key in wanted for key in _keys(whole, table)]]

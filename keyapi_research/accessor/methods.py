@@ -6,17 +6,17 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import pandas as pd
 
 from .. import schema
-from ..client import Client, find_client, ledger_frame
+from ..client import Call, Client, find_client, ledger_frame
 from ..endpoints import ENDPOINT_OF, ENDPOINTS
 from ..errors import InvalidArgumentError
-from ..fetch import Errors, MaxAge, fetch_table
+from ..fetch import Errors, MaxAge, fetches, make_call
 from ..fetch.docstrings import COMMON, complete
 from ..frames import IDENTIFYING, Needs, choose, columns_of, nearest, reading_client, tables_in
 from ..plots.reading import PARTS, engagement_rates
@@ -138,7 +138,9 @@ def _part_of(frame: pd.DataFrame, table: Table, part: Table, method: str, client
     if frame.empty:
         return empty_frame(part)
     connection = reading_client(client)
-    return answers.read(part, answers.find(frame, table, connection, f"{method}()"), connection)
+    found = answers.find(frame, table, connection, f"{method}()")
+    connection.note_read(answers.distinct(found))
+    return answers.read(part, found, connection)
 
 
 @_for(_identifying(TRENDS))
@@ -358,14 +360,22 @@ def _follow(
     max_age: MaxAge,
     errors: Errors,
     client: Client | None,
-) -> pd.DataFrame:
+) -> Call:
     table = find_table(frame, method, _needed(links), of)
     link = links[table.name]
-    rows = frame if link.table is table else _part_of(frame, table, link.table, method, client)
-    return fetch_table(link.gives, asks_of(rows, link, given), max_age=max_age, errors=errors, client=client)
+    rows, behind = frame, []
+    if link.table is not table:
+        rows = empty_frame(link.table)
+        if not frame.empty:
+            connection = reading_client(client)
+            found = answers.find(frame, table, connection, f"{method}()")
+            rows, behind = answers.read(link.table, found, connection), answers.distinct(found)
+    call = make_call(link.gives, asks_of(rows, link, given), max_age=max_age, errors=errors, client=client)
+    return replace(call, read=tuple(behind))
 
 
 @_for(_needed(DETAILS))
+@fetches
 def fetch_details(
     df: pd.DataFrame,
     *,
@@ -374,7 +384,7 @@ def fetch_details(
     errors: Errors = "raise",
     of: str | None = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the details of the categories, hashtags or sounds in the rows; pays for what is not stored.
 
     Region and window are those of the rows, so rows of several regions may stand in one frame.
@@ -417,6 +427,7 @@ def fetch_details(
 
 
 @_for(_needed(VIDEOS))
+@fetches
 def fetch_videos(
     df: pd.DataFrame,
     *,
@@ -424,7 +435,7 @@ def fetch_videos(
     errors: Errors = "raise",
     of: str | None = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the videos that the rows name, or that came with them; pays for what is not stored.
 
     Returns
@@ -458,6 +469,7 @@ def fetch_videos(
 
 
 @_for(_needed(NAMED_HASHTAGS))
+@fetches
 def fetch_hashtags(
     df: pd.DataFrame,
     period: int | str = 7,
@@ -466,7 +478,7 @@ def fetch_hashtags(
     errors: Errors = "raise",
     of: str | None = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the hashtags that the rows name, or that came with them; pays for what is not stored.
 
     The region is that of the rows.

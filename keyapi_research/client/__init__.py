@@ -14,7 +14,7 @@ from ..errors import InvalidArgumentError, KeyAPIError, StoreError
 from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, Settings, hide, read_replay, read_settings
 from .budgets import Budget, make_budget
 from .call import Call, Collection, Plan, failures_frame, ledger_frame, priced
-from .client import Client, Status, is_planning, planning
+from .client import Client, Status
 from .policy import DAY
 from .records import CallRecord, Records
 
@@ -31,11 +31,9 @@ __all__ = [
     "connect",
     "failures_frame",
     "find_client",
-    "is_planning",
     "ledger",
     "ledger_frame",
     "open_client",
-    "planning",
     "priced",
     "replay",
     "status",

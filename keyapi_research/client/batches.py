@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..endpoints import Query
 from ..errors import KeyAPIError
-from ..store import Observation
+from ..store import Answer, Observation
 from .call import Call, Collection, Plan, counted, oldest_of
 from .dispatch import Delivered, Elsewhere, Request, Run, Sender, broken_feed, closed
 from .policy import Policy
@@ -81,7 +81,7 @@ class Batches:
             collection.stop = error
         finally:
             run.reservation.release()
-            collection.found = [(query, results[query]) for query in call.queries if query in results]
+            collection.answers = [Answer(query, results[query]) for query in call.queries if query in results]
             failures = collection.failures
             collection.failures = {query: failures.get(query) for query in call.queries if query not in results}
 

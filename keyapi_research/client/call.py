@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -20,8 +20,11 @@ from ..errors import (
     StoreError,
 )
 from ..schema import DTYPES, Table
-from ..store import LEDGER_COLUMNS, Observation, when
+from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import facts_html, facts_text
+
+if TYPE_CHECKING:
+    from .client import Client
 
 UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
 LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
@@ -36,7 +39,10 @@ def is_hard(error: KeyAPIError) -> bool:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of a fetch function asks for, checked; `partial`: what cannot be had is left out."""
+    """What one call of a fetch function requests, checked; nothing was sent for it yet.
+
+    `partial`: what cannot be had is left out. `read` are stored answers that led to it.
+    """
 
     table: Table
     endpoint: Endpoint
@@ -44,6 +50,8 @@ class Call:
     limit: int | None = None
     max_age: timedelta | str | None = None
     partial: bool = False
+    client: Client | None = None  # None: the default one
+    read: tuple[Observation, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,10 +110,10 @@ class Plan:
 
 @dataclass
 class Collection:
-    """What a call got: observations in the order of the rows, and what failed."""
+    """What a call got: answers in the order of the rows, and what failed."""
 
     call: Call
-    found: list[tuple[Query, Observation]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     failures: dict[Query, KeyAPIError | None] = field(default_factory=dict)  # None: not sent after a hard stop
     stop: KeyAPIError | None = None
     arrived: set[int] = field(default_factory=set)

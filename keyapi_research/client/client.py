@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import pandas as pd
 
@@ -39,13 +38,6 @@ from .pages import Pages
 from .policy import Policy
 from .progress import Progress
 from .records import CallRecord, Records
-
-_planning: Final[ContextVar[bool]] = ContextVar("planning", default=False)
-
-
-def is_planning() -> bool:
-    """Whether clients tell what they would send."""
-    return _planning.get()
 
 
 @dataclass(frozen=True)
@@ -94,16 +86,6 @@ class Status:
 
     def _repr_html_(self) -> str:
         return facts_html("KeyAPI status", self._facts)
-
-
-@contextlib.contextmanager
-def planning() -> Iterator[None]:
-    """Within this block a client tells what it would send instead of sending it."""
-    mark = _planning.set(True)
-    try:
-        yield
-    finally:
-        _planning.reset(mark)
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
@@ -348,17 +330,13 @@ class Client:
         """What was asked in this session, each call once."""
         return self.records.calls
 
-    def collect(self, call: Call) -> Collection | Plan:
-        """Get the answers of a call: from the store what it serves, from KeyAPI the rest.
+    def plan(self, call: Call) -> Plan:
+        """Return what a call would send; sends nothing."""
+        return self._way(call).plan(call)
 
-        While planning, say what that would be.
-        """
-        if self.closed:
-            raise StoreError(CLOSED)
-        self.store.check_process()
-        way = self._rankings if call.endpoint.ranking else self._entities
-        if is_planning():
-            return way.plan(call)
+    def collect(self, call: Call) -> Collection:
+        """Return the answers of a call: from the store what it serves, from KeyAPI the rest."""
+        way = self._way(call)
         run = Run(
             Reservation(self._account, in_force()),
             Progress(call.name, wanted=self.settings.progress),
@@ -367,6 +345,12 @@ class Client:
         if self.offline:
             return self._collect(way, call, run)
         return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
+
+    def _way(self, call: Call) -> Batches | Pages:
+        if self.closed:
+            raise StoreError(CLOSED)
+        self.store.check_process()
+        return self._rankings if call.endpoint.ranking else self._entities
 
     def _collect(self, way: Batches | Pages, call: Call, run: Run) -> Collection:
         collection = Collection(call)
@@ -389,10 +373,9 @@ class Client:
     def _note(self, collection: Collection) -> None:
         cost = collection.call.endpoint.cost
         with self._lock:
-            self._account.saved += max(0, cost(len(collection.found)) - cost(len(collection.arrived)))
+            self._account.saved += max(0, cost(len(collection.answers)) - cost(len(collection.arrived)))
         self.records.note_call(collection)
 
     def note_read(self, observations: Sequence[Observation]) -> None:
-        """Remember what a free method read, for `freeze`; while planning it was looked at, not read."""
-        if not is_planning():
-            self.records.note_read(observations)
+        """Remember what a free method read, for `freeze`."""
+        self.records.note_read(observations)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..store import Observation
+from ..store import Answer, Observation
 from .call import Call, Collection, Plan, counted, oldest_of
 from .dispatch import Delivered, Request, Run, Sender
 from .policy import Policy, is_within
@@ -130,7 +130,7 @@ class Pages:
             collection.fail(query, error)
         finally:
             run.reservation.release()
-            collection.found += [(query, page) for page in pages]
+            collection.answers += [Answer(query, page) for page in pages]
 
     def _look(self, call: Call, query: Query, run: Run) -> tuple[tuple[int, int], list[Observation], bool]:
         """Look what the store serves: the pages, whether they are enough, and what it had when that was looked up."""

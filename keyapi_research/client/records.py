@@ -53,10 +53,10 @@ class Records:
     def note_call(self, collection: Collection) -> None:
         """Remember what a call read, and what it did not get."""
         call = collection.call
-        found = {query: one.id for query, one in collection.found}
+        found = {one.query: one.observation.id for one in collection.answers}
         ids = [found.get(query, 0) for query in call.queries]
         if call.endpoint.ranking:
-            ids = [one.id for _, one in collection.found]
+            ids = [one.observation.id for one in collection.answers]
         failed = tuple(query for query in call.queries if query in collection.failures)
         record = CallRecord(call.table.name, call.limit, call.partial, array("q", ids).tobytes(), failed)
         with self._lock:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import archive
-from ..client import Call, CallRecord, Client, Collection
+from ..client import Call, CallRecord, Client
 from ..client.display import facts_html, facts_text
 from ..endpoints import ENDPOINT_OF, Query, make_queries, make_query
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
@@ -230,8 +230,7 @@ def _replayed(question: _Question, reader: Client) -> _Moments | None:
         collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], queries, limit, partial=partial))
     except NotStoredError:
         return None
-    found = collection.found if isinstance(collection, Collection) else []
-    return [(one.entity, one.observed_at) for _, one in found]
+    return [(one.observation.entity, one.observation.observed_at) for one in collection.answers]
 
 
 def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import pandas as pd
-
 from .. import endpoints, schema
 from ..arguments import check_limit
-from ..client import Client
+from ..client import Call, Client
 from ..endpoints import ENDPOINT_OF
 from ..schema import Table
 from .docstrings import document
 from .notices import Errors, say_what_is_odd
-from .table import MaxAge, fetch_table, plan, read_table
+from .table import MaxAge, fetches, make_call, plan, read_table, run
 
 __all__ = [
     "Errors",
@@ -32,15 +30,17 @@ __all__ = [
     "fetch_product_insights",
     "fetch_product_posts",
     "fetch_related_hashtags",
-    "fetch_table",
     "fetch_trending_hashtag_creators",
     "fetch_trending_hashtag_trends",
     "fetch_trending_hashtags",
     "fetch_trending_music",
     "fetch_trending_music_trends",
     "fetch_videos",
+    "fetches",
+    "make_call",
     "plan",
     "read_table",
+    "run",
     "say_what_is_odd",
 ]
 
@@ -49,20 +49,21 @@ Ids = str | int | Iterable[str | int]
 
 def _by_id(
     table: Table, ids: object, arguments: Mapping[str, object], max_age: MaxAge, errors: Errors, client: Client | None
-) -> pd.DataFrame:
+) -> Call:
     queries = endpoints.make_queries(ENDPOINT_OF[table.name], ids, arguments)
-    return fetch_table(table, queries, max_age=max_age, errors=errors, client=client)
+    return make_call(table, queries, max_age=max_age, errors=errors, client=client)
 
 
 def _by_page(
     table: Table, arguments: Mapping[str, object], limit: int | None, max_age: MaxAge, client: Client | None
-) -> pd.DataFrame:
+) -> Call:
     most = check_limit(limit)
     query = endpoints.make_query(ENDPOINT_OF[table.name], arguments)
-    return fetch_table(table, (query,), limit=most, max_age=max_age, client=client)
+    return make_call(table, (query,), limit=most, max_age=max_age, client=client)
 
 
 @document(schema.PRODUCT_INSIGHTS)
+@fetches
 def fetch_product_insights(
     *,
     region: str = "all_regions",
@@ -72,7 +73,7 @@ def fetch_product_insights(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the ranking of product categories: reach, rates and costs of their ads.
 
     Examples
@@ -87,6 +88,7 @@ def fetch_product_insights(
 
 
 @document(schema.PRODUCT_DETAILS)
+@fetches
 def fetch_product_details(
     category_ids: Ids,
     *,
@@ -95,7 +97,7 @@ def fetch_product_details(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch product categories: their levels, and how much else the answers have.
 
     Examples
@@ -111,6 +113,7 @@ def fetch_product_details(
 
 
 @document(schema.PRODUCT_AUDIENCE)
+@fetches
 def fetch_product_audience(
     category_ids: Ids,
     *,
@@ -119,7 +122,7 @@ def fetch_product_audience(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch who watches product categories: shares of ages, index of interests.
 
     Examples
@@ -135,6 +138,7 @@ def fetch_product_audience(
 
 
 @document(schema.PRODUCT_HASHTAGS)
+@fetches
 def fetch_product_hashtags(
     category_ids: Ids,
     *,
@@ -143,7 +147,7 @@ def fetch_product_hashtags(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the popular hashtags of product categories.
 
     Examples
@@ -159,6 +163,7 @@ def fetch_product_hashtags(
 
 
 @document(schema.PRODUCT_POSTS)
+@fetches
 def fetch_product_posts(
     category_ids: Ids,
     *,
@@ -167,7 +172,7 @@ def fetch_product_posts(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the ids of popular videos of product categories.
 
     Examples
@@ -183,13 +188,14 @@ def fetch_product_posts(
 
 
 @document(schema.VIDEOS)
+@fetches
 def fetch_videos(
     video_ids: Ids,
     *,
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch videos: who posted them, what they are, how they did.
 
     Examples
@@ -203,6 +209,7 @@ def fetch_videos(
 
 
 @document(schema.HASHTAGS)
+@fetches
 def fetch_hashtags(
     hashtag_names: Ids,
     *,
@@ -211,7 +218,7 @@ def fetch_hashtags(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch hashtags: posts, views and how much else the answers have.
 
     Examples
@@ -225,6 +232,7 @@ def fetch_hashtags(
 
 
 @document(schema.HASHTAG_TRENDS)
+@fetches
 def fetch_hashtag_trends(
     hashtag_names: Ids,
     *,
@@ -233,7 +241,7 @@ def fetch_hashtag_trends(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the popularity of hashtags over time, each relative to its own peak.
 
     Examples
@@ -247,6 +255,7 @@ def fetch_hashtag_trends(
 
 
 @document(schema.HASHTAG_AUDIENCE)
+@fetches
 def fetch_hashtag_audience(
     hashtag_names: Ids,
     *,
@@ -255,7 +264,7 @@ def fetch_hashtag_audience(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch who watches hashtags: shares of ages, index of interests and countries.
 
     Examples
@@ -269,6 +278,7 @@ def fetch_hashtag_audience(
 
 
 @document(schema.RELATED_HASHTAGS)
+@fetches
 def fetch_related_hashtags(
     hashtag_names: Ids,
     *,
@@ -277,7 +287,7 @@ def fetch_related_hashtags(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the hashtags related to some.
 
     Examples
@@ -291,6 +301,7 @@ def fetch_related_hashtags(
 
 
 @document(schema.MUSIC)
+@fetches
 def fetch_music(
     clip_ids: Ids,
     *,
@@ -299,7 +310,7 @@ def fetch_music(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch sounds: what they are and how much else the answers have.
 
     Examples
@@ -313,6 +324,7 @@ def fetch_music(
 
 
 @document(schema.MUSIC_TRENDS)
+@fetches
 def fetch_music_trends(
     clip_ids: Ids,
     *,
@@ -321,7 +333,7 @@ def fetch_music_trends(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the popularity of sounds over time, each relative to its own peak.
 
     Examples
@@ -335,6 +347,7 @@ def fetch_music_trends(
 
 
 @document(schema.MUSIC_AUDIENCE)
+@fetches
 def fetch_music_audience(
     clip_ids: Ids,
     *,
@@ -343,7 +356,7 @@ def fetch_music_audience(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch who listens to sounds: shares of ages, index of interests and countries.
 
     Examples
@@ -357,6 +370,7 @@ def fetch_music_audience(
 
 
 @document(schema.MUSIC_VIDEOS)
+@fetches
 def fetch_music_videos(
     clip_ids: Ids,
     *,
@@ -365,7 +379,7 @@ def fetch_music_videos(
     max_age: MaxAge = None,
     errors: Errors = "raise",
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch example videos of sounds.
 
     Examples
@@ -379,6 +393,7 @@ def fetch_music_videos(
 
 
 @document(schema.TRENDING_HASHTAGS)
+@fetches
 def fetch_trending_hashtags(
     *,
     region: str = "all_regions",
@@ -388,7 +403,7 @@ def fetch_trending_hashtags(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the top 100 hashtags.
 
     Examples
@@ -403,6 +418,7 @@ def fetch_trending_hashtags(
 
 
 @document(schema.TRENDING_HASHTAG_TRENDS)
+@fetches
 def fetch_trending_hashtag_trends(
     *,
     region: str = "all_regions",
@@ -412,7 +428,7 @@ def fetch_trending_hashtag_trends(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the popularity over time of the hashtags of a top 100.
 
     Examples
@@ -427,6 +443,7 @@ def fetch_trending_hashtag_trends(
 
 
 @document(schema.TRENDING_HASHTAG_CREATORS)
+@fetches
 def fetch_trending_hashtag_creators(
     *,
     region: str = "all_regions",
@@ -436,7 +453,7 @@ def fetch_trending_hashtag_creators(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the creators named with the hashtags of a top 100.
 
     Examples
@@ -451,6 +468,7 @@ def fetch_trending_hashtag_creators(
 
 
 @document(schema.TRENDING_MUSIC)
+@fetches
 def fetch_trending_music(
     *,
     region: str = "US",
@@ -461,7 +479,7 @@ def fetch_trending_music(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the top 100 sounds.
 
     Examples
@@ -482,6 +500,7 @@ def fetch_trending_music(
 
 
 @document(schema.TRENDING_MUSIC_TRENDS)
+@fetches
 def fetch_trending_music_trends(
     *,
     region: str = "US",
@@ -492,7 +511,7 @@ def fetch_trending_music_trends(
     limit: int | None = 20,
     max_age: MaxAge = None,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> Call:
     """Fetch the popularity over time of the sounds of a top 100.
 
     Examples

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import pandas as pd
 
 from ..arguments import month_is_over
-from ..client import DAY, Client, Collection, Plan, failures_frame, planning, priced
-from ..endpoints import ENDPOINT_OF, Query
+from ..client import DAY, Client, Collection, failures_frame, priced
+from ..endpoints import ENDPOINT_OF
 from ..errors import (
     MOST_NAMED,
     FetchIncompleteError,
@@ -26,7 +26,7 @@ from ..errors import (
     warn,
 )
 from ..schema import OBSERVED_AT, Table
-from ..store import Observation, now_us, when
+from ..store import Answer, now_us, when
 from ..tidy import Issues, find_drift
 
 Errors = Literal["raise", "warn"]
@@ -35,7 +35,7 @@ _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves o
 
 def say_what_is_missing(collection: Collection) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
-    absent = [query.id for query, one in collection.found if one.absent]
+    absent = [one.query.id for one in collection.answers if one.observation.absent]
     if absent:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page"
@@ -55,16 +55,16 @@ def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client)
         return
     limit = now_us() - int(DAY.total_seconds() * 1_000_000)
     old = [
-        (query, one)
-        for query, one in collection.found
-        if one.observed_at < limit and not one.absent and not _is_settled(query, one)
+        one.observation
+        for one in collection.answers
+        if one.observation.observed_at < limit and not one.observation.absent and not _is_settled(one)
     ]
-    moments = {when(one.observed_at) for _, one in old}
+    moments = {when(one.observed_at) for one in old}
     rows = int(frame[OBSERVED_AT.name].isin(pd.to_datetime(sorted(moments), utc=True)).sum()) if old else 0
     if not rows:
         return
     client.told.add(("stale", call.table.name))
-    first = min(one.observed_at for _, one in old)
+    first = min(one.observed_at for one in old)
     days = (now_us() - first) / (DAY.total_seconds() * 1e6)
     cost = call.endpoint.cost(len(old))
     warn(
@@ -75,9 +75,9 @@ def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client)
     )
 
 
-def _is_settled(query: Query, one: Observation) -> bool:
+def _is_settled(one: Answer) -> bool:
     """Whether an answer is about a month that was over when it came."""
-    return month_is_over(query.value_of.get("time_scope"), when(one.observed_at).date())
+    return month_is_over(one.query.value_of.get("time_scope"), when(one.observation.observed_at).date())
 
 
 def say_what_is_odd(table: Table, odd: Issues, client: Client, *, arrived: Iterable[int] = ()) -> None:
@@ -122,7 +122,7 @@ def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
     return [f"{counts[place]:,} x {place}" for place in places]
 
 
-def raise_or_warn(collection: Collection, frame: pd.DataFrame, errors: Errors, client: Client) -> None:
+def raise_or_warn(collection: Collection, frame: pd.DataFrame, client: Client) -> None:
     """Raise what failed, or warn; either way say what is there and what a rerun costs."""
     failures = failures_frame(collection.failures, collection.stop)
     failed, total = len(collection.failures), len(collection.call.queries)
@@ -131,7 +131,7 @@ def raise_or_warn(collection: Collection, frame: pd.DataFrame, errors: Errors, c
     older = _older(collection, client)
     kinds = {(type(error), error.code) for error in collection.failures.values() if error is not None}
     first = collection.stop or next((e for e in collection.failures.values() if e is not None), None)
-    if collection.stop is None and errors == "warn":
+    if collection.stop is None and collection.call.partial:
         warn(
             f"{failed:,} of {total:,} ids of {collection.call.name} failed ({_kinds(collection)}) and are not in the "
             f"table; {rerun}{older}",
@@ -171,14 +171,13 @@ def _rerun(collection: Collection, client: Client) -> str:
     """Say what the same call would cost now."""
     call = collection.call
     try:
-        with planning():
-            plan = cast("Plan", client.collect(call))
+        plan = client.plan(call)
     except KeyAPIError:  # what refuses it is what is being told
         return "A rerun pays only for what is missing."
     cost = priced(plan.requests, call.endpoint)
     if not call.endpoint.ranking:
         return f"A rerun pays only for what is missing: {cost}."
-    kept = "The pages that came are stored and on .frame. " if collection.found else ""
+    kept = "The pages that came are stored and on .frame. " if collection.answers else ""
     least = "at least " if plan.credits_max is None else ""
     return f"{kept}A rerun within the hour takes {least}{cost}."
 
@@ -187,7 +186,7 @@ def _older(collection: Collection, client: Client) -> str:
     """Say that what a failed refresh would have replaced is still there."""
     keys = [query.key for query in collection.failures]
     if collection.call.endpoint.ranking:
-        found = {one.id for _, one in collection.found}
+        found = {one.observation.id for one in collection.answers}
         before = any(pull[0].id not in found for key in keys for pull in client.store.pulls(key))
         return " The ranking observed before is kept and served without max_age." if before else ""
     kept = client.store.latest(keys) if keys else {}

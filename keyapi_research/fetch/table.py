@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from types import MethodType
+from typing import Any, ParamSpec
 
 import pandas as pd
 
-from ..client import Call, Client, Collection, Plan, failures_frame, find_client, is_planning, planning
+from ..client import Call, Client, Collection, Plan, failures_frame, find_client
 from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError, StoreError
 from ..schema import Table
 from ..settings import read_max_age
-from ..store import Observation
-from ..tidy import Issues, Source, empty_frame, make_frame
+from ..store import Answer
+from ..tidy import Issues, empty_frame, make_frame
 from .notices import (
     Errors,
     raise_or_warn,
@@ -25,10 +28,11 @@ from .notices import (
     unkept,
 )
 
+P = ParamSpec("P")
 MaxAge = str | timedelta | int | None
 
 
-def fetch_table(
+def make_call(
     table: Table,
     queries: Sequence[Query],
     *,
@@ -36,68 +40,64 @@ def fetch_table(
     max_age: MaxAge,
     errors: Errors = "raise",
     client: Client | None,
-) -> pd.DataFrame:
-    """Get one table of some asks; the fetch functions and the accessor's `fetch_*` all go through here.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    asks : sequence of Ask
-        What is asked for, checked; each once.
-    limit : int, optional
-        Most rows of a ranking.
-    max_age : str or timedelta or 0, optional
-        How old a stored answer may be.
-    errors : {"raise", "warn"}
-        What to do when some ids fail.
-    client : Client, optional
-        The connection.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table.
-    """
+) -> Call:
+    """Return the call of one table and some queries, its options checked; nothing is sent."""
     if errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors is "raise" or "warn"; got {errors!r}')
-    call = Call(table, ENDPOINT_OF[table.name], tuple(queries), limit, read_max_age(max_age), partial=errors == "warn")
-    if not call.queries and not is_planning():
-        return empty_frame(table)
-    connection = find_client(client)
-    collection = connection.collect(call)
-    if isinstance(collection, Plan):
-        return cast("pd.DataFrame", collection)  # only `plan` asks for this, and unpacks it
+    partial = errors == "warn"
+    age = read_max_age(max_age)
+    return Call(table, ENDPOINT_OF[table.name], tuple(queries), limit, age, partial=partial, client=client)
+
+
+def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
+    """Turn a function that makes a call into the public one, which runs it; `plan` uses the former."""
+
+    @functools.wraps(make)
+    def fetch(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
+        return run(make(*args, **kwargs))
+
+    fetch.__annotations__ = {**make.__annotations__, "return": "pd.DataFrame"}
+    fetch.__signature__ = inspect.signature(make).replace(return_annotation="pd.DataFrame")  # type: ignore[attr-defined]
+    fetch.make_call = make  # type: ignore[attr-defined]
+    return fetch
+
+
+def run(call: Call) -> pd.DataFrame:
+    """Return the table of a call, paying for what is not stored; warn of what its numbers do not show."""
+    if not call.queries:
+        return empty_frame(call.table)
+    client = find_client(call.client)
+    client.note_read(call.read)
+    collection = client.collect(call)
     try:
-        return _conclude(collection, connection, errors)
+        return _conclude(collection, client)
     except StoreError as error:
         if error.frame is None:  # the store broke, or was closed, while the table was made
-            error.frame, error.failures = empty_frame(table), failures_frame(collection.failures, error)
+            error.frame, error.failures = empty_frame(call.table), failures_frame(collection.failures, error)
             error.answer = unkept(collection)
         raise
 
 
-def _conclude(collection: Collection, client: Client, errors: Errors) -> pd.DataFrame:
-    """Make the table of what a call got, and say what there is to say about it."""
+def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
+    """Make the table of what a call got, and warn of what there is to know about it."""
     call = collection.call
-    there = [(query, one) for query, one in collection.found if not one.absent]
+    there = [one for one in collection.answers if not one.observation.absent]
     frame, odd = read_table(call.table, there, client, limit=call.limit)
     say_what_is_missing(collection)
     say_what_is_old(collection, frame, client)
     say_what_is_odd(call.table, odd, client, arrived=collection.arrived)
     say_which_market(call.table, odd)
     if collection.failures or collection.stop is not None:
-        raise_or_warn(collection, frame, errors, client)
+        raise_or_warn(collection, frame, client)
     return frame
 
 
 def read_table(
-    table: Table, found: Sequence[tuple[Query, Observation]], client: Client, *, limit: int | None = None
+    table: Table, answers: Sequence[Answer], client: Client, *, limit: int | None = None
 ) -> tuple[pd.DataFrame, Issues]:
     """Make a table of stored answers."""
-    sources = [Source(query, one.observed_at) for query, one in found]
-    envelopes = client.store.envelopes([one.id for _, one in found])
-    return make_frame(table, sources, envelopes, source=client.source, limit=limit)
+    envelopes = client.store.envelopes([one.observation.id for one in answers])
+    return make_frame(table, answers, envelopes, source=client.source, limit=limit)
 
 
 def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
@@ -133,8 +133,8 @@ def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
             "plan takes a fetch function and its arguments without calling it, as "
             "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
         )
-    with planning():
-        made: object = fetch(*args, **kwargs)
-    if not isinstance(made, Plan):
+    make: Callable[..., Call] | None = getattr(fetch, "make_call", None)
+    if make is None:
         raise InvalidArgumentError(f"{name} is not a fetch function of this package")
-    return made
+    call = make(fetch.__self__, *args, **kwargs) if isinstance(fetch, MethodType) else make(*args, **kwargs)
+    return find_client(call.client).plan(call)
