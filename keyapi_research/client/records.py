@@ -1,4 +1,4 @@
-"""What the calls of this session read, once: what `freeze` needs."""
+"""What the calls of this session read, each once: what `freeze` needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .call import Collection
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """What one call asked for and read; small, for a session has many.
+    """What one call requested and read; small, for a session has many.
 
-    `ids` has the answer of each thing asked for, in order, 0 where that failed; of a ranking those of its pages.
+    `ids` has the answer of each query, in order, 0 where that failed; of a ranking those of its pages.
     """
 
     table: str
@@ -32,14 +32,11 @@ class CallRecord:
         return tuple(one for one in array("q", self.ids) if one)
 
     def queries(self, observations: Mapping[int, Observation]) -> tuple[Query, ...]:
-        """List what it asked for, in order; the answers say that of what did not fail."""
+        """Return its queries, in order; the answers know those that did not fail."""
         failed = iter(self.failed)
-        asked = [_asked(observations[one]) if one else next(failed) for one in array("q", self.ids)]
-        return tuple(dict.fromkeys([*asked, *failed]))
-
-
-def _asked(one: Observation) -> Query:
-    return query_of(one.endpoint, json.loads(one.params))
+        read = (observations[one] if one else None for one in array("q", self.ids))
+        queries = [next(failed) if one is None else query_of(one.endpoint, json.loads(one.params)) for one in read]
+        return tuple(dict.fromkeys([*queries, *failed]))
 
 
 class Records:

@@ -2,6 +2,6 @@
 
 from .csv_file import read_csv, write_csv
 from .data_package import read_package, write_package
-from .study import Frozen, freeze
+from .freezing import Frozen, freeze
 
 __all__ = ["Frozen", "freeze", "read_csv", "read_package", "write_csv", "write_package"]

@@ -1,12 +1,12 @@
-"""Freezing: what this session read from a store goes into one archive, and what will differ in a replay is said."""
+"""Freezing: what this session read goes into one archive, and the calls that a replay answers otherwise are named."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import archive
 from ..client import Call, CallRecord, Client
@@ -17,17 +17,6 @@ from ..frames import reading_client
 from ..schema import TABLES
 from ..store import Observation, compact_json
 from .files import as_path
-
-_Moments = list[tuple[str, int]]  # what it read: entities and when they were observed
-
-
-class _Question(NamedTuple):
-    """What a call asked."""
-
-    table: str
-    queries: tuple[Query, ...]
-    limit: int | None
-    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,25 +116,26 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     if _is_replayed(target, connection):
         return _summary_of(str(path), connection)
     if target.exists():
-        raise InvalidArgumentError(f"{target} is there already and is never overwritten: choose another path")
-    calls, read = connection.records.calls, connection.records.read
+        raise InvalidArgumentError(f"{target} is there already and is never overwritten. Choose another path")
+    read = connection.records.read
     if not read:
         raise InvalidArgumentError(
-            "this connection has read nothing yet, so there is nothing to freeze: run the notebook first (what is "
+            "this connection has read nothing yet, so there is nothing to freeze. Run the notebook first (what is "
             "stored costs nothing), and freeze at its end"
         )
     observations = {one.id: one for one in connection.store.observations(read)}
-    questions = [(call, call.queries(observations)) for call in calls]
-    failed = _failed(questions, observations)
+    records = [(record, record.queries(observations)) for record in connection.records.calls]
+    failed = _failed(records, observations)
     if failed and not partial:
         raise FetchIncompleteError(
             f"{len(failed):,} ids failed and were not fetched since: {listed([query.id for query in failed], 10)}. "
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
-    answered = _answered(questions, observations)
-    differing = _differing(answered, study)
-    entries = [_entry(question, differs=question in differing) for question in answered]
+    made = [(_call(record.table, queries, record.limit, partial=record.partial), record) for record, queries in records]
+    calls = {_key(call): call for call, _ in made}
+    differing = _differing([(call, _moments(observations[one] for one in record.read)) for call, record in made], study)
+    entries = [_entry(call, differs=key in differing) for key, call in calls.items()]
     archive.write(target, study, connection.store, sorted(entries, key=compact_json))
     return Frozen(
         path=str(path),
@@ -154,9 +144,22 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         calls=len(entries),
         requests=len(study.ledger),
         credits=study.credits,
-        differing=tuple(sorted(map(_written, differing))),
+        differing=tuple(sorted(_written(calls[key]) for key in differing)),
         failed=tuple(query.id for query in failed),
     )
+
+
+def _call(table: str, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
+    return Call(TABLES[table], ENDPOINT_OF[table], tuple(queries), limit, partial=partial)
+
+
+def _key(call: Call) -> Hashable:
+    return call.table.name, call.queries, call.limit, call.partial
+
+
+def _moments(observations: Iterable[Observation]) -> list[tuple[str, int]]:
+    """Return what a call read: entities, and when they were observed."""
+    return [(one.entity, one.observed_at) for one in observations]
 
 
 def _is_replayed(target: Path, client: Client) -> bool:
@@ -168,35 +171,28 @@ def _is_replayed(target: Path, client: Client) -> bool:
 
 
 def _summary_of(path: str, client: Client) -> Frozen:
-    """Say what is in the archive a client replays, as `freeze` said it when it wrote it."""
+    """Return what `freeze` returned when it wrote the archive that a client replays."""
     manifest = archive.read_manifest(client.replaying)
     try:
-        calls = [(_question(entry), entry["differs"]) for entry in manifest["calls"]]
-        differing = sorted(_written(question) for question, differs in calls if differs)
+        calls = [_parse_entry(entry) for entry in manifest["calls"]]
+        differs = [entry["differs"] for entry in manifest["calls"]]
+        differing = sorted(_written(call) for call, differs in zip(calls, differs, strict=True) if differs)
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
-    queries = dict.fromkeys(query for question, _ in calls for query in question.queries)
+    queries = dict.fromkeys(query for call in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
-    return Frozen(
-        path=path,
-        answers=manifest["answers"],
-        absences=manifest["absences"],
-        calls=len(calls),
-        requests=manifest["requests"],
-        credits=manifest["credits"],
-        differing=tuple(differing),
-        failed=tuple(query.id for query in queries if query.key not in there),
-    )
+    counts = {name: manifest[name] for name in ("answers", "absences", "requests", "credits")}
+    failed = tuple(query.id for query in queries if query.key not in there)
+    return Frozen(path=path, calls=len(calls), differing=tuple(differing), failed=failed, **counts)
 
 
-_Asked = Sequence[tuple[CallRecord, tuple[Query, ...]]]  # calls, and what each asked for
-
-
-def _failed(calls: _Asked, observations: Mapping[int, Observation]) -> list[Query]:
-    """List what failed, or was left when a call was interrupted, and no later call got."""
+def _failed(
+    records: Sequence[tuple[CallRecord, tuple[Query, ...]]], observations: Mapping[int, Observation]
+) -> list[Query]:
+    """Return the queries that failed, or were left when a call was interrupted, and that no later call got."""
     failed: dict[Query, None] = {}
-    for call, queries in calls:
-        got, refused = {observations[one].entity for one in call.read}, set(call.failed)
+    for record, queries in records:
+        got, refused = {observations[one].entity for one in record.read}, set(record.failed)
         for query in queries:
             if query in refused:
                 failed[query] = None
@@ -205,69 +201,50 @@ def _failed(calls: _Asked, observations: Mapping[int, Observation]) -> list[Quer
     return list(failed)
 
 
-def _answered(calls: _Asked, observations: Mapping[int, Observation]) -> dict[_Question, list[_Moments]]:
-    """Gather what was asked, each question once, and what it read each time."""
-    answered: dict[_Question, list[_Moments]] = {}
-    for call, queries in calls:
-        read = [observations[one] for one in call.read]
-        question = _Question(call.table, queries, call.limit, call.partial)
-        answered.setdefault(question, []).append([(one.entity, one.observed_at) for one in read])
-    return answered
-
-
-def _differing(answered: dict[_Question, list[_Moments]], study: archive.Study) -> set[_Question]:
-    """Ask everything again of the archive alone, and see what comes otherwise."""
+def _differing(made: Iterable[tuple[Call, list[tuple[str, int]]]], study: archive.Study) -> set[Hashable]:
+    """Make every call again on the archive alone, and return the keys of those that read something else."""
     store = archive.index(study)
     with Client.of(archive.replay_settings(study.source), store=store, replaying="the archive") as reader:
-        return {
-            question for question, reads in answered.items() if any(one != _replayed(question, reader) for one in reads)
-        }
+        return {_key(call) for call, moments in made if moments != _replayed(call, reader)}
 
 
-def _replayed(question: _Question, reader: Client) -> _Moments | None:
-    table, queries, limit, partial = question
+def _replayed(call: Call, reader: Client) -> list[tuple[str, int]] | None:
     try:
-        collection = reader.collect(Call(TABLES[table], ENDPOINT_OF[table], queries, limit, partial=partial))
+        return _moments(one.observation for one in reader.collect(call).answers)
     except NotStoredError:
         return None
-    return [(one.observation.entity, one.observation.observed_at) for one in collection.answers]
 
 
-def _entry(question: _Question, *, differs: bool) -> dict[str, Any]:
-    """Write a call for the manifest: ids that were asked with the same parameters stand together."""
-    table, queries, limit, _ = question
+def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
+    """Return a call as the manifest has it: ids with the same parameters stand together."""
     together: dict[tuple[object, ...], dict[str, Any]] = {}
-    for query in queries:
+    for query in call.queries:
         entity, values = query.endpoint.entity, query.value_of
         if entity is None:
             together[query.values] = values
         else:
             group = together.setdefault(query.values[1:], values | {entity.column: []})
             group[entity.column].append(query.values[0])
-    return {"asked": list(together.values()), "differs": differs, "limit": limit, "table": table}
+    return {"asked": list(together.values()), "differs": differs, "limit": call.limit, "table": call.table.name}
 
 
-def _question(entry: Mapping[str, Any]) -> _Question:
-    """Read a call of a manifest."""
+def _parse_entry(entry: Mapping[str, Any]) -> Call:
+    """Return the call of an entry of a manifest."""
     endpoint = ENDPOINT_OF[entry["table"]]
+    entity = endpoint.entity
     queries: list[Query] = []
     for group in entry["asked"]:
         given = {p.argument: group[p.column] for p in endpoint.inputs}
-        entity = endpoint.entity
-        queries += (
-            [make_query(endpoint, given)] if entity is None else make_queries(endpoint, given[entity.argument], given)
-        )
-    return _Question(TABLES[entry["table"]].name, tuple(queries), entry["limit"])
+        queries += make_queries(endpoint, given[entity.argument], given) if entity else [make_query(endpoint, given)]
+    return _call(entry["table"], queries, entry["limit"])
 
 
-def _written(question: _Question) -> str:
-    """Write a call as it may stand in a notebook."""
-    table, queries, limit, _ = question
-    endpoint = queries[0].endpoint
-    values = zip(endpoint.inputs, queries[0].values, strict=True)
-    options = [f"{p.argument}={value!r}" for p, value in values if p is not endpoint.entity and value is not None]
-    if endpoint.entity is None:
-        given = [*options, f"limit={limit}"]
+def _written(call: Call) -> str:
+    """Return a call as it may stand in a notebook."""
+    values = zip(call.endpoint.inputs, call.queries[0].values, strict=True)
+    options = [f"{p.argument}={value!r}" for p, value in values if p is not call.endpoint.entity and value is not None]
+    if call.endpoint.entity is None:
+        given = [*options, f"limit={call.limit}"]
     else:
-        given = [f"[{listed([repr(query.id) for query in queries], 3)}]", *options]
-    return f"fetch_{table}({', '.join(given)})"
+        given = [f"[{listed([repr(query.id) for query in call.queries], 3)}]", *options]
+    return f"{call.name}({', '.join(given)})"
