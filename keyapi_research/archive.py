@@ -37,8 +37,8 @@ from .version import __version__
 FORMAT: Final = "keyapi_research archive"
 FORMAT_VERSION: Final = 1
 MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.jsonl")
-_LONGEST_LINE: Final = 4_000_000  # bytes; an answer has some thousands
-_LARGEST_MANIFEST: Final = 4_000_000
+COUNTS: Final = ("answers", "absences", "requests", "credits")
+_LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tenth
 
@@ -66,8 +66,8 @@ _BEGINNINGS: Final[Mapping[bytes, str]] = {
     b"{": "it is a single file of an unpacked archive. Replay the .zip file itself",
 }
 _BY_THE_WAY: Final = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)|/$")  # not of the study
-_DAMAGES: Final = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OverflowError, ValueError,
+_FAILURES: Final = (  # of zipfile, on a damaged file, and of the system
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, OverflowError, ValueError,
 )  # fmt: skip
 
 Row = tuple[Any, ...]  # of the ledger, as the store has it
@@ -91,14 +91,11 @@ class Study:
     ledger: tuple[Row, ...]
 
     @property
-    def absences(self) -> int:
-        """Number of entities that KeyAPI had nothing for."""
-        return sum(one.absent for one in self.answers)
-
-    @property
-    def credits(self) -> int:
-        """What the requests cost, as far as it is known."""
-        return sum(row[_CREDITS] or 0 for row in self.ledger)
+    def counts(self) -> dict[str, int]:
+        """Number of answers, of entities that KeyAPI had nothing for, of requests, and their credits where known."""
+        absences = sum(one.absent for one in self.answers)
+        paid = sum(row[_CREDITS] or 0 for row in self.ledger)
+        return dict(zip(COUNTS, (len(self.answers) - absences, absences, len(self.ledger), paid), strict=True))
 
 
 def gather(store: Store, ids: Iterable[int]) -> Study:
@@ -171,24 +168,19 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
     # Measured first and written then, so that never all answers are in memory.
     promises = {name: _measure(lines()) for name, lines in contents.items()}
     manifest = {
-        "absences": study.absences,
-        "answers": len(study.answers) - study.absences,
+        **study.counts,
         "calls": list(calls),
-        "credits": study.credits,
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "members": promises,
         "package_version": __version__,
-        "requests": len(study.ledger),
         "source": study.source,
     }
     written = (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
-    for name, longest, limit in (
-        (MANIFEST, len(written), _LARGEST_MANIFEST),
-        *((name, promise["longest_line"], _LONGEST_LINE) for name, promise in promises.items()),
-    ):
-        if longest > limit:
-            raise StoreError(f"{path} was not written: a part of its {name} is larger than {limit:,} bytes")
+    largest = {MANIFEST: len(written)} | {name: promise["longest_line"] for name, promise in promises.items()}
+    for name, size in largest.items():
+        if size > _LARGEST_PART:
+            raise StoreError(f"{path} was not written: a part of its {name} is larger than {_LARGEST_PART:,} bytes")
     with _all_or_nothing(path) as file, zipfile.ZipFile(file, "w") as packed:
         packed.comment = _seal(written)
         _pack(packed, MANIFEST, len(written), [written])
@@ -283,32 +275,36 @@ def read_manifest(path: str) -> dict[str, Any]:
 def _read(path: str, read: Callable[[zipfile.ZipFile, Members], Result]) -> Result:
     """Read a file that should be an archive; a StoreError says what it is instead, and what to do."""
     try:
-        with _open(Path(path)) as file, zipfile.ZipFile(file) as packed:
+        _check_kind(Path(path))
+        with Path(path).open("rb") as file, zipfile.ZipFile(file) as packed:
             return read(packed, _members(packed))
     except StoreError as error:
         raise StoreError(f"{path} is not replayed: {error}") from None
-    except OSError as error:
-        raise StoreError(f"the archive cannot be read: {error.strerror or error}: {path}") from error
-    except _DAMAGES as error:
-        raise StoreError(f"{path} is not replayed: it is damaged ({error}). {_AGAIN}") from error
+    except _FAILURES as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"{path} is not replayed: it cannot be read ({reason}). Check the path, or copy it again"
+        ) from error
 
 
-def _open(path: Path) -> IO[bytes]:
-    """Open a file that begins and ends as a zip does."""
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise StoreError(what)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what does not begin and end as a zip does."""
     mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise StoreError(_FOLDER)
-    if not stat.S_ISREG(mode):  # opening a pipe waits for whoever writes into it
-        raise StoreError("it is a pipe or a device. Copy it to a file, and replay that")
-    file = path.open("rb")
-    start = file.read(64)
-    if start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(file):
-        return file
-    file.close()
-    if start.startswith(b"PK") or not start:
-        raise StoreError(f"it is {'cut short' if start else 'empty'}. {_AGAIN}")
-    start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    raise StoreError(next((what for first, what in _BEGINNINGS.items() if start.startswith(first)), _FOREIGN))
+    _require(not stat.S_ISDIR(mode), _FOLDER)
+    # Opening a pipe waits for whoever writes into it.
+    _require(stat.S_ISREG(mode), "it is a pipe or a device. Copy it to a file, and replay that")
+    with path.open("rb") as file:
+        start = file.read(64)
+    _require(start, f"it is empty. {_AGAIN}")
+    if not start.startswith(b"PK"):
+        start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        raise StoreError(next((what for first, what in _BEGINNINGS.items() if start.startswith(first)), _FOREIGN))
+    _require(zipfile.is_zipfile(path), f"it is cut short. {_AGAIN}")
 
 
 def _members(packed: zipfile.ZipFile) -> Members:
@@ -328,12 +324,10 @@ def _members(packed: zipfile.ZipFile) -> Members:
             > _MOST_UNPACKED * max(member.compress_size, 1),
         }
         for what, holds in wrong.items():
-            if holds:
-                raise StoreError(f"its member {member.filename[:60]!a} {what}")
+            _require(not holds, f"its member {member.filename[:60]!a} {what}")
         found[name] = member
     for name in MEMBERS:
-        if name not in found:
-            raise StoreError(f"it has no {name}. {_OURS}")
+        _require(name in found, f"it has no {name}. {_OURS}")
     return found
 
 
@@ -345,45 +339,37 @@ def _load(packed: zipfile.ZipFile, members: Members) -> tuple[Store, Settings]:
     try:
         ledger = _read_ledger(_lines(packed, members[LEDGER], promises[LEDGER]))
         store.restore(ledger, _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger), url=url)
-        _check_counts(manifest, store.counts())
+        counts = store.counts()
+        _require(
+            all(counts[name] == manifest[name] for name in COUNTS), "its manifest counts other answers than it has"
+        )
     except BaseException:
         store.close()
         raise
     return store, replay_settings(source)
 
 
-def _check_counts(manifest: Mapping[str, Any], counts: Mapping[str, int]) -> None:
-    for name in ("answers", "absences", "requests", "credits"):
-        if counts[name] != manifest[name]:
-            raise StoreError(f"its manifest counts other {name} than it has. {_AGAIN}")
-
-
 def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:
     size = members[MANIFEST].file_size
-    if size > _LARGEST_MANIFEST:
-        raise StoreError(f"its manifest has {size:,} bytes, which no study has")
+    _require(size <= _LARGEST_PART, f"its manifest has {size:,} bytes, which no study has")
     with packed.open(members[MANIFEST]) as file:
         written = file.read(size)
-    if packed.comment not in (b"", _seal(written)):  # who packs it again drops the comment
-        raise StoreError(f"its manifest was changed, or the file was cut short. {_AGAIN}")
+    # Who packs it again drops the comment.
+    _require(packed.comment in (b"", _seal(written)), f"its manifest was changed, or the file was cut short. {_AGAIN}")
     manifest = _read_json(written, "its manifest")
-    if manifest.get("format") != FORMAT:
-        raise StoreError(f"its manifest is not one of a keyapi_research archive. {_OURS}")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise StoreError(
-            f"it has format {str(manifest.get('format_version'))[:20]}, this version of keyapi_research reads "
-            f"{FORMAT_VERSION}: update the package"
-        )
-    if (
-        not _has_kinds(manifest, _MANIFEST_KINDS)
-        or not _has_kinds(manifest["members"], dict.fromkeys((LEDGER, ANSWERS), dict))
-        or not all(_has_kinds(promise, _PROMISE_KINDS) for promise in manifest["members"].values())
-        or _SOURCE.fullmatch(manifest["source"]) is None
-    ):
-        raise StoreError(f"its manifest is not as freeze writes it. {_AGAIN}")
-    for name, promise in manifest["members"].items():
-        if promise["longest_line"] > _LONGEST_LINE:
-            raise StoreError(f"its {name} has a line of {promise['longest_line']:,} bytes, which no answer has")
+    version = manifest.get("format_version")
+    _require(manifest.get("format") == FORMAT, f"its manifest is not one of a keyapi_research archive. {_OURS}")
+    _require(
+        version == FORMAT_VERSION,
+        f"it has format {version!s:.20}, this version of keyapi_research reads {FORMAT_VERSION}: update the package",
+    )
+    _require(
+        _has_kinds(manifest, _MANIFEST_KINDS)
+        and _has_kinds(manifest["members"], dict.fromkeys((LEDGER, ANSWERS), dict))
+        and all(_has_kinds(promise, _PROMISE_KINDS) for promise in manifest["members"].values())
+        and _SOURCE.fullmatch(manifest["source"]),
+        f"its manifest is not as freeze writes it. {_AGAIN}",
+    )
     return manifest
 
 
@@ -405,16 +391,16 @@ def _has_kinds(value: dict[str, Any], kinds: Mapping[str, type]) -> bool:
 def _lines(packed: zipfile.ZipFile, member: zipfile.ZipInfo, promise: Mapping[str, Any]) -> Iterator[bytes]:
     """Read a member line by line, no more than its manifest promises, and check that it was all of that."""
     name, digest = PurePosixPath(member.filename).name, hashlib.sha256()
-    if member.file_size != promise["bytes"]:
-        raise StoreError(f"its {name} has {member.file_size:,} bytes, not the {promise['bytes']:,} promised. {_AGAIN}")
+    size, promised = member.file_size, promise["bytes"]
+    longest = max(0, min(promise["longest_line"], _LARGEST_PART))
+    _require(size == promised, f"its {name} has {size:,} bytes, not the {promised:,} promised. {_AGAIN}")
     with packed.open(member) as unbuffered, io.BufferedReader(unbuffered) as file:  # type: ignore[type-var]
-        for number, line in enumerate(iter(lambda: file.readline(max(0, promise["longest_line"])), b""), start=1):
-            if not line.endswith(b"\n"):
-                raise StoreError(f"line {number} of its {name} is longer than the manifest promises. {_AGAIN}")
+        for number, line in enumerate(iter(lambda: file.readline(longest), b""), start=1):
+            _require(line.endswith(b"\n"), f"line {number} of its {name} is longer than the {longest:,} bytes promised")
             digest.update(line)
             yield line
-    if digest.hexdigest() != promise["sha256"]:
-        raise StoreError(f"its {name} was changed after it was written: the checksum differs. {_AGAIN}")
+    intact = digest.hexdigest() == promise["sha256"]
+    _require(intact, f"its {name} was changed after it was written: the checksum differs. {_AGAIN}")
 
 
 def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
@@ -427,8 +413,7 @@ def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
             rows.append((number, *(_read_cell(*pair) for pair in zip(LEDGER_COLUMNS, row[1:], strict=True))))
     except (csv.Error, TypeError, ValueError, OverflowError):
         raise StoreError(f"row {len(rows) + 1} of its {LEDGER} is not a valid request") from None
-    if not in_order:
-        raise StoreError(f"the rows of its {LEDGER} are not as freeze writes them")
+    _require(in_order, f"the rows of its {LEDGER} are not as freeze writes them")
     return rows
 
 
@@ -455,19 +440,16 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
             raise StoreError(f"{what} is not an answer to its query: {reason}") from None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             raise StoreError(f"{what} is not a valid answer") from None
-        if _order(one) <= last:
-            raise StoreError(f"{what} is there twice, or not in order")
+        _require(_order(one) > last, f"{what} is there twice, or not in order")
         last = _order(one)
         used.add(one.request)
         yield one, record["envelope"]
-    if len(used) < len(ledger):
-        raise StoreError(f"its {LEDGER} has requests that brought none of its answers")
+    _require(len(used) == len(ledger), f"its {LEDGER} has requests that brought none of its answers")
 
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
     """Read an answer as one that arrives: what is said about it must be what it shows itself."""
-    if record["endpoint"] not in BY_PATH:
-        raise StoreError("this version of the package knows no such endpoint")
+    _require(record["endpoint"] in BY_PATH, "this version of the package knows no such endpoint")
     query = query_of(record["endpoint"], record["params"])
     [found] = match(query.endpoint, (query,), open_envelope(200, b"", record["envelope"], retry_after=None))
     if not isinstance(found, Found):
@@ -487,8 +469,8 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         fresh=int(page["fresh"]),
         more=found.more,
     )
-    if _record(one, found.envelope) != record or not (0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger)):
-        raise StoreError("what is written about it is not what it shows")
-    if not 0 < one.request <= len(ledger) or ledger[one.request - 1][_ENDPOINT] != one.endpoint:
-        raise StoreError(f"no such request is in its {LEDGER}")
+    as_shown = _record(one, found.envelope) == record and 0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger)
+    _require(as_shown, "what is written about it is not what it shows")
+    requested = 0 < one.request <= len(ledger) and ledger[one.request - 1][_ENDPOINT] == one.endpoint
+    _require(requested, f"no such request is in its {LEDGER}")
     return one

@@ -51,16 +51,10 @@ class Frozen:
 
     @property
     def _facts(self) -> dict[str, object]:
-        facts: dict[str, object] = {
-            "answers": self.answers,
-            "absences": self.absences,
-            "calls": self.calls,
-            "requests": self.requests,
-            "credits": self.credits,
-        }
-        if self.differing:
-            facts["differ in a replay"] = listed(list(self.differing), 10)
-        return facts | ({"failed, not in it": listed(list(self.failed), 10)} if self.failed else {})
+        numbers = ("answers", "absences", "calls", "requests", "credits")
+        lists = {"differ in a replay": self.differing, "failed, not in it": self.failed}
+        facts: dict[str, object] = {name: getattr(self, name) for name in numbers}
+        return facts | {name: listed(list(one), 10) for name, one in lists.items() if one}
 
     def __repr__(self) -> str:
         return facts_text(f"<Frozen study: {self.path}>", self._facts)
@@ -139,11 +133,8 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     archive.write(target, study, connection.store, sorted(entries, key=compact_json))
     return Frozen(
         path=str(path),
-        answers=len(study.answers) - study.absences,
-        absences=study.absences,
         calls=len(entries),
-        requests=len(study.ledger),
-        credits=study.credits,
+        **study.counts,
         differing=tuple(sorted(_written(calls[key]) for key in differing)),
         failed=tuple(query.id for query in failed),
     )
@@ -181,7 +172,7 @@ def _summary_of(path: str, client: Client) -> Frozen:
         raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
     queries = dict.fromkeys(query for call in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
-    counts = {name: manifest[name] for name in ("answers", "absences", "requests", "credits")}
+    counts = {name: manifest[name] for name in archive.COUNTS}
     failed = tuple(query.id for query in queries if query.key not in there)
     return Frozen(path=path, calls=len(calls), differing=tuple(differing), failed=failed, **counts)
 
