@@ -51,21 +51,18 @@ _MANIFEST_KINDS: Final[Mapping[str, type]] = {
 _PROMISE_KINDS: Final[Mapping[str, type]] = {"bytes": int, "lines": int, "longest_line": int, "sha256": str}
 _SOURCE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 
-_FOLDER: Final = (
-    "it is a folder, perhaps an archive that the browser unpacked. Replay the .zip file itself, or zip the folder again"
-)
 _AGAIN: Final = "Copy or download it again"
 _OURS: Final = "Replay a file that kr.freeze wrote"
-_FOREIGN: Final = f"it is not an archive of keyapi_research. {_OURS}"
 # What comes in the place of an archive, by its first bytes (in lower case, without white space before).
 _BEGINNINGS: Final[Mapping[bytes, str]] = {
     b"version https://git-lfs": "it is a Git LFS pointer, not the archive itself. Run `git lfs pull` in its repository",
     b"<": "it is a web page, not an archive. Download the file itself",
     b"\x1f\x8b": "it is packed with gzip. Unpack it (gunzip), and replay the file inside",
     b"sqlite format 3": "it is a store, not an archive. Open it with kr.connect(store=..., offline=True)",
-    b"{": "it is a single file of an unpacked archive. Replay the .zip file itself",
+    b"{": "it is a single file of an unpacked archive. Replay the .zip itself",
+    b"": f"it is not an archive of keyapi_research. {_OURS}",
 }
-_BY_THE_WAY: Final = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)|/$")  # not of the study
+_NOT_OURS: Final = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)|/$")  # systems add it
 _FAILURES: Final = (  # of zipfile, on a damaged file, and of the system
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, OverflowError, ValueError,
 )  # fmt: skip
@@ -268,7 +265,7 @@ def load(path: str) -> tuple[Store, Settings]:
 
 
 def read_manifest(path: str) -> dict[str, Any]:
-    """Return the manifest of an archive: what it says is in it."""
+    """Return the manifest of an archive."""
     return _read(path, _read_manifest)
 
 
@@ -295,7 +292,8 @@ def _require(holds: object, what: str) -> None:
 def _check_kind(path: Path) -> None:
     """Refuse what does not begin and end as a zip does."""
     mode = path.stat().st_mode
-    _require(not stat.S_ISDIR(mode), _FOLDER)
+    unpacked = "it is a folder, perhaps an archive that the browser unpacked. Replay the .zip itself, or zip it again"
+    _require(not stat.S_ISDIR(mode), unpacked)
     # Opening a pipe waits for whoever writes into it.
     _require(stat.S_ISREG(mode), "it is a pipe or a device. Copy it to a file, and replay that")
     with path.open("rb") as file:
@@ -303,7 +301,7 @@ def _check_kind(path: Path) -> None:
     _require(start, f"it is empty. {_AGAIN}")
     if not start.startswith(b"PK"):
         start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-        raise StoreError(next((what for first, what in _BEGINNINGS.items() if start.startswith(first)), _FOREIGN))
+        raise StoreError(next(what for first, what in _BEGINNINGS.items() if start.startswith(first)))
     _require(zipfile.is_zipfile(path), f"it is cut short. {_AGAIN}")
 
 
@@ -312,7 +310,7 @@ def _members(packed: zipfile.ZipFile) -> Members:
     found: Members = {}
     for member in packed.infolist():
         name = PurePosixPath(member.filename).name
-        if _BY_THE_WAY.search(member.filename):
+        if _NOT_OURS.search(member.filename):
             continue
         wrong = {
             "is a zip itself. Unpack this one, and replay that": name.endswith(".zip"),
@@ -340,9 +338,8 @@ def _load(packed: zipfile.ZipFile, members: Members) -> tuple[Store, Settings]:
         ledger = _read_ledger(_lines(packed, members[LEDGER], promises[LEDGER]))
         store.restore(ledger, _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger), url=url)
         counts = store.counts()
-        _require(
-            all(counts[name] == manifest[name] for name in COUNTS), "its manifest counts other answers than it has"
-        )
+        counted = all(counts[name] == manifest[name] for name in COUNTS)
+        _require(counted, "its manifest counts other answers than it has")
     except BaseException:
         store.close()
         raise
@@ -427,7 +424,7 @@ def _read_cell(name: str, text: str) -> object:
 
 
 def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tuple[Observation, dict[str, Any]]]:
-    """Read the answers; each must be about what its own query says, and there once."""
+    """Read the answers; each must be about what its own query names, and there once."""
     last = ("", "", 0)
     used: set[int] = set()
     for number, line in enumerate(lines, start=1):
@@ -448,7 +445,7 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
 
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
-    """Read an answer as one that arrives: what is said about it must be what it shows itself."""
+    """Read an answer like one that arrives: what is written about it must be what it shows."""
     _require(record["endpoint"] in BY_PATH, "this version of the package knows no such endpoint")
     query = query_of(record["endpoint"], record["params"])
     [found] = match(query.endpoint, (query,), open_envelope(200, b"", record["envelope"], retry_after=None))

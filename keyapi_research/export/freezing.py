@@ -34,8 +34,8 @@ class Frozen:
     requests, credits : int
         Requests that brought them, and what these cost.
     differing : tuple of str
-        Calls whose tables a replay gives otherwise: it serves the newest of several observations of one entity, and
-        cannot answer what failed or was refused.
+        Calls that a replay answers otherwise: it serves the newest of several observations of one entity, and cannot
+        answer what failed or was refused.
     failed : tuple of str
         Ids that failed and were not fetched since (`partial=True`).
     """
@@ -92,8 +92,8 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
 
     Notes
     -----
-    The archive has answers, absences and requests; no token, no path, no name, no clock: the same study gives the
-    same bytes. `replay(path)`, or KEYAPI_REPLAY in the environment of the unchanged notebook, reads it.
+    The archive has answers and requests; no token, no path, no name, no clock: the same study makes the same
+    bytes. `replay(path)`, or KEYAPI_REPLAY in the environment of the unchanged notebook, reads it.
 
     Examples
     --------
@@ -165,12 +165,11 @@ def _summary_of(path: str, client: Client) -> Frozen:
     """Return what `freeze` returned when it wrote the archive that a client replays."""
     manifest = archive.read_manifest(client.replaying)
     try:
-        calls = [_parse_entry(entry) for entry in manifest["calls"]]
-        differs = [entry["differs"] for entry in manifest["calls"]]
-        differing = sorted(_written(call) for call, differs in zip(calls, differs, strict=True) if differs)
+        calls = [(_parse_entry(entry), entry["differs"]) for entry in manifest["calls"]]
+        differing = sorted(_written(call) for call, differs in calls if differs)
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
-    queries = dict.fromkeys(query for call in calls for query in call.queries)
+    queries = dict.fromkeys(query for call, _ in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
     counts = {name: manifest[name] for name in archive.COUNTS}
     failed = tuple(query.id for query in queries if query.key not in there)
