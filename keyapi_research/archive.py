@@ -278,7 +278,7 @@ def _read(path: str, read: Callable[[zipfile.ZipFile, Members], Result]) -> Resu
     except StoreError as error:
         raise StoreError(f"{path} is not replayed: {error}") from None
     except _FAILURES as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error) or "it is cut short"
         raise StoreError(
             f"{path} is not replayed: it cannot be read ({reason}). Check the path, or copy it again"
         ) from error
