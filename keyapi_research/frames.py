@@ -16,10 +16,10 @@ import pandas as pd
 
 from .arguments import Value
 from .client import Client, find_client
+from .columns import read_values
 from .endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
 from .errors import CLOSED, InvalidArgumentError, StoreError
 from .schema import OBSERVED_AT, TABLES, Column, Metadata, Position, Table
-from .tidy import read_values
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
 

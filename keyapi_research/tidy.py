@@ -5,9 +5,8 @@ Nothing here touches the network or the store. What a declaration does not expec
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, islice, pairwise
 from typing import Any, Final
@@ -17,12 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from .arguments import ALL_REGIONS
+from .columns import Array, moments, read_values, whole_number
 from .endpoints import ENDPOINT_OF, Endpoint, Query
 from .envelope import identify
 from .schema import (
-    FLAG_WORDS,
-    NO_ID,
-    NOT_AVAILABLE,
     Coded,
     Column,
     Constant,
@@ -35,25 +32,16 @@ from .schema import (
     Position,
     Table,
     is_blank,
-    normal_hashtag,
-    plain_id,
     writable,
 )
 from .store import Answer
 
 _OnePlace = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | Metadata | Constant
 Index = npt.NDArray[np.intp]
-Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
 _CHUNK: Final = 1000  # answers that become a frame at once: bounds memory, and a ranking is never longer
 _BATCH: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
 _LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
-_MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
-_LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
-_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
-_DECIMAL: Final = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
-_FLAG_TYPES: Final = (bool, int, float, str)
-_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object, bool](FLAG_WORDS.items())}
 
 
 @dataclass(frozen=True)
@@ -65,147 +53,12 @@ class Issues:
     markets: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-# Values -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One answer to be tidied: what was asked, and when it arrived (microseconds since 1970)."""
 
-
-def _strings(values: list[str | None]) -> Array:
-    try:
-        "".join(filter(None, values)).encode()
-    except UnicodeEncodeError:
-        values = [v and writable(v) for v in values]
-    return pd.array(values, dtype="string")
-
-
-def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
-    if set(map(type, values)) <= {str, type(None)}:
-        if convert is plain_id:
-            values = [v and v.strip() for v in values]
-            if NO_ID in values:
-                values = [None if v == NO_ID else v for v in values]
-        return _strings([v or None for v in values]), 0
-    read = [None if v is None or v == "" else convert(v) for v in values]
-    return _strings(read), _count_lost(values, read)
-
-
-def _count_lost(values: list[Any], read: list[Any]) -> int:
-    """Count values that were there and could not be read."""
-    return sum(now is None and not is_blank(was) for was, now in zip(values, read, strict=True))
-
-
-def _plain_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else plain_id(value)
-
-
-def _plain_hashtag(value: Any) -> str | None:
-    return normal_hashtag(value) or None if isinstance(value, str) else None
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str):
-        if _WHOLE.fullmatch(value):
-            return int(value)
-        value = float(value) if _DECIMAL.fullmatch(value) else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
-
-
-def _real(value: Any) -> float | None:
-    if isinstance(value, str):
-        return float(value) if _DECIMAL.fullmatch(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _whole_numbers(values: list[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
-    lost = 0
-    if not set(map(type, values)) <= {int, type(None)}:
-        read = [_whole(v) for v in values]
-        values, lost = read, _count_lost(values, read)
-    try:
-        numbers = np.array([NOT_AVAILABLE if v is None else v for v in values], dtype=np.int64)
-    except OverflowError:
-        read = [_whole(v) for v in values]
-        lost += _count_lost(values, read)
-        numbers = np.array([NOT_AVAILABLE if v is None else v for v in read], dtype=np.int64)
-    return numbers, numbers == NOT_AVAILABLE, lost
-
-
-def _read_integers(column: Column, values: list[Any]) -> tuple[Array, int]:
-    numbers, missing, lost = _whole_numbers(values)
-    if column.least is not None:  # a negative count is the service's "not available"
-        missing = missing | (numbers < column.least)
-    return pd.arrays.IntegerArray(numbers, missing), lost
-
-
-def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
-    lost = 0
-    if not set(map(type, values)) <= {float, int, type(None)}:
-        read = [_real(v) for v in values]
-        values, lost = read, _count_lost(values, read)
-    try:
-        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
-    except (OverflowError, TypeError):
-        read = [_real(v) for v in values]
-        lost += _count_lost(values, read)
-        numbers = np.array(read, dtype=np.float64)
-    odd = np.isinf(numbers)
-    if column.least is not None:
-        odd |= numbers < column.least
-    if column.most is not None:
-        odd |= numbers > column.most
-    odd |= numbers == NOT_AVAILABLE
-    lost += int(odd.sum()) - int((numbers == NOT_AVAILABLE).sum())
-    numbers[odd] = np.nan
-    return numbers, lost
-
-
-def _read_flags(values: list[Any]) -> tuple[Array, int]:
-    read = [
-        _FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, _FLAG_TYPES) else None
-        for v in values
-    ]
-    return pd.array(read, dtype="boolean"), _count_lost(values, read)
-
-
-def _read_times(values: list[Any]) -> tuple[Array, int]:
-    seconds, missing, lost = _whole_numbers(values)
-    milliseconds = np.abs(seconds) >= _MILLISECONDS
-    whole_seconds = np.where(milliseconds, seconds // 1000, seconds)
-    odd = ~missing & ((whole_seconds < 0) | (whole_seconds > _LAST_SECOND))
-    scale = np.where(milliseconds, 1000, 1_000_000)
-    stamps = np.where(missing | odd, 0, seconds) * scale
-    return moments(stamps, missing | odd), lost + int(odd.sum())
-
-
-def moments(microseconds: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None) -> Array:
-    """Make times (UTC, microseconds) of numbers."""
-    stamps = np.asarray(microseconds, dtype=np.int64).astype("datetime64[us]")
-    if missing is not None:
-        stamps[missing] = np.datetime64("NaT", "us")
-    return pd.Series(stamps).dt.tz_localize("UTC").array
-
-
-def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
-    """Turn values of an answer into an array of the column's dtype; count those that could not be."""
-    kind = column.kind
-    if kind == "id":
-        return _read_texts(values, plain_id)
-    if kind == "text":
-        return _read_texts(values, _plain_text)
-    if kind == "hashtag":
-        read = [_plain_hashtag(v) for v in values]
-        return _strings(read), _count_lost(values, read)
-    if kind in ("count", "integer"):
-        return _read_integers(column, values)
-    if kind == "number":
-        return _read_numbers(column, values)
-    return _read_flags(values) if kind == "flag" else _read_times(values)
+    query: Query
+    observed_at: int
 
 
 # Answers ----------------------------------------------------------------------------------------------------
@@ -308,7 +161,7 @@ class _Answers:
             return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level
         if isinstance(place, Coded):
             codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
-            return [codes.get(_whole(v)) for v in values], level
+            return [codes.get(whole_number(v)) for v in values], level
         return values, level
 
     def up(self, level: str, to: str) -> Index | None:
