@@ -38,8 +38,10 @@ from .schema import (
 from .store import Answer
 
 Index = npt.NDArray[np.intp]
+_Source = tuple[Array, Index | None]  # values of a column, and which of them each row has; None: the one at its place
 
-_CHUNK: Final = 250  # answers that become rows at once: few enough to stay in fast memory
+_BATCH: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
+_CHUNK: Final = 2000  # answers whose values become arrays at once: bounds memory
 _LONGEST_NAME: Final = 200  # of a market that a warning quotes
 
 
@@ -101,7 +103,7 @@ class _Ranking:
         return level.select(at, places)
 
 
-class _Chunk:
+class _Batch:
     """Some answers, read path by path; every path is read once, however many tables need it."""
 
     def __init__(self, answers: Sequence[Answer], payloads: list[Any], ranking: _Ranking | None) -> None:
@@ -175,86 +177,88 @@ def _deepest(ids: Sequence[Any], leaves: Sequence[Any]) -> Any:
     return next((leaf for one, leaf in zip(ids, leaves, strict=True) if not is_blank(one)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What some answers have for a column, and which of the values each row has; None: the one at its place."""
+
+    place: Field | CountOf | Coded | DeepestLevel | Constant | None
+    found: list[Any]
+    which: Index | None
+
+    @property
+    def named(self) -> str:
+        """Where the values come from, for a warning."""
+        return str(Field(self.place.path) if isinstance(self.place, Field | CountOf | Coded) else self.place)
+
+
 # Tables -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows one list of a table has in a chunk: which items of its level they are (None: all, as they stand)."""
-
-    number: int
-    level: str
-    at: Index | None
-    answer: Index
-    position: Index
-
-
-def _find_rows(table: Table, chunk: _Chunk, issues: Issues) -> list[_Rows]:
-    found = []
-    for number, path in enumerate(table.rows):
-        level = chunk.level(_level_of(path))
-        records = chunk.read(path)
-        if set(map(type, records)) <= {dict}:
-            found.append(_Rows(number, _level_of(path), None, level.answer, level.position))
-            continue
-        there = [type(record) is dict or not is_blank(record) for record in records]
-        at = np.flatnonzero(there)
-        if path.endswith("[]") and len(at) < len(there):
-            issues.unreadable[str(Field(path))] += len(there) - len(at)
-        found.append(_Rows(number, _level_of(path), at, level.answer[at], level.position[at]))
-    return found
-
-
 class _Reader:
-    """Reads the columns of a table from a chunk of answers."""
+    """Reads the columns of a table batch by batch, and makes the rows of all of them."""
 
-    def __init__(self, table: Table, chunk: _Chunk, source: str, issues: Issues) -> None:
-        self.table, self.chunk, self.source, self.issues = table, chunk, source, issues
-        self.rows = _find_rows(table, chunk, issues)
-        self.answer = np.concatenate([rows.answer for rows in self.rows])
-        self.position = np.concatenate([rows.position for rows in self.rows])
+    def __init__(self, table: Table, answers: Sequence[Answer], source: str, issues: Issues) -> None:
+        self.table, self.answers, self.source, self.issues = table, answers, source, issues
+        self._answer: list[Index] = []
+        self._position: list[Index] = []
+        self._pieces: dict[str, list[_Piece]] = {column.name: [] for column in table.columns}
 
-    def column(self, column: Column) -> tuple[Array, Index | None]:
-        """Return values of a column, and which of them each row has; None: the one at its place."""
-        place, chunk = column.place, self.chunk
+    def read(self, batch: _Batch, start: int) -> None:
+        """Read the answers of a batch; `start` is the number of its first one."""
+        for number, path in enumerate(self.table.rows):
+            level = batch.level(_level_of(path))
+            rows = self._find_rows(batch.read(path), path)
+            self._answer.append((level.answer if rows is None else level.answer[rows]) + start)
+            self._position.append(level.position if rows is None else level.position[rows])
+            for column in self.table.columns:
+                place = column.place.places[number] if isinstance(column.place, PerList) else column.place
+                if isinstance(place, Field | CountOf | Coded | DeepestLevel):
+                    values, of = batch.find(place)
+                    which = batch.ancestors(_level_of(path), of)
+                    if rows is not None:
+                        which = rows if which is None else which[rows]
+                    self._pieces[column.name].append(_Piece(place, values, which))
+                elif isinstance(place, Constant | None):
+                    zeros = np.zeros(len(self._answer[-1]), dtype=np.intp)
+                    self._pieces[column.name].append(_Piece(place, [place.value if place else None], zeros))
+
+    def _find_rows(self, records: list[Any], path: str) -> Index | None:
+        """Return which items of a list are rows; None: all."""
+        if set(map(type, records)) <= {dict}:
+            return None
+        there = [type(record) is dict or not is_blank(record) for record in records]
+        if all(there):
+            return None
+        if path.endswith("[]"):
+            self.issues.unreadable[str(Field(path))] += there.count(False)
+        return np.flatnonzero(there)
+
+    def _column(self, column: Column, answer: Index, position: Index) -> _Source:
+        """Return the values of a column, and which of them each row has."""
+        place = column.place
         if isinstance(place, Position):
-            return pd.array(self.position, dtype="Int64"), None
+            return pd.array(position, dtype="Int64"), None
         if isinstance(place, Metadata) and column.kind != "time":
-            return pd.array([self.source], dtype="string"), np.zeros(len(self.answer), dtype=np.intp)
+            return pd.array([self.source], dtype="string"), np.zeros(len(answer), dtype=np.intp)
         if isinstance(place, Metadata):
-            return moments(np.array([one.observation.observed_at for one in chunk.answers])), self.answer
+            return moments(np.array([one.observation.observed_at for one in self.answers])), answer
         if isinstance(place, FromQuery):
-            at = [p.column for p in chunk.answers[0].query.endpoint.inputs].index(column.name)
-            requested = [one.query.values[at] for one in chunk.answers]  # noqa: PD011 - not pandas
-            return pd.Series(requested, dtype=column.dtype).array, self.answer
-        return self._read(column)
-
-    def _read(self, column: Column) -> tuple[Array, Index | None]:
-        """Read a column from the answers."""
-        pieces: list[tuple[Any, list[Any], Index | None]] = []
-        for rows in self.rows:
-            place = column.place.places[rows.number] if isinstance(column.place, PerList) else column.place
-            if isinstance(place, Field | CountOf | Coded | DeepestLevel):
-                values, level = self.chunk.find(place)
-                which = self.chunk.ancestors(rows.level, level)
-                if rows.at is not None:
-                    which = rows.at if which is None else which[rows.at]
-            else:
-                values = [place.value if isinstance(place, Constant) else None]
-                which = np.zeros(len(rows.answer), dtype=np.intp)
-            pieces.append((place, values, which))
-        array, lost = read_values(column, list(chain.from_iterable(values for _, values, _ in pieces)))
-        for place, values, _ in pieces if lost else ():
-            if of_this := read_values(column, values)[1]:
-                named = str(place if isinstance(place, DeepestLevel) else Field(getattr(place, "path", "")))
-                self.issues.unreadable[named] += of_this
-        return array, _joined_indices([(which, len(values)) for _, values, which in pieces])
+            at = [p.column for p in self.answers[0].query.endpoint.inputs].index(column.name)
+            requested = [one.query.values[at] for one in self.answers]  # noqa: PD011 - not pandas
+            return pd.Series(requested, dtype=column.dtype).array, answer
+        pieces = self._pieces[column.name]
+        array, lost = read_values(column, list(chain.from_iterable(piece.found for piece in pieces)))
+        for piece in pieces if lost else ():
+            if of_this := read_values(column, piece.found)[1]:
+                self.issues.unreadable[piece.named] += of_this
+        return array, _joined_indices([(piece.which, len(piece.found)) for piece in pieces])
 
     def frame(self) -> pd.DataFrame:
         """Return the rows in order: those with a key, each key of an answer once."""
-        columns = {column.name: self.column(column) for column in self.table.columns}
-        rows = self._order(columns)
-        dropped = self._dropped(columns)
+        answer, position = np.concatenate(self._answer), np.concatenate(self._position)
+        columns = {column.name: self._column(column, answer, position) for column in self.table.columns}
+        rows = self._order(columns, answer, position)
+        dropped = self._dropped(columns, answer)
         if dropped.any():
             rows = np.flatnonzero(~dropped) if rows is None else rows[~dropped[rows]]
         made = {
@@ -267,28 +271,28 @@ class _Reader:
                 made[column.name] = np.where(free, np.nan, made[column.name])
         return pd.DataFrame(made, copy=False)
 
-    def _order(self, columns: Mapping[str, tuple[Array, Index | None]]) -> Index | None:
+    def _order(self, columns: Mapping[str, _Source], answer: Index, position: Index) -> Index | None:
         """Return the order of the rows; None: as they stand."""
-        if len(self.rows) > 1:
-            return np.argsort(self.answer, kind="stable")
+        if len(self.table.rows) > 1:
+            return np.argsort(answer, kind="stable")
         if not self.table.sorted_by:
             return None
         stamps = _take(*columns[self.table.sorted_by]).to_numpy(dtype="datetime64[us]").astype(np.int64)
         # Each list is sorted by itself; where places start again, another list does.
-        another = (self.answer[1:] != self.answer[:-1]) | (self.position[1:] <= self.position[:-1])
+        another = (answer[1:] != answer[:-1]) | (position[1:] <= position[:-1])
         if not (~another & (stamps[1:] < stamps[:-1])).any():
             return None
         return np.lexsort((stamps, np.cumsum(np.concatenate([[False], another]))))
 
-    def _dropped(self, columns: Mapping[str, tuple[Array, Index | None]]) -> npt.NDArray[np.bool_]:
+    def _dropped(self, columns: Mapping[str, _Source], answer: Index) -> npt.NDArray[np.bool_]:
         """Return which rows have no key, or one that came before in their answer."""
         table = self.table
         own = [name for name in table.key if not isinstance(table[name].place, FromQuery)]
         read = [name for name in own if not isinstance(table[name].place, Position)]
-        keyless = np.zeros(len(self.answer), dtype=np.bool_)
+        keyless = np.zeros(len(answer), dtype=np.bool_)
         if not read and (own or not any("[]" in path for path in table.rows)):  # else a list about the one requested
             return keyless
-        groups = self.answer
+        groups = answer
         for name in own:
             array, which = columns[name]
             codes, distinct = pd.factorize(array)
@@ -353,11 +357,16 @@ def make_frames(
     ranking = _Ranking(endpoint, limit, issues) if endpoint.ranking else None
     supply = iter(envelopes)
     parts = []
-    for start in range(0, len(answers), _CHUNK):
-        some = answers[start : start + _CHUNK]
-        chunk = _Chunk(some, [one.get("data") for one in islice(supply, len(some))], ranking)
-        _note_markets(endpoint, chunk, issues)
-        parts.append([_Reader(table, chunk, source, issues).frame() for table in tables])
+    for first in range(0, len(answers), _CHUNK):
+        chunk = answers[first : first + _CHUNK]
+        readers = [_Reader(table, chunk, source, issues) for table in tables]
+        for start in range(0, len(chunk), _BATCH):
+            some = chunk[start : start + _BATCH]
+            batch = _Batch(some, [one.get("data") for one in islice(supply, len(some))], ranking)
+            _note_markets(endpoint, batch, issues)
+            for reader in readers:
+                reader.read(batch, start)
+        parts.append([reader.frame() for reader in readers])
     return [_joined(frames) for frames in zip(*parts, strict=True)], issues
 
 
@@ -383,14 +392,14 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
-def _note_markets(endpoint: Endpoint, chunk: _Chunk, issues: Issues) -> None:
+def _note_markets(endpoint: Endpoint, batch: _Batch, issues: Issues) -> None:
     """Count answers that name another market than the region requested."""
     if endpoint.market is None:
         return
     at = [p.column for p in endpoint.inputs].index("region")
-    regions = [str(one.query.values[at]) for one in chunk.answers]  # noqa: PD011 - not pandas
-    named = chunk.read(endpoint.market.path)
-    answer = chunk.levels[_level_of(endpoint.market.path)].answer
+    regions = [str(one.query.values[at]) for one in batch.answers]  # noqa: PD011 - not pandas
+    named = batch.read(endpoint.market.path)
+    answer = batch.levels[_level_of(endpoint.market.path)].answer
     pairs = Counter(
         (regions[of], market) for of, market in zip(answer.tolist(), named, strict=True) if type(market) is str
     )
