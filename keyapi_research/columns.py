@@ -109,9 +109,12 @@ def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 
 def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
-    if convert is _hashtag or not set(map(type, values)) <= {str, type(None)}:
+    kinds = set(map(type, values))
+    if convert is _hashtag or not kinds <= {str, int, type(None)}:
         read, unread = _converted(values, convert)
         return _strings([value or None for value in read]), len(unread)
+    if int in kinds:
+        values = [plain_id(v) if type(v) is int else v for v in values]
     if convert is plain_id:
         values = [v and v.strip() for v in values]
         if NO_ID in values:
