@@ -162,7 +162,7 @@ def refusal(
 
 
 def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float | None) -> Envelope:
-    """Return the envelope of an answer, whose body as JSON is `payload`; raise the error that says why it has no data."""
+    """Return the envelope of an answer, whose body as JSON is `payload`; raise an error where it has no data."""
     if _MOVED <= status < _REFUSED:
         raise UnexpectedResponseError(
             f"the answer (HTTP {status}) points to another address, which is not followed: the token goes to base_url "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, compress, islice
 from operator import itemgetter
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from .schema import (
 )
 from .store import Answer
 
+Envelopes = Iterable[Mapping[str, Any]]
 Index = npt.NDArray[np.intp]
 _Source = tuple[Array, Index | None]  # values of a column, and which of them each row has; None: the one at its place
 
@@ -66,12 +67,6 @@ class _Level:
     parent: Index
     position: Index
 
-    def select(self, at: Sequence[int], position: Sequence[int]) -> _Level:
-        """Return some of the items, at new places."""
-        kept = np.array(at, dtype=np.intp)
-        items = [self.items[one] for one in at]
-        return _Level(items, self.answer[kept], self.parent[kept], np.array(position, dtype=np.intp))
-
 
 class _Ranking:
     """Keeps each entity of a ranking once, numbered through its pages, and no more rows than requested."""
@@ -100,7 +95,9 @@ class _Ranking:
                 self.seen.add((query, who))
                 at.append(number)
                 places.append(self.counted[query])
-        return level.select(at, places)
+        kept = np.array(at, dtype=np.intp)
+        items = [level.items[one] for one in at]
+        return _Level(items, level.answer[kept], level.parent[kept], np.array(places, dtype=np.intp))
 
 
 class _Batch:
@@ -131,9 +128,10 @@ class _Batch:
             parent = np.repeat(np.arange(len(lists)), lengths)
             starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
             items = list(chain.from_iterable(lists))
-            whole = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
-            ranked = self.ranking is not None and path == self.ranking.path
-            self.levels[path] = self.ranking.keep(whole, self.answers) if self.ranking and ranked else whole
+            level = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
+            if self.ranking and path == self.ranking.path:
+                level = self.ranking.keep(level, self.answers)
+            self.levels[path] = level
         return self.levels[path]
 
     def find(self, place: Field | CountOf | Coded | DeepestLevel) -> tuple[list[Any], str]:
@@ -141,7 +139,8 @@ class _Batch:
         if isinstance(place, DeepestLevel):
             ids = zip(*(self.read(f"{level}.id") for level in place.levels), strict=True)
             leaves = zip(*(self.read(f"{level}.{place.leaf}") for level in place.levels), strict=True)
-            return [_deepest(*pair) for pair in zip(ids, leaves, strict=True)], _level_of(place.levels[0])
+            there = (compress(of, (not is_blank(one) for one in who)) for who, of in zip(ids, leaves, strict=True))
+            return [next(found, None) for found in there], _level_of(place.levels[0])
         values = self.read(place.path)
         if isinstance(place, CountOf):
             values = [len(v) if type(v) is list else v if v is None else "no list" for v in values]
@@ -171,10 +170,6 @@ def _get(nodes: list[Any], name: str) -> list[Any]:
         return list(map(itemgetter(name), nodes))
     except (KeyError, TypeError):
         return [node.get(name) if type(node) is dict else None for node in nodes]
-
-
-def _deepest(ids: Sequence[Any], leaves: Sequence[Any]) -> Any:
-    return next((leaf for one, leaf in zip(ids, leaves, strict=True) if not is_blank(one)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +203,13 @@ class _Reader:
         for number, path in enumerate(self.table.rows):
             level = batch.level(_level_of(path))
             rows = self._find_rows(batch.read(path), path)
-            self._answer.append((level.answer if rows is None else level.answer[rows]) + start)
-            self._position.append(level.position if rows is None else level.position[rows])
+            self._answer.append(_take(level.answer, rows) + start)
+            self._position.append(_take(level.position, rows))
             for column in self.table.columns:
                 place = column.place.places[number] if isinstance(column.place, PerList) else column.place
                 if isinstance(place, Field | CountOf | Coded | DeepestLevel):
                     values, of = batch.find(place)
-                    which = batch.ancestors(_level_of(path), of)
-                    if rows is not None:
-                        which = rows if which is None else which[rows]
+                    which = _of_rows(batch.ancestors(_level_of(path), of), rows)
                     self._pieces[column.name].append(_Piece(place, values, which))
                 elif isinstance(place, Constant | None):
                     zeros = np.zeros(len(self._answer[-1]), dtype=np.intp)
@@ -261,10 +254,7 @@ class _Reader:
         dropped = self._dropped(columns, answer)
         if dropped.any():
             rows = np.flatnonzero(~dropped) if rows is None else rows[~dropped[rows]]
-        made = {
-            name: _take(array, which if rows is None else rows if which is None else which[rows])
-            for name, (array, which) in columns.items()
-        }
+        made = {name: _take(array, _of_rows(which, rows)) for name, (array, which) in columns.items()}
         for column in self.table.columns:
             if column.zero_beside:
                 free = (made[column.name] == 0) & (made[column.zero_beside] == 0)
@@ -296,7 +286,7 @@ class _Reader:
         for name in own:
             array, which = columns[name]
             codes, distinct = pd.factorize(array)
-            codes = codes if which is None else codes[which]
+            codes = _take(codes, which)
             keyless |= (codes < 0) & (name in read)
             groups = pd.factorize(groups * (len(distinct) + 1) + codes + 1)[0]
         again = pd.Series(groups).duplicated().to_numpy() & ~keyless
@@ -311,6 +301,11 @@ def _take(array: Array, which: Index | None) -> Array:
     return array if which is None else array.take(which)
 
 
+def _of_rows(which: Index | None, rows: Index | None) -> Index | None:
+    """Return which values some rows have, given those that all rows have."""
+    return rows if which is None else _take(which, rows)
+
+
 def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None:
     """Return indices into the values of several lists as indices into all of them."""
     if all(at is None for at, _ in indices):
@@ -321,34 +316,12 @@ def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None
 
 
 def make_frames(
-    tables: Sequence[Table],
-    answers: Sequence[Answer],
-    envelopes: Iterable[Mapping[str, Any]],
-    *,
-    source: str,
-    limit: int | None = None,
+    tables: Sequence[Table], answers: Sequence[Answer], envelopes: Envelopes, *, source: str, limit: int | None = None
 ) -> tuple[list[pd.DataFrame], Issues]:
-    """Make several tables of the same answers, which are read once.
+    """Make several tables of the same answers, each read once; say what was dropped or could not be read.
 
-    Parameters
-    ----------
-    tables : sequence of Table
-        The declarations.
-    answers : sequence of Answer
-        What was requested and when it was answered, in the order of the rows; all of one endpoint.
-    envelopes : iterable of dict
-        The stored answers, in the same order; read as they are needed.
-    source : str
-        Where the answers come from.
-    limit : int, optional
-        Most rows of a ranking.
-
-    Returns
-    -------
-    list of pandas.DataFrame
-        The tables, with exactly the declared columns and dtypes.
-    Issues
-        What was dropped or could not be read.
+    `answers` are of one endpoint, in the order of the rows; `envelopes` are theirs, in the same order, read as they are
+    needed. `limit` is the most rows of a ranking.
     """
     issues = Issues()
     if not answers:
@@ -371,12 +344,7 @@ def make_frames(
 
 
 def make_frame(
-    table: Table,
-    answers: Sequence[Answer],
-    envelopes: Iterable[Mapping[str, Any]],
-    *,
-    source: str,
-    limit: int | None = None,
+    table: Table, answers: Sequence[Answer], envelopes: Envelopes, *, source: str, limit: int | None = None
 ) -> tuple[pd.DataFrame, Issues]:
     """Make one table of some answers; see `make_frames`."""
     [frame], issues = make_frames((table,), answers, envelopes, source=source, limit=limit)
