@@ -10,19 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import fetching, footprint, replay
+from . import fetching, footprint, reading, replay
 from .common import Measure, describe_machine, show
 
 RESULTS = Path(__file__).parent / "results.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for; 1 where a goal was missed."""
+    """Measure what was requested; return 1 where a goal was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes: a minute instead of ten, rougher numbers")
     parser.add_argument("--only", default="", help="which, by their first letters: replay,cold,pace,videos,import,...")
+    parser.add_argument("--against", type=Path, help="folder of another version of this package, for the plan")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the results go (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if options.against is not None and not (options.against / "keyapi_research").is_dir():
+        parser.error(f"there is no keyapi_research in {options.against}")
 
     def say(text: str) -> None:
         print(f"... {text}", file=sys.stderr, flush=True)
@@ -37,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "videos": lambda: fetching.measure_videos(folder, say, quick=quick),
             "memory": lambda: footprint.measure_memory(folder, say, quick=quick),
             "growth": lambda: footprint.measure_growth(folder, say, quick=quick),
+            "csv": lambda: reading.measure_csv(folder, say, quick=quick),
+            "plan": lambda: reading.measure_plan(
+                folder, say, against=options.against and options.against.resolve(), quick=quick
+            ),
         }
         wanted = tuple(options.only.split(",")) if options.only else ("",)
         measures = [one for name, run in runs.items() if name.startswith(wanted) for one in run()]

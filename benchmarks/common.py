@@ -10,15 +10,17 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keyapi_research
 from keyapi_research import endpoints
 from keyapi_research.endpoints import HASHTAG_DETAIL, Query
 from keyapi_research.store import Observation, Store, now_us
@@ -68,7 +70,7 @@ def show(measures: list[Measure]) -> str:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Tell what the numbers were measured on."""
+    """Return what the numbers were measured on."""
     cpu = platform.processor()
     with contextlib.suppress(OSError):
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
@@ -96,6 +98,26 @@ def best(job: Callable[[], Any], times: int) -> float:
     return min(clocked(job) for _ in range(times))
 
 
+def in_turns(jobs: Mapping[str, Callable[[], float]], times: int) -> dict[str, float]:
+    """Best result of each of several jobs, run one after the other so that a busy minute slows all of them."""
+    rounds = [{name: job() for name, job in jobs.items()} for _ in range(times)]
+    return {name: min(one[name] for one in rounds) for name in jobs}
+
+
+def in_a_process(script: str, *arguments: str, package: Path | None = None) -> Any:
+    """Run a script in a fresh interpreter, which may keep what it compiles, and read the JSON it prints.
+
+    `package` is the folder that has the package, where it is not the one in use.
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    folder = package or Path(keyapi_research.__file__).parents[1]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=folder, env={**environment, "PYTHONPATH": str(folder)}
+    )
+    return json.loads(done.stdout)
+
+
 @contextlib.contextmanager
 def serving(*, latency: float = 0.0) -> Iterator[str]:
     """Serve the sandbox from a process of its own: server and client must not share an interpreter."""
@@ -115,8 +137,8 @@ def names(count: int, prefix: str = "tag") -> list[str]:
     return [f"{prefix}{number}" for number in range(count)]
 
 
-def ask_by_hand(url: str, name: str) -> dict[str, Any]:
-    """Ask the server for one hashtag with the standard library only."""
+def fetch_by_hand(url: str, name: str) -> dict[str, Any]:
+    """Get one hashtag from the server with the standard library only."""
     query = urllib.parse.urlencode({"hashtag_name": name, **DEFAULTS})
     request = urllib.request.Request(
         f"{url}{HASHTAG_DETAIL.path}?{query}", headers={"Authorization": f"Bearer {TOKEN}"}
@@ -129,7 +151,7 @@ def ask_by_hand(url: str, name: str) -> dict[str, Any]:
 def hashtag_answers(count: int) -> Iterator[tuple[Query, dict[str, Any]]]:
     """Make stored answers: a few hundred from the sandbox, then the same under other names."""
     with serving() as url:
-        samples = [ask_by_hand(url, name) for name in names(min(count, _DIFFERENT))]
+        samples = [fetch_by_hand(url, name) for name in names(min(count, _DIFFERENT))]
     for number, query in enumerate(endpoints.make_queries(HASHTAG_DETAIL, names(count), DEFAULTS)):
         sample = samples[number % len(samples)]
         info = {**sample["data"]["info"], "hashtag_name": query.id, "hashtag_id": str(7_000_000_000_000_000 + number)}
@@ -139,19 +161,43 @@ def hashtag_answers(count: int) -> Iterator[tuple[Query, dict[str, Any]]]:
 def fill(path: Path, answers: Iterator[tuple[Query, dict[str, Any]]]) -> None:
     """Write a store as so many single requests would have left it."""
     observed_at = now_us()
-    asked = [(query, envelope) for query, envelope in answers]
+    stored = list(answers)
     ledger = [
-        (number, observed_at, query.endpoint.path, json.dumps(query.params, separators=(",", ":")), 1, 1, 200, 0,
-         "success", envelope["requestId"], query.endpoint.credits, 0.2)
-        for number, (query, envelope) in enumerate(asked, start=1)
+        (
+            number,
+            observed_at,
+            query.endpoint.path,
+            json.dumps(query.params, separators=(",", ":")),
+            1,
+            1,
+            200,
+            0,
+            "success",
+            envelope["requestId"],
+            query.endpoint.credits,
+            0.2,
+        )
+        for number, (query, envelope) in enumerate(stored, start=1)
     ]
     observations = (
         (
-            Observation(number, query.key, query.endpoint.path, json.dumps(query.params, separators=(",", ":")),
-                        observed_at + number, absent=False, request=number, pull=0, page=0, rows=0, fresh=0, more=None),
+            Observation(
+                number,
+                query.key,
+                query.endpoint.path,
+                json.dumps(query.params, separators=(",", ":")),
+                observed_at + number,
+                absent=False,
+                request=number,
+                pull=0,
+                page=0,
+                rows=0,
+                fresh=0,
+                more=None,
+            ),
             envelope,
         )
-        for number, (query, envelope) in enumerate(asked, start=1)
+        for number, (query, envelope) in enumerate(stored, start=1)
     )
     store = Store(str(path), source="sandbox", read_only=False)
     store.restore(ledger, observations, url="https://api.keyapi.ai")

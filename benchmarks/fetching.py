@@ -1,4 +1,4 @@
-"""2. and 3. Fetching: against a bare thread pool with requests, over the same server."""
+"""Fetching, against a bare thread pool with requests over the same server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count as counter
 from pathlib import Path
 
 import requests
@@ -14,9 +15,10 @@ from requests.adapters import HTTPAdapter
 import keyapi_research as kr
 from keyapi_research.endpoints import HASHTAG_DETAIL, VIDEO_ANALYTICS
 
-from .common import DEFAULTS, TOKEN, Measure, clocked, names, serving
+from .common import DEFAULTS, TOKEN, Measure, clocked, in_turns, names, serving
 
 LATENCY = 0.2
+_NUMBERS = counter()  # no name comes twice
 FIRST_VIDEO = 7_100_000_000_000_000_001
 
 
@@ -27,7 +29,7 @@ def connect(url: str, store: Path, **options: float | None) -> kr.Client:
 
 
 def bare(url: str, params: Sequence[dict[str, str]], workers: int) -> None:
-    """Do the least that asks all this: a session, a thread pool, nothing kept."""
+    """Send all this with the least code: a session, a thread pool, nothing kept."""
     with requests.Session() as session, ThreadPoolExecutor(workers) as pool:
         session.mount("http://", HTTPAdapter(pool_maxsize=workers))
         session.headers["Authorization"] = f"Bearer {TOKEN}"
@@ -35,21 +37,36 @@ def bare(url: str, params: Sequence[dict[str, str]], workers: int) -> None:
             assert answer["code"] == 0
 
 
+def cold_bare(url: str, count: int, workers: int) -> float:
+    """Seconds of a bare pool for so many hashtags."""
+    params = [
+        {"hashtag_name": name, **{key: str(value) for key, value in DEFAULTS.items()}}
+        for name in names(count, f"bare-{workers}-{next(_NUMBERS)}-")
+    ]
+    return clocked(partial(bare, f"{url}{HASHTAG_DETAIL.path}", params, workers))
+
+
+def cold_ours(url: str, folder: Path, count: int, workers: int) -> float:
+    """Seconds of this package for so many hashtags, none of them stored."""
+    number = next(_NUMBERS)
+    with connect(url, folder / f"cold-{number}.sqlite", max_workers=workers) as client:
+        return clocked(partial(kr.fetch_hashtags, names(count, f"cold-{workers}-{number}-"), client=client))
+
+
 def measure_cold(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
-    """Fetch hashtags nobody has asked for yet, from a server that takes its time."""
+    """Fetch hashtags that are not stored, from a server that takes its time."""
     found = []
     cases = ((40, 4), (40, 8)) if quick else ((200, 1), (200, 4), (100, 8), (200, 8), (200, 16))
     with serving(latency=LATENCY) as url:
         for count, workers in cases:
             say(f"{count} hashtags, {workers} workers")
-            wanted = names(count, f"cold-{workers}-{count}-")
-            params = [{"hashtag_name": name, **{key: str(value) for key, value in DEFAULTS.items()}} for name in wanted]
-            alone = clocked(partial(bare, f"{url}{HASHTAG_DETAIL.path}", params, workers))
-            with connect(url, folder / f"cold-{count}-{workers}.sqlite", max_workers=workers) as client:
-                took = clocked(partial(kr.fetch_hashtags, wanted, client=client))
-            found.append(
-                Measure(f"2 cold fetch, {count} ids, {workers} workers", "ours / bare pool", took / alone, "x", 1.1)
-            )
+            jobs = {
+                "alone": partial(cold_bare, url, count, workers),
+                "ours": partial(cold_ours, url, folder, count, workers),
+            }
+            took = in_turns(jobs, 2 if quick else 3)
+            title = f"2 cold fetch, {count} ids, {workers} workers"
+            found.append(Measure(title, "ours / bare pool", took["ours"] / took["alone"], "x", 1.1))
     return found
 
 

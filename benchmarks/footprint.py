@@ -1,19 +1,15 @@
-"""4. to 6. What it takes besides time to fetch: import, memory, disk."""
+"""Import, memory, disk: what it takes besides time to fetch."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keyapi_research as kr
 
-from .common import Measure, best, fill, hashtag_answers
+from .common import Measure, best, fill, hashtag_answers, in_a_process, in_turns
 
 MEGABYTE = 2**20
 OWN_MEMORY = 150 * MEGABYTE
@@ -53,30 +49,29 @@ FETCH_ALL = """
 """
 
 
-def in_a_process(script: str, *arguments: str) -> Any:
-    """Run a script in a fresh interpreter, which may keep what it compiles, and read the JSON it prints."""
-    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return json.loads(done.stdout)
-
-
 def measure_import(say: Callable[[str], None], *, quick: bool) -> list[Measure]:
-    """Import in turns, in fresh interpreters, and ask what `df.keyapi` has, as Tab does; the fastest counts."""
+    """Import in fresh interpreters, and list what `df.keyapi` has, as Tab does."""
     say("import")
-    ours, theirs, tabs = [], [], []
+
+    def imported(modules: str) -> float:
+        took, unwanted = in_a_process(IMPORT.format(modules=modules))
+        assert modules != "keyapi_research" or not unwanted, unwanted
+        return float(took)
+
     in_a_process(IMPORT.format(modules="keyapi_research"))  # compiles what was not yet
-    for _ in range(4 if quick else 15):
-        theirs.append(in_a_process(IMPORT.format(modules="pandas, requests_cache"))[0])
-        took, unwanted = in_a_process(IMPORT.format(modules="keyapi_research"))
-        assert not unwanted, unwanted
-        ours.append(took)
-        tabs.append(in_a_process(FIRST_TAB))
+    found = in_turns(
+        {
+            "theirs": partial(imported, "pandas, requests_cache"),
+            "ours": partial(imported, "keyapi_research"),
+            "tab": lambda: float(in_a_process(FIRST_TAB)),
+        },
+        4 if quick else 15,
+    )
     return [
-        Measure("4 import", "keyapi_research", min(ours), "s"),
-        Measure("4 import", "ours / pandas + requests_cache", min(ours) / min(theirs), "x", at_most=1.1),
-        Measure("4 first Tab", "of ours", min(tabs), "s"),
-        Measure("4 first Tab", "of ours / import as above", min(tabs) / min(theirs), "x", at_most=0.3),
+        Measure("4 import", "keyapi_research", found["ours"], "s"),
+        Measure("4 import", "ours / pandas + requests_cache", found["ours"] / found["theirs"], "x", at_most=1.1),
+        Measure("4 first Tab", "of ours", found["tab"], "s"),
+        Measure("4 first Tab", "of ours / import as above", found["tab"] / found["theirs"], "x", at_most=0.3),
     ]
 
 

@@ -58,11 +58,18 @@ def is_missing(value: object) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
 
 
+def plain_value(value: object) -> object:
+    """Return the Python value of a scalar of pyarrow, and anything else as it is."""
+    read = getattr(value, "as_py", None)
+    return read() if callable(read) else value
+
+
 _REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path), or pandas.read_csv(path, dtype=str)"
 
 
 def check_id(name: str, value: object) -> str:
     """Take an id: ASCII digits, as text or as a whole number."""
+    value = plain_value(value)
     if is_missing(value):
         raise InvalidArgumentError(
             f"{name}: an id is missing (it is {shown(value)}); drop it first (ids.dropna()). {_REREAD}"

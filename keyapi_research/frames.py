@@ -7,7 +7,7 @@ read whatever dtype they have by now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,10 +16,10 @@ import pandas as pd
 
 from .arguments import Value
 from .client import Client, find_client
+from .columns import read_column, read_times
 from .endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
 from .errors import CLOSED, InvalidArgumentError, StoreError
 from .schema import OBSERVED_AT, TABLES, Column, Metadata, Position, Table
-from .tidy import read_values
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
 
@@ -138,40 +138,6 @@ class Row:
     query: Query
     who: str | None
     at: int | None  # microseconds since 1970; None: the newest there is
-
-
-def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
-    """Read a column as plain values of its kind, whatever dtype a file or a merge gave it; None where missing.
-
-    What cannot be read stays as it is, so that the check of its parameter can say what is wrong with it.
-    """
-    if column.kind == "time":
-        return list(read_times(series))
-    values = [None if missing else value for value, missing in zip(series.tolist(), series.isna(), strict=True)]
-    read = pd.Series(read_values(column, values)[0]).astype(object)
-    lost = read.isna()
-    return [_hashable(value) if gone else plain for value, plain, gone in zip(values, read, lost, strict=True)]
-
-
-def _hashable(value: object) -> object:
-    return value if isinstance(value, Hashable) else repr(value)
-
-
-def read_times(series: pd.Series[Any]) -> list[int | None]:
-    """Read times, also from text, as microseconds since 1970; None where missing. Naive is UTC."""
-    is_time = pd.api.types.is_datetime64_any_dtype(series)
-    stamps = pd.to_datetime(series if is_time else _as_text(series), utc=True, format="ISO8601", errors="coerce")
-    odd = series[(stamps.isna() & series.notna()).to_numpy()]
-    if len(odd):
-        raise InvalidArgumentError(
-            f"{series.name}: {odd.iloc[0]!r} is no time; read the file again with kr.read_csv(path)"
-        )
-    microseconds = stamps.dt.as_unit("us").astype("int64")
-    return [None if missing else at for at, missing in zip(microseconds.tolist(), stamps.isna(), strict=True)]
-
-
-def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:
-    return series.map(lambda value: None if isinstance(value, int | float) else str(value), na_action="ignore")
 
 
 def check_column(series: pd.Series[Any], column: Column, parameter: Parameter) -> list[Value]:

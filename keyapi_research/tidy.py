@@ -1,15 +1,15 @@
-"""From stored answers to tidy frames: one pass over all answers of a call, column by column, by declaration.
+"""Rows of stored answers: each table in one pass over all answers of a call, column by column, by declaration.
 
 Nothing here touches the network or the store. What a declaration does not expect is counted, never guessed.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, islice, pairwise
+from itertools import accumulate, chain, compress, islice
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -17,12 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from .arguments import ALL_REGIONS
-from .endpoints import ENDPOINT_OF, Endpoint, Query
+from .columns import Array, moments, read_values, whole_number
+from .endpoints import Endpoint, Query
 from .envelope import identify
 from .schema import (
-    FLAG_WORDS,
-    NO_ID,
-    NOT_AVAILABLE,
     Coded,
     Column,
     Constant,
@@ -35,177 +33,26 @@ from .schema import (
     Position,
     Table,
     is_blank,
-    normal_hashtag,
-    plain_id,
     writable,
 )
 from .store import Answer
 
-_OnePlace = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | Metadata | Constant
+Envelopes = Iterable[Mapping[str, Any]]
 Index = npt.NDArray[np.intp]
-Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
+_Source = tuple[Array, Index | None]  # values of a column, and which of them each row has; None: the one at its place
 
-_CHUNK: Final = 1000  # answers that become a frame at once: bounds memory, and a ranking is never longer
 _BATCH: Final = 32  # answers held as JSON at once: what is freed soon is never fetched from slow memory again
-_LONGEST_NAME: Final = 200  # of a field or market that a warning quotes
-_MILLISECONDS: Final = 10**11  # seconds this large are the year 5138: such stamps are milliseconds
-_LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
-_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
-_DECIMAL: Final = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
-_FLAG_TYPES: Final = (bool, int, float, str)
-_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object, bool](FLAG_WORDS.items())}
+_CHUNK: Final = 2000  # answers whose values become arrays at once: bounds memory
+_LONGEST_NAME: Final = 200  # of a market that a warning quotes
 
 
 @dataclass(frozen=True)
 class Issues:
-    """What was dropped or not understood, counted, by place; and answers that name another market."""
+    """What was dropped or could not be read, counted by place; and answers that name another market."""
 
     duplicates: Counter[str] = field(default_factory=Counter)
-    unusable: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
     markets: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-# Values -----------------------------------------------------------------------------------------------------
-
-
-def _strings(values: list[str | None]) -> Array:
-    try:
-        "".join(filter(None, values)).encode()
-    except UnicodeEncodeError:
-        values = [v and writable(v) for v in values]
-    return pd.array(values, dtype="string")
-
-
-def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
-    if set(map(type, values)) <= {str, type(None)}:
-        if convert is plain_id:
-            values = [v and v.strip() for v in values]
-            if NO_ID in values:
-                values = [None if v == NO_ID else v for v in values]
-        return _strings([v or None for v in values]), 0
-    read = [None if v is None or v == "" else convert(v) for v in values]
-    return _strings(read), _count_lost(values, read)
-
-
-def _count_lost(values: list[Any], read: list[Any]) -> int:
-    """Count values that were there and could not be read."""
-    return sum(now is None and not is_blank(was) for was, now in zip(values, read, strict=True))
-
-
-def _plain_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else plain_id(value)
-
-
-def _plain_hashtag(value: Any) -> str | None:
-    return normal_hashtag(value) or None if isinstance(value, str) else None
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str):
-        if _WHOLE.fullmatch(value):
-            return int(value)
-        value = float(value) if _DECIMAL.fullmatch(value) else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
-
-
-def _real(value: Any) -> float | None:
-    if isinstance(value, str):
-        return float(value) if _DECIMAL.fullmatch(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _whole_numbers(values: list[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
-    lost = 0
-    if not set(map(type, values)) <= {int, type(None)}:
-        read = [_whole(v) for v in values]
-        values, lost = read, _count_lost(values, read)
-    try:
-        numbers = np.array([NOT_AVAILABLE if v is None else v for v in values], dtype=np.int64)
-    except OverflowError:
-        read = [_whole(v) for v in values]
-        lost += _count_lost(values, read)
-        numbers = np.array([NOT_AVAILABLE if v is None else v for v in read], dtype=np.int64)
-    return numbers, numbers == NOT_AVAILABLE, lost
-
-
-def _read_integers(column: Column, values: list[Any]) -> tuple[Array, int]:
-    numbers, missing, lost = _whole_numbers(values)
-    if column.least is not None:  # a negative count is the service's "not available"
-        missing = missing | (numbers < column.least)
-    return pd.arrays.IntegerArray(numbers, missing), lost
-
-
-def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
-    lost = 0
-    if not set(map(type, values)) <= {float, int, type(None)}:
-        read = [_real(v) for v in values]
-        values, lost = read, _count_lost(values, read)
-    try:
-        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
-    except (OverflowError, TypeError):
-        read = [_real(v) for v in values]
-        lost += _count_lost(values, read)
-        numbers = np.array(read, dtype=np.float64)
-    odd = np.isinf(numbers)
-    if column.least is not None:
-        odd |= numbers < column.least
-    if column.most is not None:
-        odd |= numbers > column.most
-    odd |= numbers == NOT_AVAILABLE
-    lost += int(odd.sum()) - int((numbers == NOT_AVAILABLE).sum())
-    numbers[odd] = np.nan
-    return numbers, lost
-
-
-def _read_flags(values: list[Any]) -> tuple[Array, int]:
-    read = [
-        _FLAGS.get(v.strip().lower() if isinstance(v, str) else v) if isinstance(v, _FLAG_TYPES) else None
-        for v in values
-    ]
-    return pd.array(read, dtype="boolean"), _count_lost(values, read)
-
-
-def _read_times(values: list[Any]) -> tuple[Array, int]:
-    seconds, missing, lost = _whole_numbers(values)
-    milliseconds = np.abs(seconds) >= _MILLISECONDS
-    whole_seconds = np.where(milliseconds, seconds // 1000, seconds)
-    odd = ~missing & ((whole_seconds < 0) | (whole_seconds > _LAST_SECOND))
-    scale = np.where(milliseconds, 1000, 1_000_000)
-    stamps = np.where(missing | odd, 0, seconds) * scale
-    return moments(stamps, missing | odd), lost + int(odd.sum())
-
-
-def moments(microseconds: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None) -> Array:
-    """Make times (UTC, microseconds) of numbers."""
-    stamps = np.asarray(microseconds, dtype=np.int64).astype("datetime64[us]")
-    if missing is not None:
-        stamps[missing] = np.datetime64("NaT", "us")
-    return pd.Series(stamps).dt.tz_localize("UTC").array
-
-
-def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
-    """Turn values of an answer into an array of the column's dtype; count those that could not be."""
-    kind = column.kind
-    if kind == "id":
-        return _read_texts(values, plain_id)
-    if kind == "text":
-        return _read_texts(values, _plain_text)
-    if kind == "hashtag":
-        read = [_plain_hashtag(v) for v in values]
-        return _strings(read), _count_lost(values, read)
-    if kind in ("count", "integer"):
-        return _read_integers(column, values)
-    if kind == "number":
-        return _read_numbers(column, values)
-    return _read_flags(values) if kind == "flag" else _read_times(values)
 
 
 # Answers ----------------------------------------------------------------------------------------------------
@@ -213,7 +60,7 @@ def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """The items of a list in all answers: which answer and which parent item each belongs to, and its place."""
+    """The items of a list in all answers: the answer and the parent item each belongs to, and its place there."""
 
     items: list[Any]
     answer: Index
@@ -221,413 +68,310 @@ class _Level:
     position: Index
 
 
-class _Answers:
-    """The payloads of some answers, read path by path; every path is walked once."""
+class _Ranking:
+    """Keeps each entity of a ranking once, numbered through its pages, and no more rows than requested."""
 
-    def __init__(
-        self, endpoint: Endpoint, answers: Sequence[Answer], payloads: list[Any], limit: int | None, odd: Issues
-    ) -> None:
-        self.odd = odd
-        self.endpoint = endpoint
-        self.sources = answers
-        self.limit = limit
-        everyone = np.arange(len(payloads))
-        self.levels = {"": _Level(payloads, everyone, everyone, np.zeros(len(payloads), dtype=np.intp))}
+    def __init__(self, endpoint: Endpoint, limit: int | None, issues: Issues) -> None:
+        self.endpoint, self.limit, self.issues = endpoint, limit, issues
+        self.path = f"{endpoint.record}[]"
+        self.counted: Counter[Query] = Counter()
+        self.seen: set[tuple[Query, str]] = set()
+
+    def keep(self, level: _Level, answers: Sequence[Answer]) -> _Level:
+        """Return the rows that count."""
+        table = self.endpoint.tables[0]
+        at, places = [], []
+        for number, (item, answer) in enumerate(zip(level.items, level.answer.tolist(), strict=True)):
+            query = answers[answer].query
+            self.counted[query] += 1
+            if self.limit is not None and self.counted[query] > self.limit:
+                continue
+            who = identify(self.endpoint, item, f"{self.path}.")
+            if who is None:
+                self.issues.unreadable[f"a row without {self.endpoint.identity}"] += 1
+            elif (query, who) in self.seen:
+                self.issues.duplicates[f"{table.name} ({table.key[-1]})"] += 1
+            else:
+                self.seen.add((query, who))
+                at.append(number)
+                places.append(self.counted[query])
+        kept = np.array(at, dtype=np.intp)
+        items = [level.items[one] for one in at]
+        return _Level(items, level.answer[kept], level.parent[kept], np.array(places, dtype=np.intp))
+
+
+class _Batch:
+    """Some answers, read path by path; every path is read once, however many tables need it."""
+
+    def __init__(self, answers: Sequence[Answer], payloads: list[Any], ranking: _Ranking | None) -> None:
+        self.answers, self.ranking = answers, ranking
+        each = np.arange(len(payloads))
+        self.levels = {"": _Level(payloads, each, each, np.zeros(len(payloads), dtype=np.intp))}
         self._known: dict[str, list[Any]] = {"": payloads}
 
-    def level_of(self, path: str) -> str:
-        """Path of the innermost list a path goes through."""
-        return path[: path.rindex("[]") + 2] if "[]" in path else ""
-
     def read(self, path: str) -> list[Any]:
-        """Read what every item of a path's level has there."""
-        known = self._known.get(path)
-        if known is None:
+        """Return what every item of a path's level has there."""
+        if path not in self._known:
             if path.endswith("[]"):
-                known = self.level(path).items
+                self._known[path] = self.level(path).items
             else:
-                parent, _, leaf = path.rpartition(".")
-                known = [node.get(leaf) if type(node) is dict else None for node in self.read(parent)]
-            self._known[path] = known
-        return known
+                above, _, leaf = path.rpartition(".")
+                self._known[path] = _get(self.read(above), leaf)
+        return self._known[path]
 
     def level(self, path: str) -> _Level:
-        """Take the lists at a path apart."""
+        """Return the items of the lists at a path."""
         if path not in self.levels:
-            outer = self.levels.get(self.level_of(path[:-2])) or self.level(self.level_of(path[:-2]))
+            outer = self.level(_level_of(path[:-2]))
             lists = [node if type(node) is list else () for node in self.read(path[:-2])]
             lengths = np.fromiter(map(len, lists), dtype=np.intp, count=len(lists))
             parent = np.repeat(np.arange(len(lists)), lengths)
             starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
             items = list(chain.from_iterable(lists))
-            whole = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
-            ranked = self.endpoint.ranking and path == f"{self.endpoint.record}[]"
-            self.levels[path] = self._ranked(whole, path) if ranked else whole
+            level = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
+            if self.ranking and path == self.ranking.path:
+                level = self.ranking.keep(level, self.answers)
+            self.levels[path] = level
         return self.levels[path]
 
-    def _ranked(self, level: _Level, path: str) -> _Level:
-        """Keep each entity of a ranking once, numbered through its pages, and no more than asked for."""
-        seen: dict[Query, set[str]] = {}
-        counted: Counter[Query] = Counter()
-        keep, places = [], []
-        for at, (item, answer) in enumerate(zip(level.items, level.answer, strict=True)):
-            query = self.sources[answer].query
-            counted[query] += 1
-            if self.limit is not None and counted[query] > self.limit:
-                continue
-            known = seen.setdefault(query, set())
-            who = identify(self.endpoint, item, f"{path}.")
-            if who is None:
-                self.odd.unusable[f"a row without {self.endpoint.identity}"] += 1
-            elif who in known:
-                self.odd.duplicates[f"{self.endpoint.tables[0].name} ({self.endpoint.tables[0].key[-1]})"] += 1
-            else:
-                known.add(who)
-                keep.append(at)
-                places.append(counted[query])
-        kept = np.array(keep, dtype=np.intp)
-        return _Level(
-            [level.items[at] for at in keep],
-            level.answer[kept],
-            level.parent[kept],
-            np.array(places, dtype=np.intp),
-        )
-
     def find(self, place: Field | CountOf | Coded | DeepestLevel) -> tuple[list[Any], str]:
-        """Give the values at a place, and the level they are on."""
+        """Return the values at a place, and the level they are on."""
         if isinstance(place, DeepestLevel):
-            ids = [self.read(f"{level}.id") for level in place.levels]
-            leaves = [self.read(f"{level}.{place.leaf}") for level in place.levels]
-            deepest = [
-                next((leaf for one, leaf in zip(*pair, strict=True) if not is_blank(one)), None)
-                for pair in zip(zip(*ids, strict=True), zip(*leaves, strict=True), strict=True)
-            ]
-            return deepest, self.level_of(place.levels[0])
-        values, level = self.read(place.path), self.level_of(place.path)
+            ids = zip(*(self.read(f"{level}.id") for level in place.levels), strict=True)
+            leaves = zip(*(self.read(f"{level}.{place.leaf}") for level in place.levels), strict=True)
+            there = (compress(of, (not is_blank(one) for one in who)) for who, of in zip(ids, leaves, strict=True))
+            return [next(found, None) for found in there], _level_of(place.levels[0])
+        values = self.read(place.path)
         if isinstance(place, CountOf):
-            return [len(v) if type(v) is list else v if v is None else "no list" for v in values], level
-        if isinstance(place, Coded):
-            codes: dict[int | None, str] = {code: name for code, name in place.codes.items()}  # noqa: C416 - a wider key
-            return [codes.get(_whole(v)) for v in values], level
-        return values, level
+            values = [len(v) if type(v) is list else v if v is None else "no list" for v in values]
+        elif isinstance(place, Coded):
+            codes: dict[int | None, str] = dict(place.codes.items())
+            values = [codes.get(whole_number(v)) for v in values]
+        return values, _level_of(place.path)
 
-    def up(self, level: str, to: str) -> Index | None:
-        """For each item of a level, its ancestor on another; None = itself."""
-        if level == to:
+    def ancestors(self, level: str, on: str) -> Index | None:
+        """Return for each item of a level its ancestor on another; None: itself."""
+        if level == on:
             return None
-        if to == "":
+        if on == "":
             return self.levels[level].answer
-        parent = self.levels[level].parent
-        above = self.up(self.level_of(level[:-2]), to)
-        return parent if above is None else above[parent]
+        above = self.ancestors(_level_of(level[:-2]), on)
+        return self.levels[level].parent if above is None else above[self.levels[level].parent]
+
+
+def _level_of(path: str) -> str:
+    """Return the path of the innermost list a path goes through."""
+    return path[: path.rindex("[]") + 2] if "[]" in path else ""
+
+
+def _get(nodes: list[Any], name: str) -> list[Any]:
+    """Return what objects have under a name; None where they have nothing, or are no objects."""
+    try:
+        return list(map(itemgetter(name), nodes))
+    except (KeyError, TypeError):
+        return [node.get(name) if type(node) is dict else None for node in nodes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What a table's row path takes from some answers: the values of its columns, and which of them each row has."""
+class _Piece:
+    """What some answers have for a column, and which of the values each row has; None: the one at its place."""
 
-    found: Mapping[str, list[Any]]
-    which: Mapping[str, Index | None]  # None: a value for each row
-    position: Index
-    answer: Index
+    place: Field | CountOf | Coded | DeepestLevel | Constant | None
+    found: list[Any]
+    which: Index | None
 
-
-def _joined_parts(parts: Sequence[_Part], starts: Sequence[int]) -> _Part:
-    """Join what was taken from one sip of answers after another; `starts` are their first answers."""
-    if len(parts) == 1:
-        return parts[0]
-    names = parts[0].found.keys()
-    return _Part(
-        {name: list(chain.from_iterable(part.found[name] for part in parts)) for name in names},
-        {name: _joined_indices([(part.which[name], len(part.found[name])) for part in parts]) for name in names},
-        np.concatenate([part.position for part in parts]),
-        np.concatenate([part.answer + start for part, start in zip(parts, starts, strict=True)]),
-    )
+    @property
+    def named(self) -> str:
+        """Where the values come from, for a warning."""
+        return str(Field(self.place.path) if isinstance(self.place, Field | CountOf | Coded) else self.place)
 
 
-def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None:
-    if all(at is None for at, _ in indices):
-        return None
-    starts = accumulate((count for _, count in indices), initial=0)
-    return np.concatenate(
-        [(np.arange(count) if at is None else at) + start for (at, count), start in zip(indices, starts, strict=False)]
-    )
+# Tables -----------------------------------------------------------------------------------------------------
 
 
 class _Reader:
-    """Reads the columns of one table from one chunk of answers."""
+    """Reads the columns of a table batch by batch, and makes the rows of all of them."""
 
-    def __init__(self, table: Table, answers: Sequence[Answer], source: str, odd: Issues) -> None:
-        self.table, self.sources, self.source, self.odd = table, answers, source, odd
+    def __init__(self, table: Table, answers: Sequence[Answer], source: str, issues: Issues) -> None:
+        self.table, self.answers, self.source, self.issues = table, answers, source, issues
+        self._answer: list[Index] = []
+        self._position: list[Index] = []
+        self._pieces: dict[str, list[_Piece]] = {column.name: [] for column in table.columns}
 
-    def take(self, answers: _Answers) -> list[_Part]:
-        """Take from some answers what the table needs; after that they may be forgotten."""
-        return [self._take_part(answers, number, path) for number, path in enumerate(self.table.rows)]
+    def read(self, batch: _Batch, start: int) -> None:
+        """Read the answers of a batch; `start` is the number of its first one."""
+        for number, path in enumerate(self.table.rows):
+            level = batch.level(_level_of(path))
+            rows = self._find_rows(batch.read(path), path)
+            self._answer.append(_take(level.answer, rows) + start)
+            self._position.append(_take(level.position, rows))
+            for column in self.table.columns:
+                place = column.place.places[number] if isinstance(column.place, PerList) else column.place
+                if isinstance(place, Field | CountOf | Coded | DeepestLevel):
+                    values, of = batch.find(place)
+                    which = _of_rows(batch.ancestors(_level_of(path), of), rows)
+                    self._pieces[column.name].append(_Piece(place, values, which))
+                elif isinstance(place, Constant | None):
+                    zeros = np.zeros(len(self._answer[-1]), dtype=np.intp)
+                    self._pieces[column.name].append(_Piece(place, [place.value if place else None], zeros))
 
-    def _take_part(self, answers: _Answers, number: int, path: str) -> _Part:
-        level_path = answers.level_of(path)
-        level = answers.level(level_path) if level_path else answers.levels[""]
-        found: dict[str, list[Any]] = {}
-        which: dict[str, Index | None] = {}
-        for column in self.table.columns:
-            place = _place(column, number)
-            if isinstance(place, Field | CountOf | Coded | DeepestLevel):
-                found[column.name], where = answers.find(place)
-                which[column.name] = answers.up(level_path, where)
-        records = answers.read(path)
-        present = np.fromiter(
-            (type(r) is dict or not is_blank(r) for r in records), dtype=np.bool_, count=len(records)
-        )
-        if present.all():
-            return _Part(found, which, level.position, level.answer)
-        if path and path == level_path:
-            self.odd.unusable[str(Field(path))] += int((~present).sum())
-        rows = np.flatnonzero(present)
-        kept = {name: rows if index is None else index[rows] for name, index in which.items()}
-        return _Part(found, kept, level.position[rows], level.answer[rows])
+    def _find_rows(self, records: list[Any], path: str) -> Index | None:
+        """Return which items of a list are rows; None: all."""
+        if set(map(type, records)) <= {dict}:
+            return None
+        there = [type(record) is dict or not is_blank(record) for record in records]
+        if all(there):
+            return None
+        if path.endswith("[]"):
+            self.issues.unreadable[str(Field(path))] += there.count(False)
+        return np.flatnonzero(there)
 
-    def rows(self, taken: Sequence[tuple[int, list[_Part]]]) -> pd.DataFrame:
-        """Make the rows of this chunk, in order, unusable ones dropped."""
-        starts = [start for start, _ in taken]
-        parts = [_joined_parts(some, starts) for some in zip(*(parts for _, parts in taken), strict=True)]
-        columns = [self._columns(number, part) for number, part in enumerate(parts)]
-        answer = np.concatenate([part.answer for part in parts])
-        joined = {name: _joined([one[name] for one in columns]) for name in self.table.names}
-        frame = pd.DataFrame(joined, copy=False)
-        order = self._order(frame, answer, parts)
-        if order is not None:
-            frame, answer = frame.take(order), answer[order]
-        return self._distinct(frame, answer)
+    def _column(self, column: Column, answer: Index, position: Index) -> _Source:
+        """Return the values of a column, and which of them each row has."""
+        place = column.place
+        if isinstance(place, Position):
+            return pd.array(position, dtype="Int64"), None
+        if isinstance(place, Metadata) and column.kind != "time":
+            return pd.array([self.source], dtype="string"), np.zeros(len(answer), dtype=np.intp)
+        if isinstance(place, Metadata):
+            return moments(np.array([one.observation.observed_at for one in self.answers])), answer
+        if isinstance(place, FromQuery):
+            at = [p.column for p in self.answers[0].query.endpoint.inputs].index(column.name)
+            requested = [one.query.values[at] for one in self.answers]  # noqa: PD011 - not pandas
+            return pd.Series(requested, dtype=column.dtype).array, answer
+        pieces = self._pieces[column.name]
+        array, lost = read_values(column, list(chain.from_iterable(piece.found for piece in pieces)))
+        for piece in pieces if lost else ():
+            if of_this := read_values(column, piece.found)[1]:
+                self.issues.unreadable[piece.named] += of_this
+        return array, _joined_indices([(piece.which, len(piece.found)) for piece in pieces])
 
-    def _columns(self, number: int, part: _Part) -> dict[str, Array]:
-        columns = {column.name: self._column(column, number, part) for column in self.table.columns}
+    def frame(self) -> pd.DataFrame:
+        """Return the rows in order: those with a key, each key of an answer once."""
+        answer, position = np.concatenate(self._answer), np.concatenate(self._position)
+        columns = {column.name: self._column(column, answer, position) for column in self.table.columns}
+        rows = self._order(columns, answer, position)
+        dropped = self._dropped(columns, answer)
+        if dropped.any():
+            rows = np.flatnonzero(~dropped) if rows is None else rows[~dropped[rows]]
+        made = {name: _take(array, _of_rows(which, rows)) for name, (array, which) in columns.items()}
         for column in self.table.columns:
             if column.zero_beside:
-                free = (columns[column.name] == 0) & (columns[column.zero_beside] == 0)
-                columns[column.name] = np.where(free, np.nan, columns[column.name])
-        return columns
+                free = (made[column.name] == 0) & (made[column.zero_beside] == 0)
+                made[column.name] = np.where(free, np.nan, made[column.name])
+        return pd.DataFrame(made, copy=False)
 
-    def _column(self, column: Column, number: int, part: _Part) -> Array:
-        place = _place(column, number)
-        if isinstance(place, Position):
-            return pd.arrays.IntegerArray(part.position.astype(np.int64), np.zeros(len(part.position), dtype=np.bool_))
-        if place is None or isinstance(place, Constant):
-            value = None if place is None else place.value
-            return pd.array([value], dtype="string").take(np.zeros(len(part.answer), dtype=np.intp))
-        if isinstance(place, FromQuery | Metadata):
-            return self._known(column, place).take(part.answer)
-        array, lost = read_values(column, part.found[column.name])
-        if lost:
-            self.odd.unusable[str(place) if isinstance(place, DeepestLevel) else str(Field(place.path))] += lost
-        which = part.which[column.name]
-        return array if which is None else array.take(which)
-
-    def _known(self, column: Column, place: FromQuery | Metadata) -> Array:
-        """Give what is known of each answer without reading it."""
-        sources = self.sources
-        if isinstance(place, Metadata):
-            if column.kind == "time":
-                times = (one.observation.observed_at for one in sources)
-                return moments(np.fromiter(times, dtype=np.int64, count=len(sources)))
-            return pd.array([self.source], dtype="string").take(np.zeros(len(sources), dtype=np.intp))
-        if not sources:
-            return read_values(column, [])[0]
-        at = [p.column for p in sources[0].query.endpoint.inputs].index(column.name)
-        return read_values(column, [s.query.values[at] for s in sources])[0]  # noqa: PD011 - not pandas
-
-    def _order(self, frame: pd.DataFrame, answer: Index, parts: Sequence[_Part]) -> Index | None:
-        """Find the order of the rows, where it is not the one they are in."""
-        if self.table.sorted_by:
-            stamps = frame[self.table.sorted_by].to_numpy(dtype="datetime64[us]").astype(np.int64)
-            [part] = parts  # each list is sorted by itself; where places start again, another list does
-            another = (answer[1:] != answer[:-1]) | (part.position[1:] <= part.position[:-1])
-            if (~another & (stamps[1:] < stamps[:-1])).any():
-                return np.lexsort((stamps, np.cumsum(np.concatenate([[False], another]))))
+    def _order(self, columns: Mapping[str, _Source], answer: Index, position: Index) -> Index | None:
+        """Return the order of the rows; None: as they stand."""
+        if len(self.table.rows) > 1:
+            return np.argsort(answer, kind="stable")
+        if not self.table.sorted_by:
             return None
-        return np.argsort(answer, kind="stable") if len(self.table.rows) > 1 else None
+        stamps = _take(*columns[self.table.sorted_by]).to_numpy(dtype="datetime64[us]").astype(np.int64)
+        # Each list is sorted by itself; where places start again, another list does.
+        another = (answer[1:] != answer[:-1]) | (position[1:] <= position[:-1])
+        if not (~another & (stamps[1:] < stamps[:-1])).any():
+            return None
+        return np.lexsort((stamps, np.cumsum(np.concatenate([[False], another]))))
 
-    def _distinct(self, frame: pd.DataFrame, answer: Index) -> pd.DataFrame:
-        """Drop rows without a key, and all but the first of a key within one answer."""
-        own = [name for name in self.table.key if not isinstance(self.table[name].place, FromQuery)]
-        read = [name for name in own if not isinstance(self.table[name].place, Position)]
-        one_each = not own and any("[]" in path for path in self.table.rows)  # a list about the one asked for
-        if not len(frame) or not (read or one_each):
-            return frame
-        keyless = frame[read].isna().any(axis=1).to_numpy()
+    def _dropped(self, columns: Mapping[str, _Source], answer: Index) -> npt.NDArray[np.bool_]:
+        """Return which rows have no key, or one that came before in their answer."""
+        table = self.table
+        own = [name for name in table.key if not isinstance(table[name].place, FromQuery)]
+        read = [name for name in own if not isinstance(table[name].place, Position)]
+        keyless = np.zeros(len(answer), dtype=np.bool_)
+        if not read and (own or not any("[]" in path for path in table.rows)):  # else a list about the one requested
+            return keyless
+        groups = answer
+        for name in own:
+            array, which = columns[name]
+            codes, distinct = pd.factorize(array)
+            codes = _take(codes, which)
+            keyless |= (codes < 0) & (name in read)
+            groups = pd.factorize(groups * (len(distinct) + 1) + codes + 1)[0]
+        again = pd.Series(groups).duplicated().to_numpy() & ~keyless
         if keyless.any():
-            self.odd.unusable[f"the key ({', '.join(read)}) of {self.table.name}"] += int(keyless.sum())
-            frame, answer = frame[~keyless], answer[~keyless]
-        again = frame[own].assign(_answer=answer).duplicated().to_numpy()
+            self.issues.unreadable[f"the key ({', '.join(read)}) of {table.name}"] += int(keyless.sum())
         if again.any():
-            self.odd.duplicates[f"{self.table.name} ({', '.join(own or self.table.key)})"] += int(again.sum())
-            frame = frame[~again]
-        return frame
+            self.issues.duplicates[f"{table.name} ({', '.join(own or table.key)})"] += int(again.sum())
+        return keyless | again
 
 
-def _place(column: Column, number: int) -> _OnePlace | None:
-    """Where a column of the row path of this number has its values."""
-    return column.place.places[number] if isinstance(column.place, PerList) else column.place
+def _take(array: Array, which: Index | None) -> Array:
+    return array if which is None else array.take(which)
 
 
-def _joined(arrays: list[Array]) -> Array:
-    return arrays[0] if len(arrays) == 1 else pd.concat([pd.Series(a, copy=False) for a in arrays]).array
+def _of_rows(which: Index | None, rows: Index | None) -> Index | None:
+    """Return which values some rows have, given those that all rows have."""
+    return rows if which is None else _take(which, rows)
+
+
+def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None:
+    """Return indices into the values of several lists as indices into all of them."""
+    if all(at is None for at, _ in indices):
+        return None
+    starts = accumulate((count for _, count in indices), initial=0)
+    pairs = zip(indices, starts, strict=False)
+    return np.concatenate([(np.arange(count) if at is None else at) + start for (at, count), start in pairs])
+
+
+def make_frames(
+    tables: Sequence[Table], answers: Sequence[Answer], envelopes: Envelopes, *, source: str, limit: int | None = None
+) -> tuple[list[pd.DataFrame], Issues]:
+    """Make several tables of the same answers, each read once; say what was dropped or could not be read.
+
+    `answers` are of one endpoint, in the order of the rows; `envelopes` are theirs, in the same order, read as they are
+    needed. `limit` is the most rows of a ranking.
+    """
+    issues = Issues()
+    if not answers:
+        return [empty_frame(table) for table in tables], issues
+    endpoint = answers[0].query.endpoint
+    ranking = _Ranking(endpoint, limit, issues) if endpoint.ranking else None
+    supply = iter(envelopes)
+    parts = []
+    for first in range(0, len(answers), _CHUNK):
+        chunk = answers[first : first + _CHUNK]
+        readers = [_Reader(table, chunk, source, issues) for table in tables]
+        for start in range(0, len(chunk), _BATCH):
+            some = chunk[start : start + _BATCH]
+            batch = _Batch(some, [one.get("data") for one in islice(supply, len(some))], ranking)
+            _note_markets(endpoint, batch, issues)
+            for reader in readers:
+                reader.read(batch, start)
+        parts.append([reader.frame() for reader in readers])
+    return [_joined(frames) for frames in zip(*parts, strict=True)], issues
 
 
 def make_frame(
-    table: Table,
-    answers: Sequence[Answer],
-    envelopes: Iterable[Mapping[str, Any]],
-    *,
-    source: str,
-    limit: int | None = None,
+    table: Table, answers: Sequence[Answer], envelopes: Envelopes, *, source: str, limit: int | None = None
 ) -> tuple[pd.DataFrame, Issues]:
-    """Make one table of all answers of a call.
-
-    Parameters
-    ----------
-    table : Table
-        The declaration.
-    answers : sequence of Answer
-        What was requested and when it was answered, in the order of the rows.
-    envelopes : iterable of dict
-        The stored answers, in the same order; read as they are needed.
-    source : str
-        Whom the answers come from.
-    limit : int, optional
-        Most rows of a ranking.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows, with exactly the declared columns and dtypes.
-    Oddities
-        What was dropped or not understood.
-    """
-    endpoint = ENDPOINT_OF[table.name]
-    odd = Issues()
-    frames = []
-    supply = iter(envelopes)
-    for start in range(0, max(len(answers), 1), _CHUNK):
-        chunk = answers[start : start + _CHUNK]
-        reader = _Reader(table, chunk, source, odd)
-        taken = []
-        batch_size = max(len(chunk), 1) if endpoint.ranking else _BATCH  # a ranking is compared as a whole
-        for at in range(0, max(len(chunk), 1), batch_size):
-            some = chunk[at : at + batch_size]
-            read = _Answers(endpoint, some, [one.get("data") for one in islice(supply, len(some))], limit, odd)
-            taken.append((at, reader.take(read)))
-            _note_markets(endpoint, read, odd)
-        frames.append(reader.rows(taken))
-    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return frame.reset_index(drop=True), odd
+    """Make one table of some answers; see `make_frames`."""
+    [frame], issues = make_frames((table,), answers, envelopes, source=source, limit=limit)
+    return frame, issues
 
 
 def empty_frame(table: Table) -> pd.DataFrame:
     """Make a table without rows."""
-    return make_frame(table, (), (), source="")[0]
+    return pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in table.columns})
 
 
-def _note_markets(endpoint: Endpoint, answers: _Answers, odd: Issues) -> None:
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _note_markets(endpoint: Endpoint, batch: _Batch, issues: Issues) -> None:
+    """Count answers that name another market than the region requested."""
     if endpoint.market is None:
         return
-    level = answers.level_of(endpoint.market.path)
-    named = answers.read(endpoint.market.path)
     at = [p.column for p in endpoint.inputs].index("region")
-    of = answers.levels[level].answer
-    for answer, market in zip(of.tolist(), named, strict=True):
-        region = answers.sources[answer].query.values[at]  # noqa: PD011 - not pandas
-        expected = ("ALL", ALL_REGIONS.upper()) if region == ALL_REGIONS else (region,)
-        if isinstance(market, str) and market and market.upper() not in expected:
-            odd.markets[str(region), writable(market)[:_LONGEST_NAME]] += 1
-
-
-# Drift ------------------------------------------------------------------------------------------------------
-
-
-def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
-    """Paths an endpoint's tables know, and whether an answer may leave them out."""
-    for table in endpoint.tables:
-        if len(table.rows) > 1:  # which of several lists an answer has differs
-            yield from ((path.removesuffix("[]"), True) for path in table.rows)
-        for column in table.columns:
-            places = column.place.places if isinstance(column.place, PerList) else (column.place,)
-            for place in places:
-                if isinstance(place, FromQuery) and place.checked is not None:
-                    place = place.checked  # noqa: PLW2901 - the place that is read
-                if isinstance(place, Field | CountOf | Coded):
-                    yield place.path, column.optional
-                elif isinstance(place, DeepestLevel):
-                    yield from ((f"{level}.{place.leaf}", True) for level in place.levels)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Paths that some answers have: those that end there, of these those with a value, and those that lead on."""
-
-    ends: set[str] = field(default_factory=set)
-    full: set[str] = field(default_factory=set)
-    leads: set[str] = field(default_factory=set)
-
-    def note(self, node: Any, path: str) -> None:
-        """Note all paths from a node on."""
-        if isinstance(node, dict) and node:
-            self.leads.add(path)
-            for name, value in node.items():
-                self.note(value, f"{path}.{name}" if path else name)
-        elif isinstance(node, list) and node:
-            self.leads.add(path)
-            for value in node:
-                self.note(value, f"{path}[]")
-        else:
-            self.ends.add(path)
-            if node not in ({}, []) and not is_blank(node):
-                self.full.add(path)
-
-
-def _above(path: str) -> Iterator[str]:
-    """Yield a path and all that lead to it: `a.b[].c`, `a.b[]`, `a.b`, `a`, the root."""
-    yield path
-    while path:
-        path = path.removesuffix("[]") if path.endswith("[]") else path.rpartition(".")[0]
-        yield path
-
-
-def _lost(path: str, seen: _Seen) -> str | None:
-    """Find the part of a path that is gone though what it stands in is there; None where nothing is, or it is empty."""
-    for below, above in pairwise(_above(path)):
-        if below in seen.ends or below in seen.leads:
-            return None
-        if above in seen.leads:
-            return below
-    return None
-
-
-def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
-    """Compare new answers with what is declared.
-
-    Returns
-    -------
-    new : set of str
-        Paths that no declaration knows, and values where an object or a list is declared.
-    gone : set of str
-        Paths that every answer of the call lacks though it has what they stand in.
-    """
-    seen = _Seen()
-    for envelope in envelopes:
-        seen.note(envelope.get("data"), "")
-    may_lack: dict[str, bool] = {}
-    for path, optional in _declared(endpoint):
-        may_lack[path] = optional and may_lack.get(path, True)
-    aside = set(endpoint.not_tabled)
-    inner = {above for path in may_lack for above in islice(_above(path), 1, None)}
-    known = {above for path in {*may_lack, *aside} for above in _above(path)}
-    new = {path for path in seen.ends - known if aside.isdisjoint(_above(path))}
-    flat = {path for path in seen.full & inner if aside.isdisjoint(_above(path))}
-    lost = {_lost(path, seen) for path, optional in may_lack.items() if not optional}
-    gone = {path for path in lost if path is not None and not may_lack.get(path, False)}
-    named = {_named(path) for path in new} | {f"{_named(path)} (neither object nor list)" for path in flat}
-    return named, {_named(path) for path in gone}
-
-
-def _named(path: str) -> str:
-    return writable(str(Field(path)))[:_LONGEST_NAME]
+    regions = [str(one.query.values[at]) for one in batch.answers]  # noqa: PD011 - not pandas
+    named = batch.read(endpoint.market.path)
+    answer = batch.levels[_level_of(endpoint.market.path)].answer
+    pairs = Counter(
+        (regions[of], market) for of, market in zip(answer.tolist(), named, strict=True) if type(market) is str
+    )
+    for (region, market), count in pairs.items():
+        expected = ("", "ALL", ALL_REGIONS.upper()) if region == ALL_REGIONS else ("", region)
+        if market.upper() not in expected:
+            issues.markets[region, writable(market)[:_LONGEST_NAME]] += count

@@ -784,7 +784,7 @@ def test_ids_that_lost_digits_are_refused(unsent: World) -> None:
 def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
     frame = unsent["hashtags"]
     frame["observed_at"] = pd.Series([odd] * len(frame))
-    with pytest.raises(kr.InvalidArgumentError, match=r"observed_at: .* is no time; .*kr.read_csv"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"observed_at: .* is not a valid time. .*kr.read_csv"):
         unsent.call(frame, "trend")
 
 

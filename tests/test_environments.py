@@ -18,8 +18,8 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research.accessor.methods import METHODS
+from keyapi_research.columns import moments
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.tidy import moments
 
 Make = Callable[..., kr.Client]
 OTHER_PYTHONS = [one for one in os.environ.get("KEYAPI_PYTHONS", "").split(os.pathsep) if one]

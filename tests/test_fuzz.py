@@ -27,12 +27,13 @@ from hypothesis import strategies as st
 from mutations import CASES, IDS, SCALARS, Case, conversations, envelopes, replaced
 
 import keyapi_research as kr
+from keyapi_research.drift import find_drift
 from keyapi_research.endpoints import ENDPOINT_OF, Endpoint, Query, make_queries, make_query
 from keyapi_research.envelope import Found, match, open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.schema import TABLES, Column, Table
 from keyapi_research.store import Answer, Observation
-from keyapi_research.tidy import find_drift, make_frame
+from keyapi_research.tidy import make_frame
 
 NOON = 1_770_120_000_000_000  # 2026-02-03 12:00 UTC
 LONG_RUN = 400
@@ -225,7 +226,7 @@ def test_normal_answers_arrive_whole(name: str) -> None:
         assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
         assert len(frame) > 0 or table.name == "music_videos"
         assert not odd.duplicates
-        assert not odd.unusable
+        assert not odd.unreadable
         assert breaches(table, frame, case.queries) == []
 
 

@@ -10,10 +10,11 @@ from typing import Any, Final, cast
 import pandas as pd
 
 from ..client import Client, failures_frame, priced
+from ..columns import read_column, read_times
 from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Endpoint, Query
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
-from ..frames import Row, check_column, columns_of, read_column, read_times, rows_of
+from ..frames import Row, check_column, columns_of, rows_of
 from ..schema import OBSERVED_AT, SOURCE, Table
 from ..store import Answer, Observation, when
 from ..tidy import empty_frame

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..arguments import Value
+from ..columns import read_column
 from ..endpoints import ENDPOINTS, Endpoint, Parameter, Query
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
-from ..frames import check_column, read_column
+from ..frames import check_column
 from ..schema import TABLES, Column, FromQuery, Table
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ..columns import read_column
 from ..endpoints import ENDPOINT_OF, Parameter
 from ..errors import InvalidArgumentError, listed, shown
-from ..frames import columns_of, read_column
+from ..frames import columns_of
 from ..schema import DTYPES, OBSERVED_AT, SOURCE, Coded, Column, Constant, PerList, Table
 
 _MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..arguments import month_is_over
 from ..client import DAY, Client, Collection, failures_frame, priced
+from ..drift import find_drift
 from ..endpoints import ENDPOINT_OF
 from ..errors import (
     MOST_NAMED,
@@ -27,7 +28,7 @@ from ..errors import (
 )
 from ..schema import OBSERVED_AT, Table
 from ..store import Answer, now_us, when
-from ..tidy import Issues, find_drift
+from ..tidy import Issues
 
 Errors = Literal["raise", "warn"]
 _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
@@ -89,8 +90,8 @@ def say_what_is_odd(table: Table, odd: Issues, client: Client, *, arrived: Itera
         new, gone = find_drift(endpoint, client.store.envelopes(new_answers))
         said["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
         said["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
-    unusable = _untold(odd.unusable, name, told)
-    said["values or rows that could not be read and are missing"] = _counted(odd.unusable, unusable)
+    unusable = _untold(odd.unreadable, name, told)
+    said["values or rows that could not be read and are missing"] = _counted(odd.unreadable, unusable)
     again = _untold(odd.duplicates, name, told)
     # What came with this call is new, wherever rows came twice before.
     said["rows that came twice and were dropped"] = _counted(odd.duplicates, odd.duplicates if new_answers else again)
