@@ -32,6 +32,7 @@ _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 _NUMBER: Final = re.compile(r"\s*+[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,3})?\s*+")
 _INFINITE: Final = re.compile(r"\s*[+-]?inf(?:inity)?\s*", re.IGNORECASE)
 _NUMERIC: Final = re.compile(r"[0-9.eE+-]++")  # numbers, one after another
+_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]++\s*")
 _LIKE_AN_ID: Final = re.compile(rf"[+-]?(?:0[0-9]+|[0-9]{{{_MOST_DIGITS + 1},}})\s*")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _FLAG_CELLS: Final = frozenset(("True", "TRUE", "true", "False", "FALSE", "false"))  # flags to pandas
@@ -186,10 +187,10 @@ _OF_CELL: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def read_cells(dtype: str, cells: Sequence[str]) -> tuple[Array, list[int]]:
+def read_cells(dtype: str, cells: Sequence[Any]) -> tuple[Array, list[int]]:
     """Read cells of a file as a declared dtype, words for missing ones included; list the places of unreadable ones."""
     if dtype == DTYPES["text"]:
-        return pd.array([cell or None for cell in cells], dtype="string"), []
+        return pd.array(list(cells), dtype="string"), []
     if dtype == DTYPES["time"]:
         return _read_moments(cells)
     quick = _read_digits(cells) if dtype == DTYPES["count"] else None
@@ -199,7 +200,8 @@ def read_cells(dtype: str, cells: Sequence[str]) -> tuple[Array, list[int]]:
         return quick, []
     known = [None if cell in MISSING_WORDS else cell for cell in cells]
     read, unread = _converted(known, _OF_CELL[dtype])
-    return pd.array(read, dtype=dtype) if dtype != DTYPES["number"] else np.array(read, dtype=np.float64), unread
+    array: Array = np.array(read, dtype=np.float64) if dtype == DTYPES["number"] else pd.Series(read, dtype=dtype).array
+    return array, unread
 
 
 def _read_digits(cells: Sequence[str]) -> Array | None:
@@ -246,12 +248,11 @@ def infer_cells(cells: Sequence[str | None]) -> pd.Series[Any]:
     there = {cell for cell in cells if cell} - MISSING_WORDS
     if any(map(_LIKE_AN_ID.fullmatch, there)):
         return as_text(cells)
-    flags = bool(there) and there <= _FLAG_CELLS
-    for dtype in (DTYPES["flag"],) if flags else (DTYPES["count"], DTYPES["number"]):
-        array, unread = read_cells(dtype, [cell or "" for cell in cells])
-        if not unread:
-            return _as_inferred(array)
-    return as_text(cells)
+    kind = "number"
+    if there:
+        kind = "flag" if there <= _FLAG_CELLS else "count" if all(map(_WHOLE.fullmatch, there)) else "number"
+    array, unread = read_cells(DTYPES[kind], [cell or "" for cell in cells])
+    return as_text(cells) if unread else _as_inferred(array)
 
 
 def _as_inferred(array: Array) -> pd.Series[Any]:

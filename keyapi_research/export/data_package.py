@@ -20,13 +20,14 @@ import pandas as pd
 
 from ..archive import stamp
 from ..client import Client, open_client
+from ..columns import as_text
 from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
 from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
 from ..store import Observation
 from ..version import versions
-from .csv_file import DTYPE_OF, as_text, csv_bytes, parse_csv
+from .csv import DTYPE_OF, csv_bytes, parse_csv
 from .files import as_path, read_bytes, reason_of, write_files
 
 DESCRIPTOR: Final = "datapackage.json"
