@@ -198,10 +198,13 @@ def read_cells(dtype: str, cells: Sequence[Any]) -> tuple[Array, list[int]]:
         quick = _read_decimals(cells)
     if quick is not None:
         return quick, []
-    known = [None if cell in MISSING_WORDS else cell for cell in cells]
-    read, unread = _converted(known, _OF_CELL[dtype])
-    array: Array = np.array(read, dtype=np.float64) if dtype == DTYPES["number"] else pd.Series(read, dtype=dtype).array
-    return array, unread
+    convert, known = _OF_CELL[dtype], set(cells) - MISSING_WORDS
+    read_as = {cell: convert(cell) for cell in known}
+    read = [read_as.get(cell) for cell in cells]
+    unread = [at for at, cell in enumerate(cells) if read[at] is None and cell in known]
+    if dtype == DTYPES["number"]:
+        return np.array(read, dtype=np.float64), unread
+    return pd.array(read, dtype=dtype), unread  # type: ignore[call-overload]
 
 
 def _read_digits(cells: Sequence[str]) -> Array | None:
@@ -209,11 +212,14 @@ def _read_digits(cells: Sequence[str]) -> Array | None:
     joined = "".join(cells)
     if not (joined.isascii() and joined.isdecimal()):
         return None
+    missing = np.zeros(len(cells), dtype=np.bool_)
+    if "" in cells:
+        missing = np.fromiter(map(operator.not_, cells), dtype=np.bool_, count=len(cells))
+        cells = [cell or "0" for cell in cells]
     try:
-        numbers = np.fromiter(map(int, [cell or "0" for cell in cells]), dtype=np.int64, count=len(cells))
+        return pd.arrays.IntegerArray(np.array(cells, dtype=object).astype(np.int64), missing)
     except (ValueError, OverflowError):  # more digits than Python reads, or than 64 bits have
         return None
-    return pd.arrays.IntegerArray(numbers, np.fromiter(map(operator.not_, cells), dtype=np.bool_, count=len(cells)))
 
 
 def _read_decimals(cells: Sequence[str]) -> Array | None:

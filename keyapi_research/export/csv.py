@@ -43,7 +43,7 @@ _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")([^"]*+(?:""[^"]*+)*+)"(?![^,\r\n]
 _OPENED: Final = re.compile(rb'"(?<![^,\r\n]")')
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
 _LINE: Final = re.compile(rb"[^\r\n]+")
-_BLOCK: Final = 2**22  # bytes read at once: bounds memory
+_BLOCK: Final = 2**21  # bytes read at once: bounds memory
 _LONGEST_CELL: Final = 2**31 - 1
 _MOST_NAMED: Final = 5  # columns that one warning names
 _MOST_SHOWN: Final = 30  # characters of a value
@@ -320,8 +320,10 @@ class _Column:
         return infer_cells(column.astype(object).where(column.notna(), None).tolist())
 
 
-def _texts(cells: Cells, written: Cells) -> list[str | None]:
+def _texts(cells: Cells, written: Cells) -> Sequence[str | None]:
     """Make texts of cells; where nothing at all is written, they are missing."""
+    if cells is written and "" not in cells:
+        return cells
     return [text if cell else None for text, cell in zip(cells, written, strict=True)]
 
 
@@ -364,8 +366,9 @@ def _marked(block: bytes, mark: str) -> bytes:
 
 def _quick_columns(block: bytes, bare: bytes, width: int) -> list[Cells] | None:
     """Split a block as pandas does; None where it would not be as the rules say, or tell a row of another width."""
-    rows = bare.count(b"\n") + (not bare.endswith(b"\n"))
-    even = bare.count(b",") == (width - 1) * rows and bare.count(b"\r") == bare.count(b"\r\n")
+    characters = np.frombuffer(bare, dtype=np.uint8)
+    rows = int(np.count_nonzero(characters == ord("\n"))) + (not bare.endswith(b"\n"))
+    even = np.count_nonzero(characters == ord(",")) == (width - 1) * rows and bare.count(b"\r") == bare.count(b"\r\n")
     if not even or b"\0" in block or block.startswith(BOM) or _OPENED.search(bare):
         return None
     try:
