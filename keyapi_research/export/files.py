@@ -24,13 +24,15 @@ def as_path(path: object) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a regular file; of a pipe, reading would wait for a writer."""
+    """Return the content of a regular file; a pipe would have to be waited for."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise InvalidArgumentError(f"{path} cannot be read: it is not a regular file. Save what it gives to one")
-        return path.read_bytes()
-    except OSError as error:
+        regular = path.is_dir() or stat.S_ISREG(path.stat().st_mode)
+        content = path.read_bytes() if regular else b""
+    except (OSError, ValueError) as error:
         raise InvalidArgumentError(f"{path} cannot be read: {reason_of(error)}") from error
+    if not regular:
+        raise InvalidArgumentError(f"{path} cannot be read: it is not a regular file. Save its content to one first")
+    return content
 
 
 def read_buffer(buffer: Any) -> bytes:
