@@ -25,7 +25,7 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research.export import read_csv, write_csv
-from keyapi_research.export.csv_file import DTYPE_OF, csv_bytes, parse_csv
+from keyapi_research.export.csv import DTYPE_OF, csv_bytes, parse_csv
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES, Column
 
@@ -149,7 +149,7 @@ def test_columns_of_one_name_stay_two() -> None:
 
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
-    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is no Int64.*created_at .*promoted") as said:
+    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted") as said:
         assert_frame_equal(there_and_back(frame), frame)
     assert len(said) == 1
 
@@ -157,10 +157,10 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is no Int64\)"),
-        ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is no boolean\)"),
-        ("views\n" + "7\n" * 100_000 + "many\nmore\n5\n", r"views \('many' in row 100002 is no Int64\)"),
-        ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is no datetime64\[us, UTC\]\)"),
+        ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is not a valid Int64\)"),
+        ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is not a valid boolean\)"),
+        ("views\n" + "7\n" * 100_000 + "many\nmore\n5\n", r"views \('many' in row 100002 is not a valid Int64\)"),
+        ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is not a valid datetime64\[us, UTC\]\)"),
     ],
 )
 def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_quotes_around_everything_mean_nothing() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "is empty"), (b"\n\n", "is empty"), (b"a,b\n1,2\n3\n", "row 3 has 1 fields, the first has 2"),
-     (b"a\n\xff\n", "no UTF-8"), ("a\n1\n".encode("utf-16"), "no UTF-8")],
+     (b"a\n\xff\n", "not UTF-8"), ("a\n1\n".encode("utf-16"), "not UTF-8")],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(content)
@@ -362,7 +362,7 @@ def test_whole_numbers_in_scientific_notation() -> None:
     assert back["views"].tolist() == [1000, -25, 1]
     assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
     for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
-        with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is no Int64"):
+        with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is not a valid Int64"):
             assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
 
 
@@ -388,7 +388,7 @@ SEPARATED = {
 
 @pytest.mark.parametrize("text", SEPARATED)
 def test_other_separators_get_a_hint(text: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=rf"separated by {SEPARATED[text]}, not by commas: save .*sep="):
+    with pytest.raises(kr.InvalidArgumentError, match=rf"separated by {SEPARATED[text]}, not by commas. Save .*sep="):
         parse_csv(text.encode())
 
 
