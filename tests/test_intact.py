@@ -31,8 +31,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import store as store_module
 from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store.sqlite import SQLite
 
 pytestmark = [pytest.mark.filterwarnings("ignore::keyapi_research.KeyAPIWarning")]
 
@@ -691,7 +691,7 @@ def test_a_write_ahead_log_in_a_folder_that_may_not_be_written_is_read_or_refuse
 def test_a_write_ahead_log_that_another_tool_holds_open_is_used_or_refused_in_words(
     study: Study, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+    monkeypatch.setattr(SQLite, "patience", 0.3)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("BEGIN")
@@ -1807,7 +1807,7 @@ def test_format_1_converted_beside_a_reader_is_read_on_or_refused(old: Path, fir
     with kr.Client(store=old, offline=True) as reader:
         OF_FORMAT_1["hashtags"](reader)
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(kr.StoreError):
-            patch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+            patch.setattr(SQLite, "patience", 0.3)
             assert differing(read_format_1(old, offline=False), first_told) == []
         for name, read in OF_FORMAT_1.items():
             try:

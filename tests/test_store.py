@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_found_before_others_are_paid_for(client: kr.Clie
     kr.fetch_hashtags(["cats", "dogs"], client=client)
     with closing(sqlite3.connect(client.settings.store)) as db, db:
         db.execute("UPDATE responses SET value = substr(value, 1, 100) WHERE value LIKE '%dogs%'")
-    with pytest.raises(kr.StoreError, match=r"cannot be read.*nothing was asked again"):
+    with pytest.raises(kr.StoreError, match=r"cannot be read.*nothing was requested again"):
         kr.fetch_hashtags(["cats", "dogs", "birds"], client=client)
     assert len(sandbox.requests) == 2
 
@@ -242,7 +242,7 @@ def test_other_timeouts_are_refused(timeout: object) -> None:
 
 def test_what_is_paid_is_on_the_disk_before_it_is_counted(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"), source="keyapi", read_only=False)
-    assert store._rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
+    assert store._db.rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
     store.close()
 
 

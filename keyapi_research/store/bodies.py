@@ -1,0 +1,91 @@
+"""How an answer is written and read, and the checksums of whatever is stored; they guard against damage, not attackers.
+
+Bodies are what requests-cache's JSON serializer writes, so that plain requests-cache can list them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from ..errors import StoreError
+from .facts import compact_json, when
+
+_CONTENT: Final = '"_decoded_content":'  # in no address before it: there a quotation mark is written %22
+_read_value: Final = json.JSONDecoder().raw_decode
+
+
+def digest(text: str) -> str:
+    """Return the checksum of a text."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def checksum(values: Sequence[Any]) -> str:
+    """Return the checksum of a row."""
+    return digest(json.dumps(values))  # as it stands: other separators would make an encoder for each row
+
+
+def digest_of_data(envelope: Mapping[str, Any]) -> str:
+    """Return the checksum of what an answer says, however it is spelled."""
+    return digest(json.dumps(envelope.get("data"), separators=(",", ":"), sort_keys=True))
+
+
+def digests_of(value: Any) -> tuple[str, str]:
+    """Return the checksums of a body of format 1; of one that cannot be read, some that never fit."""
+    try:
+        return digest_of_data(read_body(value)), digest(value)
+    except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
+        return "", ""
+
+
+def read_body(value: Any) -> Any:
+    """Read the envelope of a stored answer; what requests-cache keeps around it is skipped where it stands first."""
+    start = value.find(_CONTENT)
+    if start >= 0:
+        envelope, end = _read_value(value, start + len(_CONTENT))
+        if value[end:] == "}":
+            return envelope
+    return json.loads(value)["_decoded_content"]
+
+
+def write_body(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
+    """Write an answer as requests-cache's JSON serializer does, readable and compact."""
+    request, response, stage, header = _requests_cache()
+    shell = response(
+        url=url,
+        status_code=200,
+        reason="OK",
+        headers=header,
+        request=request(method="GET", url=url),
+        created_at=when(observed_at),
+    )
+    written = stage.dumps(shell)
+    written.pop("_content", None)
+    return compact_json({**written, "_decoded_content": envelope})
+
+
+def check_requests_cache() -> None:
+    """Refuse to open what could not be written into: another library may have put something else into requests."""
+    try:
+        _requests_cache()
+    except Exception as error:
+        raise StoreError(
+            f"requests-cache, which writes the store, cannot be imported ({type(error).__name__}: {error}). Was "
+            "something put in the place of requests.Session? Import keyapi_research before that, and connect"
+        ) from error
+
+
+@cache
+def _requests_cache() -> tuple[Any, Any, Any, Any]:
+    """Import what requests-cache writes its rows with, and make the only header that is kept.
+
+    Others may carry cookies, or the token. The import takes a while: not while this package is imported.
+    """
+    from requests_cache.models import CachedRequest, CachedResponse  # noqa: PLC0415
+    from requests_cache.serializers.preconf import json_preconf_stage  # noqa: PLC0415
+
+    header = CachedResponse().headers.__class__({"Content-Type": "application/json"})
+    return CachedRequest, CachedResponse, json_preconf_stage, header
