@@ -58,7 +58,7 @@ _FROM_1: Final[Mapping[str, str]] = MappingProxyType(
         "keyapi_ledger": "SELECT *, NULL, 0 FROM {0}keyapi_ledger",
         "keyapi_answers": "SELECT a.id, entity, endpoint, params, observed_at, absent, request, walk, page, rows,"
         " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM {0}keyapi_answers b WHERE b.walk = a.walk) END,"
-        " r.value FROM {0}keyapi_answers a LEFT JOIN responses r ON r.key = entity || '-' || observed_at",
+        " CAST(r.value AS BLOB) FROM {0}keyapi_answers a LEFT JOIN responses r ON r.key = entity || '-' || observed_at",
     }
 )
 _COUNTS: Final = (
@@ -169,7 +169,7 @@ def convert(db: sqlite3.Connection) -> None:
         db.execute("DROP INDEX keyapi_walk")
         for table in _FROM_1:
             db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        _copy_from_1(db, "old_", _OWN)
+        _copy_from_1(db, "main.old_", _OWN)
         for table in _FROM_1:
             db.execute(f"DROP TABLE old_{table}")
         put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
@@ -187,15 +187,21 @@ def convert_in_memory(db: sqlite3.Connection) -> None:
 
 
 def _copy_from_1(db: sqlite3.Connection, source: str, statements: Iterable[str]) -> None:
-    """Make the tables and copy what is in those of format 1."""
+    """Make the tables and copy what is in those of format 1, whose names begin so."""
     for statement in statements:
         db.execute(statement)
     for table, select in _FROM_1.items():
+        _check_kinds(db, f"{source}{table}")
         for row in db.execute(select.format(source)):
             put_row(db, table, row if table != "keyapi_answers" else [*row[:-1], *digests_of(row[-1])])
-        columns = db.execute(f'SELECT name, lower(type), "notnull" FROM pragma_table_info({table!r})').fetchall()
-        kinds = ((name, kind if needed else f"{kind}', 'null") for name, kind, needed in columns)
-        wrong = " OR ".join(f"typeof({name}) NOT IN ('{kind}')" for name, kind in kinds)
-        if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
-            raise StoreError(f"a row of {table} is damaged. Restore a copy of the store")
     put_totals(db, Totals(*db.execute(_COUNTS).fetchone()))
+
+
+def _check_kinds(db: sqlite3.Connection, table: str) -> None:
+    """Refuse cells that are not what their columns say; format 1 had no checksums."""
+    schema, name = table.split(".")
+    columns = db.execute('SELECT name, lower(type), "notnull" FROM pragma_table_info(?, ?)', (name, schema)).fetchall()
+    kinds = ((column, kind if needed else f"{kind}', 'null") for column, kind, needed in columns)
+    wrong = " OR ".join(f"typeof({column}) NOT IN ('{kind}')" for column, kind in kinds)
+    if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
+        raise StoreError("the store is damaged: a row of its index or ledger was changed. Restore a copy")

@@ -37,7 +37,7 @@ class SQLite:
     """The open file of a store, or one in memory; tests shorten its patience and make it small."""
 
     patience: ClassVar[float] = 20.0  # seconds that a lock of another program is waited for
-    pragmas: ClassVar[tuple[str, ...]] = ("trusted_schema = OFF",)  # of each connection
+    pragmas: ClassVar[tuple[str, ...]] = ("trusted_schema = OFF", "cache_size = -16384")  # of each connection
 
     def __init__(self, path: str, *, read_only: bool) -> None:
         self.path = path
