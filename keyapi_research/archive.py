@@ -21,7 +21,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -108,7 +108,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
     pulls = {pull: number for number, pull in enumerate(sorted({one.pull for one in read.values()} - {0}), start=1)}
     ordered = sorted(read.values(), key=_order)
     answers = [
-        replace(one, id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
+        one._replace(id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
         for number, one in enumerate(ordered, start=1)
     ]
     ledger = [(requests[row[0]], *row[1:]) for row in rows]

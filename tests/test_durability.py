@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 import keyapi_research as kr
-from keyapi_research import store as store_module
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.store import Store
+from keyapi_research.store.sqlite import SQLite
 
 Make = Callable[..., kr.Client]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and users of POSIX")
@@ -193,14 +193,7 @@ def test_a_database_that_may_not_grow_loses_nothing(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_client().close()
-    connect = Store._connect
-
-    def cramped(self: Store, where: str, *, uri: bool) -> sqlite3.Connection:
-        db = connect(self, where, uri=uri)
-        db.execute("PRAGMA max_page_count = 60")
-        return db
-
-    monkeypatch.setattr(Store, "_connect", cramped)
+    monkeypatch.setattr(SQLite, "pragmas", (*SQLite.pragmas, "max_page_count = 60"))
     client = make_client(max_call_credits=None)
     with pytest.raises(kr.StoreError, match="full") as caught:
         kr.fetch_hashtags(tags(*range(200)), client=client)
@@ -212,15 +205,16 @@ def test_a_database_that_may_not_grow_loses_nothing(
     assert client.credits_spent == sandbox.charged
 
 
-def test_a_page_that_cannot_be_kept_is_on_the_error(
-    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def refuse_answers(path: Path, when: str = "") -> None:
+    """Let SQLite itself refuse to write an answer into an open store."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"CREATE TRIGGER broken BEFORE INSERT ON responses {when} "
+                   "BEGIN SELECT raise(ABORT, 'disk I/O error'); END")
+
+
+def test_a_page_that_cannot_be_kept_is_on_the_error(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
     kr.fetch_product_insights(region="US", limit=20, client=client)
-
-    def broken(*_: Any, **__: Any) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
-
-    monkeypatch.setattr(Store, "_insert", staticmethod(broken))
+    refuse_answers(tmp_path / "store.sqlite")
     with pytest.raises(kr.StoreError, match="disk I/O error") as caught:
         kr.fetch_product_insights(region="US", limit=80, client=client)
     assert [len(answer["data"]["list"]) for answer in caught.value.answer] == [20]
@@ -230,13 +224,10 @@ def test_a_page_that_cannot_be_kept_is_on_the_error(
 
 
 def test_an_answer_that_cannot_be_kept_goes_before_another_stop(
-    make_client: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    make_client: Make, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    def broken(*_: Any, **__: Any) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
-
-    monkeypatch.setattr(Store, "_insert", staticmethod(broken))
     client = make_client(max_workers=2)
+    refuse_answers(tmp_path / "store.sqlite")
     faults = {"tag0": Fault(status=402), "tag1": Fault(delay=0.2)}
     sandbox.on_request = lambda _, params: faults[params["hashtag_name"]]
     with pytest.raises(kr.StoreError) as caught:
@@ -246,24 +237,18 @@ def test_an_answer_that_cannot_be_kept_goes_before_another_stop(
     assert caught.value.failures["error"].tolist() == ["CreditsExhaustedError", "StoreError"]
 
 
-def test_ten_videos_are_kept_together_or_not_at_all(
-    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    insert, count = Store._insert, iter(range(100))
-
-    def break_down(*args: Any, **options: Any) -> Any:
-        if next(count) == 6:
-            raise sqlite3.OperationalError("disk I/O error")
-        return insert(*args, **options)
-
-    monkeypatch.setattr(Store, "_insert", staticmethod(break_down))
+def test_ten_videos_are_kept_together_or_not_at_all(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    refuse_answers(tmp_path / "store.sqlite", "WHEN (SELECT count(*) FROM responses) = 6")
     ids = [str(7_100_000_000_000_000_001 + n) for n in range(10)]
     with pytest.raises(kr.StoreError) as caught:
         kr.fetch_videos(ids, client=client)
     assert [len(answer["data"]) for answer in caught.value.answer] == [10]
     assert client.status().answers == 0
     assert client.ledger()["credits"].isna().tolist() == [True]
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        db.execute("DROP TRIGGER broken")
     assert len(kr.fetch_videos(ids, client=client)) == 10
+    assert sandbox.charged == 1
 
 
 def test_an_answer_that_is_no_json_is_on_the_error_too(
@@ -408,7 +393,7 @@ def test_a_lock_is_waited_for(client: kr.Client, sandbox: Sandbox, tmp_path: Pat
 def test_a_lock_that_stays_stops_before_the_first_send(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    monkeypatch.setattr(SQLite, "patience", 0.2)
     client = make_client()
     kr.fetch_hashtags(tags(0), client=client)
     with closing(lock(tmp_path / "store.sqlite")):
@@ -422,7 +407,7 @@ def test_a_lock_that_stays_stops_before_the_first_send(
 def test_a_lock_taken_while_an_answer_is_under_way(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    monkeypatch.setattr(SQLite, "patience", 0.2)
     client = make_client(max_workers=1)
     holders: list[sqlite3.Connection] = []
 
@@ -446,7 +431,7 @@ def test_a_lock_taken_while_an_answer_is_under_way(
 def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 1.0)
+    monkeypatch.setattr(SQLite, "patience", 1.0)
     client = make_client(max_workers=4)
     kr.fetch_hashtags(tags(0), client=client)
     arrived = threading.Semaphore(0)
@@ -481,7 +466,7 @@ def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
 def test_a_lock_during_the_first_answer_does_not_end_the_client(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+    monkeypatch.setattr(SQLite, "patience", 0.3)
     client = make_client()
     holder: list[sqlite3.Connection] = []
     sandbox.on_request = lambda *_: holder.append(lock(tmp_path / "store.sqlite"))
@@ -495,7 +480,7 @@ def test_a_lock_during_the_first_answer_does_not_end_the_client(
 def test_a_file_somebody_keeps_for_himself_is_not_paid_around(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.2)
+    monkeypatch.setattr(SQLite, "patience", 0.2)
     with make_client() as client:
         kr.fetch_hashtags(tags(0), client=client)
     with closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as holder:

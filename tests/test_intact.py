@@ -31,8 +31,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import store as store_module
 from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store.sqlite import SQLite
 
 pytestmark = [pytest.mark.filterwarnings("ignore::keyapi_research.KeyAPIWarning")]
 
@@ -607,6 +607,29 @@ def test_statistics_of_another_tool_do_not_lock_the_store(make: Attack, study: S
         assert len(kr.fetch_hashtags(f"new{make.__name__}", client=client)) == 1
 
 
+NOTES = "CREATE TABLE notes (id INTEGER PRIMARY KEY, said TEXT); INSERT INTO notes (said) VALUES ('ours'); ANALYZE;"
+
+
+@pytest.mark.parametrize("more", ["", "CREATE INDEX of_notes ON notes(said);"])
+def test_a_table_of_another_tool_does_not_lock_the_store_and_stays(more: str, study: Study, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(NOTES + more)
+    assert set(study.outcomes(path, frozen=True).values()) == {"right"}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT said FROM notes").fetchall() == [("ours",)]
+
+
+def test_a_table_of_another_tool_in_a_store_of_format_1_stays_when_that_is_converted(
+    old: Path, first_told: dict[str, Any]
+) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(NOTES)
+    for offline in (True, False, True):
+        assert differing(read_format_1(old, offline=offline), first_told) == []
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("SELECT said FROM notes").fetchall() == [("ours",)]
+
+
 TRIGGER = "CREATE TRIGGER theirs AFTER INSERT ON {} BEGIN SELECT 1; END"
 CHANGED = {
     "a trigger on answers": TRIGGER.format("keyapi_answers"),
@@ -691,7 +714,7 @@ def test_a_write_ahead_log_in_a_folder_that_may_not_be_written_is_read_or_refuse
 def test_a_write_ahead_log_that_another_tool_holds_open_is_used_or_refused_in_words(
     study: Study, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+    monkeypatch.setattr(SQLite, "patience", 0.3)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("BEGIN")
@@ -1672,6 +1695,21 @@ def test_a_converted_store_is_protected_as_a_new_one(old: Path, first_told: dict
     assert not violations, shown(violations)
 
 
+@pytest.mark.parametrize("value", [b"\xff", "no number", 0.5], ids=["bytes", "text", "fraction"])
+@pytest.mark.parametrize("cell", ["keyapi_answers.observed_at", "keyapi_answers.rows", "keyapi_ledger.credits"])
+def test_a_cell_of_another_kind_in_format_1_is_a_typed_error_and_is_not_converted(
+    cell: str, value: object, old: Path
+) -> None:
+    table, column = cell.split(".")
+    with closing(sqlite3.connect(old)) as db:
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE id = 2", (value,))
+        db.commit()
+    for offline in (True, False):
+        with pytest.raises(kr.StoreError, match="damaged"):
+            read_format_1(old, offline=offline)
+    assert format_of(old) == 1
+
+
 CONVERT = """
     import os, signal, sqlite3, sys, threading, time
     import keyapi_research as kr
@@ -1807,7 +1845,7 @@ def test_format_1_converted_beside_a_reader_is_read_on_or_refused(old: Path, fir
     with kr.Client(store=old, offline=True) as reader:
         OF_FORMAT_1["hashtags"](reader)
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(kr.StoreError):
-            patch.setattr(store_module, "_WAIT_FOR_LOCK", 0.3)
+            patch.setattr(SQLite, "patience", 0.3)
             assert differing(read_format_1(old, offline=False), first_told) == []
         for name, read in OF_FORMAT_1.items():
             try:

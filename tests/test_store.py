@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ import requests_cache
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.store import Store
+from keyapi_research.store import Observation, Store
 
 TABLES = {
     "hashtags": ("ufc324", ["hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags"]),
@@ -97,7 +98,7 @@ def test_what_cannot_be_read_is_found_before_others_are_paid_for(client: kr.Clie
     kr.fetch_hashtags(["cats", "dogs"], client=client)
     with closing(sqlite3.connect(client.settings.store)) as db, db:
         db.execute("UPDATE responses SET value = substr(value, 1, 100) WHERE value LIKE '%dogs%'")
-    with pytest.raises(kr.StoreError, match=r"cannot be read.*nothing was asked again"):
+    with pytest.raises(kr.StoreError, match=r"cannot be read.*nothing was requested again"):
         kr.fetch_hashtags(["cats", "dogs", "birds"], client=client)
     assert len(sandbox.requests) == 2
 
@@ -242,7 +243,55 @@ def test_other_timeouts_are_refused(timeout: object) -> None:
 
 def test_what_is_paid_is_on_the_disk_before_it_is_counted(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"), source="keyapi", read_only=False)
-    assert store._rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
+    assert store._db.rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
+    store.close()
+
+
+def observation(number: int, params: str = "{}") -> Observation:
+    return Observation(number, f"k1-{number}", "/v1/x", params, 1_770_000_000_000_000, absent=False, request=1, pull=0,
+                       page=0, rows=0, fresh=0, more=None)
+
+
+REQUEST = (1, 1_770_000_000_000_000, "/v1/x", "{}", 1, 1, 200, 0, "success", None, 2, 0.5)
+VALUES: dict[str, object] = {
+    "whole numbers that fit 64 bits": [2**63 - 1, -(2**63), 2**64 - 1, 0],
+    "larger whole numbers": [2**63, 2**64, -(2**63) - 1, 10**40],
+    "floats": [0.1, -0.0, 1e22, 5e-324, 1.7976931348623157e308, 123456789.123456789],
+    "floats without bounds": [float("inf"), float("-inf")],
+    "half a surrogate pair": ["\ud800", "\udc00x"],
+    "a surrogate pair and other scripts": ["\U0001f600", "\u0e44", "\u0130"],
+    "control characters": ["\x00\x1f\x7f\t\n", "\u2028"],
+    "what ends a body, in a text": ['"_decoded_content":{}', ", NaN, ", "}"],
+    "nothing": [None, {}, [], ""],
+}
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_a_stored_answer_is_read_with_the_very_values_it_came_with(values: object) -> None:
+    store = Store(":memory:", source="sandbox", read_only=False)
+    store.restore([REQUEST], [(observation(1), {"code": 0, "data": {"list": values}})], url="https://x")
+    (envelope,) = store.envelopes([1])
+    assert repr(envelope) == repr({"code": 0, "data": {"list": values}})  # -0.0 and 1.0 too are what they were
+    store.close()
+
+
+def test_a_stored_number_that_is_none_is_read_as_it_came() -> None:
+    store = Store(":memory:", source="sandbox", read_only=False)
+    store.restore([REQUEST], [(observation(1), {"code": 0, "data": [float("nan"), 1]})], url="https://x")
+    (envelope,) = store.envelopes([1])
+    assert repr(envelope["data"]) == "[nan, 1]"
+    store.close()
+
+
+@pytest.mark.parametrize("text", [", NaN, ", "NaN], NaN, [", "\u0e44 \x7f"])
+def test_rows_are_told_apart_whatever_is_in_their_texts(text: str) -> None:
+    params = json.dumps({"search_keyword": text})
+    store = Store(":memory:", source="sandbox", read_only=False)
+    answers = [(observation(number, params), {"code": 0, "data": number}) for number in range(1, 4)]
+    store.restore([REQUEST], answers, url="https://x")
+    assert [one.params for one in store.observations([1, 2, 3])] == [params] * 3
+    assert set(store.latest(["k1-1", "k1-3", "k1-9"])) == {"k1-1", "k1-3"}
+    assert list(store.envelopes([3, 1])) == [{"code": 0, "data": 3}, {"code": 0, "data": 1}]
     store.close()
 
 

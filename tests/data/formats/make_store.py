@@ -19,7 +19,7 @@ from unittest import mock
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
-from keyapi_research.store import _checksum
+from keyapi_research.store.bodies import checksum
 
 DOCUMENTED = Path(__file__).parent.parent / "documented"
 TEXT = "NA\n\u0e44\U0001f600"
@@ -49,7 +49,7 @@ def page(*ids: int, more: bool) -> dict[str, Any]:
 
 
 def write(path: Path) -> None:
-    somewhere = mock.patch("keyapi_research.store.this_process", return_value="somewhere:1")
+    somewhere = mock.patch("keyapi_research.store.base.this_process", return_value="somewhere:1")
     with Sandbox() as server, somewhere, mock.patch("keyapi_research.client.transport.now_us") as clock:
         clock.return_value = TUESDAY
         client = kr.Client(token="none-of-yours", base_url=server.url, store=path, requests_per_second=None, retries=0,
@@ -83,7 +83,7 @@ def write(path: Path) -> None:
         with database:
             database.execute("UPDATE keyapi_ledger SET sent_at = ? + id, elapsed_s = 0.25", (TUESDAY,))
             for *row, _ in database.execute("SELECT * FROM keyapi_ledger").fetchall():
-                database.execute("UPDATE keyapi_ledger SET checksum = ? WHERE id = ?", (_checksum(row), row[0]))
+                database.execute("UPDATE keyapi_ledger SET checksum = ? WHERE id = ?", (checksum(row), row[0]))
         database.execute("VACUUM")
 
 

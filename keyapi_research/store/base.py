@@ -1,0 +1,248 @@
+"""A store: answers are added, in one transaction with their index and their ledger row.
+
+Nothing is ever updated or deleted but a claim, what the store knows of itself, and the ledger row that waits for its
+answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from . import bodies
+from .facts import (
+    LEDGER_COLUMNS,
+    Arrival,
+    Begun,
+    Claim,
+    Observation,
+    Outcome,
+    Row,
+    Totals,
+    claim_of,
+    compact_json,
+    now_us,
+    this_process,
+)
+from .formats import put_row, put_totals
+from .reading import CREDITS, OF_REQUEST, Reader
+from .sqlite import SQLite
+
+_OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
+_ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed_s") + 1)  # how it ended: an Outcome
+
+
+class Store(Reader):
+    """An open store.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file, links resolved, or ":memory:".
+    source : str or None
+        Whom its answers come from; None = the first answer says so.
+    read_only : bool
+        Whether it is only read; then the file must exist.
+    """
+
+    def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
+        super().__init__(path, SQLite(path, read_only=read_only))
+        try:
+            if not self.read_only:
+                bodies.check_requests_cache()
+            self._check_whole()
+            known = self._fact("id")
+            # A copy of a file has the same id, another process counts for itself.
+            file = self._db.file
+            self.identity = (self._process, known, file) if known and file else None
+            if source is not None:
+                self.claim(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+    def check_writable(self) -> None:
+        """Refuse to start spending where an answer could not be kept."""
+        self._db.check_writable()
+
+    def _transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        self.check_process()
+        return self._db.transaction()
+
+    def claim(self, source: str) -> None:
+        """Bind the store to a source: written when first known, compared ever after."""
+        if self.source is None and not self.read_only:
+            with self._transaction() as db:
+                self._bind(db, source)
+        if self.source is not None and self.source != source:
+            raise self.foreign(source)
+
+    def _bind(self, db: sqlite3.Connection, source: str) -> None:
+        known = self._fact("source")
+        if known is None:
+            put_row(db, "keyapi_meta", ("source", source))
+        elif known != source:
+            raise self.foreign(source)
+
+    # Writing ------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        offered: Iterator[str],
+        *,
+        most: int,
+        page: int,
+        since: tuple[int, int],
+        mine: int,
+        lasts: float,
+        describe: Callable[[list[str]], Mapping[str, str]],
+        sent_at: int,
+        endpoint: str,
+        attempt: int,
+    ) -> Begun:
+        """Claim what is about to be requested and write the ledger row of its request; in one transaction.
+
+        Of the entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a ranking, their
+        `page`. What came after the answer and the request of `since`, the last when the call looked, is not requested
+        again. The claims of `mine`, the attempt before this one (0: none), go on. `describe` returns the parameters of
+        a request for some entities.
+        """
+        self.check_writable()
+        now = now_us()
+        claimed: list[str] = []
+        elsewhere: list[str] = []
+        with self._transaction() as db:
+            for entity in offered:
+                free = self._is_free(db, entity, page, since, mine)
+                (claimed if free else elsewhere).append(entity)
+                if len(claimed) == most:
+                    break
+            if not claimed:
+                return Begun(0, tuple(elsewhere))
+            totals = self.totals()
+            request = totals.requests + 1
+            row = (request, sent_at, endpoint, compact_json(dict(describe(claimed))), len(claimed), attempt)
+            put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), this_process(), 0])
+            put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
+            db.execute("DELETE FROM keyapi_claims WHERE until < ?", (now,))
+            db.executemany(
+                "REPLACE INTO keyapi_claims VALUES (?, ?, ?, 0)",
+                [(claim_of(entity, page), request, now + int(lasts * 1e6)) for entity in claimed],
+            )
+        return Begun(request, tuple(elsewhere))
+
+    @staticmethod
+    def _is_free(db: sqlite3.Connection, entity: str, page: int, since: tuple[int, int], mine: int) -> bool:
+        """Whether nobody requests an entity just now, or did while the caller was about to."""
+        answer, request = since
+        stored = "SELECT 1 FROM keyapi_answers WHERE entity = ? AND page = ? AND id > ? LIMIT 1"
+        if db.execute(stored, (entity, page, answer)).fetchone():
+            return False
+        found = db.execute(
+            "SELECT request, until, done FROM keyapi_claims WHERE entity = ?", (claim_of(entity, page),)
+        ).fetchone()
+        if found is None or found[0] == mine:
+            return True
+        one = Claim(found[0], found[1], bool(found[2]))
+        return not (one.holds or (one.done and one.request > request))
+
+    def renew(self, requests: Iterable[int], lasts: float) -> None:
+        """Extend the claims of requests under way."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE keyapi_claims SET until = ? WHERE done = 0 AND request IN (SELECT value FROM json_each(?))",
+                (now_us() + int(lasts * 1e6), compact_json(list(requests))),
+            )
+
+    def release(self, request: int) -> None:
+        """Note that a request is over, however it ended: who waits for it reads that in the ledger."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE keyapi_claims SET done = 1, until = ? WHERE request = ?", (now_us() + _OUTCOME_KEPT, request)
+            )
+
+    def keep(
+        self,
+        request: int,
+        outcome: Outcome,
+        arrivals: Sequence[Arrival],
+        *,
+        url: str,
+        endpoint: str,
+        observed_at: int,
+        source: str | None,
+    ) -> list[Observation]:
+        """Store the answers of one request, complete its ledger row and end its claims, all or nothing.
+
+        `source` is whom they come from; None where nothing came.
+        """
+        with self._transaction() as db:
+            if source is not None:
+                self._bind(db, source)
+            values = list(self._requests([request])[0])
+            if any(cell is not None for cell in values[_ENDED]):
+                return []  # it was kept already, and only then something failed
+            values[_ENDED] = astuple(outcome)
+            db.execute("DELETE FROM keyapi_ledger WHERE id = ?", (request,))
+            put_row(db, "keyapi_ledger", values)
+            totals = self.totals()
+            kept = [
+                self._insert(db, totals.answers + number, request, one, url=url, endpoint=endpoint, at=observed_at)
+                for number, one in enumerate(arrivals, start=1)
+            ]
+            absences = sum(one.absent for one in kept)
+            known = outcome.credits is not None
+            put_totals(db, totals.plus(Totals(len(kept), absences, 0, outcome.credits or 0, -known)))
+            db.executemany(
+                "DELETE FROM keyapi_claims WHERE entity = ?", [(claim_of(one.entity, one.page),) for one in kept]
+            )
+        self._db.check_there()
+        return kept
+
+    @staticmethod
+    def _insert(
+        db: sqlite3.Connection, number: int, request: int, one: Arrival, *, url: str, endpoint: str, at: int
+    ) -> Observation:
+        there = "SELECT 1 FROM responses WHERE key = ?"
+        while db.execute(there, (f"{one.entity}-{at}",)).fetchone():  # a clock that was set back: each has a moment
+            at += 1
+        same = {name: getattr(one, name) for name in ("entity", "absent", "page", "rows", "fresh", "more", "wanted")}
+        pull = 0 if not one.page else request if one.pull is None else one.pull
+        params = compact_json(dict(one.params))
+        kept = Observation(
+            id=number, endpoint=endpoint, params=params, observed_at=at, request=request, pull=pull, **same
+        )
+        return _write(db, kept, url, one.envelope)
+
+    def restore(
+        self, ledger: Iterable[Row], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
+    ) -> None:
+        """Write rows of an archive into this (empty) store."""
+        totals = Totals()
+        with self._transaction() as db:
+            for row in ledger:
+                price = row[CREDITS]
+                totals = totals.plus(Totals(requests=1, credits=price or 0, unanswered=price is None))
+                put_row(db, "keyapi_ledger", [*row[: len(LEDGER_COLUMNS) + 1], None, 0])
+            for one, envelope in answers:
+                _write(db, one, f"{url}{one.endpoint}", envelope)
+                totals = totals.plus(Totals(answers=1, absences=one.absent))
+            put_totals(db, totals)
+
+
+def _write(db: sqlite3.Connection, one: Observation, url: str, envelope: Mapping[str, Any]) -> Observation:
+    """Write an answer and its index."""
+    value = bodies.write_body(f"{url}?{urlencode(json.loads(one.params))}", envelope, one.observed_at)
+    kept = one._replace(data=bodies.digest_of_data(envelope), body=bodies.digest(value.encode()))
+    db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (kept.response, value))
+    put_row(db, "keyapi_answers", [int(cell) if isinstance(cell, bool) else cell for cell in kept])
+    return kept

@@ -1,0 +1,107 @@
+"""How an answer is written and read, and the checksums of whatever is stored; they guard against damage, not attackers.
+
+Bodies are what requests-cache's JSON serializer writes, so that plain requests-cache can list them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from ..errors import StoreError
+from .facts import compact_json, when
+
+
+class _Body(msgspec.Struct):
+    """A body of which only the envelope is read."""
+
+    envelope: dict[str, Any] = msgspec.field(name="_decoded_content")
+
+
+_read: Final = msgspec.json.Decoder(_Body).decode
+
+
+def digest(text: bytes) -> str:
+    """Return the checksum of a text."""
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def checksum(values: Sequence[Any]) -> str:
+    """Return the checksum of a row."""
+    return digest(json.dumps(values).encode())
+
+
+def checksums(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Return the checksums of many rows, written as JSON all at once: an encoder for each takes longer than that."""
+    together = json.dumps([part for row in rows for part in (row, math.nan)])
+    texts = together[1 : -len(", NaN]")].split(", NaN, ")
+    if len(texts) != len(rows):  # no rows, or one with that in a text
+        return [checksum(row) for row in rows]
+    return [digest(text.encode()) for text in texts]
+
+
+def digest_of_data(envelope: Mapping[str, Any]) -> str:
+    """Return the checksum of what an answer says, however it is spelled."""
+    return digest(json.dumps(envelope.get("data"), separators=(",", ":"), sort_keys=True).encode())
+
+
+def digests_of(body: bytes | None) -> tuple[str, str]:
+    """Return the checksums of a body of format 1; of one that cannot be read, some that never fit."""
+    try:
+        return (digest_of_data(read_body(body)), digest(body)) if body else ("", "")
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        return "", ""
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """Read the envelope of a stored answer; what requests-cache keeps around it is skipped."""
+    try:
+        return _read(body).envelope
+    except msgspec.DecodeError:  # JSON of Python's own: NaN, numbers without bounds, half a surrogate pair
+        return dict(json.loads(body)["_decoded_content"])
+
+
+def write_body(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:
+    """Write an answer as requests-cache's JSON serializer does, readable and compact."""
+    request, response, stage, header = _requests_cache()
+    shell = response(
+        url=url,
+        status_code=200,
+        reason="OK",
+        headers=header,
+        request=request(method="GET", url=url),
+        created_at=when(observed_at),
+    )
+    written = stage.dumps(shell)
+    written.pop("_content", None)
+    return compact_json({**written, "_decoded_content": envelope})
+
+
+def check_requests_cache() -> None:
+    """Refuse to open what could not be written into: another library may have put something else into requests."""
+    try:
+        _requests_cache()
+    except Exception as error:
+        raise StoreError(
+            f"requests-cache, which writes the store, cannot be imported ({type(error).__name__}: {error}). Was "
+            "something put in the place of requests.Session? Import keyapi_research before that, and connect"
+        ) from error
+
+
+@cache
+def _requests_cache() -> tuple[Any, Any, Any, Any]:
+    """Import what requests-cache writes its rows with, and make the only header that is kept.
+
+    Others may carry cookies, or the token. The import takes a while: not while this package is imported.
+    """
+    from requests_cache.models import CachedRequest, CachedResponse  # noqa: PLC0415
+    from requests_cache.serializers.preconf import json_preconf_stage  # noqa: PLC0415
+
+    header = CachedResponse().headers.__class__({"Content-Type": "application/json"})
+    return CachedRequest, CachedResponse, json_preconf_stage, header

@@ -1,0 +1,207 @@
+"""The formats of a store's file: its tables, whether a file is one, and how a former format becomes the current one."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from ..errors import StoreError
+from .bodies import checksum, digests_of
+from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Totals, compact_json
+
+FORMAT: Final = 2
+OLDEST_FORMAT: Final = 1
+_APPLICATION_ID: Final = 0x4B415249
+_PRAGMAS: Final = (("auto_vacuum", "0"), ("encoding", "UTF-8"))  # as this package makes a file
+
+_RESPONSES: Final = (
+    "CREATE TABLE responses (key TEXT PRIMARY KEY, value BLOB CHECK (typeof(value) = 'text'), expires INTEGER)",
+    "CREATE INDEX expires_idx ON responses(expires)",
+    "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
+)
+_LEDGER: Final = ", ".join(map(" ".join, LEDGER_COLUMNS.items()))
+_OWN: Final = (
+    "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum TEXT NOT NULL)",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_LEDGER},"
+    f" {', '.join(map(' '.join, OF_THIS_STORE.items()))}, checksum TEXT NOT NULL)",
+    "CREATE INDEX keyapi_unanswered ON keyapi_ledger(endpoint) WHERE credits IS NULL",
+    "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, entity TEXT NOT NULL, endpoint TEXT NOT NULL,"
+    " params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL, request INTEGER NOT NULL,"
+    " pull INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL, fresh INTEGER NOT NULL, more INTEGER,"
+    " wanted INTEGER, data TEXT NOT NULL, body TEXT NOT NULL, checksum TEXT NOT NULL)",
+    "CREATE INDEX keyapi_entity ON keyapi_answers(entity)",
+    "CREATE TABLE keyapi_claims (entity TEXT PRIMARY KEY, request INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " done INTEGER NOT NULL) WITHOUT ROWID",
+)
+# What format 1 had: no checksums, no claims, and of a pull not how many rows were wanted.
+_OWN_1: Final = (
+    "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_LEDGER})",
+    "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, response TEXT NOT NULL UNIQUE, entity TEXT NOT NULL,"
+    " endpoint TEXT NOT NULL, params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL,"
+    " request INTEGER NOT NULL, walk INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " fresh INTEGER NOT NULL, more INTEGER)",
+    "CREATE INDEX keyapi_entity ON keyapi_answers(entity, observed_at)",
+    "CREATE INDEX keyapi_walk ON keyapi_answers(walk)",
+)
+_SCHEMAS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
+    {FORMAT: (*_RESPONSES, *_OWN), OLDEST_FORMAT: (*_RESPONSES, *_OWN_1)}
+)
+# How rows of format 1 read as rows of this one; {} stands before the names of its tables.
+_FROM_1: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "keyapi_meta": "SELECT name, value FROM {0}keyapi_meta",
+        "keyapi_ledger": "SELECT *, NULL, 0 FROM {0}keyapi_ledger",
+        "keyapi_answers": "SELECT a.id, entity, endpoint, params, observed_at, absent, request, walk, page, rows,"
+        " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM {0}keyapi_answers b WHERE b.walk = a.walk) END,"
+        " CAST(r.value AS BLOB) FROM {0}keyapi_answers a LEFT JOIN responses r ON r.key = entity || '-' || observed_at",
+    }
+)
+_COUNTS: Final = (
+    "SELECT (SELECT count(*) FROM keyapi_answers), (SELECT coalesce(sum(absent), 0) FROM keyapi_answers), count(*),"
+    " coalesce(sum(credits), 0), count(*) - count(credits) FROM keyapi_ledger"
+)
+
+
+# Writing rows -----------------------------------------------------------------------------------------------------
+
+
+def put_row(db: sqlite3.Connection, table: str, values: Sequence[Any]) -> None:
+    """Write a row and its checksum; only what the store says of itself may be there before."""
+    places = ", ".join("?" * (len(values) + 1))
+    how = "REPLACE" if table == "keyapi_meta" else "INSERT"
+    db.execute(f"{how} INTO {table} VALUES ({places})", (*values, checksum(values)))
+
+
+def put_totals(db: sqlite3.Connection, totals: Totals) -> None:
+    """Write how many rows there are."""
+    put_row(db, "keyapi_meta", ("totals", compact_json(totals)))
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """Do all of it or nothing."""
+    db.execute(f"BEGIN {kind}")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+# Making, checking, converting -------------------------------------------------------------------------------------
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Make the tables of an empty store, unless another program was first."""
+    with transaction(db, "IMMEDIATE"):
+        if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            for statement in _SCHEMAS[FORMAT]:
+                db.execute(statement)
+            put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
+            put_totals(db, Totals())
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def check(db: sqlite3.Connection, path: str, *, read_only: bool) -> int:
+    """Refuse a file that this package did not make: it would be trusted with what is paid for.
+
+    Returns
+    -------
+    int
+        Its format; 0 where there is nothing in it and a store may be made.
+    """
+    # At one moment: another program may be converting it.
+    found = db.execute(
+        "SELECT application_id, user_version, type, tbl_name, sql"
+        " FROM pragma_application_id, pragma_user_version LEFT JOIN sqlite_master"
+    ).fetchall()
+    application, version, *_ = found[0]
+    made = [(kind, table, _folded(sql)) for _, _, kind, table, sql in found if kind and sql]
+    if not made and not read_only:
+        return 0
+    if application != _APPLICATION_ID:
+        raise StoreError(
+            f"{path} is an SQLite file of another program, not a store of keyapi_research. Choose another store="
+        )
+    if version not in _SCHEMAS:
+        raise StoreError(
+            f"{path} has format {version}, this version of keyapi_research reads {OLDEST_FORMAT} to {FORMAT}: "
+            "update the package"
+        )
+    schema = set(map(_folded, _SCHEMAS[version]))
+    own = {sql.split()[2] for sql in schema if sql.startswith("CREATE TABLE")}
+    have = {
+        sql for kind, table, sql in made if table in own or kind in ("trigger", "view")
+    }  # other tables may be there
+    changed = sorted(sql[:60] for sql in have ^ schema)
+    changed += [name for name, usual in _PRAGMAS if str(db.execute(f"PRAGMA {name}").fetchone()[0]) != usual]
+    if changed:
+        raise StoreError(
+            f"{path} was changed by another program and is not opened ({'; '.join(changed[:3])}). Use an untouched copy"
+        )
+    counts = "SELECT (SELECT count(*) FROM responses) > (SELECT count(*) FROM keyapi_answers)"
+    foreign = "SELECT 1 FROM responses WHERE typeof(value) <> 'text' LIMIT 1"
+    if db.execute(counts).fetchone()[0] and db.execute(foreign).fetchone():
+        raise StoreError(
+            f"{path} holds rows of another program that may run code when they are read (pickle); it is not opened"
+        )
+    return int(version)
+
+
+def _folded(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def convert(db: sqlite3.Connection) -> None:
+    """Make the current format of format 1: all of it or nothing, with checksums of what is there."""
+    with transaction(db, "EXCLUSIVE"):
+        if db.execute("PRAGMA user_version").fetchone()[0] == FORMAT:  # another program was first
+            return
+        db.execute("DROP INDEX keyapi_entity")
+        db.execute("DROP INDEX keyapi_walk")
+        for table in _FROM_1:
+            db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+        _copy_from_1(db, "main.old_", _OWN)
+        for table in _FROM_1:
+            db.execute(f"DROP TABLE old_{table}")
+        put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
+        db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def convert_in_memory(db: sqlite3.Connection) -> None:
+    """Let a file of format 1 that may not be written be read as the current one: beside the file, for this reader."""
+    db.execute("PRAGMA temp_store = MEMORY")
+    with transaction(db, "DEFERRED"):
+        in_memory = (
+            sql.replace(f"CREATE {kind} ", f"CREATE {kind} temp.") for sql in _OWN for kind in [sql.split()[1]]
+        )
+        _copy_from_1(db, "main.", in_memory)
+
+
+def _copy_from_1(db: sqlite3.Connection, source: str, statements: Iterable[str]) -> None:
+    """Make the tables and copy what is in those of format 1, whose names begin so."""
+    for statement in statements:
+        db.execute(statement)
+    for table, select in _FROM_1.items():
+        _check_kinds(db, f"{source}{table}")
+        for row in db.execute(select.format(source)):
+            put_row(db, table, row if table != "keyapi_answers" else [*row[:-1], *digests_of(row[-1])])
+    put_totals(db, Totals(*db.execute(_COUNTS).fetchone()))
+
+
+def _check_kinds(db: sqlite3.Connection, table: str) -> None:
+    """Refuse cells that are not what their columns say; format 1 had no checksums."""
+    schema, name = table.split(".")
+    columns = db.execute('SELECT name, lower(type), "notnull" FROM pragma_table_info(?, ?)', (name, schema)).fetchall()
+    kinds = ((column, kind if needed else f"{kind}', 'null") for column, kind, needed in columns)
+    wrong = " OR ".join(f"typeof({column}) NOT IN ('{kind}')" for column, kind in kinds)
+    if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
+        raise StoreError("the store is damaged: a row of its index or ledger was changed. Restore a copy")

@@ -1,0 +1,325 @@
+"""What a store is read by: every row is held against its checksum, and the index against the answers' own keys.
+
+What a damaged index hides is found, too: answers are counted in two trees of the file, and the store knows how many
+rows it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from ..errors import StoreError
+from . import bodies
+from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json
+
+_BATCH: Final = 1000  # answers a reading transaction has at most: who reads for minutes keeps nobody from storing
+_MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
+_HIDDEN: Final = "its index does not have the answers that are there"
+
+OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
+CREDITS: Final = OF_REQUEST.index("credits")
+_ABSENT, _MORE = Observation._fields.index("absent"), Observation._fields.index("more")
+_REQUESTS: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
+_ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
+_KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND key < j.value || '.')"
+_TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
+
+
+class Database(Protocol):
+    """Where the rows of a store are: a file, or a server."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is only read."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+
+    @property
+    def file(self) -> object:
+        """What tells it from others; None where nobody else can open it."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    def size(self) -> int:
+        """Return how many bytes it has."""
+
+    def check_writable(self) -> None:
+        """Refuse to start spending where an answer could not be kept."""
+
+    def check_there(self) -> None:
+        """Refuse to go on where what was opened is no longer there."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Read rows."""
+
+    def transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """Write all of it or nothing."""
+
+
+class Reader:
+    """An open store, read.
+
+    What cannot be read, or was changed, is a StoreError: never data, and never taken for a missing answer, which would
+    be paid for again.
+    """
+
+    def __init__(self, path: str, database: Database) -> None:
+        self.path = path
+        self._db = database
+        self._process = os.getpid()
+        self._source: str | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is only read."""
+        return self._db.read_only
+
+    @property
+    def of_this_process(self) -> bool:
+        """Whether it was opened here, not in a process that this one was forked from."""
+        return os.getpid() == self._process
+
+    def check_process(self) -> None:
+        """Refuse to be used by a fork: two processes on one connection mix up answers and damage the file."""
+        if not self.of_this_process:
+            raise StoreError(
+                "this client was opened in another process, which this one was forked from. Connect in the worker, "
+                "with kr.connect(...) or kr.Client(...), and give it its own budgets"
+            )
+
+    def _damaged(self, what: str) -> StoreError:
+        return StoreError(f"{self.path} is damaged: {what}. Restore a copy; nothing was requested again")
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        self.check_process()
+        return self._db.rows(sql, values)
+
+    # What it knows of itself --------------------------------------------------------------------------------
+
+    def _fact(self, name: str) -> str | None:
+        rows = self._rows("SELECT value, checksum FROM keyapi_meta WHERE name = ?", (name,))
+        return self._checked_fact(name, *rows[0]) if rows else None
+
+    def _checked_fact(self, name: str, value: Any, checksum: Any) -> str:
+        if type(value) is not str or checksum != bodies.checksum((name, value)):
+            raise self._damaged(f"its {name} was changed")
+        return value
+
+    def _read_totals(self, value: Any, checksum: Any) -> Totals:
+        return Totals(*json.loads(self._checked_fact("totals", value, checksum)))
+
+    def _check_whole(self) -> None:
+        """Refuse a store of which a part is missing, as where it was copied in the middle of a write."""
+        counted = ("keyapi_answers", "keyapi_ledger", "keyapi_ledger WHERE credits IS NULL")
+        counts = ", ".join(f"(SELECT count(*) FROM {what})" for what in counted)
+        last = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {what})" for what in counted[:2])
+        found = self._rows(f"SELECT value, checksum, {counts}, {last} FROM keyapi_meta WHERE name = 'totals'")
+        if not found:
+            raise self._damaged("its totals are gone")
+        value, checksum, answers, requests, unanswered, *ids = found[0]
+        totals = self._read_totals(value, checksum)
+        there = Totals(answers, totals.absences, requests, totals.credits, unanswered)
+        if there != totals or ids != [answers, requests]:
+            raise self._damaged("it has other rows than it counts; was it copied in the middle of a write?")
+        if totals.answers and self._fact("source") is None:
+            raise self._damaged("whom its answers come from is gone")
+
+    def totals(self) -> Totals:
+        """Return how many answers, absences, requests and credits there are, as they were counted one by one."""
+        return self._read_totals(*self._rows(_TOTALS)[0])
+
+    def last_ids(self) -> tuple[int, int]:
+        """Return the ids of the last answer and request; later ones have higher ids, whatever the clock says."""
+        totals = self.totals()
+        return totals.answers, totals.requests
+
+    def counts(self) -> dict[str, int]:
+        """Return how many answers, absences, requests, credits and bytes there are."""
+        totals = self.totals()
+        return {
+            "answers": totals.answers - totals.absences,
+            "absences": totals.absences,
+            "requests": totals.requests,
+            "credits": totals.credits,
+            "requests_without_answer": totals.unanswered,
+            "bytes": self._db.size(),
+        }
+
+    @property
+    def source(self) -> str | None:
+        """Whom its answers come from; None where nobody knows yet."""
+        if self._source is None and not self._db.closed:  # another process may have learned it
+            self._source = self._fact("source")
+        return self._source
+
+    def foreign(self, source: str) -> StoreError:
+        """Build the error of answers that come from another source."""
+        return StoreError(
+            f"the store {self.path} belongs to {self.source!r} and these answers come from {source!r}: "
+            "they are never mixed. Give each source a store of its own with store="
+        )
+
+    # Reading answers ----------------------------------------------------------------------------------------
+
+    def _batches(self, sql: str, keys: Iterable[Any]) -> Iterator[list[Row]]:
+        """Read what a list of keys leads to (`json_each(?)`), in transactions of a batch each."""
+        left = iter(keys)
+        while batch := list(islice(left, _BATCH)):
+            yield self._rows(sql, (compact_json(batch),))
+
+    def _intact(self, rows: Sequence[Row]) -> list[Row]:
+        """Hold rows against their checksums, which are last."""
+        values = [row[:-1] for row in rows]
+        try:
+            sound = bodies.checksums(values) == [row[-1] for row in rows]
+        except TypeError:
+            sound = False
+        if not sound:
+            raise self._damaged("a row of its index or ledger was changed")
+        return values
+
+    def _observations(self, rows: Sequence[Row]) -> list[Observation]:
+        found = []
+        for one in map(list, self._intact(rows)):
+            one[_ABSENT] = bool(one[_ABSENT])
+            one[_MORE] = None if one[_MORE] is None else bool(one[_MORE])
+            found.append(Observation._make(one))
+        return found
+
+    def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
+        """Return the newest observation of each entity, not later than a moment.
+
+        The newest is what was stored last, whatever the clock said. The answers' own keys are in another tree of the
+        file: where the two disagree, the index is damaged, and nothing is taken for missing and paid again.
+        """
+        if until is not None:
+            histories = self.histories(entities)
+            known = {entity: [one for one in found if one.observed_at <= until] for entity, found in histories.items()}
+            return {entity: max(found, key=lambda one: one.id) for entity, found in known.items() if found}
+        newest: dict[str, Observation] = {}
+        for rows in self._batches(
+            "SELECT j.value, (SELECT count(DISTINCT id) FROM keyapi_answers WHERE entity = j.value),"
+            f" {_KEPT}, {_ANSWERS} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
+            " (SELECT max(id) FROM keyapi_answers WHERE entity = j.value)",
+            sorted(set(entities)),  # as they lie in the file
+        ):
+            if any(indexed != kept or (kept and entity != of) for entity, indexed, kept, _, of, *_ in rows):
+                raise self._damaged(_HIDDEN)
+            newest.update((one.entity, one) for one in self._observations([row[3:] for row in rows if row[2]]))
+        return newest
+
+    def histories(self, entities: Iterable[str]) -> dict[str, list[Observation]]:
+        """Return all observations of some entities, each entity's oldest first."""
+        found: dict[str, dict[int, Observation]] = {}
+        kept: dict[str, int] = {}
+        for rows in self._batches(
+            f"SELECT j.value, {_KEPT}, {_ANSWERS} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.entity = j.value",
+            dict.fromkeys(entities),
+        ):
+            kept.update(row[:2] for row in rows)
+            for one in self._observations([row[2:] for row in rows if row[2] is not None]):
+                found.setdefault(one.entity, {})[one.id] = one
+        if any(len(found.get(entity, ())) != number for entity, number in kept.items()):
+            raise self._damaged(_HIDDEN)
+        return {
+            entity: sorted(found[entity].values(), key=lambda one: (one.observed_at, one.id))
+            for entity in kept
+            if entity in found
+        }
+
+    def exactly(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Observation]:
+        """Return the observations of some entities at exact moments."""
+        moments = set(wanted)
+        histories = self.histories(sorted({entity for entity, _ in moments}))
+        found = {(one.entity, one.observed_at): one for history in histories.values() for one in history}
+        return {key: one for key, one in found.items() if key in moments}
+
+    def pulls(self, entity: str, *, until: int | None = None) -> list[list[Observation]]:
+        """Return the pulls of a ranking, newest first, each the pages in order."""
+        pages: dict[int, list[Observation]] = {}
+        history = self.histories([entity]).get(entity, [])
+        for one in sorted(history, key=lambda one: (-one.pull, one.page, one.id)):
+            if until is None or one.observed_at <= until:
+                pull = pages.setdefault(one.pull, [])
+                if one.page == len(pull) + 1:  # two processes may both have paid for a page: the first counts
+                    pull.append(one)
+        return [pull for pull in pages.values() if pull]
+
+    def observations(self, ids: Iterable[int]) -> list[Observation]:
+        """Return observations by their ids, in the order of these."""
+        wanted = sorted(set(ids))
+        sql = f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id"
+        found = [one for rows in self._batches(sql, wanted) for one in self._observations(rows)]
+        if [one.id for one in found] != wanted:
+            raise self._damaged("an answer is gone from its index")
+        return found
+
+    def check_readable(self, ids: Sequence[int]) -> None:
+        """Read stored answers only to know that they can be read, before others are paid for."""
+        deque(self.envelopes(ids), maxlen=0)
+
+    def envelopes(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Read stored answers, in the order of their ids, without holding them all."""
+        for start in range(0, len(ids), _BATCH):
+            chunk = ids[start : start + _BATCH]
+            rows = self._rows(
+                "SELECT a.id, a.body, a.params, CAST(r.value AS BLOB) FROM json_each(?) j CROSS JOIN keyapi_answers a"
+                " ON a.id = j.value LEFT JOIN responses r ON r.key = a.entity || '-' || a.observed_at",
+                (compact_json(list(chunk)),),
+            )
+            there = {one: rest for one, *rest in rows}
+            if len(there) != len(set(chunk)):
+                raise self._damaged("an answer is gone from its index")
+            yield from (self._envelope(*there[one]) for one in chunk)
+
+    def _envelope(self, digest: str, params: str, body: bytes | None) -> dict[str, Any]:
+        with contextlib.suppress(ValueError, KeyError, RecursionError):  # also what a body of format 1 may be
+            if body is not None and bodies.digest(body) == digest:
+                return bodies.read_body(body)
+        raise self._damaged(f"a stored answer cannot be read ({params!r:.200})")
+
+    # Reading the ledger -------------------------------------------------------------------------------------
+
+    def ledger(self, ids: Iterable[int] | None = None) -> list[Row]:
+        """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on, client, imported."""
+        if ids is not None:
+            return self._requests(sorted(set(ids)))
+        for _ in range(_MOST_READS):
+            totals = self.totals()
+            rows = self._requests(range(1, totals.requests + 1))
+            prices = [row[CREDITS] for row in rows]
+            if (totals.credits, totals.unanswered) == (sum(filter(None, prices)), prices.count(None)):
+                return rows
+            if totals == self.totals():  # nobody wrote meanwhile
+                raise self._damaged("its ledger does not add up")
+        return rows
+
+    def _requests(self, ids: Sequence[int]) -> list[Row]:
+        sql = f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
+        found = [row for rows in self._batches(sql, ids) for row in self._intact(rows)]
+        if [row[0] for row in found] != list(ids):
+            raise self._damaged("a row is gone from its ledger")
+        return found
+
+    def unanswered(self, endpoint: str) -> list[Row]:
+        """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
+        where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
+        return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)))
+
+    def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
+        """Return what is being requested just now, or was a moment ago."""
+        if self.read_only:
+            return {}
+        sql = "SELECT entity, request, until, done FROM json_each(?) j JOIN keyapi_claims ON entity = j.value"
+        found = (row for rows in self._batches(sql, entities) for row in rows)
+        return {entity: Claim(request, until, bool(done)) for entity, request, until, done in found}

@@ -1,0 +1,296 @@
+"""Where the rows of a store are: one SQLite file.
+
+The file is a requests-cache with its JSON serializer (table `responses`), so that plain requests-cache opens and
+lists it; beside it stand an index of the answers, the ledger of all requests, claims on what is being requested just
+now, and what the store knows of itself. SQLite's rollback journal leaves one file between two writes, which may be
+copied or moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import sqlite3
+import stat
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from ..errors import CLOSED, StoreError
+from ..settings import MEMORY
+from . import formats
+from .facts import Row, in_this_process
+
+_HEADER: Final = b"SQLite format 3\x00"
+_WAL: Final = 2  # how the header's two version bytes name the write-ahead log
+_LEAST_FREE: Final = 256 * 1024
+
+Connect = Callable[[str], sqlite3.Connection]
+
+
+class SQLite:
+    """The open file of a store, or one in memory; tests shorten its patience and make it small."""
+
+    patience: ClassVar[float] = 20.0  # seconds that a lock of another program is waited for
+    pragmas: ClassVar[tuple[str, ...]] = ("trusted_schema = OFF", "cache_size = -16384")  # of each connection
+
+    def __init__(self, path: str, *, read_only: bool) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._gave_up = 0.0  # when a lock was waited for in vain
+        try:
+            if path == MEMORY:
+                self._db, self.read_only = self._connect("file::memory:"), False
+                formats.create(self._db)
+            else:
+                self._db, self.read_only = _open_file(Path(path), self._connect, read_only, self.patience)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be opened: {_advice(error, self.path, self.patience)}") from error
+        except OSError as error:
+            what = error.strerror or error
+            raise StoreError(f"the store cannot be opened: {what}: {path}; choose another path with store=") from error
+        self._closing = weakref.finalize(self, in_this_process(self._db.close))
+        self.file = None if path == MEMORY else _file_id(path)
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        db = sqlite3.connect(uri, timeout=self.patience, isolation_level=None, check_same_thread=False, uri=True)
+        try:
+            for pragma in self.pragmas:
+                db.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._closing()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return not self._closing.alive
+
+    def size(self) -> int:
+        """Return how many bytes the file has."""
+        pages, size = self.rows("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")[0]
+        return int(pages * size)
+
+    def check_writable(self) -> None:
+        """Refuse to start spending where an answer could not be kept."""
+        if self.read_only:
+            raise StoreError(
+                f"{self.path} or its folder is read-only, an answer could not be kept; nothing was sent. Make both "
+                "writable, copy the file, or read what it has with connect(offline=True)"
+            )
+        if self.path != MEMORY:
+            self.check_there()
+            file = Path(self.path)
+            if not (_may_write(file) and _may_write(file.parent, folder=True)):
+                raise StoreError(f"{file} has become read-only; nothing more is sent. Make it writable first")
+            if _is_full(file):
+                raise StoreError(f"the disk that holds {file} is full; nothing more is sent. Make room first")
+
+    def check_there(self) -> None:
+        """Refuse to go on where the file is no longer at its path."""
+        try:
+            there = self.file is None or _file_id(self.path) == self.file
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(_moved(self.path))
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Read rows."""
+        try:
+            # On one line: an interrupt between two lines cannot leave the lock taken.
+            with self._lock: return self._db.execute(sql, values).fetchall()  # noqa: E701
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {_advice(error, self.path, self.patience)}") from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of it or nothing."""
+        began = time.monotonic()
+        with self._lock:
+            # Who stood in line here has waited, too; and what was just waited for in vain is not waited for again.
+            now = time.monotonic()
+            self._wait_for_locks(0.1 if now - self._gave_up < 1 else self.patience - (now - began))
+            try:
+                with formats.transaction(self._db, "IMMEDIATE"):
+                    yield self._db
+            except sqlite3.Error as error:
+                if _is_locked(error):
+                    self._gave_up = time.monotonic()
+                raise StoreError(f"the store cannot be written: {_advice(error, self.path, self.patience)}") from error
+            finally:
+                self._wait_for_locks(self.patience)
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: what is done next says so
+            self._db.execute(f"PRAGMA busy_timeout = {int(max(seconds, 0.0) * 1000)}")
+
+
+# Opening ----------------------------------------------------------------------------------------------------
+
+
+def _open_file(file: Path, connect: Connect, read_only: bool, patience: float) -> tuple[sqlite3.Connection, bool]:
+    """Open a file that is a store or becomes one; and return whether it can only be read."""
+    if _is_new(file, read_only=read_only):
+        return _make(file, connect), False
+    with file.open("rb") as opened:
+        head = opened.read(len(_HEADER) + 4)
+    if not head.startswith(_HEADER):
+        raise StoreError(f"{file} is not a store: it is not an SQLite file. Choose another store=")
+    writable = _may_write(file) and _may_write(file.parent, folder=True)  # a journal stands beside the file
+    read_only = read_only or not writable
+    # Who only reads undoes what a killed program began, where that may be written. A log of format 1 can be read only
+    # where its helper file may be written: without a log there is nothing to miss.
+    logged = head[18] == _WAL
+    still = logged and not _is_beside(file, "wal")
+    mode = "rw" if writable else f"ro{'&immutable=1' if still else ''}"
+    deadline = time.monotonic() + patience
+    while True:
+        db = connect(f"{file.absolute().as_uri()}?mode={mode}")
+        try:
+            version = formats.check(db, str(file), read_only=read_only)
+            if read_only or not logged or _leave_log(db, deadline):
+                break
+        except BaseException:
+            db.close()
+            raise
+        db.close()  # of several programs that leave the log each lets go of it between two tries
+        time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - no secret depends on it
+    _prepare(db, version, read_only=read_only)
+    return db, read_only
+
+
+def _prepare(db: sqlite3.Connection, version: int, *, read_only: bool) -> None:
+    """Make an empty file a store and an old one readable."""
+    try:
+        if read_only:
+            if version == formats.OLDEST_FORMAT:
+                formats.convert_in_memory(db)
+            db.execute("PRAGMA query_only = ON")
+            return
+        # An answer that was paid for survives a power cut, too; EXTRA also writes down that the journal is gone.
+        db.execute("PRAGMA synchronous = EXTRA")
+        if version == formats.OLDEST_FORMAT:
+            formats.convert(db)
+        elif not version:
+            formats.create(db)
+    except BaseException:
+        db.close()
+        raise
+
+
+def _is_new(file: Path, *, read_only: bool) -> bool:
+    """Whether a store is to be made there; refuse what can be none."""
+    if file.is_dir():
+        raise StoreError(f"{file} is a folder; a store is a file, as {file / 'study.sqlite'}")
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{file} is no file but a device or the like; choose another store=")
+    if not file.exists() and read_only:
+        raise StoreError(
+            f"there is no store at {file}: offline=True reads one that exists. Check the path, or fetch first "
+            "without offline"
+        )
+    if not file.parent.is_dir():
+        raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")
+    new = not file.exists() or file.stat().st_size == 0
+    if new and _is_beside(file, "wal"):  # SQLite would delete the answers
+        raise StoreError(
+            f"{file} is not there, but {file.name}-wal beside it holds answers of a store of that name: it was moved "
+            f"while it was open. Put the store back beside it as {file.name}, then connect again"
+        )
+    return new and not read_only
+
+
+def _make(file: Path, connect: Connect) -> sqlite3.Connection:
+    there = file.exists()
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    file.chmod(0o600)  # also of an empty file that was there
+    try:
+        db = connect(f"{file.absolute().as_uri()}?mode=rw")
+        _prepare(db, 0, read_only=False)
+    except sqlite3.Error:
+        if not there and file.stat().st_size == 0:
+            file.unlink()
+        raise
+    return db
+
+
+def _leave_log(db: sqlite3.Connection, deadline: float) -> bool:
+    """Go back to one file: format 1 kept what was stored in a log beside it, and other tools may choose to."""
+    try:
+        db.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:  # that needs the file for oneself
+        if not _is_locked(error) or time.monotonic() > deadline:
+            raise
+        return False
+    return True
+
+
+def _is_beside(file: Path, kind: str) -> bool:
+    """Whether SQLite left something beside a file, as its journal."""
+    try:
+        return file.with_name(f"{file.name}-{kind}").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _may_write(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file or folder is writable; without any write bit it is not, whoever asks."""
+    bits = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    return bool(path.stat().st_mode & bits) and os.access(path, os.W_OK | (os.X_OK if folder else 0))
+
+
+def _file_id(path: str) -> tuple[int, int]:
+    there = Path(path).stat()
+    return there.st_dev, there.st_ino
+
+
+def _is_full(file: Path) -> bool:
+    return shutil.disk_usage(file.parent).free < _LEAST_FREE
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    """Whether another program keeps the file locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _advice(error: sqlite3.Error, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
+    """Say what an error of SQLite means for the user of a store, and what to do."""
+    whole_code = getattr(error, "sqlite_errorcode", 0) or 0
+    code = whole_code & 0xFF  # the rest of it says where in SQLite
+    in_file = path != MEMORY
+    journal = in_file and _is_beside(Path(path), "journal")
+    if whole_code == sqlite3.SQLITE_READONLY_ROLLBACK or (code == sqlite3.SQLITE_CANTOPEN and journal):
+        return (
+            f"a write into {path} was broken off, or it was copied in the middle of one. Open it where the file and "
+            "its folder may be written, which undoes the write; or take another copy together with its -journal"
+        )
+    if whole_code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return _moved(path)
+    if code == sqlite3.SQLITE_READONLY:
+        return f"{path} cannot be written; make it writable, or read it with connect(offline=True)"
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and in_file and _is_full(Path(path))):
+        return f"the disk that holds {path} is full; make room and run the call again"
+    if _is_locked(error):
+        return f"another program keeps {path} locked (waited {patience:.0f} s); close it and run the call again"
+    if isinstance(error, sqlite3.ProgrammingError):
+        return CLOSED
+    return f"{path}: {error}; if the file is damaged, restore a copy of it"
+
+
+def _moved(path: str) -> str:
+    return (
+        f"{path} was moved, replaced or deleted while it was open, and nothing more is sent. What was stored before is "
+        "in the moved file: put it back, then connect again"
+    )
