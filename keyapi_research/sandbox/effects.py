@@ -1,6 +1,6 @@
-"""What is planted in the world, and how often it is odd: every number a notebook's conclusion can be held against.
+"""What is planted in the world, and how often it has issues: what the conclusions of a notebook are held against.
 
-These constants hold for every seed. ``docs/sandbox.md`` tells them to readers.
+These constants hold for every seed. ``docs/sandbox.md`` lists them for readers.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ FAMILY_AUDIENCE_NOISE = 0.20
 FAVOURED_INTERESTS = 2.6  # times the score of the interests that go with an industry
 LANGUAGE_COUNTRIES = 2.4  # times the score of the countries that speak the language of a hashtag or sound
 
-# ---- oddities: how often, each entity for itself. No family, seasonal hashtag or twin sound has one -------------
+# ---- issues: how often, each entity for itself. No family, seasonal hashtag or twin sound has one ----------------
 
 INDUSTRY_MISSING = 0.12
 TREND_SHORT = 0.04
