@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from keyapi_research.client.transport import Pace
 
 import keyapi_research as kr
 from keyapi_research.client.dispatch import _worth_another
+from keyapi_research.client.transport import Pace
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
 Make = Callable[..., kr.Client]

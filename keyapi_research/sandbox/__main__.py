@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--page-cap", type=int, default=LARGEST_PAGE, help="most rows a page may have")
     parser.add_argument("--credits", type=int, default=None, help="credits in the account (default: endless)")
     options = parser.parse_args(arguments)
-    refusal = _refusal(options)
-    if refusal is not None:
-        parser.error(refusal)
+    for name, fine, allowed in _rules(options):
+        if not fine:
+            parser.error(f"--{name} is {allowed}, not {getattr(options, name.replace('-', '_'))!r}")
     sandbox = Sandbox(**vars(options))
     try:
         sandbox.start()
@@ -53,18 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _refusal(options: argparse.Namespace) -> str | None:
-    if not 0 <= options.port <= _LARGEST_PORT:
-        return f"--port is a number from 0 (any free one) to {_LARGEST_PORT}, not {options.port}"
-    if not 0 <= options.latency <= _LONGEST_WAIT:
-        return f"--latency is a number of seconds from 0 to {_LONGEST_WAIT}, not {options.latency}"
-    if options.page_cap < 1:
-        return f"--page-cap is at least 1 row, not {options.page_cap}"
-    if options.credits is not None and options.credits < 0:
-        return f"--credits is at least 0 (leave it out for an endless account), not {options.credits}"
-    if not _SEED.fullmatch(options.seed):
-        return f"--seed is 1 to 40 letters, digits, dots, hyphens or underscores, not {options.seed!r}"
-    return None
+def _rules(options: argparse.Namespace) -> tuple[tuple[str, bool, str], ...]:
+    credits_fine = options.credits is None or options.credits >= 0
+    return (
+        ("port", 0 <= options.port <= _LARGEST_PORT, f"a number from 0 (any free one) to {_LARGEST_PORT}"),
+        ("latency", 0 <= options.latency <= _LONGEST_WAIT, f"a number of seconds from 0 to {_LONGEST_WAIT}"),
+        ("page-cap", options.page_cap >= 1, "at least 1 row"),
+        ("credits", credits_fine, "at least 0 (leave it out for an endless account)"),
+        ("seed", _SEED.fullmatch(options.seed) is not None, "1 to 40 letters, digits, dots, hyphens or underscores"),
+    )
 
 
 def _greeting(sandbox: Sandbox) -> str:

@@ -19,22 +19,10 @@ class Category:
     """One category: its place among all, and the ids and names from the first level down to itself."""
 
     index: int
+    level: str
+    id: str
+    name: str
     path: tuple[tuple[str, str], ...]
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.path[-1][0]
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.path[-1][1]
-
-    @property
-    def level(self) -> str:
-        """Its level: ``l1``, ``l2`` or ``l3``."""
-        return f"l{len(self.path)}"
 
     @property
     def l1_id(self) -> str:
@@ -78,7 +66,7 @@ def categories() -> tuple[Category, ...]:
         else:
             identifier = _derived_id(used, *(step for _, step in above), name)
         path = (*above, (identifier, name))
-        found.append(Category(index, path))
+        found.append(Category(index, f"l{len(path)}", identifier, name, path))
     return tuple(found)
 
 

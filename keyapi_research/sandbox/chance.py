@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -137,12 +136,4 @@ class Dice:
 
     def weighted(self, items: Sequence[T], cumulative: Sequence[float]) -> T:
         """Return one of the items by their cumulative weights."""
-        target = self.unit() * cumulative[-1]
-        low, high = 0, len(cumulative) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if cumulative[middle] > target:
-                high = middle
-            else:
-                low = middle + 1
-        return items[low]
+        return items[bisect_right(cumulative, self.unit() * cumulative[-1], hi=len(cumulative) - 1)]

@@ -22,18 +22,12 @@ _BURST_ODDS = 140  # of 255: a little more than every second stretch
 # How finely the days of a period are looked at: so far back, every so many days.
 _SAMPLING = ((7, 1), (30, 3), (120, 9), (365, 30), (1095, 90))
 
-Points = list[tuple[int, float]]
 Burst = tuple[float, float, float, float]  # day of the peak, days of rise, days of fall, height
 
 
 def number_of(day: date) -> int:
     """Return the number of a day."""
     return day.toordinal() - _EPOCH
-
-
-def date_of(day: int) -> date:
-    """Return the day of a number."""
-    return date.fromordinal(day + _EPOCH)
 
 
 FIRST_DAY = number_of(effects.TODAY)
@@ -53,7 +47,7 @@ def months() -> tuple[str, ...]:
 
 def month_start(day: int, back: int = 0) -> int:
     """Return the first day of the month so many months before the day's."""
-    current = date_of(day)
+    current = date.fromordinal(day + _EPOCH)
     count = current.year * 12 + current.month - 1 - back
     return number_of(date(count // 12, count % 12 + 1, 1))
 
@@ -90,14 +84,9 @@ def season(name: str | None, day: float) -> float:
     if name is None:
         return 1.0
     month, of_month, rise, fall, height = effects.SEASONS[name]
-    distance = (day - _season_peak(month, of_month) + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
+    distance = (day - number_of(date(2026, month, of_month)) + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
     days = rise if distance < 0 else fall
     return 1.0 + height / (1.0 + (distance / days) * (distance / days))
-
-
-@cache
-def _season_peak(month: int, of_month: int) -> int:
-    return number_of(date(2026, month, of_month))
 
 
 def season_mean(name: str | None, first: int, end: int) -> float:
@@ -150,6 +139,18 @@ def is_planted(hashtag: str) -> bool:
     return hashtag in _families() or hashtag in effects.SEASONAL_HASHTAGS
 
 
+def _buckets(period: int, now: int) -> list[tuple[int, int, int]]:
+    """Return the days of a trend's buckets, as ranges of which each step is looked at; all begin before today."""
+    if period <= 30:  # noqa: PLR2004 - daily
+        return [(day, day + 1, 1) for day in range(now - period, now)]
+    if period == 1095:  # noqa: PLR2004 - monthly
+        firsts = [month_start(now - 1, back) for back in range(35, -1, -1)]
+        return [(first, max(first + 1, end), 6) for first, end in zip(firsts, [*firsts[1:], now], strict=True)]
+    weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
+    last = now - 1 - (now - 1 - _SATURDAY) % 7
+    return [(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
+
+
 def _family_bursts(family: str, day: int) -> float:
     peak, every = effects.FAMILY_BURSTS[family]
     since = (day - number_of(peak)) % every
@@ -164,9 +165,11 @@ class Curve:
     Markets follow one another within days. With ``ahead_of`` it has the bursts of a hashtag's family, some days before.
     """
 
-    def __init__(self, seed: str, name: str, region: str, *, ahead_of: str | None = None) -> None:
+    def __init__(
+        self, seed: str, name: str, region: str, *, kind: str = "hashtag", ahead_of: str | None = None
+    ) -> None:
         self.name, self.region = name, region
-        self._seed = seed
+        self._seed, self._kind = seed, kind
         self._family = family_of(ahead_of or name)
         self._lead = effects.TWIN_LEAD_DAYS if ahead_of else 0
         self._season = effects.SEASONAL_HASHTAGS.get(name)
@@ -237,44 +240,32 @@ class Curve:
         grains = self._grains[block]
         return (grains[2 * place] * 256 + grains[2 * place + 1]) / 32767.5 - 1.0
 
+    def trend(self, period: int, now: int) -> list[dict[str, Any]]:
+        """Return the trend of a period as the answers have it: each level a share of the highest.
 
-def _points(curve: Curve, period: int, now: int) -> Points:
-    """Return the buckets of a trend: time and level. The last one is the last that has begun before today."""
-    if period <= 30:  # noqa: PLR2004 - daily
-        steps = [(day, day + 1, 1) for day in range(now - period, now)]
-    elif period == 1095:  # noqa: PLR2004 - monthly
-        starts = [month_start(now - 1, back) for back in range(35, -1, -1)]
-        ends = [*starts[1:], now]
-        steps = [(start, max(start + 1, end), 6) for start, end in zip(starts, ends, strict=True)]
-    else:
-        last = now - 1 - (now - 1 - _SATURDAY) % 7
-        weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
-        steps = [(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
-    means = [sum(map(curve.at, range(*step))) / len(range(*step)) for step in steps]
-    return [(start * SECONDS_A_DAY, mean) for (start, _, _), mean in zip(steps, means, strict=True)]
-
-
-def trend(seed: str, identity: tuple[object, ...], curve: Curve, period: int, now: int) -> list[dict[str, Any]]:
-    """Return a trend as the answers have it: each level a share of the highest, now and then with an issue.
-
-    The issues depend on ``identity`` and not on the day: a short series stays short.
-    """
-    found = _points(curve, period, now)
-    draw = 1.0 if curve.planted or curve.documented else chance.unit(seed, "odd trend", *identity)
-    if draw < effects.TREND_EMPTY:
-        return []
-    draw -= effects.TREND_EMPTY
-    if 0 <= draw < effects.TREND_SHORT:
-        found = found[-max(3, len(found) // 2 - 1) :]
-    draw -= effects.TREND_SHORT
-    if 0 <= draw < effects.TREND_UNSORTED:
-        found = [*found[1::2], *found[::2]]
-    draw -= effects.TREND_UNSORTED
-    if 0 <= draw < effects.TREND_TWICE:
-        middle = len(found) // 2
-        found = [*found[:middle], *found[middle - 1 :]]
-    draw -= effects.TREND_TWICE
-    peak = max(level for _, level in found)
-    if 0 <= draw < effects.TREND_PEAK_CUT:
-        peak *= 1.02 + 3.0 * draw
-    return [{"time": time, "value": chance.tidy(level / peak)} for time, level in found]
+        It may have an issue, which does not depend on the day: a short series stays short.
+        """
+        found = [
+            (first * SECONDS_A_DAY, sum(map(self.at, days)) / len(days))
+            for first, end, step in _buckets(period, now)
+            for days in (range(first, end, step),)
+        ]
+        free = self.planted or self.documented
+        draw = 1.0 if free else chance.unit(self._seed, "odd trend", self._kind, self.name, self.region, period)
+        if draw < effects.TREND_EMPTY:
+            return []
+        draw -= effects.TREND_EMPTY
+        if 0 <= draw < effects.TREND_SHORT:
+            found = found[-max(3, len(found) // 2 - 1) :]
+        draw -= effects.TREND_SHORT
+        if 0 <= draw < effects.TREND_UNSORTED:
+            found = [*found[1::2], *found[::2]]
+        draw -= effects.TREND_UNSORTED
+        if 0 <= draw < effects.TREND_TWICE:
+            middle = len(found) // 2
+            found = [*found[:middle], *found[middle - 1 :]]
+        draw -= effects.TREND_TWICE
+        peak = max(level for _, level in found)
+        if 0 <= draw < effects.TREND_PEAK_CUT:
+            peak *= 1.02 + 3.0 * draw
+        return [{"time": time, "value": chance.tidy(level / peak)} for time, level in found]

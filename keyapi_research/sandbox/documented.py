@@ -14,11 +14,16 @@ CLIP_ID = "6703723351497508865"
 
 
 @cache
-def _text(name: str) -> str:
+def _texts() -> dict[str, str]:
     folder = Path(__file__).parent / "examples"
-    return (folder / f"{name.replace('/', '-')}.json").read_text("utf-8")
+    return {path.stem: path.read_text("utf-8") for path in folder.glob("*.json")}
+
+
+def has(name: str) -> bool:
+    """Return whether an answer of an endpoint is documented."""
+    return name.replace("/", "-") in _texts()
 
 
 def data(name: str) -> Any:
     """Return the ``data`` of an endpoint's documented answer, a new copy each time."""
-    return json.loads(_text(name))["data"]
+    return json.loads(_texts()[name.replace("/", "-")])["data"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
-from . import audiences, chance, charts, curves, documented, effects, names
+from . import audiences, chance, curves, documented, effects, names
 from .catalogue import by_stem
-from .query import Query
+from .query import Place, Query, chart, movement
 
 TOP = 100
 _CANDIDATES = 160  # of which the top is chosen, by how they do just now
@@ -54,7 +54,7 @@ def _industry(seed: str, name: str) -> tuple[int, bool]:
     category = by_stem().get(name)
     if category is not None:
         return names.industry_of_category(category.l1_id), True
-    numbers = names.industry_numbers()
+    numbers = tuple(names.industries())
     return numbers[chance.number(seed, "industry", name) % len(numbers)], False
 
 
@@ -157,10 +157,6 @@ def _named(facts: _Facts) -> dict[str, str]:
     return {"hashtag_id": facts.id, "hashtag_name": facts.name, "video_url": url}
 
 
-def _trend(query: Query, curve: curves.Curve) -> list[dict[str, Any]]:
-    return curves.trend(query.seed, ("hashtag", curve.name, query.region, query.period), curve, query.period, query.now)
-
-
 def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
     dice = chance.Dice(query.seed, "related hashtags", facts.name, (query.n + 2) // 3)
 
@@ -194,14 +190,11 @@ def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
 def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a hashtag."""
     name = query.text("hashtag_name")
-    if (name, query.region, query.period, query.n) == (documented.HASHTAG_NAME, ALL, 7, 1):
-        info: dict[str, Any] = documented.data("trending/hashtag/detail")["info"]
-        return info
     facts = _facts(query.seed, name)
     curve = curves.Curve(query.seed, name, query.region)
     return {
         **_head(facts, query.region),
-        "trend": _trend(query, curve),
+        "trend": curve.trend(query.period, query.now),
         **_counts(query, facts, curve),
         "longevity": {"popular_days": 0, "current_popularity": 0},
         **audience(query, name, ages_null=effects.AGES_NULL),
@@ -236,10 +229,10 @@ def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[flo
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[charts.Place, ...]:
+def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[Place, ...]:
     pool = _candidates(seed, region, industry)
     families = {name for _, name in pool if curves.family_of(name) is not None}
-    rows = charts.chart(
+    rows = chart(
         (
             (size * (_FAMILY_BOOST if name in families else 1.0), name, curves.Curve(seed, name, region))
             for size, name in pool
@@ -281,12 +274,12 @@ def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, An
     del head["video_url"]
     return {
         **head,
-        "trend": _trend(query, curve),
+        "trend": curve.trend(query.period, query.now),
         "creators": _creators(query, name),
         "publish_cnt": int(counts["publish_cnt"] * nearly) + 1,
         "video_views": int(counts["video_views"] * nearly) + 1,
         "rank": rank,
-        **charts.movement(rank, before),
+        **movement(rank, before),
     }
 
 
@@ -295,6 +288,6 @@ def top(query: Query) -> dict[str, Any]:
     industry = query.filter("industry_id", "nothing")
     number = None if industry is None else names.industry_number(int(industry))
     ranked = list(enumerate(_top(query.seed, query.region, query.period, number, query.n), start=1))
-    if query.flag("new_to_top_100"):
+    if query.text("new_to_top_100") == "true":
         ranked = [(rank, place) for rank, place in ranked if place[1] is None]
     return query.page("list", ranked, lambda entry: _row(query, entry[0], *entry[1]))

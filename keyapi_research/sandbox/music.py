@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from . import audiences, chance, charts, curves, documented, effects, hashtags, names, videos
+from . import audiences, chance, curves, documented, effects, hashtags, names, videos
 from .catalogue import L3, Category, categories
-from .query import Query
+from .query import Place, Query, chart, movement
 
 TOP = 99
 _POOL = 260
 _CANDIDATES = 135
 _TWIN_BOOST = 6.0
+_COVERS = "https://p16-sg.tiktokcdn.com/aweme/720x720/tos-sandbox-v-2774"
 _DURATIONS = (15, 20, 24, 30, 30, 45, 58, 60, 60, 93, 147, 180)
 _VERSIONS = (" (Sped Up)", " (Slowed)", " - Remix", " (feat. Kaya)", " [Live]")
 _ORIGINAL_SOUNDS, _OTHER_VERSIONS = 0.18, 0.3  # shares of all, the second with the first
@@ -21,16 +22,10 @@ _ORIGINAL_SOUNDS, _OTHER_VERSIONS = 0.18, 0.3  # shares of all, the second with 
 
 @dataclass(frozen=True)
 class _Sound:
-    """What does not change about a sound."""
+    """What does not change about a sound: the columns of its row that stay, and what the rest comes from."""
 
     clip_id: str
-    song_id: str
-    title: str
-    author: str
-    duration: int
-    commercial: bool
-    promoted: bool
-    cover: str
+    columns: dict[str, Any]
     language: str
     industry: int
     plays: float
@@ -59,17 +54,9 @@ def _words(dice: chance.Dice, language: str) -> tuple[str, str]:
     return title + (dice.pick(_VERSIONS) if style < _OTHER_VERSIONS else ""), author
 
 
-def _fixed(clip_id: str) -> dict[str, Any]:
-    """Return what is not left to chance: of the documented sound and of the twin."""
-    if clip_id == documented.CLIP_ID:
-        sound = documented.data("trending/music/detail")["sound"]
-        found = {key: sound[key] for key in ("song_id", "title", "author", "duration", "cover", "promoted")}
-        return {**found, "commercial": sound["if_cml"]}
-    if clip_id == effects.TWIN_SOUND:
-        industry = names.industry_of_hashtag()[effects.TWIN_HASHTAG]
-        found = {"title": "Golden Hour Bloom", "author": "Mira Solène", "language": "en", "industry": industry}
-        return {**found, "commercial": True, "promoted": False}
-    return {}
+def _documented() -> dict[str, Any]:
+    sound = documented.data("trending/music/detail")["sound"]
+    return {key: sound[key] for key in ("song_id", "title", "author", "duration", "cover", "promoted", "if_cml")}
 
 
 @lru_cache(maxsize=4096)
@@ -78,25 +65,30 @@ def _sound(seed: str, clip_id: str) -> _Sound:
     country = names.countries()[dice.weighted(names.country_codes(), videos.cumulative_weights())]
     language = country.language if dice.chance(0.6) else "en"
     title, author = _words(dice, language)
-    drawn: dict[str, Any] = {
+    columns: dict[str, Any] = {
+        "clip_id": clip_id,
         "song_id": str(int(clip_id) - dice.whole(10_000_000, 4_000_000_000)) if int(clip_id) > 10**12 else clip_id,
         "title": title,
         "author": author,
         "duration": dice.pick(_DURATIONS),
-        "commercial": dice.chance(0.4),
+        "if_cml": dice.chance(0.4),
         "promoted": dice.chance(effects.PROMOTED),
-        "cover": "https://p16-sg.tiktokcdn.com/aweme/720x720/tos-sandbox-v-2774/"
-        f"{chance.number('cover', clip_id):016x}.jpeg",
-        "language": language,
-        "industry": dice.pick(names.industry_numbers()),
-        "plays": dice.lognormal(1.0, 0.8),
+        "cover": f"{_COVERS}/{chance.number('cover', clip_id):016x}.jpeg",
+        "link": f"https://www.tiktok.com/music/x-{clip_id}",
     }
-    return _Sound(clip_id=clip_id, **(drawn | _fixed(clip_id)))
+    industry, plays = dice.pick(tuple(names.industries())), dice.lognormal(1.0, 0.8)
+    if clip_id == documented.CLIP_ID:
+        columns |= _documented()
+    elif clip_id == effects.TWIN_SOUND:
+        columns |= {"title": "Golden Hour Bloom", "author": "Mira Solène", "if_cml": True, "promoted": False}
+        language, industry = "en", names.industry_of_hashtag()[effects.TWIN_HASHTAG]
+    columns["url_title"] = "-".join(columns["title"].replace("-", " ").split())
+    return _Sound(clip_id, columns, language, industry, plays)
 
 
 def _curve(seed: str, clip_id: str, region: str) -> curves.Curve:
     ahead_of = effects.TWIN_HASHTAG if clip_id == effects.TWIN_SOUND else None
-    return curves.Curve(seed, clip_id, region, ahead_of=ahead_of)
+    return curves.Curve(seed, clip_id, region, kind="sound", ahead_of=ahead_of)
 
 
 def _twin_audience(query: Query) -> dict[str, Any]:
@@ -156,36 +148,21 @@ def _related_items(query: Query, sound: _Sound) -> list[dict[str, Any]] | None:
 
 def _row(query: Query, sound: _Sound) -> dict[str, Any]:
     """Return what the detail and the row of a list have in common."""
-    curve = _curve(query.seed, sound.clip_id, query.region)
-    identity = ("sound", sound.clip_id, query.region, query.period)
     return {
-        "author": sound.author,
-        "clip_id": sound.clip_id,
+        **sound.columns,
         "country_code": query.region,
-        "cover": sound.cover,
-        "duration": sound.duration,
-        "if_cml": sound.commercial,
         "is_search": False,
-        "link": f"https://www.tiktok.com/music/x-{sound.clip_id}",
         "on_list_times": None,
-        "promoted": sound.promoted,
         "rank": None,
         "rank_diff": None,
         "related_items": _related_items(query, sound),
-        "song_id": sound.song_id,
-        "title": sound.title,
-        "trend": curves.trend(query.seed, identity, curve, query.period, query.now),
-        "url_title": "-".join(sound.title.replace("-", " ").split()),
+        "trend": _curve(query.seed, sound.clip_id, query.region).trend(query.period, query.now),
     }
 
 
 def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a sound."""
-    clip_id = query.text("clip_id")
-    if (clip_id, query.region, query.period, query.n) == (documented.CLIP_ID, "US", 7, 1):
-        data: dict[str, Any] = documented.data("trending/music/detail")
-        return data
-    sound = _sound(query.seed, clip_id)
+    sound = _sound(query.seed, query.text("clip_id"))
     info = {
         **_row(query, sound),
         **_audience(query, sound),
@@ -216,27 +193,30 @@ def _candidates(seed: str, region: str) -> tuple[tuple[float, str], ...]:
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, n: int) -> list[charts.Place]:
+def _top(seed: str, region: str, period: int, n: int) -> list[Place]:
     entries = [(size, clip_id, _curve(seed, clip_id, region)) for size, clip_id in _candidates(seed, region)]
     kept = {effects.TWIN_SOUND}
-    return charts.chart(entries, now=curves.today(n), period=period, most=TOP, most_before=TOP, kept=kept)
+    return chart(entries, now=curves.today(n), period=period, most=TOP, most_before=TOP, kept=kept)
 
 
 def top(query: Query) -> dict[str, Any]:
     """Return one page of the list of trending sounds."""
     search = query.filter("search_keyword", "FALSE")
+    wanted = (search or "").casefold()
+    new_only, commercial_only = query.text("new_to_top_100") == "true", query.text("commercial_music") == "true"
+    places = enumerate(_top(query.seed, query.region, query.period, query.n), start=1)
+    ranked = [(rank, _sound(query.seed, clip_id), before) for rank, (clip_id, before) in places]
     ranked = [
         (rank, sound, before)
-        for rank, (clip_id, before) in enumerate(_top(query.seed, query.region, query.period, query.n), start=1)
-        for sound in (_sound(query.seed, clip_id),)
-        if not (query.flag("new_to_top_100") and before is not None)
-        if not (query.flag("commercial_music") and not sound.commercial)
-        if any((search or "").casefold() in text.casefold() for text in (sound.title, sound.author))
+        for rank, sound, before in ranked
+        if (before is None or not new_only)
+        and (sound.columns["if_cml"] or not commercial_only)
+        and any(wanted in sound.columns[which].casefold() for which in ("title", "author"))
     ]
 
     def row_of(entry: tuple[int, _Sound, int | None]) -> dict[str, Any]:
         rank, sound, before = entry
-        row = {**_row(query, sound), "is_search": search is not None, "rank": rank, **charts.movement(rank, before)}
+        row = {**_row(query, sound), "is_search": search is not None, "rank": rank, **movement(rank, before)}
         return dict(sorted(row.items()))
 
     return query.page("sound_list", ranked, row_of)

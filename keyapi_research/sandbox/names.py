@@ -85,12 +85,6 @@ def industries() -> dict[int, Industry]:
     return {int(number): Industry(**fields) for number, fields in _json_of("industries.json").items()}
 
 
-@cache
-def industry_numbers() -> tuple[int, ...]:
-    """Return the numbers of the industries."""
-    return tuple(industries())
-
-
 def industry_info(industry: int) -> dict[str, object]:
     """Return an industry as the answers have it."""
     identifier = industry * _BILLION

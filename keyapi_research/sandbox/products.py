@@ -84,19 +84,7 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
         grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
         log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
     season = curves.season_mean(_seasons().get(category.index), first, end)
-    return _LARGEST * _days(end - first) * _market(region) * share * season * chance.exp(log)
-
-
-@cache
-def _days(days: int) -> float:
-    """Return how many times a day's posts a window of so many days has."""
-    return chance.power(days, _DAYS_ADD_UP)
-
-
-def _more_rows(days: int) -> float:
-    """Return how many times as many rows as that of a day the ranking of so many days has."""
-    log = chance.log(days)
-    return 1.0 + log * (0.0622 + 0.0076 * log)
+    return _LARGEST * chance.power(end - first, _DAYS_ADD_UP) * _market(region) * share * season * chance.exp(log)
 
 
 @lru_cache(maxsize=256)
@@ -108,15 +96,17 @@ def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Cat
     if region == ALL:
         return tuple(rows[:_WORLD_TOTAL])
     total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
-    return tuple(rows[: max(4, int(total * _more_rows(window[1] - window[0]) + 0.5))])
+    log_of_days = chance.log(window[1] - window[0])
+    more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
+    return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
 
 
 def _change(query: Query, category: Category, posts: float) -> float:
     """Return by how many percent the posts of a window are more than those of the window before."""
-    window_before = curves.window_before(query.time_scope, query.n)
-    before = _posts(query.seed, category, query.region, query.time_scope, window_before)
-    first, _ = curves.window(query.time_scope, query.n)
-    noise = _NOISE_OF_CHANGE * _normal(query.seed, "change", category.id, query.region, query.time_scope, first)
+    window_before = curves.window_before(query.text("time_scope"), query.n)
+    before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
+    first, _ = curves.window(query.text("time_scope"), query.n)
+    noise = _NOISE_OF_CHANGE * _normal(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
     return max(-95.0, 100.0 * (posts / before - 1.0) + noise)
 
 
@@ -150,12 +140,12 @@ def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
 
 
 def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
-    if (category.id, query.region, query.time_scope, query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
+    if (category.id, query.region, query.text("time_scope"), query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
         row: dict[str, Any] = documented.data("insights/products")["list"][0]
         return row
     traits = _traits(query.seed, category, query.region)
-    first, _ = curves.window(query.time_scope, query.n)
-    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.time_scope, first)
+    first, _ = curves.window(query.text("time_scope"), query.n)
+    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), first)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
     cost = impressions / 1000.0 * traits["cost_a_thousand"]
@@ -184,14 +174,11 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
-def ranking(query: Query) -> Any:
+def ranking(query: Query) -> dict[str, Any]:
     """Return one page of a ranking."""
     category_id = query.filter("ecom_category_id", None)
     search = query.filter("search_keyword", "FALSE")
-    whole_world_today = (query.region, query.time_scope, query.n) == (ALL, "1", 1)
-    if whole_world_today and (category_id, search, query.text("page"), query.text("limit")) == (None, None, "1", "20"):
-        return documented.data("insights/products")
-    rows = _ranking(query.seed, query.region, query.time_scope, query.n)
+    rows = _ranking(query.seed, query.region, query.text("time_scope"), query.n)
     if category_id is not None:
         rows = tuple(row for row in rows if category_id in {step for step, _ in row[0].path})
     if search is not None:
@@ -201,7 +188,7 @@ def ranking(query: Query) -> Any:
 
 
 def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
-    dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.time_scope)
+    dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.text("time_scope"))
     country = query.region if query.region in names.countries() else dice.pick(names.country_codes())
     of_industry, of_news = (names.industries()[number].hashtags for number in (industry, 23))
     found = [category.stem, *dice.sample(of_industry, 3), *dice.sample(of_news, 2)]
@@ -211,7 +198,7 @@ def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
 
 
 def _videos(query: Query, category: Category) -> list[str]:
-    seed, region, time_scope = query.seed, query.region, query.time_scope
+    seed, region, time_scope = query.seed, query.region, query.text("time_scope")
     window = curves.window(time_scope, query.n)
     count = min(_POSTS_OF_DETAIL, max(3, int(_posts(seed, category, region, time_scope, window) / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
@@ -224,16 +211,12 @@ def _videos(query: Query, category: Category) -> list[str]:
 
 def detail(query: Query) -> dict[str, Any] | None:
     """Return what is known of a category; None where there is no such category."""
-    category_id = query.text("id")
-    if (category_id, query.region, query.time_scope, query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
-        info: dict[str, Any] = documented.data("insights/product/detail")["info"]
-        return info
-    category = by_id().get(category_id)
+    category = by_id().get(query.text("id"))
     if category is None:
         return None
     industry = names.industry_of_category(category.l1_id)
     return {
-        **audiences.of_product(query.seed, (category.id, query.region, query.time_scope), industry),
+        **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
         "cover_url": None,
         "ecom_type": category.level,
         "hashtags": _hashtags(query, category, industry),

@@ -14,7 +14,7 @@ from . import curves, names
 
 LARGEST_PAGE = 20
 LARGEST_BATCH = 10
-_LONGEST_ID, _LONGEST_PAGE, _LONGEST_TEXT = 30, 6, 150
+Check = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Parameter:
 
     api_name: str
     default: str | None
-    check: Callable[[str], str | None]
+    check: Check
     required: bool = False
 
 
@@ -59,25 +59,24 @@ class Route:
         return canonical
 
 
-def _digits(value: str) -> str | None:
-    return value if value.isascii() and value.isdigit() and len(value) <= _LONGEST_ID else None
+def _matching(pattern: str, canonical: Callable[[str], str] = str) -> Check:
+    compiled = re.compile(pattern)
+    return lambda value: canonical(value) if compiled.fullmatch(value) else None
+
+
+_digits = _matching("[0-9]{1,30}")
+_flag = _matching("(?ia)true|false", str.lower)
+_text = _matching("(?s).{0,150}")
+_page = _matching("(?=[0-9]{1,6}$)0*[1-9][0-9]*", lambda value: str(int(value)))
+_limit = _matching("(?=[0-9]{1,30}$)0*[1-9][0-9]*", lambda value: str(min(int(value), LARGEST_PAGE)))
+_industry = _matching("nothing|[0-9]{1,30}")
+_period = _matching("7|30|120")
+_long_period = _matching("7|30|120|365|1095")
 
 
 def _digits_list(value: str) -> str | None:
     ids = [part.strip() for part in value.split(",")]
     return ",".join(ids) if all(map(_digits, ids)) and len(ids) <= LARGEST_BATCH else None
-
-
-def _one_of(*allowed: str) -> Callable[[str], str | None]:
-    return lambda value: value if value in allowed else None
-
-
-def _flag(value: str) -> str | None:
-    return value.lower() if value.lower() in {"true", "false"} else None
-
-
-def _text(value: str) -> str | None:
-    return value if len(value) <= _LONGEST_TEXT else None
 
 
 def _country(value: str) -> str | None:
@@ -92,21 +91,9 @@ def _time_scope(value: str) -> str | None:
     return value if value in {"1", "7", "30", *curves.months()} else None
 
 
-def _page(value: str) -> str | None:
-    return str(int(value)) if _digits(value) and len(value) <= _LONGEST_PAGE and int(value) >= 1 else None
-
-
-def _limit(value: str) -> str | None:
-    return str(min(int(value), LARGEST_PAGE)) if _digits(value) and int(value) >= 1 else None
-
-
-def _industry(value: str) -> str | None:
-    return value if value == "nothing" else _digits(value)
-
-
 def _hashtag(value: str) -> str | None:
     name = names.normalized(value)
-    return name if name and len(name) <= _LONGEST_TEXT and not re.search(r"[\s,]", name) else None
+    return name if re.fullmatch(r"[^\s,]{1,150}", name) else None
 
 
 _SEARCH = Parameter("search_keyword", "FALSE", _text)
@@ -114,8 +101,8 @@ _PAGES = (Parameter("page", "1", _page), Parameter("limit", "20", _limit))
 _SCOPE = Parameter("time_scope", "1", _time_scope)
 _REGION = Parameter("region", "all_regions", _region)
 _COUNTRY = Parameter("region", "US", _country)
-_PERIOD = Parameter("period", "7", _one_of("7", "30", "120"))
-_LONG_PERIOD = Parameter("period", "7", _one_of("7", "30", "120", "365", "1095"))
+_PERIOD = Parameter("period", "7", _period)
+_LONG_PERIOD = Parameter("period", "7", _long_period)
 _NEW = Parameter("new_to_top_100", "false", _flag)
 _COMMERCIAL = Parameter("commercial_music", "false", _flag)
 _CATEGORY = Parameter("ecom_category_id", None, _digits)
@@ -131,3 +118,4 @@ ROUTES = (
     Route("trending/music", 2, (_SEARCH, *_PAGES, _PERIOD, _COUNTRY, _NEW, _COMMERCIAL)),
 )
 BY_PATH = {route.path: route for route in ROUTES}
+DEFAULTS = {route.name: {known.api_name: known.default for known in route.parameters} for route in ROUTES}

@@ -47,8 +47,10 @@ class Sandbox:
 
     Attributes
     ----------
-    latency, page_cap
+    latency, page_cap, credits
         May be changed while the server runs.
+    charged
+        Credits charged so far.
     faults
         ``faults.put(Fault(...))``: each request uses one.
     on_request
@@ -84,7 +86,7 @@ class Sandbox:
         self.extra_headers: dict[str, str] = {}
         self._port = port
         self._token = token
-        self._credits = credits
+        self.credits = credits
         self._lock = threading.Lock()
         self._broken_hooks: set[str] = set()
         self._closing = threading.Event()
@@ -113,27 +115,10 @@ class Sandbox:
         return self._listener.url
 
     @property
-    def charged(self) -> int:
-        """Credits charged so far."""
-        with self._lock:
-            return self._charged
-
-    @property
     def requests(self) -> list[Request]:
         """The requests served so far, by the time they came."""
         with self._lock:
             return sorted(self._requests, key=lambda request: request.started)
-
-    @property
-    def credits(self) -> int | None:
-        """Credits the account has left; None is endless."""
-        with self._lock:
-            return self._credits
-
-    @credits.setter  # noqa: A003 - the word of the service
-    def credits(self, value: int | None) -> None:
-        with self._lock:
-            self._credits = value
 
     def start(self) -> Self:
         """Start serving and return the sandbox; nothing happens where it runs already."""
@@ -162,7 +147,7 @@ class Sandbox:
                 self.faults.get_nowait()
 
     def _forget(self) -> None:
-        self._charged = 0
+        self.charged = 0
         self._served = 0
         self._requests: list[Request] = []
         self._answered: Counter[tuple[object, ...]] = Counter()  # answers of each entity
@@ -233,9 +218,9 @@ class Sandbox:
 
     def _charge(self, price: int) -> None:
         """Charge the account; called with the lock held."""
-        self._charged += price
-        if self._credits is not None:
-            self._credits = max(0, self._credits - price)
+        self.charged += price
+        if self.credits is not None:
+            self.credits = max(0, self.credits - price)
 
     def _normal(self, method: str, path: str, sent: dict[str, str], authorization: str | None, fault: Fault) -> Answer:
         refusal = self._refusal(method, path, authorization)
@@ -247,7 +232,7 @@ class Sandbox:
             return error(400, params)
         price = 0 if fault.charge is False else route.credits
         with self._lock:
-            if self._credits is not None and price > self._credits:
+            if self.credits is not None and price > self.credits:
                 return error(402)
             self._charge(price)
             self._served += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +22,7 @@ _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
 _EARLIEST_OF_POOL = (curves.FIRST_DAY - 2 - int(_OLDEST_POST)) * curves.SECONDS_A_DAY
 _EVEN = 0.24  # how evenly the ages are spread, from 0 to 1
-_HOURS = (3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)
+_HOURS = tuple(accumulate((3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)))
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
 # Accounts are older than the videos of the world; those who posted before are others.
 _ACCOUNTS = (1_470_000_000, _EARLIEST_OF_POOL - 86_400)
@@ -68,12 +69,7 @@ def day_posted(identifier: str) -> int:
 
 
 def _hour(share: float) -> int:
-    target = share * sum(_HOURS)
-    for hour, weight in enumerate(_HOURS):
-        target -= weight
-        if target < 0:
-            return hour
-    return len(_HOURS) - 1
+    return bisect_right(_HOURS, share * _HOURS[-1])
 
 
 @cache

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..settings import SANDBOX_WORLD
-from . import chance, hashtags, music, products
+from . import chance, curves, documented, hashtags, music, products
 from .query import Query
+from .routes import DEFAULTS
 from .videos import rows as videos
 
 WORLD_VERSION = SANDBOX_WORLD
@@ -22,7 +23,9 @@ __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
 
 def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, page_cap: int) -> Any:
     """Return the ``data`` of the n-th answer of an endpoint to these checked parameters; of videos, see `videos`."""
-    query = Query(seed, n, params, page_cap)
+    if n == 1 and params == DEFAULTS[name] and documented.has(name):
+        return documented.data(name)
+    query = Query(seed, n, curves.today(n), str(params["region"]), params, page_cap)
     match name:
         case "insights/products":
             return products.ranking(query)
