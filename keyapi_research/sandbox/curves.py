@@ -83,8 +83,8 @@ def season(name: str | None, day: float) -> float:
     """Return what a season multiplies demand by on a day."""
     if name is None:
         return 1.0
-    month, of_month, rise, fall, height = effects.SEASONS[name]
-    distance = (day - number_of(date(2026, month, of_month)) + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
+    peak, rise, fall, height = effects.SEASONS[name]
+    distance = (day - number_of(peak) + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
     days = rise if distance < 0 else fall
     return 1.0 + height / (1.0 + (distance / days) * (distance / days))
 

@@ -192,7 +192,7 @@ def detail(query: Query) -> dict[str, Any]:
     name = query.text("hashtag_name")
     facts = _facts(query.seed, name)
     curve = curves.Curve(query.seed, name, query.region)
-    return {
+    info = {
         **_head(facts, query.region),
         "trend": curve.trend(query.period, query.now),
         **_counts(query, facts, curve),
@@ -200,6 +200,7 @@ def detail(query: Query) -> dict[str, Any]:
         **audience(query, name, ages_null=effects.AGES_NULL),
         "related_hashtags": _related(query, facts),
     }
+    return {"info": info}
 
 
 def _pool(seed: str, region: str, industry: int | None) -> list[str]:

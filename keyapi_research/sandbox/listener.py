@@ -9,16 +9,16 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..settings import SANDBOX, SOURCE_HEADER
 from .answers import Answer, error
 
-Respond = Callable[[str, str, str | None], Answer]  # of method, target and the Authorization header
+if TYPE_CHECKING:
+    from .server import Sandbox
 
 _LOOPBACK = "127.0.0.1"
 _LOOK_EVERY = 0.05  # seconds: how soon a closing listener is seen to close where nothing wakes it
@@ -34,9 +34,8 @@ class Listener(ThreadingHTTPServer):
     request_queue_size = 256
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share the port
 
-    def __init__(self, port: int, respond: Respond, extra_headers: Callable[[], Mapping[str, str]]) -> None:
-        self.respond = respond
-        self.extra_headers = extra_headers
+    def __init__(self, port: int, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
         self.connections: dict[threading.Thread, socket.socket] = {}
         super().__init__((_LOOPBACK, port), _Handler)
         self._thread = threading.Thread(
@@ -112,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._drain()
-        self._send(self.server.respond(self.command, self.path, self.headers.get("Authorization")))
+        self._send(self.server.sandbox.respond(self.command, self.path, self.headers.get("Authorization")))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what the base class refuses (another method, a broken request line) as the service would."""
@@ -120,10 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if code == HTTPStatus.NOT_IMPLEMENTED and self.command:
             self.do_GET()
-            return
-        answer = error(code, message)
-        answer.headers.update(self.server.extra_headers())
-        self._send(answer)
+        else:
+            answer = error(code, message)
+            answer.headers.update(self.server.sandbox.extra_headers)
+            self._send(answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Write no log."""

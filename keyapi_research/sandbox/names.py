@@ -54,7 +54,7 @@ def text_of(name: str) -> str:
 
 
 @cache
-def _json_of(name: str) -> dict[str, Any]:
+def json_of(name: str) -> dict[str, Any]:
     """Return what a JSON file holds, its lists as tuples."""
     return json.loads(text_of(name), object_hook=_with_tuples)  # type: ignore[no-any-return]
 
@@ -63,10 +63,15 @@ def _with_tuples(found: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
+def table_of(name: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    return list(csv.DictReader(text_of(name).splitlines()))
+
+
 @cache
 def countries() -> dict[str, Country]:
     """Return the countries by ISO code."""
-    rows = csv.DictReader(text_of("countries.csv").splitlines())
+    rows = table_of("countries.csv")
     return {
         row["code"]: Country(row["code"], row["geonames_id"], row["name"], float(row["weight"]), row["language"])
         for row in rows
@@ -82,7 +87,7 @@ def country_codes() -> tuple[str, ...]:
 @cache
 def industries() -> dict[int, Industry]:
     """Return the industries by number; their ids are these numbers, in billions."""
-    return {int(number): Industry(**fields) for number, fields in _json_of("industries.json").items()}
+    return {int(number): Industry(**fields) for number, fields in json_of("industries.json").items()}
 
 
 def industry_info(industry: int) -> dict[str, object]:
@@ -112,7 +117,7 @@ def industry_of_hashtag() -> dict[str, int]:
 @cache
 def languages() -> dict[str, Language]:
     """Return the languages by code."""
-    return {code: Language(**fields) for code, fields in _json_of("languages.json").items()}
+    return {code: Language(**fields) for code, fields in json_of("languages.json").items()}
 
 
 @cache
@@ -123,12 +128,12 @@ def language_of_hashtag() -> dict[str, str]:
 
 def words(kind: str) -> tuple[str, ...]:
     """Return the words of a kind, such as ``first_names``."""
-    return _json_of("words.json")[kind]  # type: ignore[no-any-return]
+    return json_of("words.json")[kind]  # type: ignore[no-any-return]
 
 
 def interests() -> dict[str, str]:
     """Return the names of the interests of hashtag and sound audiences, by id."""
-    return _json_of("words.json")["interests"]  # type: ignore[no-any-return]
+    return json_of("words.json")["interests"]  # type: ignore[no-any-return]
 
 
 def normalized(name: str) -> str:

@@ -215,7 +215,7 @@ def detail(query: Query) -> dict[str, Any] | None:
     if category is None:
         return None
     industry = names.industry_of_category(category.l1_id)
-    return {
+    info = {
         **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
         "cover_url": None,
         "ecom_type": category.level,
@@ -224,3 +224,4 @@ def detail(query: Query) -> dict[str, Any] | None:
         **category.blocks(),
         "url_title": category.slug,
     }
+    return {"info": info}

@@ -124,7 +124,7 @@ class Sandbox:
         """Start serving and return the sandbox; nothing happens where it runs already."""
         if self._listener is None:
             self._closing.clear()
-            listener = Listener(self._port, self.respond, lambda: self.extra_headers)
+            listener = Listener(self._port, self)
             listener.start()
             self._listener = listener
             atexit.register(self.close)

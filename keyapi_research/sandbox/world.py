@@ -6,7 +6,7 @@ a refresh moves on and starting over does not differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..settings import SANDBOX_WORLD
@@ -17,6 +17,13 @@ from .videos import rows as videos
 
 WORLD_VERSION = SANDBOX_WORLD
 SEED = "1"
+_ABSENT = ("missing", "absent")
+# Of each endpoint: what it is about, the parameter that names it, the record of its answer, and what makes the answer.
+_DETAILS: dict[str, tuple[str, str, str, Callable[[Query], dict[str, Any] | None]]] = {
+    "insights/product/detail": ("product", "id", "info", products.detail),
+    "trending/hashtag/detail": ("hashtag", "hashtag_name", "info", hashtags.detail),
+    "trending/music/detail": ("sound", "clip_id", "sound", music.detail),
+}
 
 __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
 
@@ -25,33 +32,15 @@ def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, pa
     """Return the ``data`` of the n-th answer of an endpoint to these checked parameters; of videos, see `videos`."""
     if n == 1 and params == DEFAULTS[name] and documented.has(name):
         return documented.data(name)
+    lists = {"insights/products": products.ranking, "trending/hashtags": hashtags.top, "trending/music": music.top}
     query = Query(seed, n, curves.today(n), str(params["region"]), params, page_cap)
-    match name:
-        case "insights/products":
-            return products.ranking(query)
-        case "insights/product/detail":
-            return _detail("info", "product", query.text("id"), products.detail(query))
-        case "trending/hashtag/detail":
-            hashtag = query.text("hashtag_name")
-            return _detail("info", "hashtag", hashtag, None if _absent(hashtag) else hashtags.detail(query))
-        case "trending/music/detail":
-            clip_id = query.text("clip_id")
-            return _nothing("sound", "sound", clip_id) if _absent(clip_id) else music.detail(query)
-        case "trending/hashtags":
-            return hashtags.top(query)
-        case _:
-            return music.top(query)
+    return lists[name](query) if name in lists else _detail(name, query)
 
 
-def _absent(identifier: str) -> bool:
-    return identifier.endswith("000000") or identifier.startswith(("missing", "absent"))
-
-
-def _detail(record: str, kind: str, identifier: str, found: dict[str, Any] | None) -> Any:
-    return _nothing(record, kind, identifier) if found is None else {record: found}
-
-
-def _nothing(record: str, kind: str, identifier: str) -> dict[str, Any] | None:
-    """Return one of the ways in which an answer has no record."""
-    shapes: tuple[dict[str, Any] | None, ...] = (None, {}, {record: None}, {record: {}})
-    return shapes[chance.number("nothing", kind, identifier) % len(shapes)]
+def _detail(name: str, query: Query) -> dict[str, Any] | None:
+    """Return the record of an answer, or one of the ways in which an answer has none."""
+    kind, entity, record, detail = _DETAILS[name]
+    identifier = query.text(entity)
+    found = None if identifier.endswith("000000") or identifier.startswith(_ABSENT) else detail(query)
+    nothing: tuple[dict[str, Any] | None, ...] = (None, {}, {record: None}, {record: {}})
+    return found or nothing[chance.number("nothing", kind, identifier) % len(nothing)]
