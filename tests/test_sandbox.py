@@ -1,4 +1,4 @@
-"""The sandbox: a real server, asked over real HTTP. Expected values are written by hand."""
+"""The sandbox: a real server, over real HTTP. Expected values are written by hand."""
 
 from __future__ import annotations
 
@@ -309,9 +309,9 @@ def test_arithmetic_is_that_of_the_library_to_the_last_digits():
     ],
 )
 def test_bad_values_are_refused_and_free(sandbox, path, refused):
-    for given in refused.split():
-        answer = query(sandbox, f"{PREFIX}{path}?{given}")
-        assert (answer.status, answer.json["code"], answer.json["data"]) == (400, 400, None), given
+    for sent in refused.split():
+        answer = query(sandbox, f"{PREFIX}{path}?{sent}")
+        assert (answer.status, answer.json["code"], answer.json["data"]) == (400, 400, None), sent
         assert set(answer.json) == {"code", "data", "message"}
         assert re.fullmatch(r"(Missing required|Invalid) parameter: \w+", answer.json["message"])
     assert sandbox.charged == 0
@@ -389,9 +389,9 @@ def test_every_answer_says_who_it_is(sandbox):
     assert answers[0].headers.get_all("Content-Type") == ["text/html"]
     with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))) as raw:
         raw.sendall(b"NONSENSE\r\n\r\n")
-        said = raw.makefile("rb").read().decode()
-    assert said.startswith("HTTP/1.1 400")
-    assert f"{SOURCE_HEADER}: sandbox" in said
+        received = raw.makefile("rb").read().decode()
+    assert received.startswith("HTTP/1.1 400")
+    assert f"{SOURCE_HEADER}: sandbox" in received
 
 
 # ---- absence -------------------------------------------------------------------------------------------------------
@@ -527,7 +527,7 @@ def test_rules_and_mutations(sandbox):
     assert query(sandbox, HASHTAG).data == documented(HASHTAG)
 
 
-def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
+def test_hooks_that_raise_are_answered_with_500_and_reported_once(sandbox, capsys):
     sandbox.credits = 10
     sandbox.on_request = lambda path, params: 1 / 0
     answers = [query(sandbox, HASHTAG) for _ in range(2)]
@@ -539,10 +539,10 @@ def test_hooks_that_raise_are_an_answer_and_said_once(sandbox, capsys):
     assert [(answer.status, answer.json["code"]) for answer in answers] == [(500, 500)] * 5
     assert answers[0].json["message"] == "on_request raised an exception: see the sandbox's stderr"
     assert (sandbox.charged, sandbox.credits) == (0, 10)
-    said = capsys.readouterr().err
-    assert (said.count("on_request raised"), said.count("mutate raised")) == (1, 1)
-    assert "ZeroDivisionError" in said
-    assert "KeyError: 'nothing'" in said
+    received = capsys.readouterr().err
+    assert (received.count("on_request raised"), received.count("mutate raised")) == (1, 1)
+    assert "ZeroDivisionError" in received
+    assert "KeyError: 'nothing'" in received
     sandbox.mutate = None
     assert query(sandbox, HASHTAG).status == 200
 
@@ -616,9 +616,9 @@ def threads_of_the_sandbox():
 def test_a_malformed_target_is_answered(sandbox, target, capsys):
     with raw_connection(sandbox) as raw:
         raw.sendall(f"GET {target} HTTP/1.1\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode())
-        said = raw.makefile("rb").read().decode()
-    assert said.startswith(("HTTP/1.1 400", "HTTP/1.1 404"))
-    assert json.loads(said.partition("\r\n\r\n")[2])["data"] is None
+        received = raw.makefile("rb").read().decode()
+    assert received.startswith(("HTTP/1.1 400", "HTTP/1.1 404"))
+    assert json.loads(received.partition("\r\n\r\n")[2])["data"] is None
     assert len(sandbox.requests) == 1
     assert capsys.readouterr().err == ""
 
@@ -746,7 +746,7 @@ def test_command_line():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ("--port 65536", "--port is a number from 0 (any free one) to 65535, not 65536"),
         ("--port=-1", "--port is a number from 0 (any free one) to 65535, not -1"),
@@ -760,10 +760,10 @@ def test_command_line():
          " or 0 for a free one"),
     ],
 )
-def test_the_command_line_refuses_with_a_reason(sandbox, given, message, capsys):
+def test_the_command_line_refuses_with_a_reason(sandbox, arguments, message, capsys):
     taken = sandbox.url.rpartition(":")[2]
     with pytest.raises(SystemExit) as stopped:
-        main(given.format(taken=taken).split())
+        main(arguments.format(taken=taken).split())
     assert stopped.value.code == 2
     shown = capsys.readouterr().err
     assert shown.startswith("usage: python -m keyapi_research.sandbox")
@@ -924,13 +924,13 @@ def test_what_is_planted_in_rankings_shows(sandbox):
 
 def all_of(seed, n, scope, region="US"):
     """Return all rows of a ranking by name, without a server."""
-    asked = {"time_scope": scope, "region": region, "search_keyword": "FALSE", "ecom_category_id": None, "limit": "20"}
-    pages = [world.answer(seed, PRODUCTS, {**asked, "page": str(page)}, n, page_cap=20) for page in range(1, 26)]
+    params = {"time_scope": scope, "region": region, "search_keyword": "FALSE", "ecom_category_id": None, "limit": "20"}
+    pages = [world.answer(seed, PRODUCTS, {**params, "page": str(page)}, n, page_cap=20) for page in range(1, 26)]
     return {name_of(row): row for page in pages for row in page["list"]}
 
 
 def changes(before, after):
-    """Return the stated change and that of the posts themselves, of rows whose posts are told exactly enough."""
+    """Return the stated change and that of the posts themselves, of rows whose posts are exact enough."""
     common = [name for name in after if name in before and before[name]["post"] >= 500]
     stated = np.array([after[name]["post_change"] for name in common])
     return common, stated, np.array([100 * (after[name]["post"] / before[name]["post"] - 1) for name in common])
@@ -943,7 +943,7 @@ def changes(before, after):
 def test_the_change_is_that_of_the_posts(earlier, later):
     names, stated, real = changes(all_of("1", *earlier), all_of("1", *later))
     assert len(names) > 60
-    # Posts are told in three digits: each of the two at most 0.5 % off; the rest is noise of half a point.
+    # Posts have three digits: each of the two at most 0.5 % off; the rest is noise of half a point.
     assert np.abs(stated - real).max() < 4
     usual = [name not in SEASONAL for name in names]
     assert np.corrcoef(stated[usual], real[usual])[0, 1] > 0.97
@@ -962,8 +962,8 @@ def test_a_month_that_is_over_has_no_later_videos(sandbox):
 
 def test_totals_of_hashtags_grow_by_what_is_posted():
     for name in ("studytok", "drtok", "examseason", "perfumetok", "valentinesday", "grammys2026", "tag7", "ufc324"):
-        asked = {"hashtag_name": name, "region": "all_regions", "period": "7"}
-        found = [world.answer("1", HASHTAG, asked, n, page_cap=20)["info"] for n in range(1, 31)]
+        params = {"hashtag_name": name, "region": "all_regions", "period": "7"}
+        found = [world.answer("1", HASHTAG, params, n, page_cap=20)["info"] for n in range(1, 31)]
         for before, after in pairwise(found):
             added = after["publish_cnt_all"] - before["publish_cnt_all"]
             # The last three of the seven days: some posts, and no more than the week has.
@@ -993,19 +993,19 @@ def test_details_of_hashtags(sandbox):
 
 
 def of_hashtag(name, *, seed="1", n=1, region="all_regions", period="7"):
-    asked = {"hashtag_name": name, "region": region, "period": period}
-    return world.answer(seed, HASHTAG, asked, n, page_cap=20)["info"]
+    params = {"hashtag_name": name, "region": region, "period": period}
+    return world.answer(seed, HASHTAG, params, n, page_cap=20)["info"]
 
 
 def of_sound(clip_id, *, seed="1", n=1, region="US", period="7"):
-    asked = {"clip_id": clip_id, "region": region, "period": period}
-    return world.answer(seed, SOUND, asked, n, page_cap=20)["sound"]
+    params = {"clip_id": clip_id, "region": region, "period": period}
+    return world.answer(seed, SOUND, params, n, page_cap=20)["sound"]
 
 
 PLANTED = (*(name for family in effects.FAMILIES.values() for name in family), *effects.SEASONAL_HASHTAGS)
 
 
-def test_what_is_planted_is_free_of_oddities():
+def test_what_is_planted_is_free_of_issues():
     for seed in ("1", "2", "3", "4"):
         for name in PLANTED:
             for region, period in (("all_regions", "7"), ("US", "30"), ("GB", "120")):
@@ -1025,10 +1025,10 @@ def test_lists_have_all_families_and_repeat_none_that_is_planted():
     again = Counter()
     for region in list(countries())[::8]:
         for period in ("7", "30", "120"):
-            asked = {"region": region, "period": period, "industry_id": "nothing", "new_to_top_100": "false"}
+            params = {"region": region, "period": period, "industry_id": "nothing", "new_to_top_100": "false"}
             names = Counter()
             for page in range(1, 6):
-                rows = world.answer("1", HASHTAGS, {**asked, "page": str(page), "limit": "20"}, 1, page_cap=20)["list"]
+                rows = world.answer("1", HASHTAGS, {**params, "page": str(page), "limit": "20"}, 1, page_cap=20)["list"]
                 names.update(row["hashtag_name"] for row in rows)
             assert names.total() == 100
             assert set(names) > {name for family in effects.FAMILIES.values() for name in family}, (region, period)
@@ -1051,10 +1051,10 @@ def test_other_answers_about_what_is_documented_agree_with_it():
     assert last_week(sound["trend"]) == pytest.approx([0.06, 0.05, 0.31, 0.3, 0.1, 0.36, 1], abs=0.02)
     assert sound["audience_ages"] is None
     ufc, new_sun = documented(HASHTAG)["info"], documented(SOUND)["sound"]
-    for info, told in ((hashtag, ufc), (of_hashtag("ufc324", n=3), ufc), (sound, new_sun)):
+    for info, example in ((hashtag, ufc), (of_hashtag("ufc324", n=3), ufc), (sound, new_sun)):
         kinds = (("audience_countries", "country_info", 8), ("audience_interests", "interest_info", 4))
         for which, kind, least in kinds:
-            scores = {row[kind]["id"]: row["score"] for row in told[which]}
+            scores = {row[kind]["id"]: row["score"] for row in example[which]}
             found = {row[kind]["id"]: row["score"] for row in info[which]}
             assert len(found) >= least
             assert all(0.85 < score / scores[key] < 1.15 for key, score in found.items())
@@ -1164,9 +1164,9 @@ def test_the_moves_of_a_list_have_all_directions_and_positive_sizes(sandbox, pat
 
 def test_the_documentation_has_the_planted_sizes():
     text = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
-    told = dict(re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) \|", text))
-    assert len(told) > 35
-    for name, size in told.items():
+    stated_in_docs = dict(re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) \|", text))
+    assert len(stated_in_docs) > 35
+    for name, size in stated_in_docs.items():
         assert float(size) == getattr(effects, name), name
     ranges = re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) to (-?[\d.]+) \|", text)
     assert len(ranges) == 2

@@ -66,7 +66,7 @@ class Fault:
     charge: bool | None = None
 
     def answer(self) -> Answer | None:
-        """Return the answer that takes the place of the normal one, or None where that is kept."""
+        """Return the answer that replaces the normal one, or None where that is kept."""
         if self.body is not None:
             return Answer(self.status or 200, self.body, _code_in(self.body))
         if self.close == "before":

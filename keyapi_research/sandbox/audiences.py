@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from . import chance, documented, effects, names
+from .query import Query
 
 _YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
 _AGES = {10: _YOUNG, 23: _YOUNG, 25: _YOUNG, 11: _OLD, 13: _OLD, 18: _OLD, 21: _OLD, 29: _OLD}
@@ -107,34 +108,35 @@ def _ranked(
 
 
 def of_trend(
-    seed: str,
-    identity: tuple[object, ...],
-    n: int,
+    query: Query,
+    kind: str,
+    name: str,
     *,
     profile: str,
     industry: int,
     language: str | None,
-    noise: float,
-    planted: bool,
     ages_null: float,
+    noise: float = 0.1,
+    planted: bool = False,
 ) -> dict[str, Any]:
-    """Return the three lists of the n-th answer about a hashtag's or a sound's audience.
+    """Return the three lists of the audience of a hashtag or a sound.
 
     Those with the same ``profile`` share an audience, but for ``noise`` (half width of the relative difference). What
     is ``planted`` has all lists and no equal scores; of the others so large a share as ``ages_null`` has no ages.
     """
-    dice = chance.Dice(seed, "audience", *identity)
+    identity = (kind, name, query.region, query.period)
+    dice = chance.Dice(query.seed, "audience", *identity)
     ages_draw, interests_draw, countries_draw = dice.unit(), dice.unit(), dice.unit()
     tied = dice.chance(effects.TIED_SCORES)
     interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
-    moved = chance.Dice(seed, "audience now", *identity, n)
+    moved = chance.Dice(query.seed, "audience now", *identity, query.n)
     weights: Sequence[float] = _AGES.get(industry, _MIDDLE)
     example = _documented().get(profile)
     if example is not None and example["audience_ages"]:
         weights = [row["score"] for row in sorted(example["audience_ages"], key=lambda row: row["age_level"])]
     ages: list[dict[str, Any]] | None = _ages((3, 4, 5), weights, dice)
-    shaken = noise + 0.01 * min(n - 1, 9)
-    liked, at_home = _interest_scores(seed, profile, industry), _country_scores(seed, profile, language)
+    shaken = noise + 0.01 * min(query.n - 1, 9)
+    liked, at_home = _interest_scores(query.seed, profile, industry), _country_scores(query.seed, profile, language)
     interests = _ranked(liked, shaken, interest_count, moved, tied=tied, planted=planted)
     countries = _ranked(at_home, shaken, country_count, moved, tied=tied, planted=planted)
     if example is not None:

@@ -87,9 +87,9 @@ def tidy(x: float, digits: int = 2) -> int | float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def digits(length: int, *parts: object) -> str:
+def digits(count: int, *parts: object) -> str:
     """Return a number of exactly so many digits as text, never ending in six zeros."""
-    low = 10 ** (length - 1)
+    low = 10 ** (count - 1)
     value = low + int.from_bytes(grains(*parts)[:16], "big") % (9 * low)
     return str(value + 1 if value % 1_000_000 == 0 else value)
 

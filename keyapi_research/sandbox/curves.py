@@ -34,7 +34,7 @@ FIRST_DAY = number_of(effects.TODAY)
 
 
 def today(n: int) -> int:
-    """Return the day on which an entity's n-th answer is given."""
+    """Return the day of an entity's n-th answer."""
     return FIRST_DAY + effects.DAYS_BETWEEN_ANSWERS * (n - 1)
 
 

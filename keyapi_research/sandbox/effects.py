@@ -24,7 +24,7 @@ def _burst(row: dict[str, Any]) -> tuple[date, float, float, float]:
 
 
 TODAY = SANDBOX_TODAY
-DAYS_BETWEEN_ANSWERS = 3  # the n-th answer about an entity is given this many days times n - 1 later
+DAYS_BETWEEN_ANSWERS = 3  # days from one answer about an entity to the next
 
 # ---- videos: engagement = (likes + comments + shares) / views, all effects multiply ----------------------------
 
@@ -74,7 +74,7 @@ SEASONAL_CATEGORIES: dict[str, tuple[str, ...]] = {name: row["categories"] for n
 # ---- hashtags and sounds ---------------------------------------------------------------------------------------
 
 SEASONAL_HASHTAGS = {hashtag: name for name, row in _PLANTED["seasons"].items() for hashtag in row["hashtags"]}
-# Families rise and fall together: one burst every so many days, one of them peaking on the date given.
+# Families rise and fall together: one burst every so many days, one of them with this peak.
 FAMILIES: dict[str, tuple[str, ...]] = {name: row["hashtags"] for name, row in _PLANTED["families"].items()}
 FAMILY_BURSTS: dict[str, tuple[date, int]] = {
     name: (date.fromisoformat(row["peak"]), row["every_days"]) for name, row in _PLANTED["families"].items()

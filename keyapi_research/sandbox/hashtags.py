@@ -86,7 +86,7 @@ def _facts(seed: str, name: str) -> _Facts:
 
 
 def _documented_facts(seed: str) -> _Facts:
-    """Return facts that give what is documented of the hashtag's last seven days and of all its days."""
+    """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
     info = documented.data("trending/hashtag/detail")["info"]
     views_a_post = info["video_views"] / info["publish_cnt"]
     return _Facts(
@@ -175,9 +175,9 @@ def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
     """Return the audience of a hashtag, with so large a share of all hashtags without ages."""
     facts, family = _facts(query.seed, name), curves.family_of(name)
     return audiences.of_trend(
-        query.seed,
-        ("hashtag", name, query.region, query.period),
-        query.n,
+        query,
+        "hashtag",
+        name,
         profile=f"family {family}" if family is not None else f"hashtag {name}",
         industry=facts.industry,
         language=facts.language,

@@ -33,6 +33,7 @@ class Listener(ThreadingHTTPServer):
 
     request_queue_size = 256
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share the port
+    allow_reuse_port = False  # for the same reason; some Pythons set it
 
     def __init__(self, port: int, sandbox: Sandbox) -> None:
         self.sandbox = sandbox

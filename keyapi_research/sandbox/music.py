@@ -107,14 +107,12 @@ def _audience(query: Query, sound: _Sound) -> dict[str, Any]:
     if sound.clip_id == effects.TWIN_SOUND:
         return _twin_audience(query)
     return audiences.of_trend(
-        query.seed,
-        ("sound", sound.clip_id, query.region, query.period),
-        query.n,
+        query,
+        "sound",
+        sound.clip_id,
         profile=f"sound {sound.clip_id}",
         industry=sound.industry,
         language=sound.language,
-        noise=0.1,
-        planted=False,
         ages_null=effects.SOUND_AGES_NULL,
     )
 

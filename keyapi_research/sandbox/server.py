@@ -13,16 +13,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from . import world
 from .answers import Answer, Fault, Request, error, success
 from .listener import Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 
@@ -41,7 +38,7 @@ class Sandbox:
     latency
         Seconds to wait before each answer.
     page_cap
-        Most rows a page may have, whatever ``limit`` says.
+        Most rows a page may have, whatever the ``limit``.
     credits
         Credits the account has left; None is endless.
 
@@ -97,9 +94,7 @@ class Sandbox:
         """Start the server."""
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the server."""
         self.close()
 
@@ -280,11 +275,11 @@ class Sandbox:
 
     def _day_of_list(self, entity: tuple[object, ...], page: tuple[str | None, str | None]) -> int:
         """Return the number of the answer a page belongs to: one day's, until a page of that day is fetched again."""
-        given = self._pages.setdefault(entity, set())
-        if not self._answered[entity] or page in given:
-            given.clear()
+        answered = self._pages.setdefault(entity, set())
+        if not self._answered[entity] or page in answered:
+            answered.clear()
             self._answered[entity] += 1
-        given.add(page)
+        answered.add(page)
         return self._answered[entity]
 
 

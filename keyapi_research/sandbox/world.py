@@ -1,6 +1,6 @@
 """The synthetic world: what each endpoint answers, as a function of seed, endpoint, parameters and n.
 
-The n-th answer about an entity is given ``effects.DAYS_BETWEEN_ANSWERS`` days after the one before it, so that
+The n-th answer about an entity is ``effects.DAYS_BETWEEN_ANSWERS`` days after the one before it, so that
 a refresh moves on and starting over does not differ.
 """
 
