@@ -756,8 +756,8 @@ def test_command_line():
         ("--credits=-1", "--credits is at least 0 (leave it out for an endless account), not -1"),
         ("--seed a/b", "--seed is 1 to 40 letters, digits, dots, hyphens or underscores, not 'a/b'"),
         ("--nonsense", "unrecognized arguments: --nonsense"),
-        ("--port {taken}", f"port {{taken}} cannot be used ({os.strerror(errno.EADDRINUSE)}): choose another with --port,"
-         " or 0 for a free one"),
+        ("--port {taken}", f"port {{taken}} cannot be used ({os.strerror(errno.EADDRINUSE)}): choose another with"
+         " --port, or 0 for a free one"),
     ],
 )
 def test_the_command_line_refuses_with_a_reason(sandbox, arguments, message, capsys):

@@ -47,9 +47,8 @@ def _ages(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) ->
 @cache
 def _documented() -> dict[str, dict[str, Any]]:
     """Return the documented answers that have an audience, by profile: other answers about the profile agree."""
-    hashtag = documented.data("trending/hashtag/detail")["info"]
-    sound = documented.data("trending/music/detail")["sound"]
-    return {f"hashtag {documented.HASHTAG_NAME}": hashtag, f"sound {documented.CLIP_ID}": sound}
+    profiles = {documented.HASHTAG_NAME: "hashtag", documented.CLIP_ID: "sound"}
+    return {f"{profiles[name]} {name}": found for name, found in documented.trends().items()}
 
 
 def _highest(scores: Iterable[tuple[str, float]], count: int) -> Scores:

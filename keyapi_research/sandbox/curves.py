@@ -103,10 +103,11 @@ def _between(ends: tuple[float, float], grain: int) -> float:
 @cache
 def _documented() -> dict[tuple[str, str], dict[int, float]]:
     """Return the series of the documented answers, by name and region: a value of each day."""
-    hashtag = documented.data("trending/hashtag/detail")["info"]["trend"]
-    sound = documented.data("trending/music/detail")["sound"]["trend"]
-    found = {(documented.HASHTAG_NAME, "all_regions"): hashtag, (documented.CLIP_ID, "US"): sound}
-    return {key: {row["time"] // SECONDS_A_DAY: row["value"] for row in rows} for key, rows in found.items()}
+    regions = {documented.HASHTAG_NAME: "all_regions", documented.CLIP_ID: "US"}
+    return {
+        (name, regions[name]): {row["time"] // SECONDS_A_DAY: row["value"] for row in found["trend"]}
+        for name, found in documented.trends().items()
+    }
 
 
 @lru_cache(maxsize=4096)

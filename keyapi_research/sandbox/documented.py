@@ -24,6 +24,13 @@ def has(name: str) -> bool:
     return name.replace("/", "-") in _texts()
 
 
+@cache
+def trends() -> dict[str, dict[str, Any]]:
+    """Return the documented hashtag by its name and the documented sound by its id: to read, not to change."""
+    hashtag, sound = data("trending/hashtag/detail")["info"], data("trending/music/detail")["sound"]
+    return {HASHTAG_NAME: hashtag, CLIP_ID: sound}
+
+
 def data(name: str) -> Any:
     """Return the ``data`` of an endpoint's documented answer, a new copy each time."""
     return json.loads(_texts()[name.replace("/", "-")])["data"]

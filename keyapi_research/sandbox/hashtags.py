@@ -42,7 +42,7 @@ class _Facts:
 
 @cache
 def _documented_ids() -> dict[str, str]:
-    info = documented.data("trending/hashtag/detail")["info"]
+    info = documented.trends()[documented.HASHTAG_NAME]
     return {row["hashtag_name"]: row["hashtag_id"] for row in (info, *info["related_hashtags"])}
 
 
@@ -87,7 +87,7 @@ def _facts(seed: str, name: str) -> _Facts:
 
 def _documented_facts(seed: str) -> _Facts:
     """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
-    info = documented.data("trending/hashtag/detail")["info"]
+    info = documented.trends()[documented.HASHTAG_NAME]
     views_a_post = info["video_views"] / info["publish_cnt"]
     return _Facts(
         name=info["hashtag_name"],
@@ -118,7 +118,7 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
 def _posts_ever(seed: str, name: str) -> float:
     """Return all posts of a hashtag on the first of the sandbox's days."""
     if name == documented.HASHTAG_NAME:
-        return float(documented.data("trending/hashtag/detail")["info"]["publish_cnt_all"])
+        return float(documented.trends()[documented.HASHTAG_NAME]["publish_cnt_all"])
     facts = _facts(seed, name)
     days = curves.Curve(seed, name, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
     return facts.daily_posts * days
@@ -210,12 +210,10 @@ def _pool(seed: str, region: str, industry: int | None) -> list[str]:
         found = [name for name, number in known.items() if number == industry]
         found += [stem for stem in by_stem() if _industry(seed, stem)[0] == industry]
         return [name for name in dict.fromkeys(found) if _facts(seed, name).industry_known]
-    local = names.language_of_hashtag() if region == ALL else _local(region)
+    local = tuple(names.language_of_hashtag())
+    if region != ALL:
+        local = names.languages()[names.countries()[region].language].hashtags
     return list(dict.fromkeys([*known, *local, *by_stem()]))
-
-
-def _local(region: str) -> tuple[str, ...]:
-    return names.languages()[names.countries()[region].language].hashtags
 
 
 @lru_cache(maxsize=256)

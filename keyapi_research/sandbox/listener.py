@@ -20,7 +20,7 @@ from .answers import Answer, error
 if TYPE_CHECKING:
     from .server import Sandbox
 
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _LOOK_EVERY = 0.05  # seconds: how soon a closing listener is seen to close where nothing wakes it
 _CHUNK = 65_536
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -38,7 +38,7 @@ class Listener(ThreadingHTTPServer):
     def __init__(self, port: int, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.connections: dict[threading.Thread, socket.socket] = {}
-        super().__init__((_LOOPBACK, port), _Handler)
+        super().__init__((LOOPBACK, port), _Handler)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_LOOK_EVERY,), name="keyapi-sandbox", daemon=True
         )
@@ -46,11 +46,6 @@ class Listener(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without looking up the machine's name, which can take seconds."""
         TCPServer.server_bind(self)
-
-    @property
-    def url(self) -> str:
-        """Base URL of the server."""
-        return f"http://{_LOOPBACK}:{self.socket.getsockname()[1]}"
 
     def start(self) -> None:
         """Start accepting connections."""

@@ -54,11 +54,6 @@ def _words(dice: chance.Dice, language: str) -> tuple[str, str]:
     return title + (dice.pick(_VERSIONS) if style < _OTHER_VERSIONS else ""), author
 
 
-def _documented() -> dict[str, Any]:
-    sound = documented.data("trending/music/detail")["sound"]
-    return {key: sound[key] for key in ("song_id", "title", "author", "duration", "cover", "promoted", "if_cml")}
-
-
 @lru_cache(maxsize=4096)
 def _sound(seed: str, clip_id: str) -> _Sound:
     dice = chance.Dice(seed, "sound", clip_id)
@@ -78,7 +73,7 @@ def _sound(seed: str, clip_id: str) -> _Sound:
     }
     industry, plays = dice.pick(tuple(names.industries())), dice.lognormal(1.0, 0.8)
     if clip_id == documented.CLIP_ID:
-        columns |= _documented()
+        columns |= {key: documented.trends()[clip_id][key] for key in columns if key != "link"}
     elif clip_id == effects.TWIN_SOUND:
         columns |= {"title": "Golden Hour Bloom", "author": "Mira Solène", "if_cml": True, "promoted": False}
         language, industry = "en", names.industry_of_hashtag()[effects.TWIN_HASHTAG]

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from . import world
 from .answers import Answer, Fault, Request, error, success
-from .listener import Listener
+from .listener import LOOPBACK, Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
 
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
@@ -107,7 +107,7 @@ class Sandbox:
         """Base URL of the running server."""
         if self._listener is None:
             raise RuntimeError("the sandbox is not running: use start(), or a with block")
-        return self._listener.url
+        return f"http://{LOOPBACK}:{self._listener.server_address[1]}"
 
     @property
     def requests(self) -> list[Request]:
@@ -146,7 +146,7 @@ class Sandbox:
         self._served = 0
         self._requests: list[Request] = []
         self._answered: Counter[tuple[object, ...]] = Counter()  # answers of each entity
-        self._pages: dict[tuple[object, ...], set[tuple[str | None, str | None]]] = {}  # of a list, of its day
+        self._pages: dict[tuple[object, ...], set[tuple[str | None, ...]]] = {}  # of the latest answer about each
 
     def respond(self, method: str, target: str, authorization: str | None) -> Answer:
         """Return the answer to one request, after the delays, and write the request down."""
@@ -261,25 +261,20 @@ class Sandbox:
         """Count the answers of each entity of a query, and return what computes them; called with the lock held."""
         if route.name == "video/detail/analytics":
             ids = dict.fromkeys(str(params["video_ids"]).split(","))
-            numbers = {video_id: self._next_answer((route.name, video_id)) for video_id in ids}
+            numbers = {video_id: self._number_of_answer((route.name, video_id)) for video_id in ids}
             return lambda: world.videos(self.seed, numbers)
-        page = (params.get("page"), params.get("limit"))
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
-        n = self._next_answer(entity) if page == (None, None) else self._day_of_list(entity, page)
+        n = self._number_of_answer(entity, (params.get("page"), params.get("limit")))
         cap = max(1, int(self.page_cap))
         return lambda: world.answer(self.seed, route.name, params, n, page_cap=cap)
 
-    def _next_answer(self, entity: tuple[object, ...]) -> int:
-        self._answered[entity] += 1
-        return self._answered[entity]
-
-    def _day_of_list(self, entity: tuple[object, ...], page: tuple[str | None, str | None]) -> int:
-        """Return the number of the answer a page belongs to: one day's, until a page of that day is fetched again."""
-        answered = self._pages.setdefault(entity, set())
-        if not self._answered[entity] or page in answered:
-            answered.clear()
+    def _number_of_answer(self, entity: tuple[object, ...], page: tuple[str | None, ...] = ()) -> int:
+        """Return which answer about an entity this is. All pages are of one answer, until one is fetched again."""
+        pages = self._pages.setdefault(entity, set())
+        if not pages or page in pages:
+            pages.clear()
             self._answered[entity] += 1
-        answered.add(page)
+        pages.add(page)
         return self._answered[entity]
 
 

@@ -53,7 +53,7 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     share = int.from_bytes(draws[:4], "big") / 4294967296.0
     # Most are recent, but no day has far more than its neighbours.
     day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
-    hour = _hour(int.from_bytes(draws[4:6], "big") / 65536.0)
+    hour = bisect_right(_HOURS, int.from_bytes(draws[4:6], "big") / 65536.0 * _HOURS[-1])
     second = int.from_bytes(draws[6:8], "big") % 3600
     posted = day * curves.SECONDS_A_DAY + hour * 3600 + second
     packed = category.index << 22 | place << 15 | k << 8 | draws[8]
@@ -66,10 +66,6 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
 def day_posted(identifier: str) -> int:
     """Return the day on which the video of an id was posted."""
     return (int(identifier) >> 32) // curves.SECONDS_A_DAY
-
-
-def _hour(share: float) -> int:
-    return bisect_right(_HOURS, share * _HOURS[-1])
 
 
 @cache
