@@ -14,7 +14,7 @@ _BLOCKS = ("first_ecom_category", "second_ecom_category", "third_ecom_category")
 L2, L3 = "l2", "l3"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object a category: quick to look up
 class Category:
     """One category: its place among all, and the ids and names from the first level down to itself."""
 

@@ -91,6 +91,8 @@ def season(name: str | None, day: float) -> float:
 
 def season_mean(name: str | None, first: int, end: int) -> float:
     """Return the mean of a season over some days."""
+    if name is None:
+        return 1.0
     step = max(1, (end - first) // 8)
     days = range(first, end, step)
     return sum(season(name, day) for day in days) / len(days)
@@ -140,16 +142,16 @@ def is_planted(hashtag: str) -> bool:
     return hashtag in _families() or hashtag in effects.SEASONAL_HASHTAGS
 
 
-def _buckets(period: int, now: int) -> list[tuple[int, int, int]]:
-    """Return the days of a trend's buckets, as ranges of which each step is looked at; all begin before today."""
+def _buckets(period: int, now: int) -> list[range]:
+    """Return the days that are looked at of each of a trend's buckets; all begin before today."""
     if period <= 30:  # noqa: PLR2004 - daily
-        return [(day, day + 1, 1) for day in range(now - period, now)]
+        return [range(day, day + 1) for day in range(now - period, now)]
     if period == 1095:  # noqa: PLR2004 - monthly
         firsts = [month_start(now - 1, back) for back in range(35, -1, -1)]
-        return [(first, max(first + 1, end), 6) for first, end in zip(firsts, [*firsts[1:], now], strict=True)]
+        return [range(first, max(first + 1, end), 6) for first, end in zip(firsts, [*firsts[1:], now], strict=True)]
     weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
     last = now - 1 - (now - 1 - _SATURDAY) % 7
-    return [(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
+    return [range(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
 
 
 def _family_bursts(family: str, day: int) -> float:
@@ -184,9 +186,10 @@ class Curve:
         self._stretches: dict[int, tuple[Burst, ...]] = {}
         self._grains: dict[int, bytes] = {}
         self.documented: dict[int, float] = {}  # levels of documented days
-        shares = _documented().get((name, region), {})
-        scale = sum(map(self.at, shares)) / sum(shares.values()) if shares else 1.0
-        self.documented = {day: value * scale for day, value in shares.items()}
+        shares = _documented().get((name, region))
+        if shares is not None:
+            scale = sum(map(self.at, shares)) / sum(shares.values())
+            self.documented = {day: value * scale for day, value in shares.items()}
 
     def at(self, day: int) -> float:
         """Return the level on a day."""
@@ -247,9 +250,8 @@ class Curve:
         It may have an issue, which does not depend on the day: a short series stays short.
         """
         found = [
-            (first * SECONDS_A_DAY, sum(map(self.at, days)) / len(days))
-            for first, end, step in _buckets(period, now)
-            for days in (range(first, end, step),)
+            (days[0] * SECONDS_A_DAY, self.at(days[0]) if len(days) == 1 else sum(map(self.at, days)) / len(days))
+            for days in _buckets(period, now)
         ]
         free = self.planted or self.documented
         draw = 1.0 if free else chance.unit(self._seed, "odd trend", self._kind, self.name, self.region, period)

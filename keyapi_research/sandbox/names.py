@@ -126,11 +126,13 @@ def language_of_hashtag() -> dict[str, str]:
     return {name: code for code, language in languages().items() for name in language.hashtags}
 
 
+@cache
 def words(kind: str) -> tuple[str, ...]:
     """Return the words of a kind, such as ``first_names``."""
     return json_of("words.json")[kind]  # type: ignore[no-any-return]
 
 
+@cache
 def interests() -> dict[str, str]:
     """Return the names of the interests of hashtag and sound audiences, by id."""
     return json_of("words.json")["interests"]  # type: ignore[no-any-return]
