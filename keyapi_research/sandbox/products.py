@@ -56,9 +56,11 @@ def _volume(seed: str, index: int) -> float:
     return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if index in _seasons() else usual
 
 
-def _market(region: str) -> float:
-    """Return how large a region is beside the world."""
-    return 1.0 if region == ALL else 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+@cache
+def _size(region: str, days: int) -> float:
+    """Return how many posts the largest of all categories has in a region, in so many days."""
+    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+    return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
 def _normal(*parts: object) -> float:
@@ -84,7 +86,7 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
         grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
         log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
     season = curves.season_mean(_seasons().get(category.index), first, end)
-    return _LARGEST * chance.power(end - first, _DAYS_ADD_UP) * _market(region) * share * season * chance.exp(log)
+    return _size(region, end - first) * share * season * chance.exp(log)
 
 
 @lru_cache(maxsize=256)
