@@ -120,8 +120,8 @@ def test_all_calls_of_a_client_share_its_workers(make_client: Make, sandbox: San
 
 def test_connections_are_kept(client: kr.Client, sandbox: Sandbox) -> None:
     accepted = []
-    accept = sandbox._serve
-    sandbox._serve = lambda connection: (accepted.append(1), accept(connection))  # type: ignore[method-assign]
+    accept = sandbox._listener.process_request
+    sandbox._listener.process_request = lambda *of: (accepted.append(1), accept(*of))
     kr.fetch_hashtags(tags(*range(30)), client=client)
     kr.fetch_hashtags(tags(*range(30, 60)), client=client)
     assert len(accepted) <= 4
@@ -401,9 +401,7 @@ def test_a_server_that_comes_back_is_found(make_client: Make, sandbox: Sandbox) 
 
 def test_a_connection_closed_while_idle_is_not_used_again(client: kr.Client, sandbox: Sandbox) -> None:
     kr.fetch_hashtags(tags(1), client=client)
-    with sandbox._lock:
-        idle = list(sandbox._connections.values())
-    for connection in idle:
+    for connection in sandbox._listener.connections.values():
         connection.shutdown(socket.SHUT_RDWR)
     time.sleep(0.05)
     kr.fetch_hashtags(tags(2), client=client)

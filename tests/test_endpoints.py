@@ -6,7 +6,7 @@ import pytest
 
 from keyapi_research import schema
 from keyapi_research.endpoints import ENDPOINTS, Endpoint
-from keyapi_research.sandbox.server import ROUTES
+from keyapi_research.sandbox.routes import ROUTES
 
 PAGING = {"page", "limit"}
 PRICES = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from keyapi_research.sandbox import chance, documented, effects, names
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from . import chance, documented, effects, names
+from .query import Query
 
 _YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
 _AGES = {10: _YOUNG, 23: _YOUNG, 25: _YOUNG, 11: _OLD, 13: _OLD, 18: _OLD, 21: _OLD, 29: _OLD}
@@ -25,6 +24,8 @@ _PRODUCT_AGES = {
 }
 _PRODUCT_AGES_ELSEWHERE = (25.0, 31.0, 23.0, 13.0, 8.0)
 
+Scores = tuple[tuple[str, float], ...]  # of interests by id, or of countries by code
+
 
 def percentages(weights: Sequence[float]) -> list[int]:
     """Return whole percentages that sum to 100."""
@@ -37,7 +38,7 @@ def percentages(weights: Sequence[float]) -> list[int]:
     return whole
 
 
-def _aged(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) -> list[dict[str, Any]]:
+def _ages(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) -> list[dict[str, Any]]:
     shares = percentages([weight * dice.between(0.8, 1.2) for weight in weights])
     rows = [{"age_level": level, "score": share} for level, share in zip(levels, shares, strict=True)]
     return sorted(rows, key=lambda row: -row["score"])
@@ -45,37 +46,42 @@ def _aged(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) ->
 
 @cache
 def _documented() -> dict[str, dict[str, Any]]:
-    """Return the documented answers that have an audience, by profile: what else is told of them agrees."""
-    hashtag = documented.data("trending/hashtag/detail")["info"]
-    sound = documented.data("trending/music/detail")["sound"]
-    return {f"hashtag {documented.HASHTAG_NAME}": hashtag, f"sound {documented.CLIP_ID}": sound}
+    """Return the documented answers that have an audience, by profile: other answers about the profile agree."""
+    profiles = {documented.HASHTAG_NAME: "hashtag", documented.CLIP_ID: "sound"}
+    return {f"{profiles[name]} {name}": found for name, found in documented.trends().items()}
+
+
+def _highest(scores: Iterable[tuple[str, float]], count: int) -> Scores:
+    return tuple(sorted(scores, key=lambda item: -item[1])[:count])
 
 
 @lru_cache(maxsize=4096)
-def _country_scores(seed: str, profile: str, language: str | None) -> tuple[tuple[str, float], ...]:
+def _country_scores(seed: str, profile: str, language: str | None) -> Scores:
     if profile in _documented():
         rows = _documented()[profile]["audience_countries"]
         return tuple((row["country_info"]["label"], float(row["score"])) for row in rows)
     unit = chance.Dice(seed, "audience countries", profile).unit
-    scores = {}
-    for code, country in names.countries().items():
-        score = 75.0 / math.sqrt(1.0 - 0.998 * unit())
-        scores[code] = score * effects.LANGUAGE_COUNTRIES if country.language == language else score
-    return tuple(sorted(scores.items(), key=lambda item: -item[1])[:16])
+    factors = {True: effects.LANGUAGE_COUNTRIES, False: 1.0}
+    scores = [
+        (code, 75.0 / math.sqrt(1.0 - 0.998 * unit()) * factors[country.language == language])
+        for code, country in names.countries().items()
+    ]
+    return _highest(scores, 16)
 
 
 @lru_cache(maxsize=4096)
-def _interest_scores(seed: str, profile: str, industry: int) -> tuple[tuple[str, float], ...]:
+def _interest_scores(seed: str, profile: str, industry: int) -> Scores:
     if profile in _documented():
         rows = _documented()[profile]["audience_interests"]
         return tuple((row["interest_info"]["id"], float(row["score"])) for row in rows)
     unit = chance.Dice(seed, "audience interests", profile).unit
-    favoured = names.FAVOURED_INTERESTS[industry]
-    scores = {}
-    for identifier in names.INTERESTS:
-        score = 75.0 / math.sqrt(1.0 - 0.8 * unit())
-        scores[identifier] = score * effects.FAVOURED_INTERESTS if identifier in favoured else score
-    return tuple(sorted(scores.items(), key=lambda item: -item[1])[:9])
+    favoured = names.industries()[industry].interests
+    factors = {True: effects.FAVOURED_INTERESTS, False: 1.0}
+    scores = [
+        (identifier, 75.0 / math.sqrt(1.0 - 0.8 * unit()) * factors[identifier in favoured])
+        for identifier in names.interests()
+    ]
+    return _highest(scores, 9)
 
 
 def apart(falling: Sequence[int]) -> list[int]:
@@ -87,7 +93,7 @@ def apart(falling: Sequence[int]) -> list[int]:
 
 
 def _ranked(
-    base: Sequence[tuple[str, float]], noise: float, count: int, dice: chance.Dice, *, tied: bool, planted: bool
+    base: Scores, noise: float, count: int, dice: chance.Dice, *, tied: bool, planted: bool
 ) -> list[tuple[str, int]]:
     shaken = [(name, int(score * (1.0 + dice.between(-noise, noise)))) for name, score in base]
     rows = sorted(shaken, key=lambda item: -item[1])[:count]
@@ -101,95 +107,76 @@ def _ranked(
 
 
 def of_trend(
-    seed: str,
-    identity: tuple[object, ...],
-    n: int,
+    query: Query,
+    kind: str,
+    name: str,
     *,
     profile: str,
     industry: int,
     language: str | None,
-    noise: float,
-    planted: bool,
     ages_null: float,
+    noise: float = 0.1,
+    planted: bool = False,
 ) -> dict[str, Any]:
-    """Return the three lists of a hashtag's or a sound's audience.
+    """Return the three lists of the audience of a hashtag or a sound.
 
-    Parameters
-    ----------
-    seed, identity, n
-        Of the world, of the thing asked for, and the how-manieth answer.
-    profile
-        What its audience is drawn by; those with the same profile share an audience, but for ``noise``.
-    industry, language
-        What its audience likes and where it lives.
-    noise
-        Half width of the relative difference between its scores and the profile's.
-    planted
-        Whether it must have all lists, and no equal scores.
-    ages_null
-        How often the ages are null.
+    Those with the same ``profile`` share an audience, but for ``noise`` (half width of the relative difference). What
+    is ``planted`` has all lists and no equal scores; of the others so large a share as ``ages_null`` has no ages.
     """
-    dice = chance.Dice(seed, "audience", *identity)
-    odd_ages, odd_interests, odd_countries = dice.unit(), dice.unit(), dice.unit()
+    identity = (kind, name, query.region, query.period)
+    dice = chance.Dice(query.seed, "audience", *identity)
+    ages_draw, interests_draw, countries_draw = dice.unit(), dice.unit(), dice.unit()
     tied = dice.chance(effects.TIED_SCORES)
     interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
-    moved = chance.Dice(seed, "audience now", *identity, n)
+    moved = chance.Dice(query.seed, "audience now", *identity, query.n)
     weights: Sequence[float] = _AGES.get(industry, _MIDDLE)
-    told = _documented().get(profile)
-    if told is not None and told["audience_ages"]:
-        weights = [row["score"] for row in sorted(told["audience_ages"], key=lambda row: row["age_level"])]
-    ages: list[dict[str, Any]] | None = _aged((3, 4, 5), weights, dice)
-    shaken = noise + 0.01 * min(n - 1, 9)
-    liked, at_home = _interest_scores(seed, profile, industry), _country_scores(seed, profile, language)
+    example = _documented().get(profile)
+    if example is not None and example["audience_ages"]:
+        weights = [row["score"] for row in sorted(example["audience_ages"], key=lambda row: row["age_level"])]
+    ages: list[dict[str, Any]] | None = _ages((3, 4, 5), weights, dice)
+    shaken = noise + 0.01 * min(query.n - 1, 9)
+    liked, at_home = _interest_scores(query.seed, profile, industry), _country_scores(query.seed, profile, language)
     interests = _ranked(liked, shaken, interest_count, moved, tied=tied, planted=planted)
     countries = _ranked(at_home, shaken, country_count, moved, tied=tied, planted=planted)
-    if told is not None:
-        ages = ages if told["audience_ages"] else None
+    if example is not None:
+        ages = ages if example["audience_ages"] else None
     elif not planted:
-        if odd_ages < ages_null:
+        if ages_draw < ages_null:
             ages = None
-        elif odd_ages > 1.0 - effects.AGES_EMPTY:
+        elif ages_draw > 1.0 - effects.AGES_EMPTY:
             ages = []
-        interests = interests if odd_interests >= effects.INTERESTS_EMPTY else []
-        countries = countries if odd_countries >= effects.COUNTRIES_EMPTY else []
-    known = names.countries()
+        interests = interests if interests_draw >= effects.INTERESTS_EMPTY else []
+        countries = countries if countries_draw >= effects.COUNTRIES_EMPTY else []
     return {
         "audience_ages": ages,
         "audience_interests": [
-            {
-                "interest_info": {
-                    "id": identifier,
-                    "label": f"diversify_{identifier}",
-                    "value": names.INTERESTS[identifier],
-                },
-                "score": score,
-            }
+            {"interest_info": _interest("diversify", identifier, names.interests()[identifier]), "score": score}
             for identifier, score in interests
         ],
-        "audience_countries": [
-            {
-                "country_info": {"id": known[code].geonames_id, "label": code, "value": known[code].name},
-                "score": score,
-            }
-            for code, score in countries
-        ],
+        "audience_countries": [{"country_info": _country(code), "score": score} for code, score in countries],
     }
+
+
+def _interest(kind: str, identifier: str, name: str) -> dict[str, str]:
+    return {"id": identifier, "label": f"{kind}_{identifier}", "value": name}
+
+
+def _country(code: str) -> dict[str, str]:
+    country = names.countries()[code]
+    return {"id": country.geonames_id, "label": code, "value": country.name}
 
 
 def of_product(seed: str, identity: tuple[object, ...], industry: int) -> dict[str, Any]:
     """Return the two lists of a product category's audience."""
     dice = chance.Dice(seed, "product audience", *identity)
-    weights = _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE)
-    ages = _aged((18, 25, 35, 45, 55), weights, dice)
+    ages = _ages((18, 25, 35, 45, 55), _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE), dice)
     if dice.chance(effects.PRODUCT_INTERESTS_EMPTY):
         return {"audience_ages": ages, "audience_interests": []}
-    near = [(industry, place) for place in range(len(names.AD_INTERESTS[industry]))]
+    near = [(industry, place) for place in range(len(names.industries()[industry].ad_interests))]
     far = [(other, place) for other in names.industries() if other != industry for place in range(3)]
-    chosen = [*near, *dice.sample(far, dice.whole(2, 5))]
     rows = []
-    for number, place in chosen:
-        identifier = f"{number}{101 + place}000000"
+    for number, place in [*near, *dice.sample(far, dice.whole(2, 5))]:
         score = int(dice.between(118, 190) if number == industry else dice.between(101, 136))
-        info = {"id": identifier, "label": f"label_{identifier}", "value": names.AD_INTERESTS[number][place]}
-        rows.append({"interest_info": info, "score": score})
+        name = names.industries()[number].ad_interests[place]
+        rows.append({"interest_info": _interest("label", f"{number}{101 + place}000000", name), "score": score})
     return {"audience_ages": ages, "audience_interests": sorted(rows, key=lambda row: -row["score"])}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -62,8 +61,8 @@ def log(x: float) -> float:
     ratio = (mantissa - 1.0) / (mantissa + 1.0)
     square = ratio * ratio
     total = 0.0
-    for odd in range(25, 0, -2):
-        total = total * square + 1.0 / odd
+    for divisor in range(25, 0, -2):
+        total = total * square + 1.0 / divisor
     return exponent * _LN2_HIGH + (exponent * _LN2_LOW + 2.0 * ratio * total)
 
 
@@ -88,21 +87,15 @@ def tidy(x: float, digits: int = 2) -> int | float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def digits(length: int, *parts: object) -> str:
+def digits(count: int, *parts: object) -> str:
     """Return a number of exactly so many digits as text, never ending in six zeros."""
-    low = 10 ** (length - 1)
+    low = 10 ** (count - 1)
     value = low + int.from_bytes(grains(*parts)[:16], "big") % (9 * low)
     return str(value + 1 if value % 1_000_000 == 0 else value)
 
 
 class Dice:
-    """A stream of draws that is a function of its key.
-
-    Parameters
-    ----------
-    *parts
-        What the stream is keyed by: the seed of the world, then whatever names the thing.
-    """
+    """A stream of draws that is a function of its key: the seed of the world, then whatever names the thing."""
 
     def __init__(self, *parts: object) -> None:
         self.unit = random.Random(key(*parts)).random
@@ -143,12 +136,4 @@ class Dice:
 
     def weighted(self, items: Sequence[T], cumulative: Sequence[float]) -> T:
         """Return one of the items by their cumulative weights."""
-        target = self.unit() * cumulative[-1]
-        low, high = 0, len(cumulative) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if cumulative[middle] > target:
-                high = middle
-            else:
-                low = middle + 1
-        return items[low]
+        return items[bisect_right(cumulative, self.unit() * cumulative[-1], hi=len(cumulative) - 1)]

@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache, lru_cache
 from typing import Any
 
-from keyapi_research.sandbox import chance, documented, effects
+from . import chance, documented, effects
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _YEAR = 365.2425
@@ -22,7 +22,6 @@ _BURST_ODDS = 140  # of 255: a little more than every second stretch
 # How finely the days of a period are looked at: so far back, every so many days.
 _SAMPLING = ((7, 1), (30, 3), (120, 9), (365, 30), (1095, 90))
 
-Points = list[tuple[int, float]]
 Burst = tuple[float, float, float, float]  # day of the peak, days of rise, days of fall, height
 
 
@@ -31,29 +30,24 @@ def number_of(day: date) -> int:
     return day.toordinal() - _EPOCH
 
 
-def date_of(day: int) -> date:
-    """Return the day of a number."""
-    return date.fromordinal(day + _EPOCH)
-
-
 FIRST_DAY = number_of(effects.TODAY)
 
 
 def today(n: int) -> int:
-    """Return the day on which an entity's n-th answer is given."""
+    """Return the day of an entity's n-th answer."""
     return FIRST_DAY + effects.DAYS_BETWEEN_ANSWERS * (n - 1)
 
 
 @cache
 def months() -> tuple[str, ...]:
-    """Return the months that may be asked for: the current one, and four back."""
+    """Return the months there are rankings of: the current one, and four back."""
     count = effects.TODAY.year * 12 + effects.TODAY.month - 1
     return tuple(f"{month // 12}-{month % 12 + 1:02}" for month in range(count - 4, count + 1))
 
 
 def month_start(day: int, back: int = 0) -> int:
     """Return the first day of the month so many months before the day's."""
-    current = date_of(day)
+    current = date.fromordinal(day + _EPOCH)
     count = current.year * 12 + current.month - 1 - back
     return number_of(date(count // 12, count % 12 + 1, 1))
 
@@ -89,16 +83,10 @@ def season(name: str | None, day: float) -> float:
     """Return what a season multiplies demand by on a day."""
     if name is None:
         return 1.0
-    month, of_month, rise, fall, height = effects.SEASONS[name]
-    peak = _season_peak(month, of_month)
-    distance = (day - peak + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
+    peak, rise, fall, height = effects.SEASONS[name]
+    distance = (day - number_of(peak) + _YEAR / 2.0) % _YEAR - _YEAR / 2.0
     days = rise if distance < 0 else fall
     return 1.0 + height / (1.0 + (distance / days) * (distance / days))
-
-
-@cache
-def _season_peak(month: int, of_month: int) -> int:
-    return number_of(date(2026, month, of_month))
 
 
 def season_mean(name: str | None, first: int, end: int) -> float:
@@ -117,10 +105,11 @@ def _between(ends: tuple[float, float], grain: int) -> float:
 @cache
 def _documented() -> dict[tuple[str, str], dict[int, float]]:
     """Return the series of the documented answers, by name and region: a value of each day."""
-    hashtag = documented.data("trending/hashtag/detail")["info"]["trend"]
-    sound = documented.data("trending/music/detail")["sound"]["trend"]
-    found = {(documented.HASHTAG_NAME, "all_regions"): hashtag, (documented.CLIP_ID, "US"): sound}
-    return {key: {row["time"] // SECONDS_A_DAY: row["value"] for row in rows} for key, rows in found.items()}
+    regions = {documented.HASHTAG_NAME: "all_regions", documented.CLIP_ID: "US"}
+    return {
+        (name, regions[name]): {row["time"] // SECONDS_A_DAY: row["value"] for row in found["trend"]}
+        for name, found in documented.trends().items()
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -138,28 +127,54 @@ def _burst(seed: str, name: str, stretch: int) -> Burst | None:
     return float(peak), rise, fall, min(9.0, 0.5 + 1.2 / (1.05 - draws[4] / 255.0))
 
 
-class Curve:
-    """How often a hashtag or a sound is used, day by day, relative to its own usual level.
+@cache
+def _families() -> dict[str, str]:
+    return {name: family for family, members in effects.FAMILIES.items() for name in members}
 
-    Parameters
-    ----------
-    seed
-        Of the world.
-    name
-        Of the hashtag, or clip id of the sound.
-    region
-        Where; markets follow one another within days.
-    family
-        Name of the family whose bursts it shares, if any.
-    lead
-        Days by which it is ahead of that family.
+
+def family_of(hashtag: str) -> str | None:
+    """Return the family that a hashtag rises and falls with, if any."""
+    return _families().get(hashtag)
+
+
+def is_planted(hashtag: str) -> bool:
+    """Return whether something is planted in a hashtag, so that it must have no issues."""
+    return hashtag in _families() or hashtag in effects.SEASONAL_HASHTAGS
+
+
+def _buckets(period: int, now: int) -> list[range]:
+    """Return the days that are looked at of each of a trend's buckets; all begin before today."""
+    if period <= 30:  # noqa: PLR2004 - daily
+        return [range(day, day + 1) for day in range(now - period, now)]
+    if period == 1095:  # noqa: PLR2004 - monthly
+        firsts = [month_start(now - 1, back) for back in range(35, -1, -1)]
+        return [range(first, max(first + 1, end), 6) for first, end in zip(firsts, [*firsts[1:], now], strict=True)]
+    weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
+    last = now - 1 - (now - 1 - _SATURDAY) % 7
+    return [range(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
+
+
+def _family_bursts(family: str, day: int) -> float:
+    peak, every = effects.FAMILY_BURSTS[family]
+    since = (day - number_of(peak)) % every
+    both = bump(since, effects.FAMILY_RISE, effects.FAMILY_FALL)
+    both += bump(since - every, effects.FAMILY_RISE, effects.FAMILY_FALL)
+    return effects.FAMILY_HEIGHT * both
+
+
+class Curve:
+    """How often a hashtag or a sound is used in a region, day by day, relative to its own usual level.
+
+    Markets follow one another within days. With ``ahead_of`` it has the bursts of a hashtag's family, some days before.
     """
 
-    def __init__(self, seed: str, name: str, region: str, family: str | None = None, lead: int = 0) -> None:
-        self.region = region
-        self._seed, self._name = seed, name
-        self._family = effects.FAMILY_BURSTS[family] if family is not None else None
-        self._lead = lead
+    def __init__(
+        self, seed: str, name: str, region: str, *, kind: str = "hashtag", ahead_of: str | None = None
+    ) -> None:
+        self.name, self.region = name, region
+        self._seed, self._kind = seed, kind
+        self._family = family_of(ahead_of or name)
+        self._lead = effects.TWIN_LEAD_DAYS if ahead_of else 0
         self._season = effects.SEASONAL_HASHTAGS.get(name)
         self._event = effects.EVENTS.get(name)
         self.planted = bool(self._family or self._season)
@@ -170,22 +185,22 @@ class Curve:
         self._shift = 0 if region == "all_regions" else traits[2 + sum(map(ord, region)) % 32] % 5 - 2
         self._stretches: dict[int, tuple[Burst, ...]] = {}
         self._grains: dict[int, bytes] = {}
-        self.told: dict[int, float] = {}  # levels of documented days
-        told = _documented().get((name, region))
-        if told is not None:
-            scale = sum(map(self.at, told)) / sum(told.values())
-            self.told = {day: value * scale for day, value in told.items()}
+        self.documented: dict[int, float] = {}  # levels of documented days
+        shares = _documented().get((name, region))
+        if shares is not None:
+            scale = sum(map(self.at, shares)) / sum(shares.values())
+            self.documented = {day: value * scale for day, value in shares.items()}
 
     def at(self, day: int) -> float:
         """Return the level on a day."""
-        if day in self.told:
-            return self.told[day]
+        if day in self.documented:
+            return self.documented[day]
         level = max(0.2, 1.0 + self._growth * (day - FIRST_DAY) / _YEAR)
         if (day - _SATURDAY) % 7 < 2:  # noqa: PLR2004 - Saturday and Sunday
             level *= self._weekend
         if self.planted:
             if self._family is not None:
-                level += self._family_bursts(day + self._lead)
+                level += _family_bursts(self._family, day + self._lead)
             level *= season(self._season, day)
         elif self._event is not None:
             peak, rise, fall, height = self._event
@@ -211,20 +226,11 @@ class Curve:
             done = reached
         return total
 
-    def _family_bursts(self, day: int) -> float:
-        if self._family is None:
-            return 0.0
-        peak, every = self._family
-        since = (day - number_of(peak)) % every
-        both = bump(since, effects.FAMILY_RISE, effects.FAMILY_FALL)
-        both += bump(since - every, effects.FAMILY_RISE, effects.FAMILY_FALL)
-        return effects.FAMILY_HEIGHT * both
-
     def _own_bursts(self, day: int) -> float:
         stretch = day // _BURST_DAYS
         bursts = self._stretches.get(stretch)
         if bursts is None:
-            near = (_burst(self._seed, self._name, stretch + which) for which in (-2, -1, 0, 1))
+            near = (_burst(self._seed, self.name, stretch + which) for which in (-2, -1, 0, 1))
             bursts = self._stretches[stretch] = tuple(burst for burst in near if burst is not None)
         total = 0.0
         for peak, rise, fall, height in bursts:
@@ -234,51 +240,35 @@ class Curve:
     def _wobble(self, day: int) -> float:
         block, place = divmod(day, 32)
         if block not in self._grains:
-            self._grains[block] = chance.grains(self._seed, "wobble", self._name, self.region, block)
+            self._grains[block] = chance.grains(self._seed, "wobble", self.name, self.region, block)
         grains = self._grains[block]
         return (grains[2 * place] * 256 + grains[2 * place + 1]) / 32767.5 - 1.0
 
+    def trend(self, period: int, now: int) -> list[dict[str, Any]]:
+        """Return the trend of a period as the answers have it: each level a share of the highest.
 
-def points(curve: Curve, period: int, now: int) -> Points:
-    """Return the buckets of a trend: time and level. The last one is the last that has begun before today."""
-    if period <= 30:  # noqa: PLR2004 - daily
-        return [(day * SECONDS_A_DAY, curve.at(day)) for day in range(now - period, now)]
-    if period == 1095:  # noqa: PLR2004 - monthly
-        starts = [month_start(now - 1, back) for back in range(35, -1, -1)]
-        ends = [*starts[1:], now]
-        steps = [(start, max(start + 1, end), 6) for start, end in zip(starts, ends, strict=True)]
-    else:
-        last = now - 1 - (now - 1 - _SATURDAY) % 7
-        weeks = 17 if period == 120 else 52  # noqa: PLR2004 - the others are a year
-        steps = [(week, min(week + 7, now), 3) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
-    return [
-        (start * SECONDS_A_DAY, sum(map(curve.at, days)) / len(days))
-        for start, end, step in steps
-        for days in (range(start, end, step),)
-    ]
-
-
-def trend(seed: str, identity: tuple[object, ...], curve: Curve, period: int, now: int) -> list[dict[str, Any]]:
-    """Return a trend as the answers have it: each level a share of the highest, with the odd series now and then.
-
-    The oddities depend on ``identity`` and not on the day: a short series stays short.
-    """
-    found = points(curve, period, now)
-    odd = 1.0 if curve.planted or curve.told else chance.unit(seed, "odd trend", *identity)
-    if odd < effects.TREND_EMPTY:
-        return []
-    odd -= effects.TREND_EMPTY
-    if 0 <= odd < effects.TREND_SHORT:
-        found = found[-max(3, len(found) // 2 - 1) :]
-    odd -= effects.TREND_SHORT
-    if 0 <= odd < effects.TREND_UNSORTED:
-        found = [*found[1::2], *found[::2]]
-    odd -= effects.TREND_UNSORTED
-    if 0 <= odd < effects.TREND_TWICE:
-        middle = len(found) // 2
-        found = [*found[:middle], *found[middle - 1 :]]
-    odd -= effects.TREND_TWICE
-    peak = max(level for _, level in found)
-    if 0 <= odd < effects.TREND_PEAK_CUT:
-        peak *= 1.02 + 3.0 * odd
-    return [{"time": time, "value": chance.tidy(level / peak)} for time, level in found]
+        It may have an issue, which does not depend on the day: a short series stays short.
+        """
+        found = [
+            (days[0] * SECONDS_A_DAY, self.at(days[0]) if len(days) == 1 else sum(map(self.at, days)) / len(days))
+            for days in _buckets(period, now)
+        ]
+        free = self.planted or self.documented
+        draw = 1.0 if free else chance.unit(self._seed, "odd trend", self._kind, self.name, self.region, period)
+        if draw < effects.TREND_EMPTY:
+            return []
+        draw -= effects.TREND_EMPTY
+        if 0 <= draw < effects.TREND_SHORT:
+            found = found[-max(3, len(found) // 2 - 1) :]
+        draw -= effects.TREND_SHORT
+        if 0 <= draw < effects.TREND_UNSORTED:
+            found = [*found[1::2], *found[::2]]
+        draw -= effects.TREND_UNSORTED
+        if 0 <= draw < effects.TREND_TWICE:
+            middle = len(found) // 2
+            found = [*found[:middle], *found[middle - 1 :]]
+        draw -= effects.TREND_TWICE
+        peak = max(level for _, level in found)
+        if 0 <= draw < effects.TREND_PEAK_CUT:
+            peak *= 1.02 + 3.0 * draw
+        return [{"time": time, "value": chance.tidy(level / peak)} for time, level in found]

@@ -14,22 +14,23 @@ CLIP_ID = "6703723351497508865"
 
 
 @cache
-def _text(name: str) -> str:
+def _texts() -> dict[str, str]:
     folder = Path(__file__).parent / "examples"
-    return (folder / f"{name.replace('/', '-')}.json").read_text("utf-8")
+    return {path.stem: path.read_text("utf-8") for path in folder.glob("*.json")}
+
+
+def has(name: str) -> bool:
+    """Return whether an answer of an endpoint is documented."""
+    return name.replace("/", "-") in _texts()
+
+
+@cache
+def trends() -> dict[str, dict[str, Any]]:
+    """Return the documented hashtag by its name and the documented sound by its id: to read, not to change."""
+    hashtag, sound = data("trending/hashtag/detail")["info"], data("trending/music/detail")["sound"]
+    return {HASHTAG_NAME: hashtag, CLIP_ID: sound}
 
 
 def data(name: str) -> Any:
-    """Return the ``data`` of an endpoint's documented answer, a new copy each time.
-
-    Parameters
-    ----------
-    name
-        Of the endpoint, such as ``trending/hashtag/detail``.
-
-    Returns
-    -------
-    object
-        As the JSON has it.
-    """
-    return json.loads(_text(name))["data"]
+    """Return the ``data`` of an endpoint's documented answer, a new copy each time."""
+    return json.loads(_texts()[name.replace("/", "-")])["data"]

@@ -1,16 +1,30 @@
-"""What is planted in the world, and how often it is odd: every number a notebook's conclusion can be held against.
+"""What is planted in the world, and how often it has issues: what the conclusions of a notebook are held against.
 
-These constants hold for every seed. ``docs/sandbox.md`` tells them to readers.
+These constants hold for every seed. ``docs/sandbox.md`` lists them for readers.
 """
 
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from ..settings import SANDBOX_TODAY
+from . import names
+
+_PLANTED = names.json_of("planted.json")
+_SHARES = names.table_of("planted_shares.csv")
+
+
+def _shares(column: str) -> dict[str, float]:
+    return {row["id"]: float(row[column]) for row in _SHARES if row[column]}
+
+
+def _burst(row: dict[str, Any]) -> tuple[date, float, float, float]:
+    return date.fromisoformat(row["peak"]), row["rise"], row["fall"], row["height"]
+
 
 TODAY = SANDBOX_TODAY
-DAYS_BETWEEN_ANSWERS = 3  # the n-th answer about an entity is given this many days times n - 1 later
+DAYS_BETWEEN_ANSWERS = 3  # days from one answer about an entity to the next
 
 # ---- videos: engagement = (likes + comments + shares) / views, all effects multiply ----------------------------
 
@@ -21,37 +35,14 @@ AI_FACTOR = 0.68
 AGE_SLOPE = -0.12  # of log(engagement) on log(age in days)
 ENGAGEMENT_NOISE = 0.40  # standard deviation of log(engagement) that nothing explains
 CREATOR_NOISE = 0.20  # the same, shared by the videos of one creator
+ENGAGEMENT = _shares("engagement")  # by first-level category
 ENGAGEMENT_ELSEWHERE = 0.065  # of a 20 s video of a year's age, posted by day, not AI-made
-ENGAGEMENT = {
-    "602118": 0.115,  # Pet Supplies
-    "604206": 0.095,  # Toys & Hobbies
-    "700437": 0.085,  # Food & Beverages
-    "601450": 0.075,  # Beauty & Personal Care
-    "951432": 0.080,  # Collectibles
-    "801928": 0.070,  # Books, Magazines & Audio
-    "601739": 0.050,  # Phones & Electronics
-    "601755": 0.048,  # Computers & Office Equipment
-    "604579": 0.045,  # Tools & Hardware
-    "604968": 0.052,  # Home Improvement
-    "605196": 0.050,  # Automotive & Motorcycle
-}
+SALES_SHARE = _shares("sales_share")
 SALES_SHARE_ELSEWHERE = 0.30  # share of videos with a sales_flag other than 0
-SALES_SHARE = {
-    "601450": 0.58,
-    "700645": 0.52,  # Health
-    "601152": 0.48,  # Womenswear
-    "600001": 0.40,  # Home Supplies
-    "601739": 0.35,
-    "700437": 0.30,
-    "602118": 0.20,
-    "801928": 0.12,
-    "951432": 0.12,
-    "834312": 0.06,  # Virtual Products
-}
 LIVE_SHARE = 0.12  # of the videos with a sales flag, those with 2 (live) instead of 1 (video)
 UNSOLD_SHARE = 0.35  # of the videos with a sales flag, those without any sale
+AI_SHARE = _shares("ai_share")
 AI_SHARE_ELSEWHERE = 0.14
-AI_SHARE = {"834312": 0.30, "601739": 0.20, "601755": 0.20, "602118": 0.08, "602284": 0.08}
 VIEWS_MEDIAN = 260_000.0
 VIEWS_SIGMA = 1.5  # standard deviation of log(views): heavy tail
 CREATOR_VIEWS = (0.6, 1.6)  # what the videos of one creator have their views multiplied by, evenly distributed
@@ -75,52 +66,19 @@ TRAPS = ("Phone Cases", "Women's T-Shirts", "LED Strip Lights", "Novels")
 TRAP_CTR = 0.9
 TRAP_CVR = 0.35  # many posts, but a conversion costs 3.2 times the usual
 
-# Seasons: (month, day of the peak, days of rise, days of fall, height). Demand is 1 + height x bump, and the bump
-# is 1 / (1 + (distance / days)**2).
-SEASONS = {
-    "valentine": (2, 12, 9.0, 2.0, 3.0),
-    "christmas": (12, 14, 14.0, 5.0, 2.0),
-    "new year": (1, 6, 5.0, 18.0, 1.2),
-    "winter": (1, 5, 40.0, 40.0, 1.5),
-    "summer": (7, 5, 45.0, 45.0, 2.5),
-}
-SEASONAL_CATEGORIES = {
-    "valentine": (
-        "Chocolate Gift Boxes",
-        "Lingerie Sets",
-        "Necklaces",
-        "Artificial Flowers",
-        "Greeting Cards",
-        "Gift Wrap",
-        "Engagement Rings",
-        "Plush Toys",
-    ),
-    "christmas": ("Board Games", "Dolls", "Party Decorations", "Building Blocks", "Jigsaw Puzzles"),
-    "new year": ("Dumbbells", "Yoga Mats", "Resistance Bands", "Protein Powder", "Planners", "Slimming Tea"),
-    "winter": ("Space Heaters", "Down Jackets", "Winter Warmers", "Ski Goggles", "Weighted Blankets"),
-    "summer": ("Sunscreen", "Swimsuits", "Fans", "Paddle Boards", "Cool Boxes"),
-}
+# Day of the peak, days of rise, days of fall, height. Demand is 1 + height x bump, and the bump is
+# 1 / (1 + (distance / days)**2).
+SEASONS = {name: _burst(row) for name, row in _PLANTED["seasons"].items()}
+SEASONAL_CATEGORIES: dict[str, tuple[str, ...]] = {name: row["categories"] for name, row in _PLANTED["seasons"].items()}
 
 # ---- hashtags and sounds ---------------------------------------------------------------------------------------
 
-SEASONAL_HASHTAGS = {
-    "valentinesday": "valentine",
-    "valentinesgift": "valentine",
-    "galentines": "valentine",
-    "datenightoutfit": "valentine",
-    "christmasgifts": "christmas",
-    "christmastree": "christmas",
-    "newyearreset": "new year",
-    "summervibes": "summer",
-    "beachday": "summer",
-    "winteroutfit": "winter",
+SEASONAL_HASHTAGS = {hashtag: name for name, row in _PLANTED["seasons"].items() for hashtag in row["hashtags"]}
+# Families rise and fall together: one burst every so many days, one of them with this peak.
+FAMILIES: dict[str, tuple[str, ...]] = {name: row["hashtags"] for name, row in _PLANTED["families"].items()}
+FAMILY_BURSTS: dict[str, tuple[date, int]] = {
+    name: (date.fromisoformat(row["peak"]), row["every_days"]) for name, row in _PLANTED["families"].items()
 }
-# Families rise and fall together: one burst every so many days, one of them peaking on the date given.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "perfume": ("perfumetok", "scentoftheday", "fragrancecollection", "vanillaperfume", "smellgood"),
-    "running": ("runtok", "couchto5k", "marathontraining", "5kchallenge", "runningcommunity"),
-}
-FAMILY_BURSTS = {"perfume": (date(2026, 1, 29), 43), "running": (date(2026, 1, 12), 51)}
 FAMILY_RISE, FAMILY_FALL, FAMILY_HEIGHT = 3.0, 5.0, 6.0
 FAMILY_NOISE = 0.12  # half width of what each member does on its own
 OWN_NOISE = 0.18  # the same for all other hashtags and sounds
@@ -129,16 +87,7 @@ YEARLY_GROWTH = (-0.6, 0.6)  # of the usual level of today, evenly distributed o
 BURST_RISE, BURST_FALL = (1.0, 5.0), (2.0, 14.0)  # days, of the bursts of all that is in no family
 # Events of the calendar: day of the peak, days of rise, days of fall, height. Before and after, little happens.
 EVENT_USUAL = 0.15
-EVENTS = {
-    "ufc324": (date(2026, 1, 25), 0.8, 2.5, 9.0),
-    "paddypimblett": (date(2026, 1, 25), 3.0, 3.0, 5.0),
-    "justingaethje": (date(2026, 1, 25), 2.0, 4.0, 4.0),
-    "grammys2026": (date(2026, 2, 1), 2.0, 2.0, 8.0),
-    "superbowl": (date(2026, 2, 8), 4.0, 1.5, 9.0),
-    "halftimeshow": (date(2026, 2, 9), 2.0, 2.5, 8.0),
-    "winterolympics": (date(2026, 2, 15), 9.0, 7.0, 6.0),
-    "oscars2026": (date(2026, 3, 15), 5.0, 2.0, 7.0),
-}
+EVENTS = {name: _burst(row) for name, row in _PLANTED["events"].items()}
 TWIN_SOUND = "7498251163905427713"  # its audience is that of TWIN_HASHTAG
 TWIN_HASHTAG = "perfumetok"
 TWIN_NOISE = 0.05  # half width of the relative difference of their index scores
@@ -147,7 +96,7 @@ FAMILY_AUDIENCE_NOISE = 0.20
 FAVOURED_INTERESTS = 2.6  # times the score of the interests that go with an industry
 LANGUAGE_COUNTRIES = 2.4  # times the score of the countries that speak the language of a hashtag or sound
 
-# ---- oddities: how often, each entity for itself. No family, seasonal hashtag or twin sound has one -------------
+# ---- issues: how often, each entity for itself. No family, seasonal hashtag or twin sound has one ----------------
 
 INDUSTRY_MISSING = 0.12
 TREND_SHORT = 0.04

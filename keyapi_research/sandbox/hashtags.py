@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
-from keyapi_research.sandbox import audiences, chance, curves, documented, effects, names
-from keyapi_research.sandbox.catalogue import by_id, by_stem
-from keyapi_research.sandbox.products import pagination
+from . import audiences, chance, curves, documented, effects, names
+from .catalogue import by_stem
+from .query import Place, Query, chart, movement
 
 TOP = 100
 _CANDIDATES = 160  # of which the top is chosen, by how they do just now
@@ -26,36 +26,24 @@ class _Facts:
     name: str
     id: str
     industry: int
-    industry_told: bool
+    industry_known: bool
     language: str | None
-    family: str | None
     daily_posts: float
     views_a_post: float
     views_of_older: float
     days_before: float  # of its usual level, before the longest period
     promoted: bool
 
-    weight: float
-
-    @property
-    def planted(self) -> bool:
-        """Whether something is planted in it, so that it must not be odd."""
-        return _is_planted(self.name)
+    @cached_property
+    def weight(self) -> float:
+        """How much its size counts for its place in a list."""
+        return chance.power(self.daily_posts, 0.3)
 
 
 @cache
 def _documented_ids() -> dict[str, str]:
-    info = documented.data("trending/hashtag/detail")["info"]
+    info = documented.trends()[documented.HASHTAG_NAME]
     return {row["hashtag_name"]: row["hashtag_id"] for row in (info, *info["related_hashtags"])}
-
-
-@cache
-def _family_of() -> dict[str, str]:
-    return {name: family for family, found in effects.FAMILIES.items() for name in found}
-
-
-def _is_planted(name: str) -> bool:
-    return name in _family_of() or name in effects.SEASONAL_HASHTAGS
 
 
 def _industry(seed: str, name: str) -> tuple[int, bool]:
@@ -65,66 +53,53 @@ def _industry(seed: str, name: str) -> tuple[int, bool]:
         return known, True
     category = by_stem().get(name)
     if category is not None:
-        return names.INDUSTRY_OF_CATEGORY[by_id()[category.l1_id].id], True
-    industries = names.industries()
-    return industries[chance.number(seed, "industry", name) % len(industries)], False
+        return names.industry_of_category(category.l1_id), True
+    numbers = tuple(names.industries())
+    return numbers[chance.number(seed, "industry", name) % len(numbers)], False
 
 
 @lru_cache(maxsize=8192)
 def _facts(seed: str, name: str) -> _Facts:
+    if name == documented.HASHTAG_NAME:
+        return _documented_facts(seed)
     industry, known = _industry(seed, name)
     language = names.language_of_hashtag().get(name)
     dice = chance.Dice(seed, "hashtag", name)
-    family = _family_of().get(name)
-    identifier = chance.digits(15, "hashtag", name)
-    identifier = f"1{identifier}" if dice.chance(0.6) else f"7{identifier}{dice.whole(100, 999)}"
-    told = not dice.chance(effects.INDUSTRY_MISSING) and language is None
+    digits = chance.digits(15, "hashtag", name)
+    identifier = f"1{digits}" if dice.chance(0.6) else f"7{digits}{dice.whole(100, 999)}"
+    has_industry = not dice.chance(effects.INDUSTRY_MISSING) and language is None
     median = 45.0
     if known or language is not None:
         median = 150.0 if name in by_stem() else 600.0
-    if name == documented.HASHTAG_NAME:
-        return _documented_facts(seed)
-    daily_posts = dice.lognormal(median, 0.6 if family is not None else 1.2)
     return _Facts(
         name=name,
         id=_documented_ids().get(name, identifier),
         industry=industry,
-        industry_told=told or _is_planted(name),
+        industry_known=has_industry or curves.is_planted(name),
         language=language,
-        family=family,
-        daily_posts=daily_posts,
+        daily_posts=dice.lognormal(median, 0.6 if curves.family_of(name) is not None else 1.2),
         views_a_post=dice.lognormal(14_000.0, 0.8),
         views_of_older=_VIEWS_OF_OLDER,
         days_before=dice.between(300.0, 1500.0),
         promoted=dice.chance(effects.PROMOTED),
-        weight=_weight(daily_posts),
     )
 
 
-def _weight(daily_posts: float) -> float:
-    """Return how much a hashtag's size counts for its place in a list."""
-    return chance.power(daily_posts, 0.3)
-
-
 def _documented_facts(seed: str) -> _Facts:
-    """Return facts that give what is documented of the hashtag's last seven days and of all its days."""
-    info = documented.data("trending/hashtag/detail")["info"]
-    curve = curves.Curve(seed, info["hashtag_name"], ALL)
-    daily_posts = info["publish_cnt"] / curve.total(curves.FIRST_DAY, 7)
+    """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
+    info = documented.trends()[documented.HASHTAG_NAME]
     views_a_post = info["video_views"] / info["publish_cnt"]
     return _Facts(
         name=info["hashtag_name"],
         id=info["hashtag_id"],
         industry=names.industry_number(info["industry_info"]["id"]),
-        industry_told=True,
+        industry_known=True,
         language=None,
-        family=None,
-        daily_posts=daily_posts,
+        daily_posts=info["publish_cnt"] / curves.Curve(seed, info["hashtag_name"], ALL).total(curves.FIRST_DAY, 7),
         views_a_post=views_a_post,
         views_of_older=info["video_views_all"] / info["publish_cnt_all"] / views_a_post,
         days_before=0.0,
         promoted=info["is_promoted"],
-        weight=_weight(daily_posts),
     )
 
 
@@ -139,209 +114,179 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
     return min(0.8, taste * country.weight / 1444.0)
 
 
-def _curve(seed: str, facts: _Facts, region: str) -> curves.Curve:
-    return curves.Curve(seed, facts.name, region, facts.family)
-
-
 @lru_cache(maxsize=8192)
 def _posts_ever(seed: str, name: str) -> float:
     """Return all posts of a hashtag on the first of the sandbox's days."""
     if name == documented.HASHTAG_NAME:
-        return float(documented.data("trending/hashtag/detail")["info"]["publish_cnt_all"])
+        return float(documented.trends()[documented.HASHTAG_NAME]["publish_cnt_all"])
     facts = _facts(seed, name)
-    days = _curve(seed, facts, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
+    days = curves.Curve(seed, name, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
     return facts.daily_posts * days
 
 
-def _counts(seed: str, facts: _Facts, curve: curves.Curve, period: int, now: int) -> dict[str, int]:
-    region = curve.region
+def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
+    seed, region, now = query.seed, query.region, query.now
     ever = _posts_ever(seed, facts.name)
     if now > curves.FIRST_DAY:
-        ever += facts.daily_posts * sum(map(_curve(seed, facts, ALL).at, range(curves.FIRST_DAY, now)))
-    within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, period)
+        everywhere = curves.Curve(seed, facts.name, ALL)
+        ever += facts.daily_posts * sum(map(everywhere.at, range(curves.FIRST_DAY, now)))
+    within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, query.period)
     posts = max(1, int(min(within, 0.9 * ever)))
+    posts_ever = max(posts + 1, int(ever))
     views = facts.views_a_post
     if (facts.name, region) != (documented.HASHTAG_NAME, ALL):
         views *= 0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region)
     return {
         "publish_cnt": posts,
         "video_views": int(posts * views),
-        "publish_cnt_all": max(posts + 1, int(ever)),
-        "video_views_all": int(max(posts + 1, int(ever)) * facts.views_a_post * facts.views_of_older),
+        "publish_cnt_all": posts_ever,
+        "video_views_all": int(posts_ever * facts.views_a_post * facts.views_of_older),
     }
 
 
 def _head(facts: _Facts, region: str) -> dict[str, Any]:
-    if region == ALL:
-        country = dict.fromkeys(("id", "value", "label"), "ALL")
-    else:
+    country = dict.fromkeys(("id", "value", "label"), "ALL")
+    if region != ALL:
         country = {"id": region, "value": names.countries()[region].name, "label": region}
-    head: dict[str, Any] = {
-        "hashtag_id": facts.id,
-        "hashtag_name": facts.name,
-        "video_url": url(facts.name),
-        "country_info": country,
-    }
-    if facts.industry_told:
-        head["industry_info"] = names.industry_info(facts.industry)
-    head["is_promoted"] = facts.promoted
-    return head
+    industry = {"industry_info": names.industry_info(facts.industry)} if facts.industry_known else {}
+    return {**_named(facts), "country_info": country, **industry, "is_promoted": facts.promoted}
 
 
-def url(name: str) -> str:
-    """Return the page of a hashtag."""
-    return f"https://www.tiktok.com/tag/{name}"
+def _named(facts: _Facts) -> dict[str, str]:
+    url = f"https://www.tiktok.com/tag/{facts.name}"
+    return {"hashtag_id": facts.id, "hashtag_name": facts.name, "video_url": url}
 
 
-def _related(seed: str, facts: _Facts, n: int) -> list[dict[str, str]]:
-    dice = chance.Dice(seed, "related hashtags", facts.name, (n + 2) // 3)
-    family = [name for name in effects.FAMILIES.get(facts.family or "", ()) if name != facts.name]
-    near = dice.sample([name for name in names.hashtags(facts.industry) if name != facts.name], 4)
-    far = dice.sample(names.language_hashtags(facts.language or dice.pick(("en", "es", "th", "ar", "ja"))), 1)
-    chosen = list(dict.fromkeys([*family, *near, *far]))[:5]
-    return [
-        {"hashtag_id": _facts(seed, name).id, "hashtag_name": name, "video_url": url(name)}
-        for name in chosen
-        if name != facts.name
-    ]
+def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
+    dice = chance.Dice(query.seed, "related hashtags", facts.name, (query.n + 2) // 3)
+
+    def others(found: tuple[str, ...]) -> list[str]:
+        return [name for name in found if name != facts.name]
+
+    family = others(effects.FAMILIES.get(curves.family_of(facts.name) or "", ()))
+    near = dice.sample(others(names.industries()[facts.industry].hashtags), 4)
+    language = facts.language or dice.pick(("en", "es", "th", "ar", "ja"))
+    far = dice.sample(names.languages()[language].hashtags, 1)
+    chosen = tuple(dict.fromkeys([*family, *near, *far]))[:5]
+    return [_named(_facts(query.seed, name)) for name in others(chosen)]
 
 
-def audience(seed: str, n: int, *, name: str, region: str, period: int, ages_null: float) -> dict[str, Any]:
-    """Return the audience of a hashtag."""
-    facts = _facts(seed, name)
+def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
+    """Return the audience of a hashtag, with so large a share of all hashtags without ages."""
+    facts, family = _facts(query.seed, name), curves.family_of(name)
     return audiences.of_trend(
-        seed,
-        ("hashtag", name, region, period),
-        n,
-        profile=f"family {facts.family}" if facts.family is not None else f"hashtag {name}",
+        query,
+        "hashtag",
+        name,
+        profile=f"family {family}" if family is not None else f"hashtag {name}",
         industry=facts.industry,
         language=facts.language,
-        noise=effects.FAMILY_AUDIENCE_NOISE if facts.family is not None else 0.1,
-        planted=facts.planted,
+        noise=effects.FAMILY_AUDIENCE_NOISE if family is not None else 0.1,
+        planted=curves.is_planted(name),
         ages_null=ages_null,
     )
 
 
-def detail(seed: str, n: int, *, name: str, region: str, period: int) -> dict[str, Any]:
-    """Return what is told of a hashtag the n-th time it is asked for."""
-    if (name, region, period, n) == (documented.HASHTAG_NAME, ALL, 7, 1):
-        info: dict[str, Any] = documented.data("trending/hashtag/detail")["info"]
-        return info
-    facts = _facts(seed, name)
-    now = curves.today(n)
-    curve = _curve(seed, facts, region)
-    return {
-        **_head(facts, region),
-        "trend": curves.trend(seed, ("hashtag", name, region, period), curve, period, now),
-        **_counts(seed, facts, curve, period, now),
+def detail(query: Query) -> dict[str, Any]:
+    """Return what is known of a hashtag."""
+    name = query.text("hashtag_name")
+    facts = _facts(query.seed, name)
+    curve = curves.Curve(query.seed, name, query.region)
+    info = {
+        **_head(facts, query.region),
+        "trend": curve.trend(query.period, query.now),
+        **_counts(query, facts, curve),
         "longevity": {"popular_days": 0, "current_popularity": 0},
-        **audience(seed, n, name=name, region=region, period=period, ages_null=effects.AGES_NULL),
-        "related_hashtags": _related(seed, facts, n),
+        **audience(query, name, ages_null=effects.AGES_NULL),
+        "related_hashtags": _related(query, facts),
     }
+    return {"info": info}
 
 
 def _pool(seed: str, region: str, industry: int | None) -> list[str]:
+    """Return the names from which a list is made."""
+    known = names.industry_of_hashtag()
     if industry is not None:
-        found = [name for name, which in names.industry_of_hashtag().items() if which == industry]
+        found = [name for name, number in known.items() if number == industry]
         found += [stem for stem in by_stem() if _industry(seed, stem)[0] == industry]
-        return [name for name in dict.fromkeys(found) if _facts(seed, name).industry_told]
-    local = (
-        names.language_hashtags(names.countries()[region].language)
-        if region != ALL
-        else tuple(names.language_of_hashtag())
-    )
-    return list(dict.fromkeys([*names.industry_of_hashtag(), *local, *by_stem()]))
+        return [name for name in dict.fromkeys(found) if _facts(seed, name).industry_known]
+    local = tuple(names.language_of_hashtag())
+    if region != ALL:
+        local = names.languages()[names.countries()[region].language].hashtags
+    return list(dict.fromkeys([*known, *local, *by_stem()]))
 
 
 @lru_cache(maxsize=256)
-def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[float, _Facts], ...]:
+def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[float, str], ...]:
     """Return the hashtags that may be in the list of a region, those that are large there, with their size."""
     scored = []
     for name in _pool(seed, region, industry):
         facts = _facts(seed, name)
-        size = facts.weight * _share(seed, facts, region)
-        in_front = facts.planted or name in effects.EVENTS
-        scored.append((not in_front, -size, name, facts))
-    return tuple((-size, facts) for _, size, _, facts in sorted(scored)[:_CANDIDATES])
+        in_front = curves.is_planted(name) or name in effects.EVENTS
+        scored.append((not in_front, -facts.weight * _share(seed, facts, region), name))
+    return tuple((-size, name) for _, size, name in sorted(scored)[:_CANDIDATES])
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[tuple[str, int | None], ...]:
-    """Return the list: each hashtag, and its rank in the list of the period before (None: not in it)."""
+def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[Place, ...]:
     pool = _candidates(seed, region, industry)
-    now = curves.today(n)
-    recent = max(3, period // 6)
-    current, earlier = [], []
-    for size, facts in pool:
-        curve = _curve(seed, facts, region)
-        score = size * (_FAMILY_BOOST if facts.family is not None else 1.0)
-        current.append((-score * curve.mean(now - recent, now, samples=3), facts.name))
-        earlier.append((-score * curve.mean(now - period - recent, now - period, samples=3), facts.name))
-    # Where there are too few hashtags for a cut, what was last is new.
-    last = min(TOP, int(len(pool) * 0.85))
-    before = {name: rank for rank, (_, name) in enumerate(sorted(earlier)[:last], start=1)}
-    families = _family_of()
-    kept = sorted(current, key=lambda entry: (entry[1] not in families, entry))[:TOP]
-    rows = [(name, before.get(name)) for _, name in sorted(kept)]
-    if len(rows) == TOP and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
-        places = [place for place in _BEFORE_THE_CUT if not _is_planted(rows[place][0])]
-        if places:
-            place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
-            last_usual = max(at for at, (name, _) in enumerate(rows) if name not in families)
-            rows.pop(last_usual)
-            rows.insert(21 + place % 4, rows[place])
+    families = {name for _, name in pool if curves.family_of(name) is not None}
+    rows = chart(
+        (
+            (size * (_FAMILY_BOOST if name in families else 1.0), name, curves.Curve(seed, name, region))
+            for size, name in pool
+        ),
+        now=curves.today(n),
+        period=period,
+        most=TOP,
+        most_before=min(TOP, int(len(pool) * 0.85)),  # of too few for a cut, the last are new
+        kept=families,
+    )
+    places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and not curves.is_planted(rows[place][0])]
+    if places and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
+        place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
+        rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in families))
+        rows.insert(21 + place % 4, rows[place])
     return tuple(rows)
 
 
-def movement(rank: int, before: int | None) -> dict[str, int]:
-    """Return how an entry of a list has moved; the difference is missing where it is new."""
-    if before is None:
-        return {"rank_diff_type": 4}
-    change = before - rank
-    return {"rank_diff": change, "rank_diff_type": 1 if change > 0 else 3 if change < 0 else 2}
-
-
-def _creators(seed: str, name: str, region: str, n: int) -> list[dict[str, str]]:
-    dice = chance.Dice(seed, "creators", name, region, (n + 1) // 2)
+def _creators(query: Query, name: str) -> list[dict[str, str]]:
+    dice = chance.Dice(query.seed, "creators", name, query.region, (query.n + 1) // 2)
     found = []
     for _ in range(dice.pick((0, 1, 3, 3, 3, 3, 4, 5))):
-        nick = dice.pick(names.FIRST_NAMES).title()
+        nick = dice.pick(names.words("first_names")).title()
         if dice.chance(0.5):
-            nick += f" {dice.pick(names.HANDLE_WORDS)}"
+            nick += f" {dice.pick(names.words('handle_words'))}"
         if dice.chance(0.3):
-            nick += f" {dice.pick(names.EMOJI)}"
-        picture = f"{dice.whole(0, 0xFFFFFFFFFFFF):012x}"
-        found.append(
-            {"nick_name": nick, "avatar_url": f"https://p16-sign-va.tiktokcdn.com/tos-sandbox-avt/{picture}.jpeg"}
-        )
+            nick += f" {dice.pick(names.words('emoji'))}"
+        avatar = f"https://p16-sign-va.tiktokcdn.com/tos-sandbox-avt/{dice.whole(0, 0xFFFFFFFFFFFF):012x}.jpeg"
+        found.append({"nick_name": nick, "avatar_url": avatar})
     return found
 
 
-def top(
-    seed: str, n: int, *, region: str, period: int, industry: int | None, new_only: bool, page: int, limit: int
-) -> dict[str, Any]:
-    """Return one page of the list of trending hashtags, the n-th time it is asked for."""
-    ranked = list(enumerate(_top(seed, region, period, industry, n), start=1))
-    if new_only:
-        ranked = [entry for entry in ranked if entry[1][1] is None]
-    now = curves.today(n)
-    found = []
-    for rank, (name, before) in ranked[(page - 1) * limit : page * limit]:
-        facts = _facts(seed, name)
-        curve = _curve(seed, facts, region)
-        counts = _counts(seed, facts, curve, period, now)
-        nearly = 0.94 + 0.12 * chance.unit(seed, "list and detail", name, region, period, n)
-        head = _head(facts, region)
-        del head["video_url"]
-        found.append(
-            {
-                **head,
-                "trend": curves.trend(seed, ("hashtag", name, region, period), curve, period, now),
-                "creators": _creators(seed, name, region, n),
-                "publish_cnt": int(counts["publish_cnt"] * nearly) + 1,
-                "video_views": int(counts["video_views"] * nearly) + 1,
-                "rank": rank,
-                **movement(rank, before),
-            }
-        )
-    return {"list": found, "pagination": pagination(page, len(found), len(ranked), limit)}
+def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, Any]:
+    facts = _facts(query.seed, name)
+    curve = curves.Curve(query.seed, name, query.region)
+    counts = _counts(query, facts, curve)
+    nearly = 0.94 + 0.12 * chance.unit(query.seed, "list and detail", name, query.region, query.period, query.n)
+    head = _head(facts, query.region)
+    del head["video_url"]
+    return {
+        **head,
+        "trend": curve.trend(query.period, query.now),
+        "creators": _creators(query, name),
+        "publish_cnt": int(counts["publish_cnt"] * nearly) + 1,
+        "video_views": int(counts["video_views"] * nearly) + 1,
+        "rank": rank,
+        **movement(rank, before),
+    }
+
+
+def top(query: Query) -> dict[str, Any]:
+    """Return one page of the list of trending hashtags."""
+    industry = query.filter("industry_id", "nothing")
+    number = None if industry is None else names.industry_number(int(industry))
+    ranked = list(enumerate(_top(query.seed, query.region, query.period, number, query.n), start=1))
+    if query.text("new_to_top_100") == "true":
+        ranked = [(rank, place) for rank, place in ranked if place[1] is None]
+    return query.page("list", ranked, lambda entry: _row(query, entry[0], *entry[1]))

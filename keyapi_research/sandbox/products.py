@@ -1,13 +1,13 @@
-"""Product categories: their rankings, and what is told of each."""
+"""Product categories: their rankings, and what is known of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from keyapi_research.sandbox import audiences, chance, curves, documented, effects, names, videos
-from keyapi_research.sandbox.catalogue import L2, L3, Category, by_id, by_name, categories
+from . import audiences, chance, curves, documented, effects, names, videos
+from .catalogue import L2, L3, Category, by_id, by_name, categories
+from .query import Query
 
 _LARGEST = 11_500.0  # posts of the documented row: all regions, one day
 _WORLD_TOTAL = 500
@@ -20,6 +20,7 @@ _NOISE_OF_MONTH = 0.035
 _NOISE_OF_CHANGE = 0.5  # percentage points: the two windows are not counted at the same hour
 _GROWS_IN = {"1": 7.0, "7": 7.0}  # days in which an opportunity grows by OPPORTUNITY_GROWTH
 _GROWS_IN_A_MONTH = 30.0
+ALL = "all_regions"
 
 
 @cache
@@ -55,11 +56,11 @@ def _volume(seed: str, index: int) -> float:
     return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if index in _seasons() else usual
 
 
-def _market(region: str) -> float:
-    """Return how large a region is beside the world."""
-    if region == "all_regions":
-        return 1.0
-    return 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+@cache
+def _size(region: str, days: int) -> float:
+    """Return how many posts the largest of all categories has in a region, in so many days."""
+    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+    return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
 def _normal(*parts: object) -> float:
@@ -70,114 +71,93 @@ def _normal(*parts: object) -> float:
 
 def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
     first, end = window
-    taste = 1.0 if region == "all_regions" else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
+    taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
     z = _volume(seed, category.index) * taste
     share = 0.97 * z / (1.0 + z)
-    month = "-" in time_scope  # a month's draw is its own, under way or over
-    noise = _NOISE.get(time_scope, _NOISE_OF_MONTH)
+    scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
+    noise = _NOISE.get(scope, _NOISE_OF_MONTH)
     if category.id == documented.CATEGORY_ID:
-        share = 1.0 if region == "all_regions" else 0.6 + 0.4 * z / (1.0 + z)
-        noise *= 0.5 if region == "all_regions" else 1.0  # the largest of all stays it
+        share = 1.0 if region == ALL else 0.6 + 0.4 * z / (1.0 + z)
+        noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
     noise *= _spread(category.index)
-    log = noise * _normal(seed, "posts", category.id, region, "month" if month else time_scope, first)
+    log = noise * _normal(seed, "posts", category.id, region, scope, first)
     if category.index in _planted(effects.OPPORTUNITIES):
-        latest, _ = curves.window("30" if month else time_scope, 1)
-        grown = (first - latest) / _GROWS_IN.get(time_scope, _GROWS_IN_A_MONTH)
+        latest, _ = curves.window("30" if scope == "month" else scope, 1)
+        grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
         log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
     season = curves.season_mean(_seasons().get(category.index), first, end)
-    return _LARGEST * _days(end - first) * _market(region) * share * season * chance.exp(log)
-
-
-@cache
-def _days(days: int) -> float:
-    """Return how many times a day's posts a window of so many days has."""
-    return chance.power(days, _DAYS_ADD_UP)
-
-
-def _more_rows(days: int) -> float:
-    """Return how many times as many rows as that of a day the ranking of so many days has."""
-    log = chance.log(days)
-    return 1.0 + log * (0.0622 + 0.0076 * log)
+    return _size(region, end - first) * share * season * chance.exp(log)
 
 
 @lru_cache(maxsize=256)
-def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[int, float], ...]:
-    """Return the ranking: place of each category in the catalogue, and its posts."""
+def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Category, float], ...]:
+    """Return the categories of a ranking, with their posts."""
     window = curves.window(time_scope, n)
-    rows = [(category.index, _posts(seed, category, region, time_scope, window)) for category in _rows_of_rankings()]
-    rows.sort(key=lambda row: (-row[1], row[0]))
-    if region == "all_regions":
+    rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _rows_of_rankings()]
+    rows.sort(key=lambda row: (-row[1], row[0].index))
+    if region == ALL:
         return tuple(rows[:_WORLD_TOTAL])
     total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
-    return tuple(rows[: max(4, int(total * _more_rows(window[1] - window[0]) + 0.5))])
+    log_of_days = chance.log(window[1] - window[0])
+    more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
+    return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
 
 
-def _change(seed: str, n: int, category: Category, posts: float, *, region: str, time_scope: str) -> float:
+def _change(query: Query, category: Category, posts: float) -> float:
     """Return by how many percent the posts of a window are more than those of the window before."""
-    before = _posts(seed, category, region, time_scope, curves.window_before(time_scope, n))
-    first, _ = curves.window(time_scope, n)
-    noise = _NOISE_OF_CHANGE * _normal(seed, "change", category.id, region, time_scope, first)
+    window_before = curves.window_before(query.text("time_scope"), query.n)
+    before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
+    first, _ = curves.window(query.text("time_scope"), query.n)
+    noise = _NOISE_OF_CHANGE * _normal(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
     return max(-95.0, 100.0 * (posts / before - 1.0) + noise)
 
 
-@dataclass(frozen=True)
-class _Traits:
-    """What does not change about a category in a region."""
-
-    ctr: float
-    cvr: float
-    impressions_a_post: float
-    cost_a_thousand: float
-    likes_an_impression: float
-    comments_a_like: float
-    shares_a_like: float
-    play_six_rate: float
-
-
 @lru_cache(maxsize=8192)
-def _traits(seed: str, index: int, region: str) -> _Traits:
-    category = categories()[index]
+def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
+    """Return what does not change about a category in a region."""
     own = chance.Dice(seed, "metrics", category.id)
     here = chance.Dice(seed, "metrics", category.id, region)
     kind = chance.Dice(seed, "metrics", category.l1_id)
-    spread = _spread(index)
+    spread = _spread(category.index)
     ctr = effects.CTR_MEDIAN * chance.exp(
         spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
     )
     cvr = effects.CVR_MEDIAN * chance.exp(
         spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
     )
-    if index in _planted(effects.OPPORTUNITIES):
+    if category.index in _planted(effects.OPPORTUNITIES):
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
-    elif index in _planted(effects.TRAPS):
+    elif category.index in _planted(effects.TRAPS):
         ctr, cvr = ctr * effects.TRAP_CTR, cvr * effects.TRAP_CVR
-    return _Traits(
-        ctr=ctr,
-        cvr=cvr,
-        impressions_a_post=own.lognormal(1700.0, 0.35),
-        cost_a_thousand=own.between(1.8, 3.2) * here.between(0.85, 1.18),
-        likes_an_impression=own.lognormal(0.0024, 0.4),
-        comments_a_like=own.between(0.012, 0.035),
-        shares_a_like=own.between(0.01, 0.04),
-        play_six_rate=own.lognormal(9.2, 0.25),
-    )
+    return {
+        "ctr": ctr,
+        "cvr": cvr,
+        "impressions_a_post": own.lognormal(1700.0, 0.35),
+        "cost_a_thousand": own.between(1.8, 3.2) * here.between(0.85, 1.18),
+        "likes_an_impression": own.lognormal(0.0024, 0.4),
+        "comments_a_like": own.between(0.012, 0.035),
+        "shares_a_like": own.between(0.01, 0.04),
+        "play_six_rate": own.lognormal(9.2, 0.25),
+    }
 
 
-def _metrics(seed: str, n: int, category: Category, posts: float, *, region: str, time_scope: str) -> dict[str, Any]:
-    """Return the measures of a row, before the documented one takes its place."""
-    traits = _traits(seed, category.index, region)
-    first, _ = curves.window(time_scope, n)
-    now = chance.Dice(seed, "metrics", category.id, region, time_scope, first)
-    ctr, cvr = traits.ctr * now.between(0.92, 1.08), traits.cvr * now.between(0.88, 1.12)
-    impressions = posts * traits.impressions_a_post * now.between(0.85, 1.15)
-    cost = impressions / 1000.0 * traits.cost_a_thousand
+def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
+    if (category.id, query.region, query.text("time_scope"), query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
+        row: dict[str, Any] = documented.data("insights/products")["list"][0]
+        return row
+    traits = _traits(query.seed, category, query.region)
+    first, _ = curves.window(query.text("time_scope"), query.n)
+    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), first)
+    ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
+    impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
+    cost = impressions / 1000.0 * traits["cost_a_thousand"]
     # As in public rows, the columns do not reconcile: cost / cpa is near 0.46 of impressions x ctr x cvr.
     cpa = cost / (impressions * (ctr / 100.0) * (cvr / 100.0) * now.between(0.43, 0.49))
     if posts < effects.SMALL_ROW_POSTS and now.chance(effects.SMALL_ROW_ZERO):
         cvr, cpa, cost = 0.0, 0.0, max(10.0, cost / 50.0)
-    likes = impressions * traits.likes_an_impression
-    return {
-        "comment": int(likes * traits.comments_a_like),
+    likes = impressions * traits["likes_an_impression"]
+    found = {
+        "comment": int(likes * traits["comments_a_like"]),
         "cost": chance.significant(cost),
         "cover_url": None,
         "cpa": chance.tidy(cpa),
@@ -186,86 +166,64 @@ def _metrics(seed: str, n: int, category: Category, posts: float, *, region: str
         "ecom_type": category.level,
         "impression": chance.significant(impressions),
         "like": int(likes),
-        "play_six_rate": chance.tidy(traits.play_six_rate * now.between(0.95, 1.05)),
+        "play_six_rate": chance.tidy(traits["play_six_rate"] * now.between(0.95, 1.05)),
         "post": max(1, chance.significant(posts)),
-        "post_change": chance.tidy(_change(seed, n, category, posts, region=region, time_scope=time_scope)),
-        "share": int(likes * traits.shares_a_like),
+        "post_change": chance.tidy(_change(query, category, posts)),
+        "share": int(likes * traits["shares_a_like"]),
         "url_title": category.slug,
         **category.blocks(),
     }
+    return dict(sorted(found.items()))
 
 
-def _row(seed: str, n: int, index: int, posts: float, *, region: str, time_scope: str) -> dict[str, Any]:
-    category = categories()[index]
-    if (category.id, region, time_scope, n) == (documented.CATEGORY_ID, "all_regions", "1", 1):
-        row: dict[str, Any] = documented.data("insights/products")["list"][0]
-        return row
-    return dict(sorted(_metrics(seed, n, category, posts, region=region, time_scope=time_scope).items()))
-
-
-def ranking(
-    seed: str,
-    n: int,
-    *,
-    region: str,
-    time_scope: str,
-    search: str | None,
-    category_id: str | None,
-    page: int,
-    limit: int,
-) -> dict[str, Any]:
-    """Return one page of a ranking, the n-th time it is asked for."""
-    rows: tuple[tuple[int, float], ...] | list[tuple[int, float]] = _ranking(seed, region, time_scope, n)
+def ranking(query: Query) -> dict[str, Any]:
+    """Return one page of a ranking."""
+    category_id = query.filter("ecom_category_id", None)
+    search = query.filter("search_keyword", "FALSE")
+    rows = _ranking(query.seed, query.region, query.text("time_scope"), query.n)
     if category_id is not None:
-        rows = [row for row in rows if category_id in {step for step, _ in categories()[row[0]].path}]
+        rows = tuple(row for row in rows if category_id in {step for step, _ in row[0].path})
     if search is not None:
         wanted = search.casefold()
-        rows = [row for row in rows if any(wanted in name.casefold() for _, name in categories()[row[0]].path)]
-    found = [
-        _row(seed, n, index, posts, region=region, time_scope=time_scope)
-        for index, posts in rows[(page - 1) * limit : page * limit]
-    ]
-    return {"list": found, "pagination": pagination(page, len(found), len(rows), limit)}
+        rows = tuple(row for row in rows if any(wanted in name.casefold() for _, name in row[0].path))
+    return query.page("list", rows, lambda entry: _row(query, *entry))
 
 
-def pagination(page: int, size: int, total: int, limit: int) -> dict[str, Any]:
-    """Return the pagination of a page."""
-    return {"page": page, "size": size, "total": total, "has_more": page * limit < total}
-
-
-def _hashtags(seed: str, category: Category, region: str, time_scope: str) -> list[str]:
-    dice = chance.Dice(seed, "product hashtags", category.id, region, time_scope)
-    industry = names.INDUSTRY_OF_CATEGORY[category.l1_id]
-    country = region if region in names.countries() else dice.pick(names.country_codes())
-    found = [category.stem, *dice.sample(names.hashtags(industry), 3), *dice.sample(names.hashtags(23), 2)]
-    local = dice.sample(names.language_hashtags(names.countries()[country].language), 2)
+def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
+    dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.text("time_scope"))
+    country = query.region if query.region in names.countries() else dice.pick(names.country_codes())
+    of_industry, of_news = (names.industries()[number].hashtags for number in (industry, 23))
+    found = [category.stem, *dice.sample(of_industry, 3), *dice.sample(of_news, 2)]
+    local = dice.sample(names.languages()[names.countries()[country].language].hashtags, 2)
     chosen = dict.fromkeys([*dice.sample(found, 3), *local])
     return dice.sample(list(chosen), 5)
 
 
-def detail(seed: str, n: int, *, region: str, time_scope: str, category_id: str) -> dict[str, Any] | None:
-    """Return what is told of a category the n-th time it is asked for; None where there is no such category."""
-    if (category_id, region, time_scope, n) == (documented.CATEGORY_ID, "all_regions", "1", 1):
-        info: dict[str, Any] = documented.data("insights/product/detail")["info"]
-        return info
-    category = by_id().get(category_id)
-    if category is None:
-        return None
-    industry = names.INDUSTRY_OF_CATEGORY[category.l1_id]
-    window = curves.window(time_scope, n)
-    posts = _posts(seed, category, region, time_scope, window)
-    count = min(_POSTS_OF_DETAIL, max(3, int(posts / 6.0)))
+def _videos(query: Query, category: Category) -> list[str]:
+    seed, region, time_scope = query.seed, query.region, query.text("time_scope")
+    window = curves.window(time_scope, query.n)
+    count = min(_POSTS_OF_DETAIL, max(3, int(_posts(seed, category, region, time_scope, window) / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
     if "-" in time_scope:  # a month has no videos of later ones, and stays as it was
-        chosen = [k for k in order if videos.day_posted(videos.video_id(seed, category, region, k)) < window[1]][:count]
-    else:
-        chosen = [order[(4 * (n - 1) + place) % videos.POOL] for place in range(count)]
-    return {
-        **audiences.of_product(seed, (category.id, region, time_scope), industry),
+        ids = (videos.video_id(seed, category, region, k) for k in order)
+        return [video_id for video_id in ids if videos.day_posted(video_id) < window[1]][:count]
+    chosen = (order[(4 * (query.n - 1) + place) % videos.POOL] for place in range(count))
+    return [videos.video_id(seed, category, region, k) for k in chosen]
+
+
+def detail(query: Query) -> dict[str, Any] | None:
+    """Return what is known of a category; None where there is no such category."""
+    category = by_id().get(query.text("id"))
+    if category is None:
+        return None
+    industry = names.industry_of_category(category.l1_id)
+    info = {
+        **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
         "cover_url": None,
         "ecom_type": category.level,
-        "hashtags": _hashtags(seed, category, region, time_scope),
-        "posts": [videos.video_id(seed, category, region, k) for k in chosen],
+        "hashtags": _hashtags(query, category, industry),
+        "posts": _videos(query, category),
         **category.blocks(),
         "url_title": category.slug,
     }
+    return {"info": info}
