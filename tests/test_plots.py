@@ -28,8 +28,9 @@ from matplotlib.text import Text
 
 import keyapi_research as kr
 from keyapi_research import plots
-from keyapi_research.plots import fonts, reading
-from keyapi_research.plots.reading import Name
+from keyapi_research import entities, measures
+from keyapi_research.entities import Name
+from keyapi_research.plots import category_bars, engagement_strips, overlap_map, style, trend_lines
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
 
@@ -505,7 +506,7 @@ def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
     ],
 )
 def test_missing_buckets_are_found_by_the_steps_of_the_series(dates: list[str], breaks: list[int]) -> None:
-    assert reading.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
+    assert trend_lines.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
 
 
 def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
@@ -613,7 +614,7 @@ def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
 
 
 def test_small_multiples_say_what_they_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyapi_research.plots.charts.MOST_PANELS", 4)
+    monkeypatch.setattr("keyapi_research.plots.trend_lines.MOST_PANELS", 4)
     first = plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(6)]), small_multiples=True)
     assert len(first.figure.axes) == 4
     assert "2 more series are not drawn." in footer(first)
@@ -936,9 +937,9 @@ def test_rates_are_medians_and_say_so() -> None:
 
 
 def test_what_may_be_summed_follows_from_the_units() -> None:
-    summed = {name for name, column in reading.MEASURES.items() if reading.can_be_summed(column)}
+    summed = {name for name, column in category_bars.MEASURES.items() if category_bars.can_be_summed(column)}
     assert summed == {"posts", "impressions", "cost", "likes", "comments", "shares"}
-    assert set(reading.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
+    assert set(category_bars.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
     with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of posts, .*; got 'position'"):
         plots.categories(ranking({}), measure="position")
     assert plots.categories(ranking({"cost": 10.0}), measure="cost").get_xlabel() == (
@@ -1069,7 +1070,7 @@ def strips(ax: Axes) -> list[list[float]]:
 
 
 def medians(ax: Axes) -> list[str]:
-    return [text for name in reading.RATES for text in texts(ax, name)]
+    return [text for name in engagement_strips.RATES for text in texts(ax, name)]
 
 
 def test_rates_are_points_on_a_log_axis_with_medians() -> None:
@@ -1209,7 +1210,7 @@ def test_audiences_without_known_scores_are_not_no_rows() -> None:
 
 
 def test_indices_below_average_count_against() -> None:
-    similarity, common = reading.compare(np.array([[200.0, 50.0, 0.0], [np.nan, 200.0, 100.0]]))
+    similarity, common = measures.compare(np.array([[200.0, 50.0, 0.0], [np.nan, 200.0, 100.0]]))
     assert similarity[0, 1] == pytest.approx(-1 / math.sqrt(2))
     assert similarity[0, 2] == pytest.approx(-1)  # an index of 0 counts as 1
     assert common.tolist() == [[1, 1, 1], [1, 2, 2], [1, 2, 2]]
@@ -1218,14 +1219,14 @@ def test_indices_below_average_count_against() -> None:
 def test_those_alike_are_neighbours() -> None:
     family = [0, 1, 0, 2, 1, 0, 2]
     similarity = np.array([[0.9 if a == b else 0.1 for a in family] for b in family])
-    found = [family[i] for i in reading.side_by_side(similarity)]
+    found = [family[i] for i in overlap_map.side_by_side(similarity)]
     assert sorted(found) == sorted(family)
     assert sum(a != b for a, b in pairwise(found)) == 2
     at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # alike as far as they are near: the ends must meet in order
-    line = [float(at[i]) for i in reading.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
+    line = [float(at[i]) for i in overlap_map.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
     assert line in (sorted(at), sorted(at, reverse=True))
-    assert reading.side_by_side(np.zeros((0, 0))) == []
-    assert reading.side_by_side(np.ones((1, 1))) == [0]
+    assert overlap_map.side_by_side(np.zeros((0, 0))) == []
+    assert overlap_map.side_by_side(np.ones((1, 1))) == [0]
 
 
 def test_interests_are_compared_by_id_and_lists_of_products_share_none() -> None:
@@ -1411,19 +1412,19 @@ def test_long_names_are_shortened_in_their_middle() -> None:
 
 def test_a_mark_is_not_cut_off_its_letter() -> None:
     text = "x" * 17 + "e\u0301" + "y" * 30
-    assert reading.elide(text) == "x" * 17 + "…" + "y" * 9
+    assert entities.elide(text) == "x" * 17 + "…" + "y" * 9
 
 
 def test_names_that_became_the_same_are_numbered() -> None:
     same = [Name("x" * 30 + side + "y" * 30) for side in "ab"]
-    shown = fonts.letter([Name(reading.elide(name.text)) for name in same])
-    assert shown.labels == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
+    shown = style.labels_for([Name(entities.elide(name.text)) for name in same])
+    assert shown.texts == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
 
 
 @pytest.fixture
 def few_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the font that matplotlib brings."""
-    monkeypatch.setattr(fonts, "_family_with", lambda character: None)
+    monkeypatch.setattr(style, "_installed", list)
 
 
 SCRIPTS = {"Thai": "น้ำหอม", "CJK": "香水", "Hangul": "향수", "Devanagari": "हिन्दी"}
@@ -1440,7 +1441,7 @@ def test_names_no_font_has_become_a_note(few_fonts: None, script: str) -> None:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_names_are_drawn_where_a_font_has_them(script: str) -> None:
     name = SCRIPTS[script]
-    if not all(map(fonts._is_drawable, name)):
+    if not all(map(style._is_drawable, name)):
         pytest.skip(f"no installed font has {script}, or this matplotlib cannot set it")
     ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(name, days(1, 2))]))
     assert legend(ax) == ["#perfume", f"#{name}"]
@@ -1455,27 +1456,27 @@ def test_an_id_stands_for_a_title_that_cannot_be_drawn(few_fonts: None) -> None:
 
 def test_right_to_left_names_are_drawn_only_where_they_come_out_right(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = series("عطور", days(1, 2))
-    monkeypatch.setattr(fonts, "SHAPES_TEXT", False)
+    monkeypatch.setattr(style, "SHAPES_TEXT", False)
     plain = plots.trend(frame)
     assert plain.get_title(loc="left") == "(Arabic name, no. 1), US, 7 days"
     assert "cannot be drawn here" in footer(plain)
     monkeypatch.undo()
-    if fonts.SHAPES_TEXT:
+    if style.SHAPES_TEXT:
         assert plots.trend(frame).get_title(loc="left") == "#عطور, US, 7 days"
 
 
 def test_emoji_no_font_has_are_left_out_and_counted(few_fonts: None) -> None:
-    shown = fonts.letter([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
-    assert shown.labels == ["#perfume", "#gift", "(emoji name, no. 3)"]
+    shown = style.labels_for([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
+    assert shown.texts == ["#perfume", "#gift", "(emoji name, no. 3)"]
     assert "2 names drawn without emoji that no installed font has." in shown.notes
 
 
 def test_control_characters_and_half_characters_do_not_reach_the_picture() -> None:
-    shown = fonts.letter([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
-    assert shown.labels[0] == "a b cd"
-    assert shown.labels[1] == "xy"
+    shown = style.labels_for([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
+    assert shown.texts[0] == "a b cd"
+    assert shown.texts[1] == "xy"
     figure, ax = plt.subplots()
-    for label in shown.labels:
+    for label in shown.texts:
         ax.text(0.5, 0.5, label, **shown.style)
     draw(figure)
 
@@ -1499,14 +1500,10 @@ def test_the_font_that_has_a_box_for_everything_is_not_used() -> None:
     ],
 )
 def test_amounts_are_written_short(value: float, text: str) -> None:
-    from keyapi_research.plots import charts
-
-    assert charts.compact(value) == text
+    assert style.compact(value) == text
 
 
 def test_colours_differ_in_lightness_or_hue_for_all_kinds_of_vision() -> None:
-    from keyapi_research.plots import charts
-
     # Vienot, Brettel and Mollon's projections for protanopia and deuteranopia, on linear light
     kinds = [
         np.eye(3),
@@ -1514,7 +1511,7 @@ def test_colours_differ_in_lightness_or_hue_for_all_kinds_of_vision() -> None:
         np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
     ]
     for kind in kinds:
-        seen = [kind @ (np.array(to_rgb(colour)) ** 2.2) for colour in charts.ON_WHITE]
+        seen = [kind @ (np.array(to_rgb(colour)) ** 2.2) for colour in style.COLOURS[:-1]]
         assert min(float(np.abs(a - b).max()) for a, b in combinations(seen, 2)) > 0.08
 
 

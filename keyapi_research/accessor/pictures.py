@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 
 from .. import plots
 from ..client import Client
 from ..frames import columns_of
-from ..plots import reading
+from ..plots.reading import NEEDS
 from .methods import METHODS
 from .methods import audience as read_audience
 from .methods import trend as read_trend
@@ -21,9 +22,31 @@ from .recognise import describe, joined
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMES: Final[Mapping[str, str]] = MappingProxyType({"clip_id": "title", "category_id": "category"})
+Draws = TypeVar("Draws", bound="Callable[..., Axes]")
+
+_NAMES: Final = (("clip_id", "title"), ("category_id", "category"))
+_ROWS: Final = """
+of, client
+    As for `{}()`, where the rows are not themselves what is drawn. NotStoredError says what fetching would cost.
+
+Returns
+"""
 
 
+def _documented(model: Callable[..., Axes], method: str) -> Callable[[Draws], Draws]:
+    """Complete a docstring with the parameters of the function forwarded to, and those the rows are read by."""
+
+    def complete(function: Draws) -> Draws:
+        if function.__doc__ and model.__doc__:  # not so under -OO
+            _, parameters, rest = inspect.cleandoc(model.__doc__).partition("\n\nParameters\n")
+            text = f"{function.__doc__}{parameters}{rest}\n"
+            function.__doc__ = text.replace("\nReturns\n", _ROWS.format(method), 1)
+        return function
+
+    return complete
+
+
+@_documented(plots.trend, "trend")
 def trend(
     df: pd.DataFrame,
     *,
@@ -32,32 +55,11 @@ def trend(
     of: str | None = None,
     client: Client | None = None,
 ) -> Axes:
-    """Draw popularity over time, one line a series: `keyapi_research.plots.trend` of the rows' `trend()`; free.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    small_multiples : bool, default False
-        A panel for each series in a new figure, instead of lines in one.
-    of, client
-        As for `trend()`, where the rows are not the series themselves.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither trends nor rows that have them.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
+    """Draw popularity over time, one line a series: `keyapi_research.plots.trend` of the rows' `trend()`; free."""
     return plots.trend(_rows(df, "trend", of, client), ax=ax, small_multiples=small_multiples)
 
 
+@_documented(plots.audience, "audience")
 def audience(
     df: pd.DataFrame,
     *,
@@ -66,34 +68,11 @@ def audience(
     of: str | None = None,
     client: Client | None = None,
 ) -> Axes:
-    """Draw who watches: `keyapi_research.plots.audience` of the rows' `audience()`; free.
-
-    Parameters
-    ----------
-    dimension : {"age", "interest", "country"}, optional
-        What to split by; by default the first of these that the answers have.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    of, client
-        As for `audience()`, where the rows are not the audiences themselves.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither audiences nor rows that have them.
-    InvalidArgumentError
-        There is no such dimension.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
+    """Draw who watches: `keyapi_research.plots.audience` of the rows' `audience()`; free."""
     return plots.audience(_rows(df, "audience", of, client), dimension=dimension, ax=ax)
 
 
+@_documented(plots.overlap, "audience")
 def overlap(
     df: pd.DataFrame,
     *,
@@ -102,32 +81,30 @@ def overlap(
     of: str | None = None,
     client: Client | None = None,
 ) -> Axes:
-    """Draw how alike audiences are: `keyapi_research.plots.overlap` of the rows' `audience()`; free.
-
-    Parameters
-    ----------
-    dimension : {"country", "interest"}, default "country"
-        What to compare by.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    of, client
-        As for `audience()`, where the rows are not the audiences themselves.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither audiences nor rows that have them.
-    InvalidArgumentError
-        There is no such dimension.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
+    """Draw how similar audiences are: `keyapi_research.plots.overlap` of the rows' `audience()`; free."""
     return plots.overlap(_rows(df, "overlap", of, client), dimension=dimension, ax=ax)
+
+
+def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None) -> pd.DataFrame:
+    """Return the rows that are drawn: the frame's own, or those of the answers it came from, by their names."""
+    read = _READ[name]
+    if _draws(name) <= columns_of(frame):
+        return frame
+    rows = read(frame, of=of, client=client)
+    for key, called in _NAMES:
+        if key in rows.columns and {key, called} <= columns_of(frame):
+            names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
+            rows = rows.assign(**{called: rows[key].map(names).astype("string")})
+    return rows
+
+
+def _draws(name: str) -> frozenset[str]:
+    return frozenset(NEEDS[name].columns)
+
+
+_READ: Final[Mapping[str, Callable[..., pd.DataFrame]]] = MappingProxyType(
+    {"trend": read_trend, "audience": read_audience, "overlap": read_audience}
+)
 
 
 @dataclass(frozen=True)
@@ -138,38 +115,16 @@ class Picture:
     draws: frozenset[str]
     read: Callable[..., pd.DataFrame] | None = None
 
-    def draws_from(self, frame: pd.DataFrame) -> bool:
-        """Whether a frame has what is drawn."""
-        return self.draws <= columns_of(frame)
-
     def applies(self, frame: pd.DataFrame) -> bool:
         """Whether a picture of a frame can be made."""
-        return self.draws_from(frame) or (self.read is not None and METHODS[self.read.__name__].applies(frame))
+        own = self.draws <= columns_of(frame)
+        return own or (self.read is not None and METHODS[self.read.__name__].applies(frame))
 
 
+_FUNCTIONS: Final = (trend, audience, plots.products, plots.categories, plots.engagement, overlap)
 PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
-    {
-        "trend": Picture(trend, frozenset(reading.TREND), read_trend),
-        "audience": Picture(audience, frozenset(reading.AUDIENCE), read_audience),
-        "products": Picture(plots.products, frozenset(reading.PRODUCTS)),
-        "categories": Picture(plots.categories, frozenset(reading.HIERARCHY)),
-        "engagement": Picture(plots.engagement, frozenset(("views", *reading.PARTS.values()))),
-        "overlap": Picture(overlap, frozenset(reading.AUDIENCE), read_audience),
-    }
+    {one.__name__: Picture(one, _draws(one.__name__), _READ.get(one.__name__)) for one in _FUNCTIONS}
 )
-
-
-def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None) -> pd.DataFrame:
-    """Take the rows that are drawn: the frame's own, or those of the answers it came from, by their names."""
-    picture = PICTURES[name]
-    if picture.draws_from(frame) or picture.read is None:
-        return frame
-    rows = picture.read(frame, of=of, client=client)
-    for key, called in _NAMES.items():
-        if key in rows.columns and {key, called} <= columns_of(frame):
-            names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
-            rows = rows.assign(**{called: rows[key].map(names).astype("string")})
-    return rows
 
 
 class Pictures:

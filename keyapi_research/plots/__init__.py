@@ -2,32 +2,22 @@
 
 They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
 or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
-stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them (`stamp` does the same for pictures
-of your own). Matplotlib is imported when the first picture is drawn.
+stand under the axes; where any row is the sandbox's, SYNTHETIC stands behind the data (`stamp` does the same for
+pictures of your own). Matplotlib is imported when the first picture is drawn.
 
-Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data, for which the Axes shrink,
-or a figure made with `layout="constrained"` makes the room. What does not fit is left out, and the footer says so.
+Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data. A figure without a layout
+engine gets matplotlib's constrained layout, which makes the room. What does not fit is left out; the footer says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from ..errors import InvalidArgumentError
-from .reading import (
-    find_audience,
-    find_hierarchy,
-    find_lines,
-    find_origin,
-    find_overlap,
-    find_points,
-    find_rates,
-)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,14 +63,7 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     >>> kr.plots.trend(trends).get_ylabel()
     'popularity (share of own peak, 0 to 1)'
     """
-    lines, shared = find_lines(df)
-    if small_multiples and ax is not None:
-        raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    if small_multiples:
-        return charts.draw_trend_panels(lines, shared, find_origin(df))
-    return charts.draw_trend(lines, shared, find_origin(df), ax)
+    return _picture("trend_lines")(df, ax, small_multiples=small_multiples)
 
 
 def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
@@ -117,10 +100,7 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     >>> kr.plots.audience(kr.fetch_hashtag_audience("ufc324")).get_ylabel()
     'share of the audience (percent)'
     """
-    shown = find_audience(df, dimension)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_audience(shown, find_origin(df), ax)
+    return _picture("audience_bars")(df, ax, dimension=dimension)
 
 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
@@ -156,12 +136,7 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     >>> kr.plots.products(kr.fetch_product_insights(region="US", limit=40)).get_xlabel()
     'click-through rate (percent)'
     """
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
-        raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
-    points = find_points(df)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_products(points, find_origin(df), ax, labels)
+    return _picture("product_rates")(df, ax, labels=labels)
 
 
 def categories(
@@ -211,10 +186,7 @@ def categories(
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
     'ctr_pct (percent), median of the categories below'
     """
-    hierarchy = find_hierarchy(df, measure, level, lowest=lowest)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_categories(hierarchy, find_origin(df), ax)
+    return _picture("category_bars")(df, ax, measure=measure, level=level, lowest=lowest)
 
 
 def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -248,10 +220,7 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> kr.plots.engagement(kr.fetch_videos(["7117191641181555995"])).get_xscale()
     'log'
     """
-    rates, videos = find_rates(df)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_engagement(rates, videos, find_origin(df), ax)
+    return _picture("engagement_strips")(df, ax)
 
 
 def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = None) -> Axes:
@@ -298,10 +267,7 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     >>> [label.get_text() for label in kr.plots.overlap(tags).get_yticklabels()]
     ['#perfumetok', '#smellgood', '#ufc324']
     """
-    compared = find_overlap(df, dimension)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_overlap(compared, dimension, find_origin(df), ax)
+    return _picture("overlap_map")(df, ax, dimension=dimension)
 
 
 def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
@@ -341,16 +307,17 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     >>> ax.texts[0].get_text().split(",")[0]
     'source: sandbox (SYNTHETIC'
     """
-    origin = find_origin(df)
-    from matplotlib.axes import Axes  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    from . import framing  # noqa: PLC0415
-
-    panels = np.ravel(np.asarray(ax, dtype=object)).tolist()
-    if not panels or not all(isinstance(panel, Axes) for panel in panels):
-        raise InvalidArgumentError(
-            "stamp takes Axes with a picture, or those of all its panels (of a figure: figure.axes); "
-            f"got {type(ax).__name__}"
-        )
-    framing.finish_panels(panels, origin)
+    _picture("style", "dress")(ax, df)
     return ax
+
+
+def _picture(module: str, function: str = "draw") -> Callable[..., Axes]:
+    """Return the function that draws a picture; its module imports matplotlib, which is only now needed."""
+    try:
+        found: Callable[..., Axes] = getattr(import_module(f".{module}", __name__), function)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        text = "Pictures need matplotlib, which is not installed. Run: python -m pip install matplotlib"
+        raise ImportError(text, name="matplotlib") from error
+    return found

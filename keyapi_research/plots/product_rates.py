@@ -1,0 +1,194 @@
+"""Product categories by click-through and conversion rate: area by impressions, colour by level-1 category."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from ..entities import Name, check_columns, name_rows, shared_window, typed
+from ..errors import InvalidArgumentError
+from ..measures import Floats
+from ..schema import PRODUCT_INSIGHTS
+from . import style
+from .reading import NEEDS, find_origin, rows_text
+
+MOST_GROUPS: Final = 7
+OTHER: Final = "other"
+_LIGHT: Final = "#DDDDDD"
+_DISC: Final = math.pi / 4  # area of a disc in a box of area 1
+_SMALLEST: Final = 6.0  # area of the box of a mark, in square points
+_LARGEST: Final = 0.0022  # of the room
+_TALL: Final = 3.3 * 72  # points: with less there is no room for a second legend
+
+
+def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
+    """Draw categories as marks and name the first ones."""
+    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
+        raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
+    found = find_points(df)
+    ax = style.axes_for(ax, 5.4)
+    names, groups = style.labels_for(found.names[:labels]), style.plain_labels(found.groups)
+    notes = list(found.notes)
+    scale = 0.0
+    if found.rows.empty:
+        style.write_inside(ax, "no known rates" if notes else "no rows")
+    else:
+        style.set_grid(ax)
+        ax.margins(0.08)
+        most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
+        scale = _LARGEST * math.prod(style.room(ax)) / most if most > 0 else 0.0
+        _draw_marks(ax, found, scale)
+        tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
+        notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
+        if not style.is_narrow(ax) and style.room(ax)[1] > _TALL and scale:
+            _explain_areas(ax, most, scale)
+        else:
+            notes += ["Area: impressions."] if scale else []
+        handles = [_handle(ax, _shape(found, i), _colour(found, i), 7) for i in range(len(found.groups))]
+        style.add_legend(ax, handles, groups, "colour: level-1 category")
+    rates = [f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items()]
+    count = len(found.rows)
+    title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
+    style.set_texts(ax, ", ".join(filter(None, (title, found.shared))), *rates)
+    style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes])
+    _place_labels(ax, found, names, scale)
+    return ax
+
+
+_RATES: Final = {"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"}
+
+
+def _explain_areas(ax: Axes, most: float, scale: float) -> None:
+    amounts = list(dict.fromkeys(max(1.0, _round_down(most / part)) for part in (1, 4, 20)))
+    discs = [_handle(ax, "o", "none", math.sqrt(max(amount * scale, _SMALLEST))) for amount in amounts]
+    sizes = style.Labels([style.compact(amount) for amount in amounts], style.text_style(), [])
+    title = f"area: {PRODUCT_INSIGHTS['impressions'].unit}"
+    legend = style.add_legend(ax, discs, sizes, title, loc="lower left", bbox_to_anchor=(1.01, 0), handleheight=2)
+    ax.add_artist(legend)
+
+
+def _handle(ax: Axes, shape: str, colour: str, size: float) -> Line2D:
+    edge = style.ink(ax)
+    return Line2D([], [], ls="", marker=shape, color=colour, markeredgecolor=edge, markeredgewidth=0.5, markersize=size)
+
+
+def _colour(found: Points, group: int) -> str:
+    return _LIGHT if found.groups[group] == OTHER else style.COLOURS[group]
+
+
+def _shape(found: Points, group: int) -> str:
+    return "o" if found.groups[group] == OTHER else style.MARKERS[group]
+
+
+def _draw_marks(ax: Axes, found: Points, scale: float) -> None:
+    rows = found.rows.sort_values("impressions", ascending=False, kind="stable")  # small ones on top
+    rest, rows = rows[rows["impressions"].isna()], rows.dropna(subset=["impressions"])
+    paths = [_mark_path(_shape(found, group)) for group in range(len(found.groups))]
+    areas = np.array([_area(path) for path in paths])[rows["group"]]
+    marks = ax.scatter(
+        rows["ctr_pct"],
+        rows["cvr_pct"],
+        s=np.maximum(rows["impressions"] * scale, _SMALLEST) * _DISC / areas,
+        c=[_colour(found, group) for group in rows["group"]],
+        alpha=0.7,
+        edgecolors=style.ink(ax),
+        linewidths=0.5,
+        zorder=2.5,
+    )
+    marks.set_paths([paths[group] for group in rows["group"]])
+    if len(rest):
+        colours = [_colour(found, group) for group in rest["group"]]
+        ax.scatter(rest["ctr_pct"], rest["cvr_pct"], marker="x", s=16, c=colours, zorder=2.5)
+
+
+def _mark_path(shape: str) -> Path:
+    marker = MarkerStyle(shape)
+    return marker.get_path().transformed(marker.get_transform())
+
+
+def _area(path: Path) -> float:
+    """Return the area of a mark in its box, so that marks of all shapes are as large as they say."""
+    x, y = np.asarray(path.to_polygons()[0]).T
+    return abs(float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))) / 2
+
+
+def _round_down(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(step for step in (1, 2, 5) if step * power <= value) * power
+
+
+def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
+    """Name the first rows beside their marks, where a name covers no other name and no other mark."""
+    style.lay_out(ax)
+    inside = ax.get_window_extent()
+    places = found.rows[["ctr_pct", "cvr_pct"]].to_numpy()
+    radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2
+    marks = _boxes(ax.transData.transform(places), radii * style.root(ax).dpi / 72)
+    taken: list[Bbox] = []
+    for number, text in enumerate(names.texts):
+        others = [*marks[:number], *marks[number + 1 :], *taken]
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
+            label = _label(ax, text, places[number], (x, y), radii[number] + 2, names.style)
+            box = Text.get_window_extent(label).padded(1)
+            if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
+                taken.append(box)
+                break
+            label.remove()
+
+
+def _boxes(middles: Floats, reach: Floats) -> list[Bbox]:
+    return [Bbox(corners) for corners in np.stack([middles - reach[:, None], middles + reach[:, None]], axis=1)]
+
+
+def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:
+    x, y = side
+    away *= 0.75 if x and y else 1
+    label = ax.annotate(
+        text, xy=tuple(at), xytext=(x * away, y * away), textcoords="offset points", fontsize=style.small(ax),
+        ha={1: "left", 0: "center", -1: "right"}[x], va={1: "bottom", 0: "center", -1: "top"}[y], zorder=4,
+        color=style.ink(ax), path_effects=style.halo(ax), in_layout=False, gid="label", **font,
+    )  # fmt: skip
+    label.get_window_extent()  # moves the text to its place
+    return label
+
+
+def find_points(df: pd.DataFrame) -> Points:
+    """Return the marks; the level-1 categories with most impressions get a colour each."""
+    needs = NEEDS["products"]
+    check_columns(df, needs)
+    rows = typed(df, [*needs.columns, "category_id", "region", "time_scope"])
+    drawn = rows.dropna(subset=["ctr_pct", "cvr_pct"])
+    notes = []
+    if len(drawn) < len(rows):
+        notes.append(f"{rows_text(len(rows) - len(drawn))} without ctr or cvr not drawn.")
+    unknown = int(drawn["impressions"].isna().sum())
+    if unknown:
+        notes.append(f"{rows_text(unknown)} without impressions drawn as a small cross.")
+    totals = drawn.groupby("category_l1")["impressions"].sum().sort_values(ascending=False, kind="stable")
+    groups = [str(name) for name in totals.index[:MOST_GROUPS]]
+    group = drawn["category_l1"].map({name: i for i, name in enumerate(groups)}).astype("float64")
+    if group.isna().any():
+        groups.append(OTHER)
+    numbered = drawn.assign(group=group.fillna(len(groups) - 1).astype("int64")).reset_index(drop=True)
+    return Points(numbered, groups, name_rows(drawn), shared_window(drawn), notes)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Product categories as points, in the frame's order; group = place in groups."""
+
+    rows: pd.DataFrame
+    groups: list[str]
+    names: list[Name]
+    shared: str
+    notes: list[str]
