@@ -26,7 +26,7 @@ _WHOLE: Final = 100  # from here on a value has no decimals
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
     """Draw ages as upright bars of shares, other dimensions as bars of the index with the line of the average."""
-    audience = find_audience(df, dimension)
+    audience = find_audience(df, dimension, style.most_named(ax, MOST_ENTITIES))
     ages = DIMENSIONS[audience.dimension] == "percent"
     count, total, notes = max(1, len(audience.names)), len(audience.segments), list(audience.notes)
     most = total if ages else min(MOST_SEGMENTS, total)
@@ -37,7 +37,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
     if most < total:
         notes.append(f"The {most} highest of {total} segments.")
     labels = style.labels_for(audience.names)
-    segments = style.plain_labels(audience.segments[:most])
+    segments = style.labels_for(audience.segments[:most])
     scores = audience.scores[:most]
     if total:
         bars = _draw_bars(ax, scores, upright=ages)
@@ -49,8 +49,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
     else:
         style.write_inside(ax, "no known scores" if audience.names else "no rows")
     whose = labels.texts[0] if len(audience.names) == 1 else ""
-    title = ", ".join(filter(None, (f"Audience by {audience.dimension}", whose, audience.shared)))
-    style.set_texts(ax, title, *_axis_labels(audience.dimension))
+    style.set_texts(
+        ax, (f"Audience by {audience.dimension}", whose, audience.shared), *_axis_labels(audience.dimension)
+    )
     style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
     if total:
         _write_values(ax, bars, 0.8 / count, upright=ages)
@@ -82,13 +83,13 @@ def _name_segments(ax: Axes, segments: style.Labels, *, upright: bool) -> None:
     if upright:
         ax.set_xticks(places, segments.texts, **segments.style)
         ax.margins(y=0.12)
-        style.set_grid(ax, "y")
+        style.set_frame(ax, "y")
     else:
         ax.set_yticks(places, segments.texts, **segments.style)
         ax.set_ylim(len(places) - 0.4, -0.6)
         ax.margins(x=0.12)
         ax.axvline(AVERAGE, color=style.ink(ax), linewidth=1.2, linestyle="--", zorder=3, gid="average")
-        style.set_grid(ax, "x")
+        style.set_frame(ax, "x")
 
 
 def _write_values(ax: Axes, drawn: list[Any], thick: float, *, upright: bool) -> None:
@@ -101,16 +102,14 @@ def _write_values(ax: Axes, drawn: list[Any], thick: float, *, upright: bool) ->
     if bar < (0.62 * _VALUE * max(len(text) for row in texts for text in row) if upright else 1.05 * _VALUE):
         return
     for bars, row in zip(drawn, texts, strict=True):
-        ax.bar_label(
-            bars, row, padding=2, fontsize=_VALUE, color=style.ink(ax), in_layout=False, **style.text_style()
-        )
+        ax.bar_label(bars, row, padding=2, fontsize=_VALUE, color=style.ink(ax), in_layout=False, **style.text_style())
 
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
 
 
-def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
+def find_audience(df: pd.DataFrame, dimension: str | None, most: int = MOST_ENTITIES) -> Audience:
     """Return one dimension of audiences: ages in age order, others by their highest index."""
     needs = NEEDS["audience"]
     check_columns(df, needs)
@@ -124,15 +123,15 @@ def find_audience(df: pd.DataFrame, dimension: str | None) -> Audience:
         notes.append(f"Shown: {chosen}. Also in the frame: {', '.join(one for one in present if one != chosen)}.")
     entities = find_entities(rows, needs)
     segments, scores = spread_scores(rows, entities)
-    if len(entities.names) > MOST_ENTITIES:
-        notes.append(f"The first {MOST_ENTITIES} of {len(entities.names)} entities.")
-        scores = scores[:, :MOST_ENTITIES]
+    if len(entities.names) > most:
+        notes.append(f"The first {most} of {len(entities.names)} entities.")
+        scores = scores[:, :most]
     listed = np.flatnonzero(~np.isnan(scores).all(axis=1)).tolist()
     if chosen == "age":
         listed.sort(key=lambda i: (_AGES.index(segments[i]) if segments[i] in _AGES else len(_AGES), segments[i]))
     else:
         listed.sort(key=lambda i: -np.nanmax(scores[i]))
-    names, shown = entities.names[:MOST_ENTITIES], [segments[i] for i in listed]
+    names, shown = entities.names[:most], [segments[i] for i in listed]
     return Audience(chosen, names, shown, scores[listed], entities.shared, tuple(notes))
 
 

@@ -48,8 +48,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
         notes += _draw_bars(ax, hierarchy, rows)
     below = hierarchy.level < hierarchy.deepest
     unit = "" if hierarchy.column.unit == measure else f" ({hierarchy.column.unit})"
-    title = ", ".join(filter(None, (f"{measure} by level-{level} category", hierarchy.shared)))
-    style.set_texts(ax, title, f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if below else ""))
+    words = f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if below else "")
+    style.set_texts(ax, (f"{measure} by level-{level} category", hierarchy.shared), words)
     style.finish(ax, find_origin(df), notes)
     _write_headings(ax, hierarchy, rows)
     return ax
@@ -76,7 +76,7 @@ def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
 def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     """Draw the bars; what is to be said about their names."""
     size = style.small(ax)
-    labels = style.plain_labels(elide(name) for name in rows["name"])
+    labels = style.labels_for(elide(name) for name in rows["name"])
     bars = ax.barh(rows["line"], rows["value"], 0.75, color=style.COLOURS[0], zorder=2.5)
     counts = [f"  ({n})" if hierarchy.level < hierarchy.deepest else "" for n in rows["n"]]
     values = [style.compact(value) + count for value, count in zip(rows["value"], counts, strict=True)]
@@ -87,22 +87,21 @@ def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     ax.xaxis.set_major_formatter(FuncFormatter(style.compact))
     longest = 0.6 * (size - 1) * max(map(len, values)) + 6  # points, with the space before it
     ax.margins(x=float(np.clip(2 * longest / style.room(ax)[0], 0.14, 0.4)))
-    style.set_grid(ax, "x")
+    style.set_frame(ax, "x")
     return labels.notes
 
 
 def _write_headings(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> None:
     """Write the level-1 categories above their bars, from the left edge; their sums or medians where there is room."""
     heads = rows[rows["heads"]]
-    labels = style.plain_labels(elide(name) for name in heads["l1"])
+    labels = style.labels_for(elide(name) for name in heads["l1"])
     width = ax.get_window_extent().width
     for name, line, total, of in zip(labels.texts, heads["line"], heads["total"], heads["of"], strict=True):
+        text = f"{name} ({hierarchy.how} of {of}: {style.compact(total)})"
+        look = {"va": "center", "fontweight": "bold", **style.on_marks(ax), **labels.style}
         heading = ax.annotate(
-            f"{name} ({hierarchy.how} of {of}: {style.compact(total)})", (0, line - 1), (2, 0),
-            xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontweight="bold",
-            fontsize=style.small(ax), color=style.ink(ax), path_effects=style.halo(ax), zorder=4, gid="heading",
-            in_layout=False, **labels.style,
-        )  # fmt: skip
+            text, (0, line - 1), (2, 0), ("axes fraction", "data"), "offset points", gid="heading", **look
+        )
         if heading.get_window_extent().width > width:
             heading.set_text(name)
 

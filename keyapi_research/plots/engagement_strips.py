@@ -37,7 +37,7 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        style.set_grid(ax, "x")
+        style.set_frame(ax, "x")
         if any(np.isfinite(values).sum() > 1 for values in rates):
             notes.insert(0, "Bar: middle half of the videos; line: median, zeros included.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
@@ -45,7 +45,7 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
     else:
         style.write_inside(ax, "no rate above zero" if videos else "no rows")
     title = f"Engagement per view of {videos:,} video{'s' if videos != 1 else ''}"
-    style.set_texts(ax, title, "interactions per view (ratio, log axis)")
+    style.set_texts(ax, (title,), "interactions per view (ratio, log axis)")
     return style.finish(ax, find_origin(df), notes)
 
 
@@ -76,11 +76,8 @@ def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
         known = values[np.isfinite(values)]
         median = float(np.median(known)) if len(known) else 0.0
         text = f"median {median:.3g}" if len(known) > 1 else f"{median:.3g}" if len(known) else "nothing known"
-        ax.annotate(
-            text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", ha="center", va="bottom",
-            fontsize=style.small(ax), color=style.ink(ax), path_effects=style.halo(ax), zorder=4.5, gid=name,
-            in_layout=False, **style.text_style(),
-        )  # fmt: skip
+        look = {"ha": "center", "va": "bottom", **style.on_marks(ax), **style.text_style()}
+        ax.annotate(text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", gid=name, **look)
 
 
 def _left_out(rates: list[Floats]) -> list[str]:

@@ -34,7 +34,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     count = len(found.names)
     ax = style.axes_for(ax, float(np.clip(2.6 + 0.5 * count, 4, 7.8)))
     labels = style.labels_for(found.names)
-    title = ", ".join(filter(None, (f"Similarity of audiences by {dimension}", found.shared)))
+    title = (f"Similarity of audiences by {dimension}", found.shared)
     if not count:
         style.write_inside(ax, "no known scores" if notes else "no rows")
         style.set_texts(ax, title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -22,64 +23,52 @@ from ..schema import PRODUCT_INSIGHTS
 from . import style
 from .reading import NEEDS, find_origin, rows_text
 
+_RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
+_SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a mark, for its name
+_ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
+_UP: Final = ("center", "bottom", "top")
 MOST_GROUPS: Final = 7
 OTHER: Final = "other"
 _LIGHT: Final = "#DDDDDD"
 _DISC: Final = math.pi / 4  # area of a disc in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a mark, in square points
 _LARGEST: Final = 0.0022  # of the room
-_TALL: Final = 3.3 * 72  # points: with less there is no room for a second legend
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     """Draw categories as marks and name the first ones."""
     if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
         raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
-    found = find_points(df)
+    found = find_points(df, style.most_named(ax, MOST_GROUPS))
     ax = style.axes_for(ax, 5.4)
-    names, groups = style.labels_for(found.names[:labels]), style.plain_labels(found.groups)
+    names, groups = style.labels_for(found.names[:labels]), style.labels_for(found.groups)
     notes = list(found.notes)
     scale = 0.0
     if found.rows.empty:
         style.write_inside(ax, "no known rates" if notes else "no rows")
     else:
-        style.set_grid(ax)
+        style.set_frame(ax, "both")
         ax.margins(0.08)
         most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
         scale = _LARGEST * math.prod(style.room(ax)) / most if most > 0 else 0.0
         _draw_marks(ax, found, scale)
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
-        if not style.is_narrow(ax) and style.room(ax)[1] > _TALL and scale:
-            _explain_areas(ax, most, scale)
-        else:
-            notes += ["Area: impressions."] if scale else []
-        handles = [_handle(ax, _shape(found, i), _colour(found, i), 7) for i in range(len(found.groups))]
+        notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
+        handles = [_handle(ax, _shape(found, i), _colour(found, i)) for i in range(len(found.groups))]
         style.add_legend(ax, handles, groups, "colour: level-1 category")
     rates = [f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items()]
     count = len(found.rows)
     title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
-    style.set_texts(ax, ", ".join(filter(None, (title, found.shared))), *rates)
+    style.set_texts(ax, (title, found.shared), *rates)
     style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes])
     _place_labels(ax, found, names, scale)
     return ax
 
 
-_RATES: Final = {"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"}
-
-
-def _explain_areas(ax: Axes, most: float, scale: float) -> None:
-    amounts = list(dict.fromkeys(max(1.0, _round_down(most / part)) for part in (1, 4, 20)))
-    discs = [_handle(ax, "o", "none", math.sqrt(max(amount * scale, _SMALLEST))) for amount in amounts]
-    sizes = style.Labels([style.compact(amount) for amount in amounts], style.text_style(), [])
-    title = f"area: {PRODUCT_INSIGHTS['impressions'].unit}"
-    legend = style.add_legend(ax, discs, sizes, title, loc="lower left", bbox_to_anchor=(1.01, 0), handleheight=2)
-    ax.add_artist(legend)
-
-
-def _handle(ax: Axes, shape: str, colour: str, size: float) -> Line2D:
-    edge = style.ink(ax)
-    return Line2D([], [], ls="", marker=shape, color=colour, markeredgecolor=edge, markeredgewidth=0.5, markersize=size)
+def _handle(ax: Axes, shape: str, colour: str) -> Line2D:
+    look = {"markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
+    return Line2D([], [], linestyle="", marker=shape, color=colour, **look)
 
 
 def _colour(found: Points, group: int) -> str:
@@ -122,11 +111,6 @@ def _area(path: Path) -> float:
     return abs(float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))) / 2
 
 
-def _round_down(value: float) -> float:
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(step for step in (1, 2, 5) if step * power <= value) * power
-
-
 def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
     """Name the first rows beside their marks, where a name covers no other name and no other mark."""
     style.lay_out(ax)
@@ -137,8 +121,8 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     taken: list[Bbox] = []
     for number, text in enumerate(names.texts):
         others = [*marks[:number], *marks[number + 1 :], *taken]
-        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
-            label = _label(ax, text, places[number], (x, y), radii[number] + 2, names.style)
+        for side in _SIDES:
+            label = _label(ax, text, places[number], side, radii[number] + 2, names.style)
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
                 taken.append(box)
@@ -153,16 +137,13 @@ def _boxes(middles: Floats, reach: Floats) -> list[Bbox]:
 def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:
     x, y = side
     away *= 0.75 if x and y else 1
-    label = ax.annotate(
-        text, xy=tuple(at), xytext=(x * away, y * away), textcoords="offset points", fontsize=style.small(ax),
-        ha={1: "left", 0: "center", -1: "right"}[x], va={1: "bottom", 0: "center", -1: "top"}[y], zorder=4,
-        color=style.ink(ax), path_effects=style.halo(ax), in_layout=False, gid="label", **font,
-    )  # fmt: skip
+    look = {"ha": _ACROSS[x], "va": _UP[y], **style.on_marks(ax), **font}
+    label = ax.annotate(text, tuple(at), (x * away, y * away), textcoords="offset points", gid="label", **look)
     label.get_window_extent()  # moves the text to its place
     return label
 
 
-def find_points(df: pd.DataFrame) -> Points:
+def find_points(df: pd.DataFrame, most: int) -> Points:
     """Return the marks; the level-1 categories with most impressions get a colour each."""
     needs = NEEDS["products"]
     check_columns(df, needs)
@@ -175,7 +156,7 @@ def find_points(df: pd.DataFrame) -> Points:
     if unknown:
         notes.append(f"{rows_text(unknown)} without impressions drawn as a small cross.")
     totals = drawn.groupby("category_l1")["impressions"].sum().sort_values(ascending=False, kind="stable")
-    groups = [str(name) for name in totals.index[:MOST_GROUPS]]
+    groups = [str(name) for name in totals.index[:most]]
     group = drawn["category_l1"].map({name: i for i, name in enumerate(groups)}).astype("float64")
     if group.isna().any():
         groups.append(OTHER)

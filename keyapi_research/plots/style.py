@@ -7,11 +7,13 @@ closed, and no global setting is changed: fonts and background are those of the 
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -19,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
@@ -31,21 +34,26 @@ from .reading import Origin, find_origin
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
 GREY: Final = "#999999"
+CENTRED: Final[Mapping[str, Any]] = MappingProxyType({"ha": "center", "va": "center"})
 LINE: Final = 1.4  # font sizes from one line to the next
-_DPI: Final = 150
-_WIDTH: Final = 8.0  # inches, as wide as a notebook's output
+DPI: Final = 150
+WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
 _AROUND: Final = 110  # points, about what title, ticks, axis label and footer take of the height
 
 # Axes -------------------------------------------------------------------------------------------------------
 
 
-def axes_for(ax: object, height: float) -> Axes:
+def check_axes(ax: object) -> None:
+    """Check that what is to be drawn into is one Axes, or left out."""
+    if not (ax is None or isinstance(ax, Axes)):
+        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {type(ax).__name__}. {_instead(ax)}")
+
+
+def axes_for(ax: Axes | None, height: float) -> Axes:
     """Return the Axes to draw into: the user's, or those of a new figure as high as said."""
     if ax is None:
-        return plt.figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained").add_subplot()
-    if not isinstance(ax, Axes):
-        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {type(ax).__name__}. {_instead(ax)}")
+        return plt.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained").add_subplot()
     if is_narrow(ax):
         ax.tick_params(labelsize=small(ax))
     return ax
@@ -54,22 +62,8 @@ def axes_for(ax: object, height: float) -> Axes:
 def _instead(given: object) -> str:
     """Say which Axes could be passed instead."""
     if isinstance(given, np.ndarray | list | tuple):
-        first = ", ".join("0" * np.asarray(given, dtype=object).ndim)
-        return f"Pass one of them, as axes[{first}]."
+        return f"Pass one of them, as {'axes.flat[0]' if isinstance(given, np.ndarray) else 'axes[0]'}."
     return "Pass one of its Axes, as figure.axes[0]." if isinstance(given, Figure) else "Pass one, or leave ax out."
-
-
-def small_panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """Make a figure with so many panels that share their axes."""
-    rows = math.ceil(count / columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(_WIDTH, 1.4 + 1.7 * rows), dpi=_DPI, sharex=True, sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    panels = list(grid.flat)
-    for panel in panels[count:]:
-        panel.remove()
-    return figure, panels[:count]
 
 
 def ink(ax: Axes) -> Any:
@@ -79,12 +73,13 @@ def ink(ax: Axes) -> Any:
 
 def paper(ax: Axes) -> Any:
     """Return the colour of the background."""
-    return ax.get_facecolor() if ax.get_facecolor()[3] else "white"
+    return ax.get_facecolor() if to_rgba(ax.get_facecolor())[3] else "white"
 
 
-def halo(ax: Axes) -> list[withStroke]:
-    """Return an outline for text that stands on marks."""
-    return [withStroke(linewidth=2.5, foreground=paper(ax))]
+def on_marks(ax: Axes) -> dict[str, Any]:
+    """Return the look of small text that stands on marks, outlined, and takes no room of its own."""
+    outline = withStroke(linewidth=2.5, foreground=paper(ax))
+    return {"fontsize": small(ax), "color": ink(ax), "path_effects": [outline], "zorder": 4.5, "in_layout": False}
 
 
 def root(ax: Axes) -> Figure:
@@ -122,35 +117,38 @@ def lines_that_fit(ax: Axes, size: float) -> int:
     return max(1, int((room(ax)[1] - _AROUND) / (LINE * size)))
 
 
-def set_texts(ax: Axes, title: str = "", x: str = "", y: str = "") -> None:
+def most_named(ax: Axes | None, most: int) -> int:
+    """Return how many names, of at most so many, a legend has room for."""
+    if ax is None:
+        return most
+    return min(most, max(3, lines_that_fit(ax, small(ax)) // (2 if is_narrow(ax) else 1)))
+
+
+def set_texts(ax: Axes, title: Iterable[str], x: str = "", y: str = "") -> None:
     """Write the title, above a legend that stands there, and the axis labels."""
-    size: dict[str, Any] = {"fontsize": small(ax)} if is_narrow(ax) else {}
-    legend, pad = ax.get_legend(), mpl.rcParams["axes.titlepad"]
-    if legend and is_narrow(ax):
+    narrow, text, pad = is_narrow(ax), ", ".join(filter(None, title)), mpl.rcParams["axes.titlepad"]
+    size: dict[str, Any] = {"fontsize": small(ax)} if narrow else {}
+    legend = ax.get_legend()
+    if legend and narrow:
         pad += points(ax, legend.get_window_extent().height)
-    font = 8 if is_narrow(ax) else "medium"
-    ax.set_title(title, loc="left", fontsize=font, pad=pad, gid="title", **text_style(title))
+    font = 8 if narrow else "medium"
+    ax.set_title(text, loc="left", fontsize=font, pad=pad, gid="title", **text_style(text))
     ax.set_xlabel(x, **size, **text_style())
     ax.set_ylabel(y, **size, **text_style())
 
 
-def set_grid(ax: Axes, axis: Any = "both") -> None:
-    """Draw a light grid behind the data, and no frame above and beside them."""
+def set_frame(ax: Axes, grid: Any = None) -> None:
+    """Draw a light grid behind the data, and no lines above and beside them."""
     ax.set_axisbelow(True)
-    ax.grid(visible=True, axis=axis, color=GREY, alpha=0.3, linewidth=0.6, linestyle="-")
-    hide_frame(ax)
-
-
-def hide_frame(ax: Axes) -> None:
-    """Hide the lines above and beside the data, where there are such."""
-    for side in ("top", "right"):
-        if side in ax.spines:
-            ax.spines[side].set_visible(False)
+    if grid:
+        ax.grid(visible=True, axis=grid, color=GREY, alpha=0.3, linewidth=0.6, linestyle="-")
+    for side in {"top", "right"}.intersection(ax.spines):
+        ax.spines[side].set_visible(False)
 
 
 def write_inside(ax: Axes, what: str, *, empty: bool = True) -> None:
     """Write a few words where data would be."""
-    ax.text(0.5, 0.85, what, transform=ax.transAxes, ha="center", va="center", **text_style())
+    ax.text(0.5, 0.85, what, transform=ax.transAxes, **CENTRED, **text_style())
     if empty:
         ax.set(xticks=[], yticks=[])
 
@@ -166,21 +164,23 @@ def compact(value: float, _: object = None) -> str:
 # Around the data --------------------------------------------------------------------------------------------
 
 
-def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "", **place: Any) -> Any:
+def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
     """Put a legend beside the data, or above them where Axes are narrow."""
-    size = small(ax)
-    where = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)} if is_narrow(ax) else {
-        "loc": "upper left", "bbox_to_anchor": (1.01, 1)
-    }  # fmt: skip
+    size, narrow = small(ax), is_narrow(ax)
+    look: dict[str, Any] = {
+        "frameon": False,
+        "alignment": "left",
+        "borderaxespad": 0,
+        "labelspacing": 0.35,
+        "labelcolor": ink(ax),
+    }
+    look |= {"loc": "lower left" if narrow else "upper left", "bbox_to_anchor": (0, 1.02) if narrow else (1.01, 1)}
+    look |= {"fontsize": size, "title_fontsize": size, "title": title or None}
     numbers = [str(place) for place in range(len(handles))]  # the text comes after: matplotlib drops labels like "_a"
-    legend = ax.legend(
-        handles, numbers, fontsize=size, title=title or None, title_fontsize=size, alignment="left", frameon=False,
-        borderaxespad=0, labelcolor=ink(ax), **{"labelspacing": 0.35, **where, **place},
-    )  # fmt: skip
+    legend = ax.legend(handles, numbers, **look)
     for text, label in zip(legend.get_texts(), labels.texts, strict=True):
         text.update({"text": label, **labels.style})
     legend.get_title().set_color(ink(ax))
-    return legend
 
 
 def finish(ax: Axes, origin: Origin, notes: Iterable[str] = (), *, own: bool = True) -> Axes:
@@ -191,16 +191,15 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str] = (), *, own: bool = T
     _remove(ax, "footer")
     lay_out(ax)
     box, around = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
+    most = min(around.width, 0.95 * room(ax)[0] * root(ax).dpi / 72)  # neighbours may take what is free now
     if own:
-        fit(next(one for one in ax.get_children() if one.get_gid() == "title"), around.x1 - box.x0)
-        fit(ax.xaxis.label, box.width)
+        fit(next(one for one in ax.get_children() if one.get_gid() == "title"), most - box.x0 + around.x0)
+        fit(ax.xaxis.label, min(box.width, 0.8 * most))
         fit(ax.yaxis.label, box.height)
-    footer = ax.annotate(
-        "\n".join(filter(None, (" ".join(notes), origin.text))), xy=(0, 0), xycoords=(ax.yaxis.label, ax.xaxis.label),
-        xytext=(0, -6), textcoords="offset points", ha="left", va="top", fontsize=small(ax), color=ink(ax), alpha=0.75,
-        annotation_clip=False, gid="footer", **text_style(origin.text),
-    )  # fmt: skip
-    fit(footer, around.width)
+    text = "\n".join(filter(None, (" ".join(notes), origin.text)))
+    below = (ax.yaxis.label, ax.xaxis.label)  # from the leftmost label on, below the lowest
+    look = {"va": "top", "fontsize": small(ax), "color": ink(ax), "alpha": 0.75, **text_style(text)}
+    fit(ax.annotate(text, (0, 0), (0, -6), below, "offset points", annotation_clip=False, gid="footer", **look), most)
     stamp(ax, origin)
     return ax
 
@@ -220,10 +219,9 @@ def dress(ax: object, df: object) -> None:
         )
     figure = root(panels[0])
     if figure.dpi == mpl.rcParams["figure.dpi"]:  # the user chose none
-        figure.set_dpi(max(_DPI, figure.dpi))
+        figure.set_dpi(max(DPI, figure.dpi))
     for panel in panels:
-        panel.set_axisbelow(True)
-        hide_frame(panel)
+        set_frame(panel)
     finish(panels[0], origin, own=False)
     for panel in panels[1:]:
         stamp(panel, origin)
@@ -263,11 +261,13 @@ def stamp(ax: Axes, origin: Origin) -> None:
     # six tenths of the diagonal long, a bold capital being about 0.75 em wide
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
-    ax.text(
-        0.5, 0.5, word, transform=ax.transAxes, ha="center", va="center", fontweight="bold", fontsize=min(size, 60),
-        rotation=math.degrees(math.atan2(box.height, box.width)), color=ink(ax), alpha=0.13, zorder=under, clip_on=True,
-        in_layout=False, gid="synthetic", **text_style(),
-    )  # fmt: skip
+    turned: dict[str, Any] = {
+        "rotation": math.degrees(math.atan2(box.height, box.width)),
+        "transform": ax.transAxes,
+        "clip_on": True,
+    }
+    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **CENTRED, **text_style()}
+    ax.text(0.5, 0.5, word, zorder=under, in_layout=False, gid="synthetic", **turned, **look)
 
 
 # Fonts ------------------------------------------------------------------------------------------------------
@@ -275,33 +275,33 @@ def stamp(ax: Axes, origin: Origin) -> None:
 # with libraqm matplotlib (3.11 and later) orders right-to-left text and joins its letters; without it, it does not
 SHAPES_TEXT: Final = hasattr(ft2font, "__libraqm_version__")
 _FIRST: Final = ("Noto Sans", "Segoe UI", "Microsoft YaHei", "Malgun", "Leelawadee", "PingFang", "Hiragino", "Arial")
+_BOXES: Final = ("Last Resort", "Last Resort High-Efficiency", "LastResort", ".LastResort", "Adobe Blank")
 _VIRAMA: Final = 9  # combining class of marks that melt characters together
 _ORNAMENTS: Final = ("So", "Sk", "Cc", "Cf", "Cn", "Co", "Cs")  # categories: emoji, controls, half characters
 _VARIATION: Final = range(0xFE00, 0xFE10)  # selectors of how the character before looks
 
 
-def labels_for(names: Sequence[Name]) -> Labels:
+def labels_for(names: Iterable[Name | str]) -> Labels:
     """Return labels that installed fonts can draw: a name, else its plain form, else its script and place; no boxes."""
     labels, unwritten, thinned = [], 0, 0
-    for place, name in enumerate(names, 1):
+    for place, given in enumerate(names, 1):
+        name = Name(given) if isinstance(given, str) else given
         text = " ".join(name.label.split())
         lacking = [character for character in text if not _is_drawable(character)]
-        kept = _without(text, lacking)
-        if all(map(_is_ornament, lacking)) and (not lacking or any(map(str.isalnum, kept))):
+        unknown = [one for one in lacking if unicodedata.category(one) not in _ORNAMENTS and ord(one) not in _VARIATION]
+        kept = re.sub(f"[{re.escape(''.join(lacking))}][\ufe0e\ufe0f\u200d]*", "", text) if lacking else text
+        if not lacking or (not unknown and any(map(str.isalnum, kept))):
             labels.append(" ".join(kept.split()))
             thinned += any(unicodedata.category(one) in ("So", "Sk", "Cn") for one in lacking)
         else:
-            labels.append(name.plain_label or f"({_script(lacking)} name, no. {place})")
+            script = unicodedata.name(unknown[0], "unknown").split()[0] if unknown else "emoji"
+            shown = script if script in ("CJK", "emoji") else script.capitalize()
+            labels.append(name.plain_label or f"({shown} name, no. {place})")
             unwritten += 1
     reason = "in a script no installed font has" if SHAPES_TEXT else "in a script that cannot be drawn here"
     counted = ((unwritten, reason), (thinned, "drawn without emoji that no installed font has"))
     notes = [f"{count} name{'s' if count != 1 else ''} {what}." for count, what in counted if count]
     return Labels(numbered(labels), text_style("".join(labels)), notes)
-
-
-def plain_labels(texts: Iterable[str]) -> Labels:
-    """Return labels for texts that are no names of entities."""
-    return labels_for([Name(text) for text in texts])
 
 
 def text_style(text: str = "") -> dict[str, Any]:
@@ -332,8 +332,8 @@ def _characters_of(path: Any) -> frozenset[str]:
 @cache
 def _installed() -> list[str]:
     """List the installed families, those with many scripts first, without those that have a box for everything."""
-    names = [name for name in font_manager.get_font_names() if not any(word in name for word in ("Resort", "Blank"))]
-    return sorted(names, key=lambda name: (not name.startswith(_FIRST), name))
+    upright = {font.name for font in font_manager.fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
+    return sorted(upright - set(_BOXES), key=lambda name: (not name.startswith(_FIRST), name))
 
 
 def _is_drawable(character: str) -> bool:
@@ -346,30 +346,8 @@ def _is_drawable(character: str) -> bool:
 
 def _needs_shaping(character: str) -> bool:
     """Whether a character comes out in the wrong place or shape when characters are put side by side."""
-    return (
-        unicodedata.bidirectional(character) in ("R", "AL")
-        or unicodedata.category(character) == "Mc"
-        or unicodedata.combining(character) == _VIRAMA
-    )
-
-
-def _is_ornament(character: str) -> bool:
-    """Whether a name is still the name without this: emoji, their modifiers, controls, half characters."""
-    return unicodedata.category(character) in _ORNAMENTS or ord(character) in _VARIATION
-
-
-def _without(text: str, dropped: Sequence[str]) -> str:
-    """Drop characters and what only joins or colours them."""
-    kept, joins = "", False
-    for character in text:
-        joins = character in dropped or (joins and character in "\ufe0e\ufe0f\u200d")
-        kept += "" if joins else character
-    return kept
-
-
-def _script(characters: Sequence[str]) -> str:
-    named = [unicodedata.name(one, "unknown").split()[0] for one in characters if not _is_ornament(one)]
-    return "emoji" if not named else named[0] if named[0] == "CJK" else named[0].capitalize()
+    written = unicodedata.bidirectional(character) in ("R", "AL") or unicodedata.category(character) == "Mc"
+    return written or unicodedata.combining(character) == _VIRAMA
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib import dates as mdates
 from matplotlib.axes import Axes
-from matplotlib.ticker import Formatter
 
 from ..entities import Name, check_columns, find_entities, typed
 from ..errors import InvalidArgumentError
@@ -43,7 +44,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
         return _draw_panels(lines, shared, origin)
     ax = style.axes_for(ax, 4.8)
     labels = style.labels_for([line.name for line in lines])
-    most = min(MOST_NAMED, max(3, style.lines_that_fit(ax, style.small(ax)) // (2 if style.is_narrow(ax) else 1)))
+    most = style.most_named(ax, MOST_NAMED)
     colours = (*style.COLOURS[:-1], style.ink(ax))  # yellow lines do not show
     for place, line in enumerate(lines):
         if place < most:
@@ -59,13 +60,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
         style.add_legend(ax, ax.lines[-len(lines) :][:most], named)
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
-    style.set_texts(ax, _title(labels.texts, shared), _DATE, _SHARE)
+    style.set_texts(ax, (_title(labels.texts), shared), _DATE, _SHARE)
     return style.finish(ax, origin, [*notes, *_line_notes(lines)])
 
 
-def _title(labels: Sequence[str], shared: str) -> str:
-    whose = labels[0] if len(labels) == 1 else f"{len(labels)} series"
-    return ", ".join(filter(None, (f"Popularity of {whose}", shared)))
+def _title(labels: Sequence[str]) -> str:
+    return f"Popularity of {labels[0] if len(labels) == 1 else f'{len(labels)} series'}"
 
 
 def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
@@ -73,21 +73,24 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
     shown = lines[:MOST_PANELS]
     labels = style.labels_for([line.name for line in shown])
     columns = min(3, len(shown))
-    figure, panels = style.small_panels(len(shown), columns)
+    rows = math.ceil(len(shown) / columns)
+    figure = plt.figure(figsize=(style.WIDTH, 1.4 + 1.7 * rows), dpi=style.DPI, layout="constrained")
+    panels: list[Axes] = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for panel in panels[len(shown) :]:
+        panel.remove()
+    panels = panels[: len(shown)]
     for place, (panel, line, label) in enumerate(zip(panels, shown, labels.texts, strict=True)):
         _draw_line(panel, line, color=style.COLOURS[0], marker=MARKERS[0])
         _set_dates(panel, shown)
         panel.tick_params(labelsize=8, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
-    title = _title([""] * len(lines) if len(lines) > 1 else labels.texts, shared)
+    title = ", ".join(filter(None, (_title(labels.texts if len(lines) == 1 else [""] * len(lines)), shared)))
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
     figure.supylabel(_SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
     notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
-    footer = figure.supxlabel(
-        f"{' '.join(notes)}\n{origin.text}", x=0.01, ha="left", alpha=0.75, gid="footer", fontsize=8,
-        **style.text_style(),
-    )  # fmt: skip
+    look = {"x": 0.01, "ha": "left", "alpha": 0.75, "fontsize": 8, **style.text_style()}
+    footer = figure.supxlabel(f"{' '.join(notes)}\n{origin.text}", gid="footer", **look)
     style.fit(footer, 0.98 * figure.bbox.width)
     style.lay_out(panels[0])
     for panel in panels:
@@ -108,7 +111,7 @@ def _set_dates(ax: Axes, lines: list[Line]) -> None:
         style.write_inside(ax, "no rows")
         return
     ax.set_ylim(-0.03, 1.05)
-    style.set_grid(ax)
+    style.set_frame(ax, "both")
     first, last = min(line.dates[0] for line in lines), max(line.dates[-1] for line in lines)
     span = int((last - first) / np.timedelta64(1, "D"))
     if not any(map(_is_known, lines)):
@@ -123,7 +126,8 @@ def _set_dates(ax: Axes, lines: list[Line]) -> None:
     else:
         ticks = mdates.AutoDateLocator(tz="UTC", minticks=2, maxticks=most)  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(ticks)
-    ax.xaxis.set_major_formatter(_Days())
+    written = mdates.DateFormatter("%d %b\n%Y", tz="UTC")  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(written)
 
 
 def _is_known(line: Line) -> bool:
@@ -176,18 +180,3 @@ class Line:
     name: Name
     dates: Dates
     values: Floats
-
-
-class _Days(Formatter):
-    """Day and month at each tick, the year below where it is new; in UTC, whatever the user's settings say."""
-
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
-        days = [mdates.num2date(value, tz="UTC") for value in values]  # type: ignore[no-untyped-call]
-        years = [None, *(day.year for day in days)]
-        return [
-            f"{day.day} {day:%b}" + (f"\n{day.year}" if day.year != before else "")
-            for day, before in zip(days, years, strict=False)
-        ]
-
-    def __call__(self, value: float, pos: int | None = None) -> str:  # noqa: ARG002 - matplotlib's signature
-        return f"{mdates.num2date(value, tz='UTC'):%Y-%m-%d}"  # type: ignore[no-untyped-call]
