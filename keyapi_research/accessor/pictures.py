@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from types import MappingProxyType, MethodType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -22,10 +23,8 @@ from .recognise import describe, joined
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Draws = TypeVar("Draws", bound="Callable[..., Axes]")
-
 _NAMES: Final = (("clip_id", "title"), ("category_id", "category"))
-_ROWS: Final = """
+_PARAMETERS: Final = """
 of, client
     As for `{}()`, where the rows are not themselves what is drawn. NotStoredError says what fetching would cost.
 
@@ -33,64 +32,25 @@ Returns
 """
 
 
-def _documented(model: Callable[..., Axes], method: str) -> Callable[[Draws], Draws]:
-    """Complete a docstring with the parameters of the function forwarded to, and those the rows are read by."""
+def _reading(draw: Callable[..., Axes], read: Callable[..., pd.DataFrame]) -> Callable[..., Axes]:
+    """Make the picture of a frame that has what is drawn, or of rows whose answers have it; those are free to read."""
 
-    def complete(function: Draws) -> Draws:
-        if function.__doc__ and model.__doc__:  # not so under -OO
-            _, parameters, rest = inspect.cleandoc(model.__doc__).partition("\n\nParameters\n")
-            text = f"{function.__doc__}{parameters}{rest}\n"
-            function.__doc__ = text.replace("\nReturns\n", _ROWS.format(method), 1)
-        return function
+    @wraps(draw)
+    def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
+        here = _draws(draw.__name__) <= columns_of(df)
+        return draw(df if here else _named(read(df, of=of, client=client), df), **options)
 
-    return complete
-
-
-@_documented(plots.trend, "trend")
-def trend(
-    df: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    small_multiples: bool = False,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw popularity over time, one line a series: `keyapi_research.plots.trend` of the rows' `trend()`; free."""
-    return plots.trend(_rows(df, "trend", of, client), ax=ax, small_multiples=small_multiples)
+    own, more = inspect.signature(draw), inspect.signature(read).parameters
+    both = [*own.parameters.values(), more["of"], more["client"]]
+    picture.__signature__ = own.replace(parameters=both)  # type: ignore[attr-defined]
+    if draw.__doc__:  # not so under -OO
+        text = f"{inspect.cleandoc(draw.__doc__)}\n"
+        picture.__doc__ = text.replace("\nReturns\n", _PARAMETERS.format(read.__name__), 1)
+    return picture
 
 
-@_documented(plots.audience, "audience")
-def audience(
-    df: pd.DataFrame,
-    *,
-    dimension: str | None = None,
-    ax: Axes | None = None,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw who watches: `keyapi_research.plots.audience` of the rows' `audience()`; free."""
-    return plots.audience(_rows(df, "audience", of, client), dimension=dimension, ax=ax)
-
-
-@_documented(plots.overlap, "audience")
-def overlap(
-    df: pd.DataFrame,
-    *,
-    dimension: str = "country",
-    ax: Axes | None = None,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw how similar audiences are: `keyapi_research.plots.overlap` of the rows' `audience()`; free."""
-    return plots.overlap(_rows(df, "overlap", of, client), dimension=dimension, ax=ax)
-
-
-def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None) -> pd.DataFrame:
-    """Return the rows that are drawn: the frame's own, or those of the answers it came from, by their names."""
-    read = _READ[name]
-    if _draws(name) <= columns_of(frame):
-        return frame
-    rows = read(frame, of=of, client=client)
+def _named(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the names that a frame has for the ids of rows that were read from its answers."""
     for key, called in _NAMES:
         if key in rows.columns and {key, called} <= columns_of(frame):
             names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
@@ -100,11 +60,6 @@ def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None)
 
 def _draws(name: str) -> frozenset[str]:
     return frozenset(NEEDS[name].columns)
-
-
-_READ: Final[Mapping[str, Callable[..., pd.DataFrame]]] = MappingProxyType(
-    {"trend": read_trend, "audience": read_audience, "overlap": read_audience}
-)
 
 
 @dataclass(frozen=True)
@@ -121,9 +76,18 @@ class Picture:
         return own or (self.read is not None and METHODS[self.read.__name__].applies(frame))
 
 
-_FUNCTIONS: Final = (trend, audience, plots.products, plots.categories, plots.engagement, overlap)
+trend = _reading(plots.trend, read_trend)
+audience = _reading(plots.audience, read_audience)
+overlap = _reading(plots.overlap, read_audience)
 PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
-    {one.__name__: Picture(one, _draws(one.__name__), _READ.get(one.__name__)) for one in _FUNCTIONS}
+    {
+        "trend": Picture(trend, _draws("trend"), read_trend),
+        "audience": Picture(audience, _draws("audience"), read_audience),
+        "products": Picture(plots.products, _draws("products")),
+        "categories": Picture(plots.categories, _draws("categories")),
+        "engagement": Picture(plots.engagement, _draws("engagement")),
+        "overlap": Picture(overlap, _draws("overlap"), read_audience),
+    }
 )
 
 

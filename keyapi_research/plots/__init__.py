@@ -49,11 +49,6 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing; it names them and says what to call.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -86,11 +81,6 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, or there is no such dimension.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -121,11 +111,6 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     -------
     matplotlib.axes.Axes
         The Axes drawn into.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, or labels is not a whole number.
 
     Examples
     --------
@@ -170,12 +155,6 @@ def categories(
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, there is no such measure or level, or a category comes more than once, as it does in
-        several rankings put together.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -205,11 +184,6 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         The Axes drawn into.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing.
 
     Examples
     --------
@@ -251,11 +225,6 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, or there is no such dimension.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -285,11 +254,6 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     -------
     matplotlib.axes.Axes or several
         The same.
-
-    Raises
-    ------
-    InvalidArgumentError
-        `df` is not a DataFrame, or there are no Axes.
 
     Examples
     --------

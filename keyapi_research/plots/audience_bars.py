@@ -21,6 +21,7 @@ MOST_ENTITIES: Final = 6  # side by side
 MOST_SEGMENTS: Final = 12
 _AGES: Final = sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+")))
 _VALUE: Final = 7.0  # points, of the value of a bar
+_VALUED: Final = 3  # entities whose bars are thick enough for it
 _WHOLE: Final = 100  # from here on a value has no decimals
 
 
@@ -44,18 +45,16 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
         _name_segments(ax, segments, upright=ages)
         if count > 1:
             style.add_legend(ax, bars, labels)
+        for one in bars if count <= _VALUED and not style.is_narrow(ax) else ():
+            _write_values(ax, one)
         if np.isnan(scores).any():
             notes.append("No bar: not in that entity's list, which is unknown, not zero.")
     else:
         style.write_inside(ax, "no known scores" if audience.names else "no rows")
     whose = labels.texts[0] if len(audience.names) == 1 else ""
-    style.set_texts(
-        ax, (f"Audience by {audience.dimension}", whose, audience.shared), *_axis_labels(audience.dimension)
-    )
-    style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
-    if total:
-        _write_values(ax, bars, 0.8 / count, upright=ages)
-    return ax
+    words = (f"Audience by {audience.dimension}", whose, audience.shared)
+    style.set_texts(ax, words, *_axis_labels(audience.dimension))
+    return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
 
 
 def _axis_labels(dimension: str) -> tuple[str, str]:
@@ -72,9 +71,8 @@ def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:
         known = np.isfinite(values)
         at = np.flatnonzero(known) + (number - (scores.shape[1] - 1) / 2) * thick
         colour, hatch = style.COLOURS[number], HATCHES[number]
-        bars.append(
-            draw(at, values[known], thick, color=colour, hatch=hatch, edgecolor=style.paper(ax), lw=0.5, zorder=2.5)
-        )
+        look = {"color": colour, "hatch": hatch, "edgecolor": style.paper(ax), "linewidth": 0.5, "zorder": 2.5}
+        bars.append(draw(at, values[known], thick, **look))
     return bars
 
 
@@ -92,21 +90,9 @@ def _name_segments(ax: Axes, segments: style.Labels, *, upright: bool) -> None:
         style.set_frame(ax, "x")
 
 
-def _write_values(ax: Axes, drawn: list[Any], thick: float, *, upright: bool) -> None:
-    """Write values at the ends of bars, where each bar is thicker than its text."""
-    style.lay_out(ax)
-    box = ax.get_window_extent()
-    low, high = ax.get_xlim() if upright else ax.get_ylim()
-    bar = style.points(ax, (box.width if upright else box.height) * thick / abs(high - low))
-    texts = [[_short(value) for value in bars.datavalues] for bars in drawn]
-    if bar < (0.62 * _VALUE * max(len(text) for row in texts for text in row) if upright else 1.05 * _VALUE):
-        return
-    for bars, row in zip(drawn, texts, strict=True):
-        ax.bar_label(bars, row, padding=2, fontsize=_VALUE, color=style.ink(ax), in_layout=False, **style.text_style())
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
+def _write_values(ax: Axes, bars: Any) -> None:
+    texts = [f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}" for value in bars.datavalues]
+    ax.bar_label(bars, texts, padding=2, fontsize=_VALUE, color=style.ink(ax), in_layout=False, **style.text_style())
 
 
 def find_audience(df: pd.DataFrame, dimension: str | None, most: int = MOST_ENTITIES) -> Audience:

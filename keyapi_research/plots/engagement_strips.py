@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -52,18 +52,10 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
 def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
     shown = known[known > 0]
     spread = place - 0.22 + 0.6 * ((np.arange(len(shown)) * 0.618034) % 1)  # even, and the same every time
-    few = len(shown) <= _FEW
-    ax.scatter(
-        shown,
-        spread,
-        s=40 if few else 10,
-        color=style.COLOURS[place],
-        alpha=0.9 if few else float(np.clip(150 / len(shown), 0.1, 0.7)),
-        edgecolors=style.paper(ax) if few else "none",
-        linewidths=0.6,
-        zorder=4 if few else 1,
-        rasterized=len(shown) > _MANY,
-    )
+    look: dict[str, Any] = {"s": 40, "alpha": 0.9, "edgecolors": style.paper(ax), "linewidths": 0.6, "zorder": 4}
+    if len(shown) > _FEW:
+        look = {"s": 10, "alpha": float(np.clip(150 / len(shown), 0.1, 0.7)), "edgecolors": "none", "zorder": 1}
+    ax.scatter(shown, spread, color=style.COLOURS[place], rasterized=len(shown) > _MANY, **look)
     if len(known) > 1:  # one point needs no median
         first, middle, third = (max(q, least) for q in np.quantile(known, (0.25, 0.5, 0.75)))
         colours = {"color": style.paper(ax), "edgecolor": style.ink(ax)}

@@ -12,7 +12,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -30,7 +29,7 @@ _UP: Final = ("center", "bottom", "top")
 MOST_GROUPS: Final = 7
 OTHER: Final = "other"
 _LIGHT: Final = "#DDDDDD"
-_DISC: Final = math.pi / 4  # area of a disc in a box of area 1
+_AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of marks in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a mark, in square points
 _LARGEST: Final = 0.0022  # of the room
 
@@ -82,33 +81,16 @@ def _shape(found: Points, group: int) -> str:
 def _draw_marks(ax: Axes, found: Points, scale: float) -> None:
     rows = found.rows.sort_values("impressions", ascending=False, kind="stable")  # small ones on top
     rest, rows = rows[rows["impressions"].isna()], rows.dropna(subset=["impressions"])
-    paths = [_mark_path(_shape(found, group)) for group in range(len(found.groups))]
-    areas = np.array([_area(path) for path in paths])[rows["group"]]
-    marks = ax.scatter(
-        rows["ctr_pct"],
-        rows["cvr_pct"],
-        s=np.maximum(rows["impressions"] * scale, _SMALLEST) * _DISC / areas,
-        c=[_colour(found, group) for group in rows["group"]],
-        alpha=0.7,
-        edgecolors=style.ink(ax),
-        linewidths=0.5,
-        zorder=2.5,
-    )
+    shapes = [MarkerStyle(_shape(found, group)) for group in range(len(found.groups))]
+    areas = np.array([_AREAS.get(str(shape.get_marker()), 1.0) for shape in shapes])[rows["group"]]
+    sizes = np.maximum(rows["impressions"] * scale, _SMALLEST) * _AREAS["o"] / areas
+    colours = np.array([_colour(found, group) for group in range(len(found.groups))])
+    look = {"alpha": 0.7, "edgecolors": style.ink(ax), "linewidths": 0.5, "zorder": 2.5}
+    marks = ax.scatter(rows["ctr_pct"], rows["cvr_pct"], s=sizes, c=colours[rows["group"]], **look)
+    paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
     marks.set_paths([paths[group] for group in rows["group"]])
     if len(rest):
-        colours = [_colour(found, group) for group in rest["group"]]
-        ax.scatter(rest["ctr_pct"], rest["cvr_pct"], marker="x", s=16, c=colours, zorder=2.5)
-
-
-def _mark_path(shape: str) -> Path:
-    marker = MarkerStyle(shape)
-    return marker.get_path().transformed(marker.get_transform())
-
-
-def _area(path: Path) -> float:
-    """Return the area of a mark in its box, so that marks of all shapes are as large as they say."""
-    x, y = np.asarray(path.to_polygons()[0]).T
-    return abs(float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))) / 2
+        ax.scatter(rest["ctr_pct"], rest["cvr_pct"], marker="x", s=16, c=colours[rest["group"]], zorder=2.5)
 
 
 def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
@@ -117,7 +99,8 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     inside = ax.get_window_extent()
     places = found.rows[["ctr_pct", "cvr_pct"]].to_numpy()
     radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2
-    marks = _boxes(ax.transData.transform(places), radii * style.root(ax).dpi / 72)
+    reach, middles = (radii * style.root(ax).dpi / 72)[:, None], ax.transData.transform(places)
+    marks = [Bbox(corners) for corners in np.stack([middles - reach, middles + reach], axis=1)]
     taken: list[Bbox] = []
     for number, text in enumerate(names.texts):
         others = [*marks[:number], *marks[number + 1 :], *taken]
@@ -128,10 +111,6 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
                 taken.append(box)
                 break
             label.remove()
-
-
-def _boxes(middles: Floats, reach: Floats) -> list[Bbox]:
-    return [Bbox(corners) for corners in np.stack([middles - reach[:, None], middles + reach[:, None]], axis=1)]
 
 
 def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:

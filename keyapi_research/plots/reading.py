@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,36 +15,21 @@ from ..measures import AUDIENCE, PARTS
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
-_READS: Final = (
-    (
-        "trend",
-        ("date", "share_of_peak"),
-        "From hashtags, music or a list of either call df.keyapi.plot.trend(), which is "
-        "plots.trend(df.keyapi.trend()).",
-    ),
-    (
-        "audience",
-        AUDIENCE,
-        "From product_details, hashtags or music call df.keyapi.plot.audience(), which is "
-        "plots.audience(df.keyapi.audience()).",
-    ),
-    ("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
-    ("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
-    (
-        "engagement",
-        ("views", *PARTS.values()),
-        "Such a frame comes from kr.fetch_videos(...), with or without .keyapi.engagement().",
-    ),
-    (
-        "overlap",
-        AUDIENCE,
-        "From hashtags or music call df.keyapi.plot.overlap(), or put audiences together: "
-        "plots.overlap(pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])).",
-    ),
-)
-NEEDS: Final[Mapping[str, Needs]] = MappingProxyType(
-    {name: Needs(f"plots.{name}", columns, advice) for name, columns, advice in _READS}
-)
+_CALL: Final = "From {} call df.keyapi.plot.{}()"
+
+
+def _needs() -> Iterator[Needs]:
+    """Say what each picture reads, and where a frame with it comes from."""
+    yield Needs("trend", ("date", "share_of_peak"), _CALL.format("hashtags, music or a list of either", "trend") + ".")
+    yield Needs("audience", AUDIENCE, _CALL.format("product_details, hashtags or music", "audience") + ".")
+    yield Needs("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING)
+    yield Needs("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING)
+    yield Needs("engagement", ("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...).")
+    both = "pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])"
+    yield Needs("overlap", AUDIENCE, f"{_CALL.format('hashtags or music', 'overlap')}, or pass {both}.")
+
+
+NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _needs()})
 
 
 def find_origin(df: object) -> Origin:

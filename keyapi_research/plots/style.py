@@ -167,17 +167,14 @@ def compact(value: float, _: object = None) -> str:
 def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
     """Put a legend beside the data, or above them where Axes are narrow."""
     size, narrow = small(ax), is_narrow(ax)
-    look: dict[str, Any] = {
-        "frameon": False,
-        "alignment": "left",
-        "borderaxespad": 0,
-        "labelspacing": 0.35,
-        "labelcolor": ink(ax),
+    place: dict[str, Any] = {
+        "loc": "lower left" if narrow else "upper left",
+        "bbox_to_anchor": (0, 1.02) if narrow else (1.01, 1),
     }
-    look |= {"loc": "lower left" if narrow else "upper left", "bbox_to_anchor": (0, 1.02) if narrow else (1.01, 1)}
-    look |= {"fontsize": size, "title_fontsize": size, "title": title or None}
+    look = {"frameon": False, "alignment": "left", "borderaxespad": 0, "labelspacing": 0.35, "labelcolor": ink(ax)}
+    fonts: dict[str, Any] = {"fontsize": size, "title_fontsize": size, "title": title or None}
     numbers = [str(place) for place in range(len(handles))]  # the text comes after: matplotlib drops labels like "_a"
-    legend = ax.legend(handles, numbers, **look)
+    legend = ax.legend(handles, numbers, **fonts, **look, **place)
     for text, label in zip(legend.get_texts(), labels.texts, strict=True):
         text.update({"text": label, **labels.style})
     legend.get_title().set_color(ink(ax))
@@ -261,13 +258,10 @@ def stamp(ax: Axes, origin: Origin) -> None:
     # six tenths of the diagonal long, a bold capital being about 0.75 em wide
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
-    turned: dict[str, Any] = {
-        "rotation": math.degrees(math.atan2(box.height, box.width)),
-        "transform": ax.transAxes,
-        "clip_on": True,
-    }
+    angle = math.degrees(math.atan2(box.height, box.width))
     look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **CENTRED, **text_style()}
-    ax.text(0.5, 0.5, word, zorder=under, in_layout=False, gid="synthetic", **turned, **look)
+    text = ax.text(0.5, 0.5, word, transform=ax.transAxes, rotation=angle, gid="synthetic", **look)
+    text.set(zorder=under, in_layout=False, clip_on=True)
 
 
 # Fonts ------------------------------------------------------------------------------------------------------
