@@ -1,4 +1,4 @@
-"""The pictures, judged by what is on them: data, labels, units, order, colours, notes, source, marks."""
+"""The pictures, judged by what is on them: data, labels, units, order, colours, notes, source, stamp."""
 
 from __future__ import annotations
 
@@ -733,7 +733,7 @@ def test_too_many_entities_or_segments_are_cut_and_counted() -> None:
 # Products ---------------------------------------------------------------------------------------------------
 
 
-def marks(ax: Axes) -> Any:
+def symbols(ax: Axes) -> Any:
     return ax.collections[0]
 
 
@@ -745,9 +745,9 @@ def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
             {"ctr_pct": 1.2, "cvr_pct": 3.0, "impressions": 2_000_000, "category_l1": "Toys"},
         )
     )
-    assert marks(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
+    assert symbols(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
     triangle, disc, square = 0.5, math.pi / 4, 1.0  # areas in a box of area 1, by the size of matplotlib's markers
-    areas = [size * part for size, part in zip(marks(ax).get_sizes(), (disc, square, triangle), strict=True)]
+    areas = [size * part for size, part in zip(symbols(ax).get_sizes(), (disc, square, triangle), strict=True)]
     assert areas[0] / areas[2] == pytest.approx(4, rel=0.03)
     assert areas[1] / areas[2] == pytest.approx(2, rel=0.03)
     assert ax.get_xlabel() == "click-through rate (percent)"
@@ -763,7 +763,7 @@ def test_areas_and_colours_are_explained() -> None:
 
 def test_the_smallest_marks_are_seen_and_counted() -> None:
     ax = plots.products(ranking({"impressions": 5 * 10**9}, {"impressions": 3}, {"impressions": 0}, {}))
-    assert min(marks(ax).get_sizes()) > 4
+    assert min(symbols(ax).get_sizes()) > 4
     assert "3 rows drawn at the smallest size." in footer(ax)
     assert "smallest" not in footer(plots.products(ranking({}, {})))
 
@@ -776,7 +776,7 @@ def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
         )
     )
     assert legend(ax) == [*(f"L{i}" for i in range(7)), "other"]
-    colours = [to_hex(colour) for colour in marks(ax).get_facecolors()]
+    colours = [to_hex(colour) for colour in symbols(ax).get_facecolors()]
     assert len(set(colours)) == 8
     assert len(set(colours[7:])) == 1
     shown = [to_hex(handle.get_color()) for handle in ax.get_legend().legend_handles]
@@ -786,7 +786,7 @@ def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
 
 def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
     ax = plots.products(ranking({}, {"ctr_pct": None}, {"cvr_pct": None}, {"impressions": None}))
-    assert len(marks(ax).get_offsets()) == 1
+    assert len(symbols(ax).get_offsets()) == 1
     assert len(ax.collections[1].get_offsets()) == 1
     assert "2 rows without ctr or cvr not drawn. 1 row without impressions drawn as a small cross." in footer(ax)
     nothing = plots.products(ranking({"impressions": None}, {"impressions": None}))
@@ -795,7 +795,7 @@ def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
 
 def boxes(ax: Axes) -> dict[str, Any]:
     labels = [text for text in ax.texts if text.get_gid() == "label"]
-    return {label.get_text(): Text.get_window_extent(label) for label in labels}  # without the lines to their marks
+    return {label.get_text(): Text.get_window_extent(label) for label in labels}
 
 
 @pytest.mark.parametrize("labels", [0, 15, 60])
@@ -1103,7 +1103,7 @@ def test_those_alike_are_neighbours() -> None:
     found = [family[i] for i in overlap_map.side_by_side(similarity)]
     assert sorted(found) == sorted(family)
     assert sum(a != b for a, b in pairwise(found)) == 2
-    at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # alike as far as they are near: the ends must meet in order
+    at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # similar as far as they are near: the ends must meet in order
     line = [float(at[i]) for i in overlap_map.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
     assert line in (sorted(at), sorted(at, reverse=True))
     assert overlap_map.side_by_side(np.zeros((0, 0))) == []

@@ -19,7 +19,7 @@ _CALL: Final = "From {} call df.keyapi.plot.{}()"
 
 
 def _needs() -> Iterator[Needs]:
-    """Say what each picture reads, and where a frame with it comes from."""
+    """Return what each picture reads, and where a frame with it comes from."""
     yield Needs("trend", ("date", "share_of_peak"), _CALL.format("hashtags, music or a list of either", "trend") + ".")
     yield Needs("audience", AUDIENCE, _CALL.format("product_details, hashtags or music", "audience") + ".")
     yield Needs("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING)
