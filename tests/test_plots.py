@@ -214,16 +214,6 @@ def test_a_picture_of_its_own_is_one_open_figure_of_notebook_size(plot: str) -> 
     assert texts(ax, "synthetic") == []
 
 
-def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
-    figure, (left, right) = plt.subplots(1, 2, layout="constrained", figsize=(14, 5))
-    assert getattr(plots, plot)(example(plot), ax=right) is right
-    assert plt.get_fignums() == [figure.number]
-    assert right.has_data()
-    assert not left.has_data()
-    assert list(left.texts) == []
-    figure.draw_without_rendering()
-
-
 @pytest.mark.parametrize("kind", ["no pyplot", slow("subfigure"), slow("placed by hand"), slow("tight")])
 def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
     figure = Figure(figsize=(8, 6), layout="tight" if kind == "tight" else None)
@@ -231,7 +221,9 @@ def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
         ax = figure.add_axes((0.2, 0.3, 0.5, 0.5))
     else:
         ax = (figure.subfigures(1, 2)[0] if kind == "subfigure" else figure).subplots()
-    getattr(plots, plot)(example(plot, source="sandbox"), ax=ax)
+    assert getattr(plots, plot)(example(plot, source="sandbox"), ax=ax) is ax
+    assert ax.has_data()
+    assert plt.get_fignums() == []
     figure.draw_without_rendering()
     if kind == "placed by hand":
         assert ax.get_position(original=True).bounds == pytest.approx((0.2, 0.3, 0.5, 0.5))
@@ -590,7 +582,7 @@ def test_series_without_known_values_say_so_over_their_own_dates() -> None:
     assert "break" not in footer(some)
 
 
-@pytest.mark.parametrize("start", ["2026-01-27", "2025-12-30"])
+@pytest.mark.parametrize("start", ["2025-12-30", slow("2026-01-27")])
 @pytest.mark.parametrize(("count", "step"), [(1, "D"), (2, "D"), (7, "D"), (30, "D"), (36, "31D")])
 def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None:
     values = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range(start, periods=count, freq=step)}
@@ -798,7 +790,7 @@ def boxes(ax: Axes) -> dict[str, Any]:
     return {label.get_text(): Text.get_window_extent(label) for label in labels}
 
 
-@pytest.mark.parametrize("labels", [0, 15, 60])
+@pytest.mark.parametrize("labels", [0, 15, slow(60)])
 def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     spread = np.random.default_rng(7).lognormal(0.3, 0.3, (60, 2))
     frame = ranking(*({"ctr_pct": x, "cvr_pct": y, "impressions": 10_000 * i} for i, (x, y) in enumerate(spread, 1)))
@@ -1024,15 +1016,6 @@ def test_a_video_counts_once_by_its_newest_row() -> None:
     ax = plots.engagement(pd.concat([new, old, old]))
     assert strips(ax)[1] == pytest.approx([0.002, 0.009])
     assert ax.get_title(loc="left") == "Engagement per view of 2 videos"
-
-
-def test_points_and_medians_hold_for_many_videos() -> None:
-    views = np.random.default_rng(3).integers(1000, 10**6, 2500)
-    frame = videos(*({"views": int(v), "video_id": str(i)} for i, v in enumerate(views)))
-    ax = plots.engagement(frame)
-    assert medians(ax)[1] == f"median {np.median(60 / views):.3g}"
-    assert all(len(strip) == 2500 for strip in strips(ax))
-    assert all(collection.get_rasterized() for collection in ax.collections if len(collection.get_offsets()) == 2500)
 
 
 # Overlap ----------------------------------------------------------------------------------------------------
