@@ -19,7 +19,7 @@ from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..fetch.docstrings import COMMON, complete
 from ..frames import IDENTIFYING, Needs, choose, columns_of, nearest, reading_client, tables_in
-from ..plots.reading import PARTS, engagement_rates
+from ..measures import PARTS, engagement_rates
 from ..schema import OBSERVED_AT, SOURCE, TABLES, Constant, PerList, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
