@@ -255,9 +255,10 @@ def test_on_a_dark_style_all_that_is_written_shows(plot: str) -> None:
     ids=["array", "list", "figure", "text"],
 )
 def test_what_is_not_one_axes_is_refused_with_what_to_pass(given: Callable[[], Any], said: str) -> None:
+    ax = given()
     for name in NAMES:
         with pytest.raises(kr.InvalidArgumentError, match=rf"^ax is one matplotlib Axes; {said}$"):
-            getattr(plots, name)(example(name), ax=given())
+            getattr(plots, name)(example(name), ax=ax)
 
 
 def test_without_matplotlib_the_error_says_what_to_install() -> None:
@@ -328,7 +329,7 @@ def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -
 
 @pytest.mark.parametrize("size", [(6.4, 4.8), slow((11, 7))])
 def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -> None:
-    figure, panels = plt.subplots(2, 3, figsize=size)
+    figure, panels = plt.subplots(2, 3, figsize=size, dpi=72)
     for name, panel in zip(NAMES, panels.flat, strict=True):
         getattr(plots, name)(example(name), ax=panel)
     figure.draw_without_rendering()  # matplotlib warns where Axes have no room left
