@@ -1,27 +1,23 @@
-"""`df.keyapi`: what can be asked next of the rows at hand.
-
-What it can do is imported when it is first asked: importing the package stays fast, whatever is added to that.
-"""
+"""`df.keyapi`: what the rows at hand lead to. Its methods are in `methods`, imported with the first use."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from ..schema import COLUMN_DTYPES
 
-__all__ = ["PLOT", "KeyAPIAccessor"]
-
-PLOT: Final = "plot"
+__all__ = ["KeyAPIAccessor"]
 
 
 class KeyAPIAccessor:
-    """What can be asked next of a frame, known by its columns: filtered, sorted, merged or read from a file.
+    """What the rows of a frame lead to; tables are known by their columns: filtered, sorted, merged, read from a file.
 
-    A row stands for the answer it came from: its table's key columns and `observed_at` say which. Everything reads
-    that very answer and is free, but for the methods named `fetch_...`, which pay for what is not stored.
-    Tab shows what applies to the frame at hand; the rest is an AttributeError that says why.
+    A row stands for the answer it came from: its table's key columns and `observed_at` identify it; without
+    `observed_at` the newest stored answer counts. All methods read stored answers and are free, except those named
+    `fetch_...`, which pay for what is not stored. Tab shows what applies to the frame at hand; anything else is an
+    AttributeError that explains why. What is not stored is a NotStoredError with the price of fetching it.
 
     Parameters
     ----------
@@ -30,11 +26,11 @@ class KeyAPIAccessor:
 
     Notes
     -----
-    trend(), audience(dimension=None), posts(), hashtags(), related() and example_videos() give other parts of the
+    trend(), audience(dimension=None), posts(), hashtags(), related() and example_videos() return other parts of the
     same answers; fetch_details(), fetch_videos() and fetch_hashtags() what the rows name; engagement() rates of
     videos; history() all observations of the rows; raw() and provenance() the answers themselves and the requests
-    that brought them; validate() holds a frame against its table; to_csv() writes it; plot draws it.
-    Where a frame holds two entities, as after a merge, `of="hashtags"` says which is meant.
+    that brought them; validate() checks a frame against its table; to_csv() writes it; plot draws it.
+    Where a frame holds two entities, as after a merge, `of="hashtags"` names the one that is meant.
 
     Examples
     --------
@@ -45,29 +41,31 @@ class KeyAPIAccessor:
     ['18-24', '25-34', '35+']
     """
 
-    # Methods are looked up, not defined here: IPython lists what a class has, whether or not an object has it.
+    # The methods are another class's: IPython lists what a class has, whether or not an object has it.
     __slots__ = ("_frame",)
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
-            raise _lookup().refuse_frame(frame)
+            from .recognise import refuse_frame  # noqa: PLC0415 - importing the package does not wait for it
+
+            raise refuse_frame(frame)
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
-        return _lookup().find(self._frame, name)
+        from .methods import find_method  # noqa: PLC0415 - as above
+
+        return find_method(self._frame, name)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *_lookup().names_for(self._frame)]
+        from .methods import names_for  # noqa: PLC0415 - as above
+
+        return [*object.__dir__(self), *names_for(self._frame)]
 
     def __repr__(self) -> str:
-        names = (f"{name}()" for name in _lookup().names_for(self._frame) if name != PLOT)
-        return f"<df.keyapi: {', '.join(names)}>"
+        from .methods import names_for  # noqa: PLC0415 - as above
 
-
-def _lookup() -> Any:
-    from . import lookup  # noqa: PLC0415 - brings plots and export: only where they are asked for
-
-    return lookup
+        methods = (f"{name}()" for name in names_for(self._frame) if name != "plot")
+        return f"<df.keyapi: {', '.join(methods)}>"
 
 
 def _register() -> None:

@@ -1,26 +1,32 @@
-"""From ids in the rows of a frame to the asks that fetch what they name. Nothing is sent here."""
+"""What the rows of a table lead to: other tables of the same answers, and what their ids name. Nothing is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..arguments import Value
-from ..endpoints import ENDPOINTS, Endpoint, Parameter, Query
+from ..endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
-from ..frames import check_column, read_column
+from ..frames import Needs, check_column, check_partners, identifying_columns, read_column
 from ..schema import TABLES, Column, FromQuery, Table
+
+
+def parts(wanted: Callable[[Table], bool]) -> dict[str, Table]:
+    """Return the tables that come free with others, by the name of the table whose rows have them."""
+    firsts = {table.name: ENDPOINT_OF[table.name].tables[0] for table in TABLES.values()}
+    return {firsts[name].name: table for name, table in TABLES.items() if firsts[name] is not table and wanted(table)}
 
 
 @dataclass(frozen=True)
 class Link:
-    """A column whose values another endpoint (or the same, about somebody else) is asked by."""
+    """A column whose values another endpoint (or the same, about somebody else) is queried by."""
 
     table: Table
     column: Column
@@ -33,47 +39,57 @@ class Link:
         return self.endpoint.tables[0]
 
 
-def _links_of(table: Table) -> list[Link]:
-    """Find a table's links: ids the answer brought, and not those of the rows it is a detail of."""
-    of_others = {name for columns, _ in table.references for name in columns}
-    return [
-        Link(table, column, endpoint, endpoint.entity)
-        for column in table.columns
-        for endpoint in ENDPOINTS
-        if endpoint.entity is not None
-        and f"_{column.name}".endswith(f"_{endpoint.entity.column}")
-        and not isinstance(column.place, FromQuery)
-        and column.name not in of_others
-    ]
+def links() -> tuple[Link, ...]:
+    """Return the links of all tables."""
+    return _links(tuple(TABLES.values()))
 
 
-LINKS: Final[Mapping[str, Link]] = MappingProxyType(
-    {table.name: link for table in TABLES.values() for link in _links_of(table)}
-)
+@lru_cache(maxsize=2)  # tables may be declared at any time
+def _links(tables: tuple[Table, ...]) -> tuple[Link, ...]:
+    endpoints = dict.fromkeys(ENDPOINT_OF[table.name] for table in tables)
+    by_id = [(endpoint, endpoint.entity) for endpoint in endpoints if endpoint.entity is not None]
+    return tuple(
+        Link(table, column, endpoint, entity)
+        for table in tables
+        for column in _naming_others(table)
+        for endpoint, entity in by_id
+        if f"_{column.name}".endswith(f"_{entity.column}")
+    )
 
 
-def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
-    """Make the asks of what the rows name, each once, in their order.
+def _naming_others(table: Table) -> list[Column]:
+    """Return the columns an answer filled, but for the ids of the rows it is a detail of."""
+    parents = {name for columns, _ in table.references for name in columns}
+    return [one for one in table.columns if not isinstance(one.place, FromQuery) and one.name not in parents]
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Rows of the link's table.
-    link : Link
-        Which column to follow, and where to.
-    given : mapping
-        Parameters that go before those of the rows.
+
+def links_to(*names: str) -> dict[str, Link]:
+    """Return the links that lead to some tables, by the table that has them."""
+    return {link.table.name: link for link in links() if link.gives.name in names}
+
+
+def needed(by_table: Mapping[str, Link]) -> Needs:
+    """Return the columns that following some links needs of each table; a link may be of a part of its answers."""
+    key = identifying_columns()
+    return {
+        name: key[name] | ({link.column.name} if link.table.name == name else set()) for name, link in by_table.items()
+    }
+
+
+def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
+    """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own.
 
     Raises
     ------
     InvalidArgumentError
-        A key or a parameter is missing or is none.
+        A key or a parameter is missing or not valid.
     """
     endpoint = link.endpoint
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
         raise InvalidArgumentError(f"{link.gives.name} take no {', '.join(sorted(unknown))}: leave it out")
-    frame = frame[_can_be_asked(frame[link.column.name], link)]
+    frame = frame[_can_be_queried(frame[link.column.name], link)]
+    check_partners(frame, link.table)
     columns: list[list[Value]] = [check_column(frame[link.column.name], link.column, link.entity)]
     for parameter in endpoint.parameters:
         if parameter.argument not in given and parameter.column in link.table.names:
@@ -84,24 +100,24 @@ def asks_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> lis
     return [Query(endpoint, values) for values in dict.fromkeys(zip(*columns, strict=True))]
 
 
-def _can_be_asked(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]:
-    """Tell which rows name somebody that can be asked for: an answer may leave an id out, or have an odd name.
+def _can_be_queried(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]:
+    """Return which rows name somebody a request can name: an answer may leave an id out, or have an unusual name.
 
-    No row is without its key; an id that is none was spoilt since, as by a spreadsheet: both are refused later.
+    No row is without its key; an id that is not valid was spoilt since, as by a spreadsheet: both are refused later.
     """
     values = read_column(series, link.column)
-    odd = {}
+    unusual = {}
     for value in dict.fromkeys(values):
         if isinstance(value, str) and link.column.kind != "id":
             try:
                 link.entity.check(link.column.name, value)
             except InvalidArgumentError:
-                odd[value] = shown(value)
-    if odd:
+                unusual[value] = shown(value)
+    if unusual:
         warn(
-            f"{link.column.name}: {listed(list(odd.values()), 10)} cannot be asked for, as the answers name them; left "
-            f"out of {link.gives.name}",
+            f"{link.column.name}: {listed(list(unusual.values()), 10)} cannot be requested, as the answers name them; "
+            f"left out of {link.gives.name}",
             MissingDataWarning,
         )
     is_key = link.column.name in link.table.key
-    return np.array([value not in odd and (is_key or value is not None) for value in values], dtype=np.bool_)
+    return np.array([value not in unusual and (is_key or value is not None) for value in values], dtype=np.bool_)

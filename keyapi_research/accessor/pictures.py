@@ -13,9 +13,6 @@ from .. import plots
 from ..client import Client
 from ..frames import columns_of
 from ..plots import reading
-from .methods import METHODS
-from .methods import audience as read_audience
-from .methods import trend as read_trend
 from .recognise import describe, joined
 
 if TYPE_CHECKING:
@@ -136,7 +133,7 @@ class Picture:
 
     function: Callable[..., Axes]
     draws: frozenset[str]
-    read: Callable[..., pd.DataFrame] | None = None
+    read: str | None = None
 
     def draws_from(self, frame: pd.DataFrame) -> bool:
         """Whether a frame has what is drawn."""
@@ -144,17 +141,17 @@ class Picture:
 
     def applies(self, frame: pd.DataFrame) -> bool:
         """Whether a picture of a frame can be made."""
-        return self.draws_from(frame) or (self.read is not None and METHODS[self.read.__name__].applies(frame))
+        return self.draws_from(frame) or (self.read is not None and hasattr(frame.keyapi, self.read))
 
 
 PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
     {
-        "trend": Picture(trend, frozenset(reading.TREND), read_trend),
-        "audience": Picture(audience, frozenset(reading.AUDIENCE), read_audience),
+        "trend": Picture(trend, frozenset(reading.TREND), "trend"),
+        "audience": Picture(audience, frozenset(reading.AUDIENCE), "audience"),
         "products": Picture(plots.products, frozenset(reading.PRODUCTS)),
         "categories": Picture(plots.categories, frozenset(reading.HIERARCHY)),
         "engagement": Picture(plots.engagement, frozenset(("views", *reading.PARTS.values()))),
-        "overlap": Picture(overlap, frozenset(reading.AUDIENCE), read_audience),
+        "overlap": Picture(overlap, frozenset(reading.AUDIENCE), "audience"),
     }
 )
 
@@ -164,7 +161,7 @@ def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None)
     picture = PICTURES[name]
     if picture.draws_from(frame) or picture.read is None:
         return frame
-    rows = picture.read(frame, of=of, client=client)
+    rows: pd.DataFrame = getattr(frame.keyapi, picture.read)(of=of, client=client)
     for key, called in _NAMES.items():
         if key in rows.columns and {key, called} <= columns_of(frame):
             names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
@@ -185,7 +182,7 @@ class Pictures:
         if picture is None:
             raise AttributeError(f"df.keyapi.plot has no {name!r}; there are {joined(PICTURES)}")
         if not picture.applies(self._frame):
-            read = f", or rows that have .keyapi.{picture.read.__name__}()" if picture.read else ""
+            read = f", or rows that have .keyapi.{picture.read}()" if picture.read else ""
             raise AttributeError(
                 f"plot.{name} draws the columns {joined(sorted(picture.draws))}{read}; {describe(self._frame)}."
             )

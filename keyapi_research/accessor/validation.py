@@ -10,10 +10,40 @@ import pandas as pd
 
 from ..endpoints import ENDPOINT_OF, Parameter
 from ..errors import InvalidArgumentError, listed, shown
-from ..frames import columns_of, read_column
-from ..schema import DTYPES, OBSERVED_AT, SOURCE, Coded, Column, Constant, PerList, Table
+from ..frames import columns_of, identifying_columns, nearest, read_column
+from ..schema import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, PerList, Table
+from .recognise import find_table, fitting
 
 _MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written
+
+
+def check_frame(frame: pd.DataFrame, of: str | None) -> None:
+    """Check a frame against the table it holds, or the one named.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is not what the table is declared to be; the message lists every breach.
+    AttributeError
+        The frame holds no table, or several.
+    """
+    table = _table_of(frame, of)
+    breaches = find_breaches(frame, table)
+    if breaches:
+        count = f"{len(breaches)} breach{'es' if len(breaches) > 1 else ''}"
+        raise InvalidArgumentError("\n- ".join([f"these are no valid rows of {table.name}, {count}:", *breaches]))
+
+
+def _table_of(frame: pd.DataFrame, of: str | None) -> Table:
+    """Return what a frame should be, also where key columns are missing: that is a breach to be listed."""
+    if of is not None:
+        if of not in TABLES:
+            raise InvalidArgumentError(f"validate(of=...) takes one of {', '.join(TABLES)}; got {of!r}")
+        return TABLES[of]
+    near = nearest(columns_of(frame))
+    if near is not None and not fitting(identifying_columns(), frame):
+        return near
+    return find_table(frame, "validate", identifying_columns(), None)
 
 
 def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
@@ -50,7 +80,7 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
         yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
     if column.kind in ("count", "integer", "number"):
         yield from _out_of_range(series, column)
-    known = _vocabulary(column)
+    known = vocabulary(column)
     words = dict.fromkeys(read_column(series, column)) if known else ()
     unknown = [str(one) for one in words if one is not None and one not in known]
     if unknown:
@@ -88,7 +118,7 @@ def _out_of_range(series: pd.Series[Any], column: Column) -> Iterator[str]:
             yield f"{int(odd.sum()):,} values of {column.name} are {what}"
 
 
-def _vocabulary(column: Column) -> list[str]:
+def vocabulary(column: Column) -> list[str]:
     """List the only words a column can have, where its declaration says so."""
     if isinstance(column.place, Coded):
         return list(column.place.codes.values())
