@@ -192,19 +192,14 @@ def _numbered(series: pd.Series[Any], read: Callable[[pd.Series[Any]], list[Any]
 
 
 def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
-    """Return the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A key is missing or not valid.
-    """
+    """Return the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows."""
     check_partners(frame, table)
     endpoint = ENDPOINT_OF[table.name]
     columns = [_checked(frame[p.column], table[p.column], p) for p in endpoint.inputs]
-    columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else _none(frame))
+    nothing = (np.zeros(len(frame), dtype=np.intp), [None])
+    columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else nothing)
     dated = OBSERVED_AT.name in columns_of(frame)
-    columns.append(_numbered(frame[OBSERVED_AT.name], read_times) if dated else _none(frame))
+    columns.append(_numbered(frame[OBSERVED_AT.name], read_times) if dated else nothing)
     distinct = pd.DataFrame({place: numbers for place, (numbers, _) in enumerate(columns)}).drop_duplicates()
     read = [[values[number] for number in distinct[place]] for place, (_, values) in enumerate(columns)]
     queries: dict[tuple[Value, ...], Query] = {}  # one for all rows: its key is computed once
@@ -213,10 +208,6 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
         for *values, who, at in zip(*read, strict=True)
         for inputs in [tuple(values)]
     ]
-
-
-def _none(frame: pd.DataFrame) -> Numbered:
-    return np.zeros(len(frame), dtype=np.intp), [None]
 
 
 def _entities(frame: pd.DataFrame, column: Column) -> Numbered:

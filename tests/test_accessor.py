@@ -7,11 +7,13 @@ import importlib
 import inspect
 import io
 import json
+import re
 import subprocess
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +24,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import accessor, frames, plots
+from keyapi_research import accessor, endpoints, frames, plots
 from keyapi_research.accessor import follow, methods, pictures
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
@@ -232,7 +234,7 @@ def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> 
     for call in (videos.keyapi.engagement, videos.keyapi.validate, partial(videos.keyapi.to_csv, "videos.csv")):
         with pytest.raises(kr.InvalidArgumentError, match=r"client is what kr\.connect"):
             call(client="sandbox")
-    with pytest.raises(kr.InvalidArgumentError, match=r"engagement\(of=...\) takes one of videos; got 'music'"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of videos for engagement\(\); got 'music'"):
         videos.keyapi.engagement(of="music")
     assert kr.client._default is None
 
@@ -396,6 +398,15 @@ def test_written_and_read_back(unsent: World, tmp_path: Path) -> None:
         assert_frame_equal(unsent.call(back, "provenance"), unsent.call(unsent[table], "provenance"))
 
 
+def test_the_index_is_never_written(unsent: World, tmp_path: Path) -> None:
+    videos = unsent["videos"].set_index(pd.Index(range(100, 112), name="mine"))
+    videos.keyapi.to_csv(tmp_path / "videos.csv", index=False)
+    assert kr.read_csv(tmp_path / "videos.csv").columns.tolist() == videos.columns.tolist()
+    with pytest.raises(kr.InvalidArgumentError, match=r"never writes the index\. .* df\.reset_index\(\)"):
+        videos.keyapi.to_csv(tmp_path / "other.csv", index=True)
+    assert not (tmp_path / "other.csv").exists()
+
+
 def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) -> None:
     second = unsent["trending_hashtags"].tail(4)
     assert len(set(second["observed_at"])) == 1
@@ -410,7 +421,7 @@ def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) ->
 
 def test_two_entities_ask_for_of(unsent: World) -> None:
     both = unsent["hashtags"].merge(unsent["music"], on=["region", "period"], suffixes=("", "_sound"))
-    with pytest.raises(AttributeError, match=r"holds hashtags and music: .* as trend\(of='hashtags'\)"):
+    with pytest.raises(AttributeError, match=r"holds hashtags and music\. .* as trend\(of='hashtags'\)"):
         both.keyapi.trend(client=unsent.client)
     trends = both.keyapi.trend(of="hashtags", client=unsent.client)
     assert_frame_equal(trends, unsent["hashtag_trends"])
@@ -423,7 +434,7 @@ def test_two_entities_ask_for_of(unsent: World) -> None:
 
 
 def test_of_names_a_table_the_method_is_for(unsent: World) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"takes one of hashtags, music, .*; got 'videos'"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of hashtags, music, .*; got 'videos'"):
         unsent["hashtags"].keyapi.trend(of="videos", client=unsent.client)
     with pytest.raises(kr.InvalidArgumentError, match="got 'hashtag'"):
         unsent["hashtags"].keyapi.raw(of="hashtag", client=unsent.client)
@@ -456,7 +467,7 @@ def test_tables_of_one_answer_are_one_entity(unsent: World) -> None:
 def test_two_lists_of_one_answer_side_by_side_ask_for_of(unsent: World) -> None:
     key = ["region", "time_scope", "category_id", "position", "observed_at", "source"]
     both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
-    with pytest.raises(AttributeError, match=r"product_hashtags and product_posts: say which"):
+    with pytest.raises(AttributeError, match=r"product_hashtags and product_posts\. Name the one"):
         both.keyapi.history(client=unsent.client)
     assert unsent.call(both, "raw") == unsent.call(unsent["product_details"], "raw")  # which of them is no question
     assert_frame_equal(unsent.call(both, "provenance"), unsent.call(unsent["product_details"], "provenance"))
@@ -483,6 +494,18 @@ RECOGNISED = {
 def test_tables_are_known_by_their_columns(what: str) -> None:
     columns, expected = RECOGNISED[what]
     assert [table.name for table in frames.tables_in(columns)] == expected
+
+
+def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["region", "period", "hashtag_name", "views_day"]
+    assert [table.name for table in frames.tables_in(columns)] == ["hashtags"]
+    tags = TABLES["hashtags"]
+    mine = replace(tags, name="mine", columns=(*tags.columns[:3], replace(tags["views"], name="views_day")))
+    own = {"mine": endpoints.ENDPOINT_OF["hashtags"]}
+    monkeypatch.setattr(frames, "TABLES", {**TABLES, "mine": mine})
+    monkeypatch.setattr(frames, "ENDPOINT_OF", {**endpoints.ENDPOINT_OF, **own})
+    assert [table.name for table in frames.tables_in(columns)] == ["mine"]
+    assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
 
 
 @pytest.mark.parametrize("first", TABLES)
@@ -571,6 +594,67 @@ def test_an_old_ranking_gives_parts_of_its_own_pages(client: kr.Client, sandbox:
     newest = pd.concat([old, new]).groupby("hashtag_name")["observed_at"].max()
     assert stamps.to_dict() == newest[stamps.index].to_dict()
     assert len(sandbox.requests) == sent
+
+
+CUT: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "to the millisecond": lambda times: times.dt.floor("ms"),
+    "rounded to the millisecond, as by a spreadsheet": lambda times: times.dt.round("ms"),
+    "as JSON": lambda times: pd.read_json(io.StringIO(times.to_json(date_format="iso")), typ="series", dtype=False),
+    "as Parquet of milliseconds": lambda times: times.astype("datetime64[ms, UTC]"),
+    "to the second": lambda times: times.dt.floor("s"),
+    "rounded to the second": lambda times: times.dt.round("s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "table"),
+    [
+        *((how, table) for how in CUT for table in ("hashtags", "product_details")),
+        *((how, "trending_music") for how in CUT if not how.endswith("to the second")),  # pages come within one
+    ],
+)
+def test_a_time_that_a_file_cut_finds_its_answer_where_it_can_be_only_one(how: str, table: str, unsent: World) -> None:
+    frame = unsent[table].head(3)
+    cut = frame.assign(observed_at=CUT[how](frame["observed_at"]))
+    assert (cut["observed_at"] != frame["observed_at"]).any()
+    expected = unsent.call(frame, "provenance")
+    assert_frame_equal(unsent.call(cut, "provenance"), expected)
+    assert_frame_equal(
+        unsent.call(cut, "posts" if table == "product_details" else "trend"),
+        unsent.call(frame, "posts" if table == "product_details" else "trend"),
+    )
+
+
+AT = 1_770_000_000_000_000  # a whole second
+TWINS = {  # stored moments, moment of the row, and which of them it finds
+    "one in its millisecond": ((AT + 300, AT + 5_000), AT, 0),
+    "two in its millisecond": ((AT + 300, AT + 700), AT, None),
+    "the very one beside another": ((AT, AT + 700), AT, 0),
+    "one it was rounded up from": ((AT - 400, AT + 5_000), AT, 0),
+    "one it was rounded up from beside one it was cut from": ((AT - 400, AT + 400), AT, None),
+    "one that is too early": ((AT - 600_000,), AT, None),
+    "one in its second": ((AT + 700_000, AT + 5_000_000), AT, 0),
+    "two in its second": ((AT + 600_000, AT + 700_000), AT, None),
+    "none in its millisecond, one in its second, not cut to it": ((AT + 700_000,), AT + 2_000, None),
+    "one near, where the time was not cut": ((AT + 300,), AT + 1, None),
+}
+
+
+@pytest.mark.parametrize("what", TWINS)
+def test_a_cut_time_of_which_several_answers_may_be_finds_none(
+    what: str, client: kr.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, at, expected = TWINS[what]
+    for moment in stored:
+        monkeypatch.setattr("keyapi_research.client.transport.now_us", lambda now=moment: now)
+        tags = kr.fetch_hashtags("gym", max_age=0, client=client)
+    row = tags.assign(observed_at=pd.Timestamp(at * 1000, tz="UTC"))
+    if expected is None:
+        with pytest.raises(kr.NotStoredError, match="Other observations are stored"):
+            row.keyapi.trend(client=client)
+    else:
+        found = row.keyapi.provenance(client=client)["observed_at"].item()
+        assert found == pd.Timestamp(stored[expected] * 1000, tz="UTC")
 
 
 def test_as_of_reads_no_later(make_client: Callable[..., kr.Client]) -> None:
@@ -774,6 +858,62 @@ def test_a_key_with_a_hole_is_refused(what: str, unsent: World) -> None:
         unsent.call(frame, method)
 
 
+PARTNERLESS: dict[str, tuple[str, Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame], str]] = {
+    "merged on its name": (
+        "hashtags",
+        lambda tags, names: names.merge(tags, on="hashtag_name", how="left"),
+        'rows have no key of hashtags: a merge without a partner? Drop them first: df.dropna(subset=["period"])',
+    ),
+    "merged on a column of the user's": (
+        "hashtags",
+        lambda tags, names: names.merge(tags.assign(note=tags["hashtag_name"]), on="note", how="left"),
+        'a merge without a partner? Drop them first: df.dropna(subset=["hashtag_name"])',
+    ),
+    "without its source": (
+        "music",
+        lambda music, names: names[["note"]].merge(
+            music.drop(columns="source").assign(note="gym"), on="note", how="left"
+        ),
+        'rows have no key of music: a merge without a partner? Drop them first: df.dropna(subset=["clip_id"])',
+    ),
+    "of a list": (
+        "trending_hashtags",
+        lambda tags, names: names.merge(tags, on="hashtag_name", how="left"),
+        "rows have no key of trending_hashtags: a merge without a partner?",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PARTNERLESS)
+def test_rows_without_a_partner_after_a_left_merge_are_named_as_such(what: str, unsent: World) -> None:
+    table, merge, text = PARTNERLESS[what]
+    names = pd.DataFrame({"hashtag_name": ["nobodys", "ufc324"], "note": ["nobodys", "ufc324"]}, dtype="string")
+    merged = merge(unsent[table], names if what.startswith("merged on its") or what == "of a list" else names[["note"]])
+    with pytest.raises(kr.InvalidArgumentError, match=re.escape(text)):
+        merged.keyapi.raw(client=unsent.client)
+    kept = merged.dropna(subset=[TABLES[table].key[0]])
+    assert merged["note"].tolist()[0] == "nobodys"
+    if len(kept):
+        assert len(kept.keyapi.raw(client=unsent.client)) == 1
+
+
+def test_rows_without_a_partner_are_not_followed_either(unsent: World) -> None:
+    names = pd.DataFrame({"related_hashtag_name": ["nobodys"]}, dtype="string")
+    merged = names.merge(unsent["related_hashtags"], on="related_hashtag_name", how="left")
+    with pytest.raises(kr.InvalidArgumentError, match=r"1 rows have no key of related_hashtags: a merge without"):
+        kr.plan(merged.keyapi.fetch_details, client=unsent.client)
+
+
+def test_ids_that_a_spreadsheet_made_floats_are_read_where_exact_and_else_refused(unsent: World) -> None:
+    """One missing id makes a column of ids float."""
+    details = unsent["product_details"]
+    short = details.assign(category_id=details["category_id"].astype("float64"))
+    assert unsent.call(short, "raw") == unsent.call(details, "raw")
+    posts = unsent["product_posts"].head(3).assign(video_id=[7_438_642_366_417_734_920.0, None, 5.0])
+    with pytest.raises(kr.InvalidArgumentError, match=r"video_id: 7\.43\S+ is a float, .*kr\.read_csv\(path\)"):
+        posts.keyapi.fetch_videos(client=unsent.client)
+
+
 def test_ids_that_lost_digits_are_refused(unsent: World) -> None:
     videos = unsent["videos"].assign(video_id=unsent["videos"]["video_id"].astype("float64"))
     with pytest.raises(kr.InvalidArgumentError, match=r"is a float, its last digits may be lost; .*kr.read_csv"):
@@ -844,7 +984,7 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
 
 
 def test_every_link_of_the_tables_is_followed() -> None:
-    linked = {(link.table.name, link.column.name, link.gives.name) for link in follow.links()}
+    linked = {(link.table.name, link.column.name, link.target.name) for link in follow.find_links()}
     assert linked == {
         ("product_insights", "category_id", "product_details"),
         ("product_hashtags", "hashtag_name", "hashtags"),
@@ -883,7 +1023,7 @@ def test_rows_of_several_regions_are_fetched_in_one_call(client: kr.Client, sand
 
 
 def test_a_window_that_the_details_do_not_have(unsent: World) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="product_details take no period"):
+    with pytest.raises(kr.InvalidArgumentError, match="product_details has no parameter period"):
         unsent["product_insights"].keyapi.fetch_details(period=30, client=unsent.client)
     with pytest.raises(kr.InvalidArgumentError, match="period is one of 7, 30, 120, 365, 1095"):
         unsent["product_hashtags"].keyapi.fetch_hashtags(period=8, client=unsent.client)
@@ -1011,6 +1151,31 @@ def test_history_has_every_observation(client: kr.Client, sandbox: Sandbox) -> N
     assert set(days["date"]) == set(day["date"])
     assert len(days) <= 2
     assert len(sandbox.requests) == sent
+
+
+def test_history_of_what_was_only_ever_absent_is_the_typed_empty_table(client: kr.Client, sandbox: Sandbox) -> None:
+    fetched = kr.fetch_hashtags("perfume", client=client)
+    sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags(["gym", "perfume"], max_age=0, client=client)
+    gym = fetched.assign(hashtag_name="gym").drop(columns="observed_at")
+    for frame in (gym, gym.assign(observed_at=fetched["observed_at"])):
+        history = frame.keyapi.history(client=client)
+        assert len(history) == 0
+        assert history.dtypes.equals(fetched.dtypes)
+    both = pd.concat([gym, fetched]).keyapi.history(client=client)
+    assert both["hashtag_name"].tolist() == ["perfume"]
+
+
+def test_history_of_a_list_that_was_only_ever_empty_is_the_typed_empty_table(
+    client: kr.Client, sandbox: Sandbox
+) -> None:
+    fetched = kr.fetch_trending_hashtags(region="US", limit=2, client=client)
+    sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
+    assert kr.fetch_trending_hashtags(region="DE", limit=2, client=client).empty
+    history = fetched.assign(region="DE").keyapi.history(client=client)
+    assert len(history) == 0
+    assert history.dtypes.equals(fetched.dtypes)
 
 
 def test_history_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
@@ -1155,12 +1320,12 @@ def test_breaches(what: str, unsent: World) -> None:
 
 def test_validate_what(unsent: World) -> None:
     both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
-    with pytest.raises(AttributeError, match=r"product_posts and videos: .* validate\(of='product_posts'\)"):
+    with pytest.raises(AttributeError, match=r"product_posts and videos\. .* validate\(of='product_posts'\)"):
         both.keyapi.validate()
     assert both.keyapi.validate(of="product_posts") is both
     with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):
         unsent["videos"].keyapi.validate(of="hashtags")
-    with pytest.raises(kr.InvalidArgumentError, match="takes one of"):
+    with pytest.raises(kr.InvalidArgumentError, match="of is one of"):
         unsent["videos"].keyapi.validate(of="video")
     with pytest.raises(AttributeError, match="key columns of no table"):
         unsent["videos"][["views"]].keyapi.validate()

@@ -12,25 +12,19 @@ __all__ = ["KeyAPIAccessor"]
 
 
 class KeyAPIAccessor:
-    """What the rows of a frame lead to; tables are known by their columns: filtered, sorted, merged, read from a file.
+    """What the rows of a frame lead to, whether filtered, sorted, merged or read from a file: Tab shows what applies.
 
-    A row stands for the answer it came from: its table's key columns and `observed_at` identify it; without
-    `observed_at` the newest stored answer counts. All methods read stored answers and are free, except those named
-    `fetch_...`, which pay for what is not stored. Tab shows what applies to the frame at hand; anything else is an
-    AttributeError that explains why. What is not stored is a NotStoredError with the price of fetching it.
+    A row stands for the answer it came from, found by the key columns of its table and `observed_at` (without that,
+    the newest stored one). trend(), audience(), posts(), hashtags(), related() and example_videos() return other parts
+    of these answers; history(), raw() and provenance() the answers themselves; engagement(), validate(), to_csv() and
+    plot work on the frame. All of these are free: what is not stored is a NotStoredError with the price of fetching
+    it. fetch_details(), fetch_videos() and fetch_hashtags() pay for what is not stored.
+    Where a frame holds two entities, as after a merge, `of="hashtags"` names the one that is meant.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows with columns of this package.
-
-    Notes
-    -----
-    trend(), audience(dimension=None), posts(), hashtags(), related() and example_videos() return other parts of the
-    same answers; fetch_details(), fetch_videos() and fetch_hashtags() what the rows name; engagement() rates of
-    videos; history() all observations of the rows; raw() and provenance() the answers themselves and the requests
-    that brought them; validate() checks a frame against its table; to_csv() writes it; plot draws it.
-    Where a frame holds two entities, as after a merge, `of="hashtags"` names the one that is meant.
 
     Examples
     --------

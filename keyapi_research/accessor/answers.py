@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 
 from ..client import Client, failures_frame, priced
@@ -32,13 +33,7 @@ NONE: Final[Found] = ()
 
 
 def find(frame: pd.DataFrame, table: Table, client: Client, method: str) -> Found:
-    """Return the stored answers of a frame's rows: the very ones they came from, else the newest.
-
-    Raises
-    ------
-    NotStoredError
-        Some are not stored; it names them and what fetching them costs.
-    """
+    """Return the stored answers of a frame's rows: the very ones they came from, else the newest."""
     rows = rows_of(frame, table)
     foreign = _foreign_sources(frame, client)
     stored = [None] * len(rows) if foreign else _look_up(rows, client)
@@ -212,7 +207,7 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
         return empty_frame(table)
     whole = pd.concat(parts, ignore_index=True)
     wanted = set(_keys(frame, table))
-    kept = whole[[key in wanted for key in _keys(whole, table)]]
+    kept = whole[np.array([key in wanted for key in _keys(whole, table)], dtype=np.bool_)]
     return kept.sort_values([*table.key, OBSERVED_AT.name], kind="stable", ignore_index=True)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,22 @@ from ..frames import Needs, check_column, check_partners, identifying_columns, r
 from ..schema import TABLES, Column, FromQuery, Table
 
 
-def parts(wanted: Callable[[Table], bool]) -> dict[str, Table]:
-    """Return the tables that come free with others, by the name of the table whose rows have them."""
-    firsts = {table.name: ENDPOINT_OF[table.name].tables[0] for table in TABLES.values()}
-    return {firsts[name].name: table for name, table in TABLES.items() if firsts[name] is not table and wanted(table)}
+@dataclass(frozen=True)
+class Extras:
+    """Other tables of the answers behind rows: the one of this name, or all with this column in their key."""
+
+    which: str
+
+    def by_table(self) -> dict[str, Table]:
+        """Return them by the name of the table whose rows lead to them."""
+        tables = [table for table in TABLES.values() if self.which in (table.name, *table.key)]
+        firsts = [(ENDPOINT_OF[table.name].tables[0], table) for table in tables]
+        return {first.name: table for first, table in firsts if first is not table}
+
+    def needs(self) -> Needs:
+        """Return the columns that say which answer a row came from, by table."""
+        key = identifying_columns()
+        return {name: key[name] for name in self.by_table()}
 
 
 @dataclass(frozen=True)
@@ -34,18 +47,41 @@ class Link:
     entity: Parameter
 
     @property
-    def gives(self) -> Table:
+    def target(self) -> Table:
         """The table of what the ids name."""
         return self.endpoint.tables[0]
 
 
-def links() -> tuple[Link, ...]:
+@dataclass(frozen=True)
+class Links:
+    """Links to some tables; `behind` has tables whose rows lead there by another table of their answers."""
+
+    to: tuple[str, ...]
+    behind: Mapping[str, str] = MappingProxyType({})
+    of_details: bool = False
+
+    def by_table(self) -> dict[str, Link]:
+        """Return them by the name of the table whose rows have them, or whose answers do."""
+        links = {link.table.name: link for link in find_links() if link.target.name in self.to}
+        own = {name: link for name, link in links.items() if link.table.references or not self.of_details}
+        return {**{name: links[part] for name, part in self.behind.items()}, **own}
+
+    def needs(self) -> Needs:
+        """Return the columns that following them needs, by table."""
+        key = identifying_columns()
+        return {
+            name: key[name] | ({link.column.name} if link.table.name == name else set())
+            for name, link in self.by_table().items()
+        }
+
+
+def find_links() -> tuple[Link, ...]:
     """Return the links of all tables."""
-    return _links(tuple(TABLES.values()))
+    return _links_of(tuple(TABLES.values()))
 
 
 @lru_cache(maxsize=2)  # tables may be declared at any time
-def _links(tables: tuple[Table, ...]) -> tuple[Link, ...]:
+def _links_of(tables: tuple[Table, ...]) -> tuple[Link, ...]:
     endpoints = dict.fromkeys(ENDPOINT_OF[table.name] for table in tables)
     by_id = [(endpoint, endpoint.entity) for endpoint in endpoints if endpoint.entity is not None]
     return tuple(
@@ -63,31 +99,12 @@ def _naming_others(table: Table) -> list[Column]:
     return [one for one in table.columns if not isinstance(one.place, FromQuery) and one.name not in parents]
 
 
-def links_to(*names: str) -> dict[str, Link]:
-    """Return the links that lead to some tables, by the table that has them."""
-    return {link.table.name: link for link in links() if link.gives.name in names}
-
-
-def needed(by_table: Mapping[str, Link]) -> Needs:
-    """Return the columns that following some links needs of each table; a link may be of a part of its answers."""
-    key = identifying_columns()
-    return {
-        name: key[name] | ({link.column.name} if link.table.name == name else set()) for name, link in by_table.items()
-    }
-
-
 def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
-    """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A key or a parameter is missing or not valid.
-    """
+    """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own."""
     endpoint = link.endpoint
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
-        raise InvalidArgumentError(f"{link.gives.name} take no {', '.join(sorted(unknown))}: leave it out")
+        raise InvalidArgumentError(f"{link.target.name} has no parameter {', '.join(sorted(unknown))}: leave it out")
     frame = frame[_can_be_queried(frame[link.column.name], link)]
     check_partners(frame, link.table)
     columns: list[list[Value]] = [check_column(frame[link.column.name], link.column, link.entity)]
@@ -116,7 +133,7 @@ def _can_be_queried(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]
     if unusual:
         warn(
             f"{link.column.name}: {listed(list(unusual.values()), 10)} cannot be requested, as the answers name them; "
-            f"left out of {link.gives.name}",
+            f"left out of {link.target.name}",
             MissingDataWarning,
         )
     is_key = link.column.name in link.table.key

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from ..schema import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers
-from .follow import Link, links_to, needed, parts, queries_of
+from .follow import Extras, Links, queries_of
 from .recognise import find_table, fitting, joined, refuse
 from .validation import check_frame, vocabulary
 
@@ -31,60 +31,35 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# What methods are for ---------------------------------------------------------------------------------------
+TRENDS: Final = Extras("date")
+AUDIENCES: Final = Extras("dimension")
+POSTS: Final = Extras("product_posts")
+HASHTAGS: Final = Extras("product_hashtags")
+RELATED: Final = Extras("related_hashtags")
+EXAMPLE_VIDEOS: Final = Extras("music_videos")
+TO_DETAILS: Final = Links(("product_details", "hashtags", "music"))
+TO_VIDEOS: Final = Links(("videos",), behind={"product_details": "product_posts"})
+# of a list of hashtags the rows are hashtags themselves: their details are those of the list
+TO_HASHTAGS: Final = Links(("hashtags",), behind={"product_details": "product_hashtags"}, of_details=True)
 
 
-def _parts(method: str) -> dict[str, Table]:
-    """Return the tables a method reads, by the table whose rows came with them."""
-    names = {"posts": "product_posts", "hashtags": "product_hashtags", "related": "related_hashtags"}
-    if method in ("trend", "audience"):
-        key = {"trend": "date", "audience": "dimension"}[method]
-        return parts(lambda table: key in table.key)
-    return parts(lambda table: table.name == names.get(method, "music_videos"))
-
-
-def _links(method: str) -> dict[str, Link]:
-    """Return the links a method follows, by the table of the rows; of categories those of a part of their answers."""
-    if method == "fetch_details":
-        return links_to("product_details", "hashtags", "music")
-    if method == "fetch_videos":
-        links = links_to("videos")
-        return {"product_details": links["product_posts"], **links}
-    # of a list of hashtags the rows are hashtags themselves: that is fetch_details
-    links = {name: link for name, link in links_to("hashtags").items() if link.table.references}
-    return {"product_details": links["product_hashtags"], **links}
-
-
-def _of_part(method: str) -> Needs:
-    columns = identifying_columns()
-    return {name: columns[name] for name in _parts(method)}
-
-
-def _of_link(method: str) -> Needs:
-    return needed(_links(method))
-
-
-def _of_views(_: str) -> Needs:
+def _viewed() -> Needs:
     return {"videos": identifying_columns()["videos"] | {"views", *PARTS.values()}}
 
 
-def _of_any(_: str) -> Needs:
-    return identifying_columns()
-
-
-def offer(needs: Callable[[str], Needs] | None) -> Callable[[F], F]:
-    """Declare what a method needs of a frame (None: it takes any), and complete its docstring."""
+def offer(rows: Extras | Links | Callable[[], Needs] | None) -> Callable[[F], F]:
+    """Declare which rows a method is for (None: any frame), and complete its docstring."""
 
     def declare(function: F) -> F:
-        function.needs = needs  # type: ignore[attr-defined]
-        name, (_, *arguments) = function.__name__, inspect.signature(function).parameters
+        function.needs = rows.needs if isinstance(rows, Extras | Links) else rows  # type: ignore[attr-defined]
+        _, *names = inspect.signature(function).parameters
 
         def sections(written: Mapping[str, str]) -> Mapping[str, str]:
             own = re.split(r"\n(?=\S)", written.get("Parameters", ""))
             described = {**COMMON, **{text.partition(" : ")[0]: text for text in own}}
-            found = {"Parameters": "\n".join(described[one] for one in arguments)}
-            if needs is _of_part:
-                tables = joined((table.name for table in _parts(name).values()), "or")
+            found = {"Parameters": "\n".join(described[name] for name in names)}
+            if isinstance(rows, Extras):
+                tables = joined((table.name for table in rows.by_table().values()), "or")
                 found["Returns"] = f"pandas.DataFrame\n    {tables}, in the order of the rows."
             return found
 
@@ -103,7 +78,7 @@ class Methods:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    @offer(_of_part)
+    @offer(TRENDS)
     def trend(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the popularity over time that came with the rows; free, nothing is sent.
 
@@ -112,9 +87,9 @@ class Methods:
         >>> kr.fetch_hashtags("ufc324").keyapi.trend()["share_of_peak"].tolist()
         [1.0, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3]
         """
-        return self._read_part("trend", of, client)
+        return self._read_extra("trend", TRENDS, of, client)
 
-    @offer(_of_part)
+    @offer(AUDIENCES)
     def audience(
         self, dimension: str | None = None, *, of: str | None = None, client: Client | None = None
     ) -> pd.DataFrame:
@@ -130,58 +105,34 @@ class Methods:
         >>> kr.fetch_hashtags("ufc324").keyapi.audience("age")["score"].tolist()
         [65.0, 23.0, 12.0]
         """
-        table = find_table(self._frame, "audience", _of_part("audience"), of)
-        known = vocabulary(_parts("audience")[table.name]["dimension"])
+        table = find_table(self._frame, "audience", AUDIENCES.needs(), of)
+        known = vocabulary(AUDIENCES.by_table()[table.name]["dimension"])
         if dimension is not None and dimension not in known:
             raise InvalidArgumentError(f"dimension of {table.name} is one of {', '.join(known)}; got {dimension!r}")
-        whole = self._read_part("audience", of, client)
+        whole = self._read_extra("audience", AUDIENCES, of, client)
         return whole if dimension is None else whole[whole["dimension"] == dimension].reset_index(drop=True)
 
-    @offer(_of_part)
+    @offer(POSTS)
     def posts(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return the ids of popular videos that came with product categories; free, nothing is sent.
+        """Return the ids of popular videos that came with product categories; free, nothing is sent."""
+        return self._read_extra("posts", POSTS, of, client)
 
-        Examples
-        --------
-        >>> len(kr.fetch_product_details("601583").keyapi.posts())
-        50
-        """
-        return self._read_part("posts", of, client)
-
-    @offer(_of_part)
+    @offer(HASHTAGS)
     def hashtags(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return the popular hashtags that came with product categories; free, nothing is sent.
+        """Return the popular hashtags that came with product categories; free, nothing is sent."""
+        return self._read_extra("hashtags", HASHTAGS, of, client)
 
-        Examples
-        --------
-        >>> kr.fetch_product_details("601583").keyapi.hashtags()["hashtag_name"].tolist()[:2]
-        ['vlog', 'perfume']
-        """
-        return self._read_part("hashtags", of, client)
-
-    @offer(_of_part)
+    @offer(RELATED)
     def related(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return the related hashtags that came with hashtags; free, nothing is sent.
+        """Return the related hashtags that came with hashtags; free, nothing is sent."""
+        return self._read_extra("related", RELATED, of, client)
 
-        Examples
-        --------
-        >>> len(kr.fetch_hashtags("ufc324").keyapi.related())
-        5
-        """
-        return self._read_part("related", of, client)
-
-    @offer(_of_part)
+    @offer(EXAMPLE_VIDEOS)
     def example_videos(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return the ids of videos that use the sounds, as they came with them; free, nothing is sent.
+        """Return the ids of videos that use the sounds, as they came with them; free, nothing is sent."""
+        return self._read_extra("example_videos", EXAMPLE_VIDEOS, of, client)
 
-        Examples
-        --------
-        >>> kr.fetch_music("6703723351497508865").keyapi.example_videos().empty  # the documented answer has none
-        True
-        """
-        return self._read_part("example_videos", of, client)
-
-    @offer(_of_link)
+    @offer(TO_DETAILS)
     @fetches
     def fetch_details(
         self,
@@ -192,7 +143,7 @@ class Methods:
         of: str | None = None,
         client: Client | None = None,
     ) -> Call:
-        """Fetch the details of the categories, hashtags or sounds in the rows; pays for what is not stored.
+        """Fetch the details of the categories, hashtags or sounds in the rows; each that is not stored costs 2 credits.
 
         Region and window are those of the rows, so rows of several regions may stand in one frame.
 
@@ -207,10 +158,6 @@ class Methods:
             product_details of product_insights; hashtags of related_hashtags, product_hashtags and trending_hashtags;
             music of trending_music; in the order of the rows.
 
-        Notes
-        -----
-        Price: 2 credits for each that is not stored; `kr.plan(df.keyapi.fetch_details)` counts them.
-
         Examples
         --------
         >>> top = kr.fetch_product_insights(region="US", time_scope=7, limit=5)
@@ -218,14 +165,14 @@ class Methods:
         10
         """
         given = {} if period is None else {"period": period}
-        return self._follow("fetch_details", given, of, max_age, errors, client)
+        return self._follow("fetch_details", TO_DETAILS, given, of, max_age, errors, client)
 
-    @offer(_of_link)
+    @offer(TO_VIDEOS)
     @fetches
     def fetch_videos(
         self, *, max_age: MaxAge = None, errors: Errors = "raise", of: str | None = None, client: Client | None = None
     ) -> Call:
-        """Fetch the videos that the rows name, or that came with them; pays for what is not stored.
+        """Fetch the videos that the rows name, or that came with them; each ten not stored cost 1 credit.
 
         Returns
         -------
@@ -233,19 +180,15 @@ class Methods:
             videos of product_details (all their `posts()`), product_posts or music_videos, each once, in the order of
             the rows; rows without an id are passed over.
 
-        Notes
-        -----
-        Price: 1 credit for each ten videos that are not stored.
-
         Examples
         --------
         >>> category = kr.fetch_product_details("601583")
         >>> kr.plan(category.keyapi.fetch_videos).credits
         5
         """
-        return self._follow("fetch_videos", {}, of, max_age, errors, client)
+        return self._follow("fetch_videos", TO_VIDEOS, {}, of, max_age, errors, client)
 
-    @offer(_of_link)
+    @offer(TO_HASHTAGS)
     @fetches
     def fetch_hashtags(
         self,
@@ -256,7 +199,7 @@ class Methods:
         of: str | None = None,
         client: Client | None = None,
     ) -> Call:
-        """Fetch the hashtags that the rows name, or that came with them, with the rows' own region.
+        """Fetch the hashtags that the rows name, or that came with them; each that is not stored costs 2 credits.
 
         Parameters
         ----------
@@ -266,21 +209,17 @@ class Methods:
         Returns
         -------
         pandas.DataFrame
-            hashtags of product_details (all their `hashtags()`), product_hashtags or related_hashtags, each once, in
-            the order of the rows; rows without a name are passed over.
-
-        Notes
-        -----
-        Price: 2 credits for each hashtag that is not stored.
+            hashtags of product_details (all their `hashtags()`), product_hashtags or related_hashtags, each once, for
+            the rows' own region, in the order of the rows; rows without a name are passed over.
 
         Examples
         --------
         >>> kr.fetch_product_details("601583").keyapi.fetch_hashtags(period=30)["period"].unique().tolist()
         [30]
         """
-        return self._follow("fetch_hashtags", {"period": period}, of, max_age, errors, client)
+        return self._follow("fetch_hashtags", TO_HASHTAGS, {"period": period}, of, max_age, errors, client)
 
-    @offer(_of_views)
+    @offer(_viewed)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the rows with the shares of a video's views that became likes, comments and shares.
 
@@ -297,11 +236,11 @@ class Methods:
         0.0862
         """
         _check_client(client)
-        find_table(self._frame, "engagement", _of_views("engagement"), of)
+        find_table(self._frame, "engagement", _viewed(), of)
         rates = engagement_rates(self._frame)
         return self._frame.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
-    @offer(_of_any)
+    @offer(identifying_columns)
     def history(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return all stored observations of the rows, fetched before and since; free, nothing is sent.
 
@@ -323,7 +262,7 @@ class Methods:
             return empty_frame(table)
         return answers.read_history(self._frame, table, reading_client(client), "history()")
 
-    @offer(_of_any)
+    @offer(identifying_columns)
     def raw(self, *, of: str | None = None, client: Client | None = None) -> list[dict[str, Any]]:
         """Return the stored answers of the rows as they came, also what no column has; free, nothing is sent.
 
@@ -342,7 +281,7 @@ class Methods:
         found = self._find_answers("raw", of, client)
         return list(reading_client(client).store.envelopes([one.id for one in found])) if found else []
 
-    @offer(_of_any)
+    @offer(identifying_columns)
     def provenance(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return which requests brought the rows, when, and at what price; free, nothing is sent.
 
@@ -373,12 +312,7 @@ class Methods:
         Raises
         ------
         InvalidArgumentError
-            It is not; the message lists every breach: columns, dtypes, keys, ranges and unknown words.
-
-        Examples
-        --------
-        >>> len(kr.fetch_hashtags("ufc324").keyapi.validate())
-        1
+            It is not: every breach of columns, dtypes, keys, ranges and vocabularies is listed.
         """
         _check_client(client)
         check_frame(self._frame, of)
@@ -437,18 +371,19 @@ class Methods:
             reading_client(client).note_read(found)
         return found
 
-    def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
+    def _read_extra(self, method: str, extras: Extras, of: str | None, client: Client | None) -> pd.DataFrame:
         """Read another table out of the answers of the rows."""
-        table = find_table(self._frame, method, _of_part(method), of)
-        part, found = _parts(method)[table.name], self._find(table, method, client)
+        table = find_table(self._frame, method, extras.needs(), of)
+        extra, found = extras.by_table()[table.name], self._find(table, method, client)
         if not found:
-            return empty_frame(part)
+            return empty_frame(extra)
         reading_client(client).note_read(answers.distinct(found))
-        return answers.read(part, found, reading_client(client))
+        return answers.read(extra, found, reading_client(client))
 
     def _follow(
         self,
         method: str,
+        links: Links,
         given: Mapping[str, object],
         of: str | None,
         max_age: MaxAge,
@@ -456,13 +391,13 @@ class Methods:
         client: Client | None,
     ) -> Call:
         """Make the call that fetches what the rows name, or what a part of their answers names."""
-        table = find_table(self._frame, method, _of_link(method), of)
-        link = _links(method)[table.name]
+        table = find_table(self._frame, method, links.needs(), of)
+        link = links.by_table()[table.name]
         rows, found = self._frame, answers.NONE
         if link.table is not table:
             found = self._find(table, method, client)
             rows = answers.read(link.table, found, reading_client(client)) if found else empty_frame(link.table)
-        call = make_call(link.gives, queries_of(rows, link, given), max_age=max_age, errors=errors, client=client)
+        call = make_call(link.target, queries_of(rows, link, given), max_age=max_age, errors=errors, client=client)
         return replace(call, read=tuple(answers.distinct(found)))
 
 
@@ -513,5 +448,5 @@ def _names() -> list[str]:
 
 def _needs_of(name: str) -> Needs | None:
     """Return what a method needs of a frame; None: it takes any."""
-    needs: Callable[[str], Needs] | None = getattr(vars(Methods)[name], "needs", None)
-    return None if needs is None else needs(name)
+    needs: Callable[[], Needs] | None = getattr(vars(Methods)[name], "needs", None)
+    return None if needs is None else needs()

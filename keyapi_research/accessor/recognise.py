@@ -22,18 +22,10 @@ def fitting(needs: Needs, frame: pd.DataFrame) -> list[Table]:
 
 
 def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *, for_answers: bool = False) -> Table:
-    """Return the table a method is to work on; `for_answers`: any of those that came with one answer.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds none that the method is for, several that may be meant, or not all columns of the one named.
-    InvalidArgumentError
-        `of` is not a table that the method is for.
-    """
+    """Return the table a method is to work on; `for_answers`: any of those that came with one answer."""
     if of is not None:
         if of not in needs:
-            raise InvalidArgumentError(f"{method}(of=...) takes one of {', '.join(needs)}; got {of!r}")
+            raise InvalidArgumentError(f"of is one of {', '.join(needs)} for {method}(); got {of!r}")
         if not needs[of] <= columns_of(frame):
             raise AttributeError(f"{method}(of={of!r}): {_explain_missing(TABLES[of], needs[of], frame)}")
         return TABLES[of]
@@ -43,7 +35,9 @@ def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *
     table = choose(found, for_answers=for_answers)
     if table is None:
         names = [one.name for one in found]
-        raise AttributeError(f"this frame holds {joined(names)}: say which is meant, as {method}(of={names[0]!r})")
+        raise AttributeError(
+            f"this frame holds {joined(names)}. Name the one that is meant, as {method}(of={names[0]!r})"
+        )
     return table
 
 
