@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -31,12 +31,12 @@ Numbered = tuple[npt.NDArray[np.intp], list[Any]]  # for each row the number of 
 # Tables -----------------------------------------------------------------------------------------------------
 
 
-@cache
+@lru_cache(maxsize=256)
 def _names(table: Table) -> frozenset[str]:
     return frozenset(table.names)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _shared_names(table: Table) -> frozenset[str]:
     """Return names of columns that say little about the table: many tables, and many users, have such a column."""
     return frozenset(column.name for column in table.columns if isinstance(column.place, Position | Metadata))
@@ -49,12 +49,9 @@ def identifying_columns() -> Needs:
 
 @lru_cache(maxsize=2)  # tables may be declared at any time
 def _identifying(tables: tuple[Table, ...]) -> Needs:
-    needs = {}
-    for table in tables:
-        twins = [_names(other) for other in tables if other is not table and other.key == table.key]
-        own = _names(table).difference(*twins) if twins else frozenset()
-        needs[table.name] = frozenset(table.key) | own
-    return MappingProxyType(needs)
+    twins = {table: [_names(one) for one in tables if one is not table and one.key == table.key] for table in tables}
+    own = {table: _names(table).difference(*others) if others else set() for table, others in twins.items()}
+    return MappingProxyType({table.name: frozenset(table.key) | own[table] for table in tables})
 
 
 def columns_of(frame: pd.DataFrame) -> frozenset[str]:

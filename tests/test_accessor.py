@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import importlib
 import inspect
@@ -189,6 +190,12 @@ def test_a_foreign_frame_has_no_accessor() -> None:
     with pytest.raises(AttributeError, match=r"no table \(it has a\)"):
         _ = frame.keyapi
     assert not hasattr(pd.DataFrame(), "keyapi")
+
+
+def test_a_copy_of_the_accessor_works_and_half_a_one_does_not_recurse(unsent: World) -> None:
+    assert repr(copy.copy(unsent["videos"].keyapi)) == repr(unsent["videos"].keyapi)
+    with pytest.raises(AttributeError, match="has no '_frame'"):
+        repr(object.__new__(accessor.KeyAPIAccessor))
 
 
 def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:

@@ -46,6 +46,8 @@ class KeyAPIAccessor:
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"df.keyapi has no {name!r}")
         from .methods import find_method  # noqa: PLC0415 - as above
 
         return find_method(self._frame, name)

@@ -63,8 +63,8 @@ def _look_up(rows: Sequence[Row], client: Client) -> list[Observation | None]:
     undated = [row for row in rows if row.at is None]
     newest: dict[Row, Observation] = {}
     if undated and undated[0].query.endpoint.ranking:
-        for query in dict.fromkeys(row.query for row in undated):
-            newest |= _newest_places({str(row.who): row for row in undated if row.query == query}, query, client)
+        for query, own in _by_query(undated).items():
+            newest |= _newest_places({str(row.who): row for row in own}, query, client)
     elif undated:
         latest = client.store.latest((row.query.key for row in undated), until=client.until)
         newest = {row: latest[row.query.key] for row in undated if row.query.key in latest}

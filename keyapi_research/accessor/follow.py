@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,17 +53,17 @@ class Link:
 
 @dataclass(frozen=True)
 class Links:
-    """Links to some tables; `behind` has tables whose rows lead there by another table of their answers."""
+    """Links to some tables, also from rows with the table `by` in their answers; or only from details of others."""
 
     to: tuple[str, ...]
-    behind: Mapping[str, str] = MappingProxyType({})
+    by: str = ""
     of_details: bool = False
 
     def by_table(self) -> dict[str, Link]:
         """Return them by the name of the table whose rows have them, or whose answers do."""
         links = {link.table.name: link for link in find_links() if link.target.name in self.to}
         own = {name: link for name, link in links.items() if link.table.references or not self.of_details}
-        return {**{name: links[part] for name, part in self.behind.items()}, **own}
+        return {ENDPOINT_OF[self.by].tables[0].name: links[self.by], **own} if self.by else own
 
     def needs(self) -> Needs:
         """Return the columns that following them needs, by table."""

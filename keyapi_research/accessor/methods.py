@@ -38,9 +38,9 @@ HASHTAGS: Final = Extras("product_hashtags")
 RELATED: Final = Extras("related_hashtags")
 EXAMPLE_VIDEOS: Final = Extras("music_videos")
 TO_DETAILS: Final = Links(("product_details", "hashtags", "music"))
-TO_VIDEOS: Final = Links(("videos",), behind={"product_details": "product_posts"})
+TO_VIDEOS: Final = Links(("videos",), by="product_posts")
 # of a list of hashtags the rows are hashtags themselves: their details are those of the list
-TO_HASHTAGS: Final = Links(("hashtags",), behind={"product_details": "product_hashtags"}, of_details=True)
+TO_HASHTAGS: Final = Links(("hashtags",), by="product_hashtags", of_details=True)
 
 
 def _viewed() -> Needs:
