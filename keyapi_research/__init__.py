@@ -60,11 +60,11 @@ from .version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
-    from .plots.similarity import audience_similarity
+    from .measures import audience_similarity
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
-    "audience_similarity": "plots.similarity",
+    "audience_similarity": "measures",
     "freeze": "export",
     "read_csv": "export",
     "read_package": "export",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import io
 import math
 import subprocess
@@ -22,14 +21,14 @@ import pandas as pd
 import pytest
 from matplotlib import dates as mdates
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import keyapi_research as kr
-from keyapi_research import plots
-from keyapi_research.plots import fonts, reading
-from keyapi_research.plots.reading import Name
+from keyapi_research import entities, plots
+from keyapi_research.entities import Name
+from keyapi_research.plots import category_bars, engagement_strips, overlap_map, style, trend_lines
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
 
@@ -194,19 +193,25 @@ def plot(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_importing_the_pictures_does_not_import_matplotlib() -> None:
-    code = "import sys, keyapi_research.plots as p; assert callable(p.trend); print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
 def test_a_picture_of_its_own_is_one_open_figure_of_notebook_size(plot: str) -> None:
-    ax = getattr(plots, plot)(example(plot))
+    frame = example(plot)
+    before = frame.copy(deep=True)
+    ax = getattr(plots, plot)(frame)
     assert plt.get_fignums() == [ax.figure.number]
     width, height = ax.figure.get_size_inches()
-    assert width == 8
+    assert (width, ax.figure.dpi) == (8, 150)
     assert 3 <= height <= 11
     assert draw(ax.figure, tight=True).startswith(b"\x89PNG")
+    pd.testing.assert_frame_equal(frame, before)
+    ax.figure.draw_without_rendering()
+    (text,) = [one for one in ax.findobj(Text) if one.get_gid() == "footer"]
+    box, inside = text.get_window_extent(), ax.get_window_extent()
+    assert box.y1 <= min(inside.y0, ax.xaxis.get_tightbbox().y0 + 1)
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= ax.figure.bbox.width
+    assert footer(ax).endswith("source: keyapi, observed 2026-02-03 (UTC)")
+    assert texts(ax, "synthetic") == []
 
 
 def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
@@ -219,18 +224,60 @@ def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
     figure.draw_without_rendering()
 
 
-@pytest.mark.parametrize("kind", ["no pyplot", slow("subfigure"), slow("no layout"), slow("dark")])
-def test_axes_of_any_figure_will_do(plot: str, kind: str) -> None:
-    with plt.style.context("dark_background" if kind == "dark" else "default"):
-        figure = Figure(figsize=(8, 6)) if kind == "no pyplot" else plt.figure(figsize=(8, 6))
+@pytest.mark.parametrize("kind", ["no pyplot", slow("subfigure"), slow("placed by hand"), slow("tight")])
+def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
+    figure = Figure(figsize=(8, 6), layout="tight" if kind == "tight" else None)
+    if kind == "placed by hand":
+        ax = figure.add_axes((0.2, 0.3, 0.5, 0.5))
+    else:
         ax = (figure.subfigures(1, 2)[0] if kind == "subfigure" else figure).subplots()
-        getattr(plots, plot)(example(plot, source="sandbox"), ax=ax)
-        figure.draw_without_rendering()
-        if kind == "dark":
-            inks = {
-                to_hex(text.get_color()) for text in figure.findobj(Text) if text.get_gid() in ("footer", "synthetic")
-            }
-            assert inks == {"#ffffff"}
+    getattr(plots, plot)(example(plot, source="sandbox"), ax=ax)
+    figure.draw_without_rendering()
+    if kind == "placed by hand":
+        assert ax.get_position(original=True).bounds == pytest.approx((0.2, 0.3, 0.5, 0.5))
+        assert figure.get_layout_engine() is None
+    else:
+        assert (
+            type(figure.get_layout_engine()).__name__ == f"{'Tight' if kind == 'tight' else 'Constrained'}LayoutEngine"
+        )
+
+
+def test_on_a_dark_style_all_that_is_written_shows(plot: str) -> None:
+    with plt.style.context("dark_background"):
+        ax = getattr(plots, plot)(example(plot, source="sandbox"))
+        assert to_hex(ax.figure.get_facecolor()) == "#000000"
+        ours = [text for text in ax.findobj(Text) if text.get_gid() not in (None, "value", "common")]
+        assert {"footer", "synthetic", "title"} <= {text.get_gid() for text in ours}
+        assert {to_hex(text.get_color()) for text in ours} == {"#ffffff"}
+        assert all(to_hex(line.get_color()) != "#000000" for line in ax.lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda: plt.subplots(2, 2)[1], r"got ndarray\. Pass one of them, as axes\.flat\[0\]\."),
+        (lambda: list(plt.subplots(2)[1]), r"got list\. Pass one of them, as axes\[0\]\."),
+        (plt.figure, r"got Figure\. Pass one of its Axes, as figure\.axes\[0\]\."),
+        (lambda: "left", r"got str\. Pass one, or leave ax out\."),
+    ],
+    ids=["array", "list", "figure", "text"],
+)
+def test_what_is_not_one_axes_is_refused_with_what_to_pass(given: Callable[[], Any], said: str) -> None:
+    for name in NAMES:
+        with pytest.raises(kr.InvalidArgumentError, match=rf"^ax is one matplotlib Axes; {said}$"):
+            getattr(plots, name)(example(name), ax=given())
+
+
+def test_without_matplotlib_the_error_says_what_to_install() -> None:
+    code = (
+        "import sys, pandas as pd; sys.modules['matplotlib'] = None\n"
+        "import keyapi_research as kr\n"
+        "for draw in (kr.plots.trend, lambda df: kr.plots.stamp([], df)):\n"
+        "    try:\n        draw(pd.DataFrame())\n"
+        "    except ImportError as error:\n        print(error.name, '-', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("matplotlib - Pictures need matplotlib, which is not installed. Run: python -m pip") == 2
 
 
 # What there is room for --------------------------------------------------------------------------------------------
@@ -239,7 +286,6 @@ ROOMS: dict[str, Callable[[], Axes]] = {
     "plain": lambda: plt.subplots(figsize=(6, 4))[1],
     "constrained": lambda: plt.subplots(figsize=(6, 4), layout="constrained")[1],
     "one of four": lambda: plt.subplots(2, 2, figsize=(11, 9))[1][0, 0],
-    "placed by hand": lambda: plt.figure(figsize=(6, 4)).add_axes((0.1, 0.1, 0.8, 0.8)),
     "subfigure": lambda: plt.figure(figsize=(11, 4)).subfigures(1, 2)[1].subplots(1, 1),
 }
 
@@ -277,105 +323,46 @@ def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -
     shown += [axis.get_tightbbox() for axis in (ax.xaxis, ax.yaxis)]
     assert all(edges.x0 <= box.x0 + 1 and box.x1 <= edges.x1 + 1 for box in shown)
     assert all(edges.y0 <= box.y0 + 1 and box.y1 <= edges.y1 + 1 for box in shown)
-    beside = [one.get_window_extent() for one in (text, *legends)]
+    beside = [one.get_window_extent() for one in (text, *titles, *legends)]
     assert not any(box.overlaps(inside.padded(-1)) for box in beside)
     assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in combinations(beside, 2))
     share = 0.5 if place == "one of four" else 1
     assert inside.width > 0.25 * edges.width * share
     assert inside.height > 0.2 * edges.height * share
+    headings = [one for one in ax.texts if one.get_gid() == "heading"]
+    names = sorted((one.get_window_extent() for one in [*ax.get_yticklabels(), *headings]), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 + 2 for below, above in pairwise(names))
 
 
-@pytest.mark.parametrize("place", ["plain", slow("constrained")])
-def test_names_on_an_axis_do_not_run_together(plot: str, place: str) -> None:
-    ax = getattr(plots, plot)(hard(plot), ax=ROOMS[place]())
-    ax.figure.canvas.figure.draw_without_rendering()
-    headings = [text for text in ax.texts if text.get_gid() == "heading"]
-    boxes = sorted((one.get_window_extent() for one in [*ax.get_yticklabels(), *headings]), key=lambda box: box.y0)
-    assert all(below.y1 <= above.y0 + 2 for below, above in pairwise(boxes))
+@pytest.mark.parametrize("size", [(6.4, 4.8), slow((11, 7))])
+def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -> None:
+    figure, panels = plt.subplots(2, 3, figsize=size)
+    for name, panel in zip(NAMES, panels.flat, strict=True):
+        getattr(plots, name)(example(name), ax=panel)
+    figure.draw_without_rendering()  # matplotlib warns where Axes have no room left
+    footers = [text.get_window_extent() for text in figure.findobj(Text) if text.get_gid() == "footer"]
+    assert len(footers) == 6
+    assert not any(a.overlaps(b) for a, b in combinations(footers, 2))
 
 
-def test_axes_shrink_within_their_place_and_no_further_when_drawn_again() -> None:
-    ax = ROOMS["plain"]()
-    before = ax.get_position()
-    plots.trend(hard("trend"), ax=ax)
-    first = ax.get_position()
-    assert first.x1 < before.x1
-    assert first.y0 > before.y0
-    assert ax.get_in_layout()  # else a file cut to its contents would cut off the picture
-    ax.clear()
-    plots.trend(hard("trend"), ax=ax)
-    assert ax.get_position().bounds == pytest.approx(first.bounds, abs=0.01)
-
-
-def test_the_mark_shows_on_dark_and_on_dense_marks(plot: str) -> None:
-    ax = getattr(plots, plot)(hard(plot))
-    (mark,) = [one for one in ax.texts if one.get_gid() == "synthetic"]
-    (outline,) = mark.get_path_effects()
-    assert to_hex(outline._gc["foreground"]) == "#ffffff"
-    assert outline._gc["foreground"][3] > 0.5
-
-
-def test_the_frame_is_left_alone(plot: str) -> None:
-    frame = example(plot)
-    before = frame.copy(deep=True)
-    getattr(plots, plot)(frame)
-    pd.testing.assert_frame_equal(frame, before)
-
-
-def test_source_and_age_stand_under_the_axes(plot: str) -> None:
-    frame = example(plot)
-    ax = getattr(plots, plot)(frame)
-    assert footer(ax).endswith("source: keyapi, observed 2026-02-03 (UTC)")
-    assert texts(ax, "synthetic") == []
-    ax.figure.draw_without_rendering()
-    (text,) = [one for one in ax.findobj(Text) if one.get_gid() == "footer"]
-    box, inside = text.get_window_extent(), ax.get_window_extent()
-    assert box.y1 <= inside.y0
-    assert box.y1 <= ax.xaxis.get_tightbbox().y0 + 1
-    assert box.y0 >= 0
-    assert box.x0 >= 0
-    assert box.x1 <= ax.figure.bbox.width
-
-
-def test_several_sources_and_days_are_all_told() -> None:
-    later = {"observed_at": OBSERVED + pd.Timedelta(days=3), "source": "127.0.0.1"}
-    ax = plots.trend(pd.concat([series("a", days(1, 2)), series("b", days(1, 2), **later)]))
-    assert footer(ax).endswith("sources: 127.0.0.1, keyapi, observed 2026-02-03 to 2026-02-06 (UTC)")
-
-
-def test_what_the_frame_does_not_say_is_said_to_be_missing() -> None:
-    ax = plots.trend(series("a", days(1, 2)).drop(columns=["source", "observed_at"]))
-    assert footer(ax) == "source: not in this frame; observed: not in this frame"
-
-
-def test_one_synthetic_row_marks_the_whole_picture(plot: str) -> None:
+def test_one_synthetic_row_stamps_the_whole_picture_behind_its_data_and_numbers(plot: str) -> None:
     frame = example(plot).reset_index(drop=True)
     frame.loc[0, "source"] = "sandbox"
     ax = getattr(plots, plot)(frame)
-    assert texts(ax, "synthetic") == ["SYNTHETIC"]
-    ax.figure.draw_without_rendering()
-    (mark,) = [one for one in ax.findobj(Text) if one.get_gid() == "synthetic"]
-    box, inside = mark.get_window_extent(), ax.get_window_extent()
+    (word,) = [one for one in ax.texts if one.get_gid() == "synthetic"]
+    assert word.get_text() == "SYNTHETIC"
+    box, inside = word.get_window_extent(), ax.get_window_extent()
     assert inside.x0 <= box.x0 < box.x1 <= inside.x1
     assert box.width > inside.width / 3 or box.height > inside.height / 3
-    assert mark.get_zorder() >= max(artist.get_zorder() for artist in ax.get_children() if artist is not mark)
+    assert word.get_alpha() < 0.2
+    over = [*ax.lines, *ax.collections, *(bar for bars in ax.containers for bar in bars)]
+    over += [text for text in ax.texts if text.get_text() and text is not word]
+    assert over
+    assert all(one.get_zorder() > word.get_zorder() for one in over)
+    assert all(one.get_zorder() < word.get_zorder() for one in ax.images)  # a map would hide it
 
 
-def test_a_merge_does_not_hide_synthetic_rows() -> None:
-    frame = series("a", days(1, 2)).rename(columns={"source": "source_x", "observed_at": "observed_at_x"})
-    ax = plots.trend(frame.assign(source_y="sandbox", observed_at_y=OBSERVED + pd.Timedelta(days=1)))
-    assert texts(ax, "synthetic") == ["SYNTHETIC"]
-    assert footer(ax) == (
-        "sources: keyapi, sandbox (SYNTHETIC, its today is 2026-02-03), observed 2026-02-03 to 2026-02-04 (UTC)"
-    )
-
-
-def test_a_made_up_world_is_dated_by_its_own_today() -> None:
-    ax = plots.trend(series("a", days(1, 2), source="sandbox", observed_at=pd.Timestamp("2026-11-21", tz="UTC")))
-    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-11-21 (UTC)"
-
-
-@pytest.mark.parametrize("how", ["typed", "untyped"])
+@pytest.mark.parametrize("how", ["untyped", slow("typed")])
 def test_no_rows_give_an_empty_labelled_picture(plot: str, how: str) -> None:
     frame = example(plot).iloc[:0]
     ax = getattr(plots, plot)(frame if how == "typed" else frame.astype(object))
@@ -393,44 +380,96 @@ def test_other_things_than_frames_are_refused(plot: str) -> None:
     assert plt.get_fignums() == []
 
 
-@pytest.mark.parametrize(
-    ("plot", "table", "said"),
-    [
-        (
-            "trend",
-            "hashtags",
-            ["share_of_peak", "date", "df.keyapi.plot.trend()", "hashtag_trends", "trending_music_trends"],
-        ),
-        ("audience", "product_details", ["dimension", "score", "df.keyapi.plot.audience()", "product_audience"]),
-        ("overlap", "music", ["dimension", "score", "pd.concat", "music_audience"]),
-        ("products", "videos", ["ctr_pct", "impressions", "kr.fetch_product_insights"]),
-        ("categories", "hashtags", ["category_l1", "impressions", "product_insights"]),
-        ("engagement", "music", ["views", "shares", "kr.fetch_videos", "videos"]),
-    ],
-)
-def test_missing_columns_are_named_with_the_way_to_get_them(plot: str, table: str, said: list[str]) -> None:
-    frame = rows(table, [{}])
+SAID = {
+    "trend": ("hashtags", ["share_of_peak", "date", "df.keyapi.plot.trend()", "trending_music_trends"]),
+    "audience": ("product_details", ["dimension", "score", "df.keyapi.plot.audience()", "product_audience"]),
+    "overlap": ("music", ["dimension", "score", "pd.concat", "music_audience"]),
+    "products": ("videos", ["ctr_pct", "impressions", "kr.fetch_product_insights"]),
+    "categories": ("hashtags", ["category_l1", "impressions", "product_insights"]),
+    "engagement": ("music", ["views", "shares", "kr.fetch_videos", "videos"]),
+}
+
+
+def test_missing_columns_are_named_with_the_way_to_get_them(plot: str) -> None:
+    table, said = SAID[plot]
     with pytest.raises(kr.InvalidArgumentError) as caught:
-        getattr(plots, plot)(frame)
-    for words in said:
-        assert words in str(caught.value)
+        getattr(plots, plot)(rows(table, [{}]))
+    assert [words for words in said if words not in str(caught.value)] == []
     assert plt.get_fignums() == []
 
 
-def test_columns_in_the_index_are_found_and_said() -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"date is in the index: df.reset_index\(\)"):
-        plots.trend(series("a", days(1, 2)).set_index("date"))
+A = series("a", days(1, 2))
+SHOWN = people("a", "age", {"18-24": 100})
 
 
-def test_rows_that_do_not_say_whose_they_are_are_refused() -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="one of the columns hashtag_name, clip_id"):
-        plots.trend(series("a", days(1, 2))[["date", "share_of_peak"]])
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: plots.trend(A.set_index("date")), r"date is in the index: df.reset_index\(\)"),
+        (lambda: plots.trend(A[["date", "share_of_peak"]]), "one of the columns hashtag_name, clip_id"),
+        (lambda: plots.trend(pd.concat([A, A[["date"]]], axis=1)), "several columns named date"),
+        (lambda: plots.trend(A.astype({"share_of_peak": object}).replace(0.01, "much")), "cannot be read as float64 "),
+        (lambda: plots.trend(A, ax=plt.subplots()[1], small_multiples=True), "leave ax out"),
+        (lambda: plots.audience(SHOWN, dimension="city"), "one of 'age', 'interest', 'country'; got 'city'"),
+        (lambda: plots.overlap(SHOWN, dimension="age"), "one of 'interest', 'country'; got 'age'"),
+        (lambda: plots.overlap(SHOWN, dimension=None), "one of 'interest', 'country'; got None"),  # type: ignore[arg-type]
+        (lambda: plots.products(ranking({}), labels=-1), "labels is a whole number"),
+        (lambda: plots.products(ranking({}), labels=True), "labels is a whole number"),
+        (lambda: plots.categories(ranking({}), level=4), "level is 1, 2 or 3; got 4"),
+        (lambda: plots.categories(ranking({}), level=True), "level is 1, 2 or 3; got True"),
+        (lambda: plots.categories(ranking({}), measure="position"), "measure is one of posts, .*; got 'position'"),
+        (lambda: plots.stamp(plt.subplots()[1], "sandbox"), "read from the rows of a DataFrame; got str"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_the_reason(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=said):
+        call()
 
 
-def test_a_column_that_comes_twice_is_refused() -> None:
-    frame = series("a", days(1, 2))
-    with pytest.raises(kr.InvalidArgumentError, match="several columns named date"):
-        plots.trend(pd.concat([frame, frame[["date"]]], axis=1))
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: plots.audience(SHOWN.assign(score=np.nan)), "no known scores"),
+        (lambda: plots.audience(SHOWN, dimension="country"), "no rows"),
+        (lambda: plots.overlap(people("a", "country", {"Chad": np.nan})), "no known scores"),
+        (lambda: plots.products(ranking({"ctr_pct": None})), "no known rates"),
+        (lambda: plots.engagement(videos({"views": 0}, {"views": None})), "no rate above zero"),
+        (lambda: plots.trend(A.iloc[:0], small_multiples=True), "no rows"),
+    ],
+)
+def test_nothing_to_draw_gives_an_empty_picture_that_says_why(call: Callable[[], Axes], said: str) -> None:
+    assert said in ticks(call().texts)
+
+
+LATER = OBSERVED + pd.Timedelta(days=3)
+TODAY = "sandbox (SYNTHETIC, its today is 2026-02-03)"
+
+
+@pytest.mark.parametrize(
+    ("frame", "said", "stamped"),
+    [
+        (
+            pd.concat([A, series("b", days(1, 2), observed_at=LATER, source="127.0.0.1")]),
+            "sources: 127.0.0.1, keyapi, observed 2026-02-03 to 2026-02-06 (UTC)",
+            False,
+        ),
+        (A.drop(columns=["source", "observed_at"]), "source: not in this frame; observed: not in this frame", False),
+        (
+            A.rename(columns={"source": "source_x", "observed_at": "observed_at_x"}).assign(
+                source_y="sandbox", observed_at_y=LATER
+            ),
+            f"sources: keyapi, {TODAY}, observed 2026-02-03 to 2026-02-06 (UTC)",
+            True,
+        ),
+        (A.assign(source="sandbox", observed_at=LATER), f"source: {TODAY}, fetched 2026-02-06 (UTC)", True),
+    ],
+    ids=["several", "none", "merged", "sandbox"],
+)
+def test_source_and_age_are_written_as_the_rows_have_them(frame: pd.DataFrame, said: str, stamped: bool) -> None:
+    _, ax = plt.subplots()
+    assert plots.stamp(ax, frame) is ax
+    assert footer(ax) == said
+    assert texts(ax, "synthetic") == ["SYNTHETIC"] * stamped
 
 
 def test_a_file_read_without_its_types_draws_the_same(plot: str) -> None:
@@ -440,18 +479,7 @@ def test_a_file_read_without_its_types_draws_the_same(plot: str) -> None:
     first, second = getattr(plots, plot)(frame), getattr(plots, plot)(plain)
     assert footer(first) == footer(second)
     assert ticks(first.get_yticklabels()) == ticks(second.get_yticklabels())
-    assert draw(first.figure) == draw(second.figure)
-
-
-def test_a_file_that_was_read_wrongly_says_so() -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"share_of_peak cannot be read as float64 .* kr.read_csv"):
-        plots.trend(series("a", days(1, 2)).astype({"share_of_peak": object}).replace(0.01, "much"))
-
-
-def test_the_examples_of_the_docstrings_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = doctest.testmod(plots)
-    assert result.attempted > 12
-    assert result.failed == 0
+    assert first.dataLim.get_points().tolist() == second.dataLim.get_points().tolist()
 
 
 # Trend ------------------------------------------------------------------------------------------------------
@@ -464,7 +492,7 @@ def test_a_series_is_drawn_in_the_order_of_its_dates_with_units() -> None:
     assert known(line) == (["2026-01-01", "2026-01-02", "2026-01-03"], [0.01, 0.02, 0.03])
     assert ax.get_ylabel() == "popularity (share of own peak, 0 to 1)"
     assert ax.get_xlabel() == "start of the bucket (UTC)"
-    assert ax.get_title(loc="left") == "#ufc324, US, 7 days"
+    assert ax.get_title(loc="left") == "Popularity of #ufc324, US, 7 days"
     assert ax.get_legend() is None
     assert "never levels" not in footer(ax)
 
@@ -479,7 +507,7 @@ def test_several_series_are_told_apart_and_not_to_be_compared() -> None:
     assert "Each series is relative to its own peak in its window: compare shapes and dates, never levels." in footer(
         ax
     )
-    assert ax.get_title(loc="left") == "14 series, US, 7 days"
+    assert ax.get_title(loc="left") == "Popularity of 14 series, US, 7 days"
 
 
 def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
@@ -488,6 +516,35 @@ def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
     assert legend(ax) == [f"#tag{i}" for i in range(14)]
     assert {to_hex(line.get_color()) for line in ax.lines[14:]} == {"#999999"}
     assert "Grey: 3 more series." in footer(ax)
+
+
+SOUNDS = pd.concat([series(clip, days(1, 2), "music_trends") for clip in ("11", "22", "33")])
+
+
+@pytest.mark.parametrize(
+    ("frame", "named"),
+    [
+        (
+            pd.concat([A, series("a", days(1), region="GB"), series("a", days(1), region="GB", period=30)]),
+            ["#a (US, 7 days)", "#a (GB, 7 days)", "#a (GB, 30 days)"],
+        ),
+        (
+            pd.concat([A, series("a", days(2, 3), observed_at=LATER)]),
+            ["#a (observed 2026-02-03 08:30:00)", "#a (observed 2026-02-06 08:30:00)"],
+        ),
+        (
+            pd.concat([A, A, SOUNDS[:2], series("b", days(1), "trending_hashtag_trends", new_only=True)]),
+            ["#a", "sound 11", "#b"],
+        ),
+        (SOUNDS.assign(title=["New Sun"] * 4 + [None] * 2), ["New Sun (11)", "New Sun (22)", "sound 33"]),
+    ],
+    ids=["windows", "observations", "hashtags and sounds", "titles"],
+)
+def test_series_are_told_apart_by_what_differs(frame: pd.DataFrame, named: list[str]) -> None:
+    ax = plots.trend(frame)
+    assert legend(ax) == named
+    assert len(ax.lines) == len(named)
+    assert {len(line.get_xdata()) for line in ax.lines} <= {1, 2}  # rows that came twice are drawn once
 
 
 @pytest.mark.parametrize(
@@ -505,7 +562,7 @@ def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
     ],
 )
 def test_missing_buckets_are_found_by_the_steps_of_the_series(dates: list[str], breaks: list[int]) -> None:
-    assert reading.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
+    assert trend_lines.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
 
 
 def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
@@ -518,16 +575,6 @@ def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
     assert line.get_marker() == "o"
     assert "A break in a line: buckets are missing." in footer(ax)
     assert "break" not in footer(plots.trend(series("a", days(1, 2, 3))))
-
-
-def test_long_series_mark_some_points_but_all_that_stand_alone() -> None:
-    year = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range("2025-01-01", periods=300)}
-    del year["2025-06-10"], year["2025-06-12"]
-    (line,) = plots.trend(series("a", year, period=365)).lines
-    marked = line.get_markevery()
-    assert 8 < len(marked) < 30
-    alone = list(np.asarray(line.get_xdata(orig=True), dtype="datetime64[us]")).index(np.datetime64("2025-06-11"))
-    assert alone in marked
 
 
 def test_series_without_known_values_say_so_over_their_own_dates() -> None:
@@ -543,47 +590,6 @@ def test_series_without_known_values_say_so_over_their_own_dates() -> None:
     assert "break" not in footer(some)
 
 
-def test_regions_and_periods_make_series_of_their_own() -> None:
-    ax = plots.trend(
-        pd.concat(
-            [
-                series("a", days(1, 2)),
-                series("a", days(1, 2), region="GB"),
-                series("a", days(1, 2), region="GB", period=30),
-            ]
-        )
-    )
-    assert legend(ax) == ["#a (US, 7 days)", "#a (GB, 7 days)", "#a (GB, 30 days)"]
-    assert ax.get_title(loc="left") == "3 series"
-
-
-def test_two_pulls_of_one_series_are_two_series() -> None:
-    later = series("a", days(2, 3), observed_at=OBSERVED + pd.Timedelta(days=2))
-    ax = plots.trend(pd.concat([series("a", days(1, 2)), later]))
-    assert [known(line)[0] for line in ax.lines] == [["2026-01-01", "2026-01-02"], ["2026-01-02", "2026-01-03"]]
-    assert legend(ax) == ["#a (observed 2026-02-03 08:30:00)", "#a (observed 2026-02-05 08:30:00)"]
-
-
-def test_hashtags_and_sounds_go_together() -> None:
-    sounds = series("6703723351497508865", days(1, 2), "music_trends")
-    listed = series("b", days(1, 2), "trending_hashtag_trends", new_only=True)
-    ax = plots.trend(pd.concat([series("a", days(1, 2)), sounds, listed]))
-    assert legend(ax) == ["#a", "sound 6703723351497508865", "#b"]
-    assert len(ax.lines) == 3
-
-
-def test_titles_from_a_merge_name_the_sounds() -> None:
-    sounds = pd.concat([series(clip, days(1, 2), "music_trends") for clip in ("11", "22", "33")])
-    ax = plots.trend(sounds.merge(pd.DataFrame({"clip_id": ["11", "22"], "title": ["New Sun", "New Sun"]}), how="left"))
-    assert legend(ax) == ["New Sun (11)", "New Sun (22)", "sound 33"]
-
-
-def test_rows_that_a_merge_doubled_are_drawn_once() -> None:
-    frame = series("a", days(1, 2, 3))
-    (line,) = plots.trend(pd.concat([frame, frame])).lines
-    assert len(line.get_xdata()) == 3
-
-
 @pytest.mark.parametrize("start", ["2026-01-27", "2025-12-30"])
 @pytest.mark.parametrize(("count", "step"), [(1, "D"), (2, "D"), (7, "D"), (30, "D"), (36, "31D")])
 def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None:
@@ -594,7 +600,7 @@ def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None
     assert all((stamp.hour, stamp.minute) == (0, 0) for stamp in stamps)
     labels = ticks(ax.get_xticklabels())
     assert labels[0].endswith(f"\n{stamps[0].year}")
-    assert labels[0].startswith(f"{stamps[0].day} ")
+    assert labels[0].startswith(f"{stamps[0].day:02} ")
 
 
 def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
@@ -613,17 +619,10 @@ def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
 
 
 def test_small_multiples_say_what_they_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyapi_research.plots.charts.MOST_PANELS", 4)
+    monkeypatch.setattr("keyapi_research.plots.trend_lines.MOST_PANELS", 4)
     first = plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(6)]), small_multiples=True)
     assert len(first.figure.axes) == 4
     assert "2 more series are not drawn." in footer(first)
-
-
-def test_small_multiples_refuse_axes_and_draw_nothing_of_nothing() -> None:
-    _, ax = plt.subplots()
-    with pytest.raises(kr.InvalidArgumentError, match="leave ax out"):
-        plots.trend(series("a", days(1)), ax=ax, small_multiples=True)
-    assert "no rows" in ticks(plots.trend(series("a", days(1)).iloc[:0], small_multiples=True).texts)
 
 
 # Audience ---------------------------------------------------------------------------------------------------
@@ -685,21 +684,6 @@ def test_the_dimension_is_the_first_one_there_and_the_others_are_told() -> None:
     assert "Shown" not in footer(plots.audience(pd.concat(parts), dimension="country"))
 
 
-def test_a_dimension_that_is_not_there_gives_an_empty_picture_and_a_wrong_one_an_error() -> None:
-    frame = people("a", "age", {"18-24": 100})
-    ax = plots.audience(frame, dimension="country")
-    assert "no rows" in ticks(ax.texts)
-    assert "No country rows; the frame has age." in footer(ax)
-    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'age', 'interest', 'country'; got 'city'"):
-        plots.audience(frame, dimension="city")
-
-
-def test_scores_that_are_all_missing_are_not_no_rows() -> None:
-    ax = plots.audience(people("a", "country", {"Macao": 200}).assign(score=np.nan))
-    assert "no known scores" in ticks(ax.texts)
-    assert "no rows" not in ticks(ax.texts)
-
-
 def test_values_are_rounded_and_stand_where_the_bars_are_thicker_than_they() -> None:
     ax = plots.audience(people("a", "country", {"Macao": 12345.678, "Chad": 104.6, "Cuba": 3.86697}))
     assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["12,346", "105", "3.87"]
@@ -753,13 +737,6 @@ def marks(ax: Axes) -> Any:
     return ax.collections[0]
 
 
-def area(path: Any) -> float:
-    """Area of a mark by counting the points of a fine grid that lie in it."""
-    side = np.linspace(-1, 1, 401)
-    grid = np.array(np.meshgrid(side, side)).reshape(2, -1).T
-    return float(path.contains_points(grid).sum()) * (side[1] - side[0]) ** 2
-
-
 def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
     ax = plots.products(
         ranking(
@@ -769,51 +746,26 @@ def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
         )
     )
     assert marks(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
-    areas = [size * area(path) for size, path in zip(marks(ax).get_sizes(), marks(ax).get_paths(), strict=True)]
+    triangle, disc, square = 0.5, math.pi / 4, 1.0  # areas in a box of area 1, by the size of matplotlib's markers
+    areas = [size * part for size, part in zip(marks(ax).get_sizes(), (disc, square, triangle), strict=True)]
     assert areas[0] / areas[2] == pytest.approx(4, rel=0.03)
     assert areas[1] / areas[2] == pytest.approx(2, rel=0.03)
     assert ax.get_xlabel() == "click-through rate (percent)"
     assert ax.get_ylabel() == "conversion rate (percent)"
 
 
-def test_areas_and_colours_have_legends() -> None:
+def test_areas_and_colours_are_explained() -> None:
     ax = plots.products(ranking({"impressions": 24_000_000}, {"category_l1": "Food", "impressions": 4_000_000}))
-    groups = ax.get_legend()
-    assert groups.get_title().get_text() == "colour: level-1 category"
+    assert ax.get_legend().get_title().get_text() == "colour: level-1 category"
     assert legend(ax) == ["Home", "Food"]
-    (sizes,) = [one for one in ax.artists if one is not groups]
-    assert sizes.get_title().get_text() == "area: impressions"
-    assert [text.get_text() for text in sizes.get_texts()] == ["20M", "5M", "1M"]
-    biggest = marks(ax).get_sizes()[0]
-    discs = [handle.get_markersize() ** 2 for handle in sizes.legend_handles]
-    assert discs == pytest.approx([biggest * 20 / 24, biggest * 5 / 24, biggest * 1 / 24], rel=0.01)
+    assert "Area: impressions, the largest 24M." in footer(ax)
 
 
 def test_the_smallest_marks_are_seen_and_counted() -> None:
     ax = plots.products(ranking({"impressions": 5 * 10**9}, {"impressions": 3}, {"impressions": 0}, {}))
-    assert min(size * area(path) for size, path in zip(marks(ax).get_sizes(), marks(ax).get_paths(), strict=True)) > 4
+    assert min(marks(ax).get_sizes()) > 4
     assert "3 rows drawn at the smallest size." in footer(ax)
     assert "smallest" not in footer(plots.products(ranking({}, {})))
-
-
-def test_discs_of_the_legend_do_not_touch_its_title() -> None:
-    ax = plots.products(ranking({"impressions": 10_000_000}))
-    ax.figure.canvas.figure.draw_without_rendering()
-    (sizes,) = [one for one in ax.artists if one is not ax.get_legend()]
-    disc = sizes.legend_handles[0]
-    radius = disc.get_markersize() / 2 * ax.figure.dpi / 72
-    middle = disc.get_transform().transform(disc.get_xydata())[0, 1]
-    assert middle + radius < sizes.get_title().get_window_extent().y0
-
-
-def test_names_stand_above_all_marks() -> None:
-    ax = plots.products(ranking({}, {}, {"impressions": None}))
-    labels = [text.get_zorder() for text in ax.texts if text.get_gid() == "label"]
-    assert min(labels) > max(collection.get_zorder() for collection in ax.collections)
-
-
-def test_rates_that_are_all_missing_are_not_no_rows() -> None:
-    assert "no known rates" in ticks(plots.products(ranking({"ctr_pct": None})).texts)
 
 
 def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
@@ -846,7 +798,7 @@ def boxes(ax: Axes) -> dict[str, Any]:
     return {label.get_text(): Text.get_window_extent(label) for label in labels}  # without the lines to their marks
 
 
-@pytest.mark.parametrize("labels", [0, 5, 15, 60])
+@pytest.mark.parametrize("labels", [0, 15, 60])
 def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     spread = np.random.default_rng(7).lognormal(0.3, 0.3, (60, 2))
     frame = ranking(*({"ctr_pct": x, "cvr_pct": y, "impressions": 10_000 * i} for i, (x, y) in enumerate(spread, 1)))
@@ -854,43 +806,29 @@ def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     ax.figure.draw_without_rendering()
     found = boxes(ax)
     assert set(found) <= {f"Things {i}" for i in range(1, labels + 1)}
-    assert len(found) >= min(labels, 15) * 0.8
+    assert len(found) >= min(labels, 15) * 0.4
     assert not any(a.overlaps(b) for a, b in combinations(found.values(), 2))
     inside = ax.get_window_extent().padded(1)
     assert all(inside.contains(*corner) for box in found.values() for corner in (box.min, box.max))
 
 
-def test_where_all_rows_are_in_one_place_their_names_stand_around_it() -> None:
-    ax = plots.products(ranking(*({"ctr_pct": 1.0, "cvr_pct": 1.0} for _ in range(30))), labels=30)
-    ax.figure.draw_without_rendering()
-    found = boxes(ax)
-    assert 2 <= len(found) < 30
-    assert not any(a.overlaps(b) for a, b in combinations(found.values(), 2))
-
-
-def test_a_name_stands_beside_its_mark_or_at_the_end_of_a_line_and_never_on_another() -> None:
+def test_a_name_stands_on_no_other_mark_and_above_all_of_them() -> None:
     free = {"ctr_pct": 9.0, "cvr_pct": 9.0, "impressions": 100.0}
     crowd = [{"ctr_pct": 1 + x / 20, "cvr_pct": 1 + y / 10, "impressions": 100.0} for x in range(5) for y in range(5)]
-    ax = plots.products(ranking(free, crowd[12], *crowd[:12], *crowd[13:]), labels=2)
-    ax.figure.draw_without_rendering()
-    beside, away = [text for text in ax.texts if text.get_gid() == "label"]
-    assert not beside.arrow_patch.get_visible()
-    assert away.arrow_patch.get_visible()
-    inner = boxes(ax)["Things 2"].padded(-1)
-    marks = ax.transData.transform([(one["ctr_pct"], one["cvr_pct"]) for one in crowd])
-    assert not any(inner.contains(*mark) for mark in marks)
-
-
-@pytest.mark.parametrize("labels", [-1, 2.5, True, "all"])
-def test_the_number_of_labels_is_checked(labels: Any) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="labels is a whole number"):
-        plots.products(ranking({}), labels=labels)
+    ax = plots.products(ranking(free, crowd[12], *crowd[:12], *crowd[13:]), labels=26)
+    found = boxes(ax)
+    assert "Things 1" in found
+    assert "Things 2" not in found  # in the middle of the crowd
+    places = ax.transData.transform([(one["ctr_pct"], one["cvr_pct"]) for one in crowd])
+    assert not any(box.padded(-1).contains(*place) for box in found.values() for place in places)
+    labels = [text.get_zorder() for text in ax.texts if text.get_gid() == "label"]
+    assert min(labels) > max(collection.get_zorder() for collection in ax.collections)
 
 
 def test_regions_are_told_where_there_are_several() -> None:
     ax = plots.products(pd.concat([ranking({"ctr_pct": 1.0}), ranking({"ctr_pct": 9.0}, region="GB")]))
     assert set(boxes(ax)) == {"Things 1 (US)", "Things 1 (GB)"}
-    assert ax.get_title(loc="left") == "2 categories, 7 days"
+    assert ax.get_title(loc="left") == "Click-through rate and conversion rate of 2 categories, 7 days"
 
 
 # Categories -------------------------------------------------------------------------------------------------
@@ -936,11 +874,9 @@ def test_rates_are_medians_and_say_so() -> None:
 
 
 def test_what_may_be_summed_follows_from_the_units() -> None:
-    summed = {name for name, column in reading.MEASURES.items() if reading.can_be_summed(column)}
+    summed = {name for name, column in category_bars.MEASURES.items() if category_bars.can_be_summed(column)}
     assert summed == {"posts", "impressions", "cost", "likes", "comments", "shares"}
-    assert set(reading.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
-    with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of posts, .*; got 'position'"):
-        plots.categories(ranking({}), measure="position")
+    assert set(category_bars.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
     assert plots.categories(ranking({"cost": 10.0}), measure="cost").get_xlabel() == (
         "cost (money, probably USD), sum of the categories below"
     )
@@ -973,7 +909,7 @@ def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
 )
 def test_several_rankings_are_refused(other: dict[str, Any], named: str) -> None:
     with pytest.raises(
-        kr.InvalidArgumentError, match=rf"5 categories come more than once .*{named}.*take one, as df\["
+        kr.InvalidArgumentError, match=rf"5 categories come more than once .*{named}.*Pass one, as df\["
     ):
         plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP, **other)]))
 
@@ -997,20 +933,6 @@ def test_as_many_categories_are_drawn_as_there_is_room_for() -> None:
     assert widths(ax) == [[10**6 * i for i in range(60, 60 - shown, -1)]]
     _, tiny = plt.subplots(figsize=(3, 1.5))
     assert len(plots.categories(hard("categories"), ax=tiny).get_yticks()) >= 1
-
-
-def test_values_of_falling_bars_do_not_stand_on_the_names() -> None:
-    shelves = [{"category_l2": f"Shelf {i}", "posts_change_pct": -28.1 - i} for i in range(4)]
-    ax = plots.categories(ranking(*shelves), measure="posts_change_pct", lowest=True, ax=ROOMS["plain"]())
-    ax.figure.draw_without_rendering()
-    values = [text.get_window_extent() for text in ax.texts if text.get_gid() is None]
-    assert len(values) == 4
-    assert all(box.x0 >= ax.get_window_extent().x0 for box in values)
-
-
-def test_bars_have_one_colour_since_colours_would_mean_something() -> None:
-    ax = plots.categories(ranking(*SHOP))
-    assert len({to_hex(bar.get_facecolor()) for bars in ax.containers for bar in bars}) == 1
 
 
 def test_the_lowest_are_drawn_where_low_is_what_matters() -> None:
@@ -1040,18 +962,6 @@ def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
     assert "In brackets" not in footer(ax)
 
 
-@pytest.mark.parametrize("level", [0, 4, True, "2", None])
-def test_other_levels_are_refused(level: Any) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="level is 1, 2 or 3; got"):
-        plots.categories(ranking({}), level=level)
-
-
-def test_falling_measures_are_drawn_below_zero() -> None:
-    ax = plots.categories(ranking({"posts_change_pct": -8.5}), measure="posts_change_pct")
-    assert widths(ax) == [[-8.5]]
-    assert ax.get_xlim()[0] < -8.5
-
-
 # Engagement -------------------------------------------------------------------------------------------------
 
 CLIPS = [
@@ -1069,7 +979,7 @@ def strips(ax: Axes) -> list[list[float]]:
 
 
 def medians(ax: Axes) -> list[str]:
-    return [text for name in reading.RATES for text in texts(ax, name)]
+    return [text for name in engagement_strips.RATES for text in texts(ax, name)]
 
 
 def test_rates_are_points_on_a_log_axis_with_medians() -> None:
@@ -1081,7 +991,7 @@ def test_rates_are_points_on_a_log_axis_with_medians() -> None:
     lines = [collection.get_segments()[0][0, 0] for collection in ax.collections if hasattr(collection, "get_segments")]
     assert lines == pytest.approx([0.1565, 0.2, 0.0005, 0.0015])  # a median of zero stands at the left edge
     assert ax.get_xlabel() == "interactions per view (ratio, log axis)"
-    assert ax.get_title(loc="left") == "Engagement of 4 videos"
+    assert ax.get_title(loc="left") == "Engagement per view of 4 videos"
 
 
 def test_what_a_log_axis_cannot_show_is_counted() -> None:
@@ -1113,13 +1023,7 @@ def test_a_video_counts_once_by_its_newest_row() -> None:
     new = videos({"views": 1000, "video_id": "1", "likes": 9}).assign(observed_at=OBSERVED + pd.Timedelta(days=1))
     ax = plots.engagement(pd.concat([new, old, old]))
     assert strips(ax)[1] == pytest.approx([0.002, 0.009])
-    assert ax.get_title(loc="left") == "Engagement of 2 videos"
-
-
-def test_videos_without_any_rate_above_zero_give_an_empty_picture() -> None:
-    ax = plots.engagement(videos({"views": 0}, {"views": None}))
-    assert "no rate above zero" in ticks(ax.texts)
-    assert ax.get_xscale() == "linear"
+    assert ax.get_title(loc="left") == "Engagement per view of 2 videos"
 
 
 def test_points_and_medians_hold_for_many_videos() -> None:
@@ -1178,54 +1082,32 @@ def test_cells_say_the_value_and_the_shared_segments() -> None:
     assert ax.patch.get_hatch()
 
 
-@pytest.mark.parametrize("count", [3, slow(8), slow(13), 25])
+@pytest.mark.parametrize("count", [1, 3, slow(8), slow(13), 30])
 @pytest.mark.parametrize("place", ["own", slow("plain")])
 def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> None:
     frame = pd.concat([people(f"t{i}", "country", {"Macao": 200, f"C{i}": 300}) for i in range(count)])
     ax = plots.overlap(frame, ax=None if place == "own" else ROOMS[place]())
+    assert cells(ax).shape == (count, count)
     ax.figure.canvas.figure.draw_without_rendering()
     cell = ax.get_window_extent().width / count
     numbers = [text for text in ax.texts if text.get_gid() in ("value", "common")]
     assert all(text.get_window_extent().width < cell for text in numbers)
     assert bool(numbers) is ("Small numbers" in footer(ax))
-    assert (count > 3) or numbers
+    assert bool(numbers) is (count < 30) or 3 < count < 30
     assert "Hatched: no segment is in both lists" in footer(ax)
-
-
-@pytest.mark.parametrize("count", [1, 11])
-def test_the_scale_is_as_high_as_the_map_and_beside_it(count: int) -> None:
-    ax = plots.overlap(pd.concat([people(f"t{i}", "country", {"Macao": 200 + i}) for i in range(count)]))
-    ax.figure.canvas.figure.draw_without_rendering()
-    drawn, (bar,) = ax.get_window_extent(), ax.child_axes
-    scale = bar.get_window_extent()
-    assert scale.height == pytest.approx(drawn.height, rel=0.02)
-    assert 0 < scale.x0 - drawn.x1 < 0.1 * drawn.width
-
-
-def test_audiences_without_known_scores_are_not_no_rows() -> None:
-    ax = plots.overlap(LIKE[0].assign(score=np.nan))
-    assert "no known scores" in ticks(ax.texts)
-    assert "1 without a list by country left out." in footer(ax)
-
-
-def test_indices_below_average_count_against() -> None:
-    similarity, common = reading.compare(np.array([[200.0, 50.0, 0.0], [np.nan, 200.0, 100.0]]))
-    assert similarity[0, 1] == pytest.approx(-1 / math.sqrt(2))
-    assert similarity[0, 2] == pytest.approx(-1)  # an index of 0 counts as 1
-    assert common.tolist() == [[1, 1, 1], [1, 2, 2], [1, 2, 2]]
 
 
 def test_those_alike_are_neighbours() -> None:
     family = [0, 1, 0, 2, 1, 0, 2]
     similarity = np.array([[0.9 if a == b else 0.1 for a in family] for b in family])
-    found = [family[i] for i in reading.side_by_side(similarity)]
+    found = [family[i] for i in overlap_map.side_by_side(similarity)]
     assert sorted(found) == sorted(family)
     assert sum(a != b for a, b in pairwise(found)) == 2
     at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # alike as far as they are near: the ends must meet in order
-    line = [float(at[i]) for i in reading.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
+    line = [float(at[i]) for i in overlap_map.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
     assert line in (sorted(at), sorted(at, reverse=True))
-    assert reading.side_by_side(np.zeros((0, 0))) == []
-    assert reading.side_by_side(np.ones((1, 1))) == [0]
+    assert overlap_map.side_by_side(np.zeros((0, 0))) == []
+    assert overlap_map.side_by_side(np.ones((1, 1))) == [0]
 
 
 def test_interests_are_compared_by_id_and_lists_of_products_share_none() -> None:
@@ -1242,90 +1124,10 @@ def test_interests_are_compared_by_id_and_lists_of_products_share_none() -> None
     assert "1 without a list by interest left out." in footer(ax)
 
 
-@pytest.mark.parametrize("dimension", ["age", "city", None])
-def test_only_indices_are_compared(dimension: Any) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'interest', 'country'"):
-        plots.overlap(pd.concat(LIKE), dimension=dimension)
-
-
-def test_one_audience_and_many_are_drawn_too() -> None:
-    assert cells(plots.overlap(LIKE[0])).shape == (1, 1)
-    many = plots.overlap(pd.concat([people(f"tag{i}", "country", {"Macao": 200 + i}) for i in range(40)]))
-    assert cells(many).shape == (40, 40)
-    assert texts(many, "value") == texts(many, "common") == []
-    assert "Small numbers" not in footer(many)
-    draw(many.figure)
-
-
-# The numbers of the overlap as a table ----------------------------------------------------------------------------
-
-
-def test_pairs_have_the_numbers_of_the_picture() -> None:
-    table = kr.audience_similarity(pd.concat(LIKE))
-    assert table.dtypes.astype(str).to_dict() == {
-        "first": "string", "second": "string", "similarity": "float64", "n_common": "Int64",
-    }  # fmt: skip
-    assert list(zip(table["first"], table["second"], strict=True)) == [
-        ("#a", "#c"), ("#a", "sound 5"), ("#a", "#b"), ("#c", "sound 5"), ("#c", "#b"), ("sound 5", "#b"),
-    ]  # fmt: skip
-    # a = sound 5 = (ln 2, ln 4, 0), b = (ln 4, 0, ln 2): 2 / 5; c shares nothing: unknown, not 0
-    nan = float("nan")
-    assert table["similarity"].tolist() == pytest.approx([nan, 1, 0.4, nan, nan, 0.4], nan_ok=True)
-    assert table["n_common"].tolist() == [0, 2, 1, 0, 0, 1]
-
-
-def test_an_audience_without_a_list_by_the_dimension_is_unknown_to_all() -> None:
-    table = kr.audience_similarity(pd.concat([people("old", "age", {"18-24": 50}), *LIKE[:1], LIKE[2]]))
-    assert table[["first", "second"]].to_numpy().tolist() == [["#old", "#a"], ["#old", "sound 5"], ["#a", "sound 5"]]
-    assert table["similarity"].tolist() == pytest.approx([float("nan"), float("nan"), 1], nan_ok=True)
-    assert table["n_common"].tolist() == [0, 0, 2]
-
-
-def test_names_of_pairs_tell_every_entity_apart() -> None:
-    long = ["x" * 30 + side + "y" * 30 for side in "ab"]
-    table = kr.audience_similarity(
-        pd.concat([people(name, "interest", {"Cats": 200}) for name in long]), dimension="interest"
-    )
-    assert table.loc[0, ["first", "second"]].tolist() == [
-        "#" + "x" * 17 + "…" + "y" * 9,
-        "#" + "x" * 17 + "…" + "y" * 9 + " (2)",
-    ]
-
-
-def test_none_or_one_audience_makes_no_pair() -> None:
-    for frame in (LIKE[0], LIKE[0].iloc[:0]):
-        table = kr.audience_similarity(frame)
-        assert list(table) == ["first", "second", "similarity", "n_common"]
-        assert len(table) == 0
-        assert str(table["n_common"].dtype) == "Int64"
-
-
-def test_what_cannot_be_compared_is_refused_by_the_name_of_the_function() -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity reads a DataFrame; got int"):
-        kr.audience_similarity(3)  # type: ignore[arg-type]
-    with pytest.raises(kr.InvalidArgumentError, match=r"^audience_similarity needs the columns .* kr.audience_simil"):
-        kr.audience_similarity(rows("hashtags", [{}]))
-    with pytest.raises(kr.InvalidArgumentError, match="dimension is one of 'interest', 'country'; got 'age'"):
-        kr.audience_similarity(LIKE[0], dimension="age")
-
-
 # Pictures of the user's own ---------------------------------------------------------------------------------------
 
 
-def test_a_picture_of_ones_own_gets_source_age_and_mark() -> None:
-    _, ax = plt.subplots()
-    ax.plot([1, 2], [3, 4])
-    ax.set(xlabel="x", ylabel="y")
-    assert plots.stamp(ax, series("a", days(1, 2), source="sandbox")) is ax
-    assert texts(ax, "synthetic") == ["SYNTHETIC"]
-    assert footer(ax) == "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched 2026-02-03 (UTC)"
-    _, real = plt.subplots(layout="constrained")
-    plots.stamp(real, series("a", days(1, 2)))
-    assert texts(real, "synthetic") == []
-    assert footer(real) == "source: keyapi, observed 2026-02-03 (UTC)"
-
-
-def test_every_panel_is_marked_and_the_source_told_once() -> None:
+def test_every_panel_is_stamped_and_the_source_written_once() -> None:
     figure, panels = plt.subplots(2, 2, layout="constrained")
     rows = series("a", days(1, 2), source="sandbox")
     assert plots.stamp(panels, rows) is panels
@@ -1336,20 +1138,20 @@ def test_every_panel_is_marked_and_the_source_told_once() -> None:
     plots.stamp(panels, series("a", days(1, 2)))
     assert texts(panels[0, 0], "synthetic") == []
     assert footer(panels[0, 0]) == "source: keyapi, observed 2026-02-03 (UTC)"
+    for given, got in ((figure, "Figure"), ([], "list"), ([1], "list")):
+        with pytest.raises(kr.InvalidArgumentError, match=rf"got {got}\. Of a figure pass figure\.axes"):
+            plots.stamp(given, rows)  # type: ignore[type-var]
 
 
-@pytest.mark.parametrize(("given", "said"), [("figure", "figure.axes.*got Figure"), ("none", "got list")])
-def test_what_is_no_axes_is_not_stamped(given: str, said: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=said):
-        plots.stamp(plt.figure() if given == "figure" else [], series("a", days(1, 2)))  # type: ignore[type-var]
-
-
-def test_a_second_stamp_replaces_the_first() -> None:
-    _, ax = plt.subplots(layout="constrained")
-    plots.stamp(ax, series("a", days(1, 2), source="sandbox"))
+def test_a_hand_made_picture_gets_the_look_and_the_resolution_of_the_others() -> None:
+    _, ax = plt.subplots()
+    ax.bar([1, 2], [3, 4])
     plots.stamp(ax, series("a", days(1, 2)))
-    assert texts(ax, "synthetic") == []
-    assert footer(ax) == "source: keyapi, observed 2026-02-03 (UTC)"
+    assert ax.figure.dpi == 150
+    assert [ax.spines[side].get_visible() for side in ("top", "right", "left")] == [False, False, True]
+    chosen, own = plt.subplots(dpi=72)
+    plots.stamp(own, series("a", days(1, 2)))
+    assert chosen.dpi == 72
 
 
 @pytest.mark.parametrize("kind", ["plain", "constrained", "twin", "polar", "scale"])
@@ -1375,27 +1177,20 @@ def test_the_stamp_is_inside_the_picture_and_below_the_labels(kind: str) -> None
     assert (ax.get_title(), ax.title.get_fontsize()) == ("A title of one's own that stays as it is", 17)
 
 
-def test_only_rows_can_stamp() -> None:
-    _, ax = plt.subplots()
-    with pytest.raises(kr.InvalidArgumentError, match="told by the rows of a DataFrame; got str"):
-        plots.stamp(ax, "sandbox")  # type: ignore[arg-type]
-
-
 # Names ------------------------------------------------------------------------------------------------------
 
 
 def test_text_of_the_api_is_never_read_as_a_formula() -> None:
-    names = ["$x^2$", r"\frac{1}{2}", "a_b_c", "_hidden", "100%", "<b>"]
+    names = ["$x^2$", r"\frac{1}{2}", "_hidden"]
     ax = plots.trend(pd.concat([series(name, days(1, 2)) for name in names]))
     assert legend(ax) == [f"#{name}" for name in names]
     draw(ax.figure)
     ours = [text for text in ax.figure.findobj(Text) if "#" in text.get_text()]
-    assert len(ours) == 6
+    assert len(ours) == 3
     assert not any(text.get_parse_math() or text.get_usetex() for text in ours)
     for make in (plots.audience, plots.overlap):
         frame = pd.concat([people(name, "country", {"$a$ $b$": 200, "_c": 300}) for name in names])
         drawn = make(frame)
-        draw(drawn.figure)
         assert not any(label.get_parse_math() for label in drawn.get_yticklabels())
     fancy = plots.products(ranking({"category": "$1$", "category_l1": "_$2$"}))
     assert legend(fancy) == ["_$2$"]
@@ -1409,175 +1204,89 @@ def test_long_names_are_shortened_in_their_middle() -> None:
     assert all(len(label) <= 28 for label in legend(ax))
 
 
-def test_a_mark_is_not_cut_off_its_letter() -> None:
-    text = "x" * 17 + "e\u0301" + "y" * 30
-    assert reading.elide(text) == "x" * 17 + "…" + "y" * 9
-
-
 def test_names_that_became_the_same_are_numbered() -> None:
     same = [Name("x" * 30 + side + "y" * 30) for side in "ab"]
-    shown = fonts.letter([Name(reading.elide(name.text)) for name in same])
-    assert shown.labels == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
+    shown = style.labels_for([Name(entities.elide(name.text)) for name in same])
+    assert shown.texts == ["x" * 18 + "…" + "y" * 9, "x" * 18 + "…" + "y" * 9 + " (2)"]
 
 
 @pytest.fixture
 def few_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the font that matplotlib brings."""
-    monkeypatch.setattr(fonts, "_family_with", lambda character: None)
+    monkeypatch.setattr(style, "_installed", list)
 
 
 SCRIPTS = {"Thai": "น้ำหอม", "CJK": "香水", "Hangul": "향수", "Devanagari": "हिन्दी"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_names_no_font_has_become_a_note(few_fonts: None, script: str) -> None:
-    ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(SCRIPTS[script], days(1, 2))]))
-    assert legend(ax) == ["#perfume", f"({script} name, no. 2)"]
-    assert "1 name in a script" in footer(ax)
-    draw(ax.figure)
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_names_are_drawn_where_a_font_has_them(script: str) -> None:
-    name = SCRIPTS[script]
-    if not all(map(fonts._is_drawable, name)):
-        pytest.skip(f"no installed font has {script}, or this matplotlib cannot set it")
-    ax = plots.trend(pd.concat([series("perfume", days(1, 2)), series(name, days(1, 2))]))
-    assert legend(ax) == ["#perfume", f"#{name}"]
-    assert "script" not in footer(ax)
+def test_names_are_drawn_where_a_font_has_them_and_else_become_a_note(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.concat([series("perfume", days(1, 2)), series(SCRIPTS[script], days(1, 2))])
+    ax = plots.trend(frame)
+    if all(map(style._is_drawable, SCRIPTS[script])):  # an installed font has it, and this matplotlib can set it
+        assert legend(ax) == ["#perfume", f"#{SCRIPTS[script]}"]
+        assert "script" not in footer(ax)
     draw(ax.figure)  # a glyph that no font has would warn
+    monkeypatch.setattr(style, "_installed", list)
+    without = plots.trend(frame)
+    assert legend(without) == ["#perfume", f"({script} name, no. 2)"]
+    assert "1 name in a script" in footer(without)
 
 
 def test_an_id_stands_for_a_title_that_cannot_be_drawn(few_fonts: None) -> None:
     frame = series("11", days(1, 2), "music_trends").assign(title="น้ำหอม")
-    assert plots.trend(frame).get_title(loc="left") == "sound 11, US, 7 days"
+    assert plots.trend(frame).get_title(loc="left") == "Popularity of sound 11, US, 7 days"
 
 
 def test_right_to_left_names_are_drawn_only_where_they_come_out_right(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = series("عطور", days(1, 2))
-    monkeypatch.setattr(fonts, "SHAPES_TEXT", False)
+    monkeypatch.setattr(style, "SHAPES_TEXT", False)
     plain = plots.trend(frame)
-    assert plain.get_title(loc="left") == "(Arabic name, no. 1), US, 7 days"
+    assert plain.get_title(loc="left") == "Popularity of (Arabic name, no. 1), US, 7 days"
     assert "cannot be drawn here" in footer(plain)
     monkeypatch.undo()
-    if fonts.SHAPES_TEXT:
-        assert plots.trend(frame).get_title(loc="left") == "#عطور, US, 7 days"
+    if style.SHAPES_TEXT:
+        assert plots.trend(frame).get_title(loc="left") == "Popularity of #عطور, US, 7 days"
 
 
 def test_emoji_no_font_has_are_left_out_and_counted(few_fonts: None) -> None:
-    shown = fonts.letter([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
-    assert shown.labels == ["#perfume", "#gift", "(emoji name, no. 3)"]
+    shown = style.labels_for([Name("#perfume\U0001fae8"), Name("#gift\U0001f381\ufe0f\u200d"), Name("#\U0001fae8")])
+    assert shown.texts == ["#perfume", "#gift", "(emoji name, no. 3)"]
     assert "2 names drawn without emoji that no installed font has." in shown.notes
 
 
 def test_control_characters_and_half_characters_do_not_reach_the_picture() -> None:
-    shown = fonts.letter([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
-    assert shown.labels[0] == "a b cd"
-    assert shown.labels[1] == "xy"
+    shown = style.labels_for([Name("a\tb\nc\x07d"), Name("x\ud800y"), Name("\u202etest")])
+    assert shown.texts[0] == "a b cd"
+    assert shown.texts[1] == "xy"
     figure, ax = plt.subplots()
-    for label in shown.labels:
+    for label in shown.texts:
         ax.text(0.5, 0.5, label, **shown.style)
     draw(figure)
 
 
-def test_the_font_that_has_a_box_for_everything_is_not_used() -> None:
-    assert not [name for name, _ in fonts._installed() if "resort" in name.lower()]
-    assert fonts._family_with("\U0010fffd") is None
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (5.5, "5.5"),
-        (999, "999"),
-        (1000, "1k"),
-        (15_700_000, "15.7M"),
-        (999_999, "1M"),
-        (2.5e9, "2.5B"),
-        (-1500, "-1.5k"),
-    ],
-)
-def test_amounts_are_written_short(value: float, text: str) -> None:
-    from keyapi_research.plots import charts
-
-    assert charts.compact(value) == text
-
-
-def test_colours_differ_in_lightness_or_hue_for_all_kinds_of_vision() -> None:
-    from keyapi_research.plots import charts
-
-    # Vienot, Brettel and Mollon's projections for protanopia and deuteranopia, on linear light
-    kinds = [
-        np.eye(3),
-        np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
-        np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
-    ]
-    for kind in kinds:
-        seen = [kind @ (np.array(to_rgb(colour)) ** 2.2) for colour in charts.ON_WHITE]
-        assert min(float(np.abs(a - b).max()) for a, b in combinations(seen, 2)) > 0.08
+def test_amounts_are_written_short() -> None:
+    amounts = [0, 5.5, 999, 1000, 15_700_000, 999_999, 2.5e9, -1500]
+    assert list(map(style.compact, amounts)) == ["0", "5.5", "999", "1k", "15.7M", "1M", "2.5B", "-1.5k"]
 
 
 # The sandbox ------------------------------------------------------------------------------------------------
 
 
-def pictures(world: kr.Client) -> dict[str, Callable[[], Axes]]:
-    tags = ["perfumetok", "smellgood", "runtok", "couchto5k", "น้ำหอม", "عطور", "香水"]
-    audience = kr.fetch_hashtag_audience(tags, period=30, client=world)
-    sound = kr.fetch_music_audience("7498251163905427713", period=30, client=world)
+def test_pictures_of_the_sandbox_are_stamped(world: kr.Client) -> None:
+    tags = ["perfumetok", "runtok", "น้ำหอม", "عطور"]
     shop = kr.fetch_product_insights(region="US", time_scope=7, limit=60, client=world)
-    posts = kr.fetch_product_posts(shop["category_id"].head(3), region="US", time_scope=7, client=world)
-    clips = kr.fetch_videos(posts["video_id"], client=world)
-    return {
-        "trend": lambda: plots.trend(kr.fetch_hashtag_trends(tags, period=30, client=world)),
-        "lists": lambda: plots.trend(
-            pd.concat(
-                [
-                    kr.fetch_trending_hashtag_trends(limit=8, client=world),
-                    kr.fetch_trending_music_trends(limit=8, client=world),
-                ]
-            )
-        ),
-        "audience": lambda: plots.audience(audience),
-        "country": lambda: plots.audience(audience, dimension="country"),
-        "products": lambda: plots.products(shop),
-        "categories": lambda: plots.categories(shop, measure="cpa"),
-        "engagement": lambda: plots.engagement(clips),
-        "overlap": lambda: plots.overlap(pd.concat([audience, sound])),
-    }
-
-
-def test_every_picture_of_the_sandbox_is_drawn_and_marked(world: kr.Client) -> None:
-    for name, make in pictures(world).items():
-        ax = make()
-        assert texts(ax, "synthetic") == ["SYNTHETIC"], name
-        assert "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched " in footer(ax), name
-        assert len(draw(ax.figure)) > 5_000, name
-
-
-def test_a_family_of_hashtags_and_its_sound_stand_together(world: kr.Client) -> None:
-    perfume = ["perfumetok", "vanillaperfume", "smellgood"]
-    running = ["runtok", "couchto5k", "marathontraining"]
-    mixed = [name for pair in zip(perfume, running, strict=True) for name in pair]
-    tags = kr.fetch_hashtag_audience(mixed, client=world)
-    sound = kr.fetch_music_audience("7498251163905427713", client=world)
-    ax = plots.overlap(pd.concat([tags, sound]))
-    order = [name.split(" (")[0].removeprefix("#") for name in ticks(ax.get_yticklabels())]
-    family = ["perfume" if name in perfume or name.startswith("sound") else "running" for name in order]
-    assert sum(a != b for a, b in pairwise(family)) == 1
-    values = cells(ax)
-    same = [values[i, j] for i, j in combinations(range(7), 2) if family[i] == family[j]]
-    other = [values[i, j] for i, j in combinations(range(7), 2) if family[i] != family[j]]
-    assert min(same) > 0.6
-    assert all(np.ma.is_masked(value) or value < 0.5 for value in other)
-
-
-def test_sums_of_the_sandbox_agree_with_the_table(world: kr.Client) -> None:
-    shop = kr.fetch_product_insights(region="GB", time_scope=30, limit=40, client=world)
-    deep = shop[shop["category_level"] == "l3"]
-    ax = plots.categories(shop, measure="posts")
-    drawn = sorted(width for bars in widths(ax) for width in bars)
-    assert drawn == sorted(deep.groupby(["category_l1", "category_l2"])["posts"].sum().nlargest(20).tolist())
+    drawn = [
+        plots.trend(kr.fetch_hashtag_trends(tags, period=30, client=world)),
+        plots.audience(kr.fetch_hashtag_audience(tags, period=30, client=world)),
+        plots.products(shop),
+        plots.categories(shop, measure="cpa"),
+    ]
+    for ax in drawn:
+        assert texts(ax, "synthetic") == ["SYNTHETIC"]
+        assert "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched " in footer(ax)
 
 
 # The gallery ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..fetch.docstrings import COMMON, complete
 from ..frames import Needs, identifying_columns, reading_client
-from ..plots.reading import PARTS, engagement_rates
+from ..measures import PARTS, engagement_rates
 from ..schema import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
 from ..tidy import empty_frame

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from types import MappingProxyType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,119 +14,50 @@ import pandas as pd
 from .. import plots
 from ..client import Client
 from ..frames import columns_of
-from ..plots import reading
+from ..plots.reading import NEEDS
+from .methods import Methods
 from .recognise import describe, joined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMES: Final[Mapping[str, str]] = MappingProxyType({"clip_id": "title", "category_id": "category"})
+_NAMES: Final = (("clip_id", "title"), ("category_id", "category"))
+_PARAMETERS: Final = """
+of, client
+    As for `{}()`, where the rows are not themselves what is drawn. NotStoredError says what fetching would cost.
+
+Returns
+"""
 
 
-def trend(
-    df: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    small_multiples: bool = False,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw popularity over time, one line a series: `keyapi_research.plots.trend` of the rows' `trend()`; free.
+def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
+    """Make the picture of a frame that has what is drawn, or of rows whose answers have it; those are free to read."""
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    small_multiples : bool, default False
-        A panel for each series in a new figure, instead of lines in one.
-    of, client
-        As for `trend()`, where the rows are not the series themselves.
+    @wraps(draw)
+    def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
+        here = _draws(draw.__name__) <= columns_of(df)
+        return draw(df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df), **options)
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither trends nor rows that have them.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
-    return plots.trend(_rows(df, "trend", of, client), ax=ax, small_multiples=small_multiples)
+    own, more = inspect.signature(draw), inspect.signature(getattr(Methods, read)).parameters
+    both = [*own.parameters.values(), more["of"], more["client"]]
+    picture.__signature__ = own.replace(parameters=both)  # type: ignore[attr-defined]
+    if draw.__doc__:  # not so under -OO
+        text = f"{inspect.cleandoc(draw.__doc__)}\n"
+        picture.__doc__ = text.replace("\nReturns\n", _PARAMETERS.format(read), 1)
+    return picture
 
 
-def audience(
-    df: pd.DataFrame,
-    *,
-    dimension: str | None = None,
-    ax: Axes | None = None,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw who watches: `keyapi_research.plots.audience` of the rows' `audience()`; free.
-
-    Parameters
-    ----------
-    dimension : {"age", "interest", "country"}, optional
-        What to split by; by default the first of these that the answers have.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    of, client
-        As for `audience()`, where the rows are not the audiences themselves.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither audiences nor rows that have them.
-    InvalidArgumentError
-        There is no such dimension.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
-    return plots.audience(_rows(df, "audience", of, client), dimension=dimension, ax=ax)
+def _named(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the names that a frame has for the ids of rows that were read from its answers."""
+    for key, called in _NAMES:
+        if key in rows.columns and {key, called} <= columns_of(frame):
+            names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
+            rows = rows.assign(**{called: rows[key].map(names).astype("string")})
+    return rows
 
 
-def overlap(
-    df: pd.DataFrame,
-    *,
-    dimension: str = "country",
-    ax: Axes | None = None,
-    of: str | None = None,
-    client: Client | None = None,
-) -> Axes:
-    """Draw how alike audiences are: `keyapi_research.plots.overlap` of the rows' `audience()`; free.
-
-    Parameters
-    ----------
-    dimension : {"country", "interest"}, default "country"
-        What to compare by.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-    of, client
-        As for `audience()`, where the rows are not the audiences themselves.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
-
-    Raises
-    ------
-    AttributeError
-        The frame holds neither audiences nor rows that have them.
-    InvalidArgumentError
-        There is no such dimension.
-    NotStoredError
-        An answer is not in the store; it says what fetching would cost.
-    """
-    return plots.overlap(_rows(df, "overlap", of, client), dimension=dimension, ax=ax)
+def _draws(name: str) -> frozenset[str]:
+    return frozenset(NEEDS[name].columns)
 
 
 @dataclass(frozen=True)
@@ -135,38 +68,25 @@ class Picture:
     draws: frozenset[str]
     read: str | None = None
 
-    def draws_from(self, frame: pd.DataFrame) -> bool:
-        """Whether a frame has what is drawn."""
-        return self.draws <= columns_of(frame)
-
     def applies(self, frame: pd.DataFrame) -> bool:
         """Whether a picture of a frame can be made."""
-        return self.draws_from(frame) or (self.read is not None and hasattr(frame.keyapi, self.read))
+        own = self.draws <= columns_of(frame)
+        return own or (self.read is not None and hasattr(frame.keyapi, self.read))
 
 
+trend = _reading(plots.trend, "trend")
+audience = _reading(plots.audience, "audience")
+overlap = _reading(plots.overlap, "audience")
 PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
     {
-        "trend": Picture(trend, frozenset(reading.TREND), "trend"),
-        "audience": Picture(audience, frozenset(reading.AUDIENCE), "audience"),
-        "products": Picture(plots.products, frozenset(reading.PRODUCTS)),
-        "categories": Picture(plots.categories, frozenset(reading.HIERARCHY)),
-        "engagement": Picture(plots.engagement, frozenset(("views", *reading.PARTS.values()))),
-        "overlap": Picture(overlap, frozenset(reading.AUDIENCE), "audience"),
+        "trend": Picture(trend, _draws("trend"), "trend"),
+        "audience": Picture(audience, _draws("audience"), "audience"),
+        "products": Picture(plots.products, _draws("products")),
+        "categories": Picture(plots.categories, _draws("categories")),
+        "engagement": Picture(plots.engagement, _draws("engagement")),
+        "overlap": Picture(overlap, _draws("overlap"), "audience"),
     }
 )
-
-
-def _rows(frame: pd.DataFrame, name: str, of: str | None, client: Client | None) -> pd.DataFrame:
-    """Take the rows that are drawn: the frame's own, or those of the answers it came from, by their names."""
-    picture = PICTURES[name]
-    if picture.draws_from(frame) or picture.read is None:
-        return frame
-    rows: pd.DataFrame = getattr(frame.keyapi, picture.read)(of=of, client=client)
-    for key, called in _NAMES.items():
-        if key in rows.columns and {key, called} <= columns_of(frame):
-            names = dict(zip(frame[key].astype("string"), frame[called], strict=True))
-            rows = rows.assign(**{called: rows[key].map(names).astype("string")})
-    return rows
 
 
 class Pictures:

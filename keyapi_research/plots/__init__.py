@@ -2,32 +2,22 @@
 
 They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
 or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
-stand under the axes; where any row is the sandbox's, SYNTHETIC stands across them (`stamp` does the same for pictures
-of your own). Matplotlib is imported when the first picture is drawn.
+stand under the axes; where any row is the sandbox's, SYNTHETIC stands behind the data (`stamp` does the same for
+pictures of your own). Matplotlib is imported when the first picture is drawn.
 
-Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data, for which the Axes shrink,
-or a figure made with `layout="constrained"` makes the room. What does not fit is left out, and the footer says so.
+Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data. A figure without a layout
+engine gets matplotlib's constrained layout, which makes the room. What does not fit is left out; the footer says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from ..errors import InvalidArgumentError
-from .reading import (
-    find_audience,
-    find_hierarchy,
-    find_lines,
-    find_origin,
-    find_overlap,
-    find_points,
-    find_rates,
-)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +30,9 @@ __all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp
 def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
     """Draw popularity over time, one line a series.
 
-    A series is what the key of its table says: a hashtag or sound in a region and period (and as observed: two pulls
-    are two series). Each is relative to its own peak in its window, so levels of two series cannot be compared; a
-    picture of several says so. Where buckets are missing the line breaks; the step is the series' own most frequent
-    distance between dates, never its period.
+    A series is what the key of its table says: a hashtag or sound in a region and period, as observed at one time.
+    Each is relative to its own peak in its window, so levels of two series cannot be compared. Where buckets are
+    missing the line breaks; the step is the series' own most frequent distance between dates, never its period.
 
     Parameters
     ----------
@@ -53,17 +42,12 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     small_multiples : bool, default False
-        A panel for each series (up to 30) in a new figure, instead of lines in one.
+        A panel for each series (up to 30) in a new figure; the first is returned, all are in `ax.figure.axes`.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes drawn into; with `small_multiples` the first panel, the others being in `ax.figure.axes`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing; it names them and says what to call.
+        The Axes drawn into.
 
     Examples
     --------
@@ -73,22 +57,14 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     >>> kr.plots.trend(trends).get_ylabel()
     'popularity (share of own peak, 0 to 1)'
     """
-    lines, shared = find_lines(df)
-    if small_multiples and ax is not None:
-        raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    if small_multiples:
-        return charts.draw_trend_panels(lines, shared, find_origin(df))
-    return charts.draw_trend(lines, shared, find_origin(df), ax)
+    return _picture("trend_lines", ax)(df, ax, small_multiples=small_multiples)
 
 
 def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
-    Up to six entities are drawn side by side, and of countries and interests the twelve with the highest index of
-    any entity, or as many as fit; the picture says what it leaves out. No bar means that the answer did not list the
-    segment, which is unknown, not zero.
+    Up to six entities stand side by side, and of countries and interests the twelve with the highest index, or as
+    many as fit. No bar means that the answer did not list the segment, which is unknown, not zero.
 
     Parameters
     ----------
@@ -96,7 +72,7 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
         Rows of product_audience, hashtag_audience or music_audience, also several concatenated: dimension,
         segment_id, segment, score, and category_id, hashtag_name or clip_id.
     dimension : {"age", "interest", "country"}, optional
-        What to split by; by default the first of these that the frame has, and the picture says which others it has.
+        What to split by; by default the first of these that the frame has.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -105,11 +81,6 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, or there is no such dimension.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -117,18 +88,15 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     >>> kr.plots.audience(kr.fetch_hashtag_audience("ufc324")).get_ylabel()
     'share of the audience (percent)'
     """
-    shown = find_audience(df, dimension)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_audience(shown, find_origin(df), ax)
+    return _picture("audience_bars", ax)(df, ax, dimension=dimension)
 
 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
-    The area of a mark is its impressions (the smallest marks have one size; the footer counts them); colour and shape
-    are its level-1 category (the seven with most impressions, then "other"). The first rows of the frame are named
-    where there is room, so sort it by what matters.
+    The area of a mark is its impressions (the smallest marks have one size); colour and shape are its level-1
+    category (the seven with most impressions, then "other"). The first rows of the frame are named where there is
+    room, so sort it by what matters.
 
     Parameters
     ----------
@@ -144,11 +112,6 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -156,12 +119,7 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     >>> kr.plots.products(kr.fetch_product_insights(region="US", limit=40)).get_xlabel()
     'click-through rate (percent)'
     """
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
-        raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
-    points = find_points(df)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_products(points, find_origin(df), ax, labels)
+    return _picture("product_rates", ax)(df, ax, labels=labels)
 
 
 def categories(
@@ -174,10 +132,10 @@ def categories(
 ) -> Axes:
     """Draw a measure over the hierarchy: categories of one level as bars, under their level-1 categories.
 
-    Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) may not
-    be: they are medians in which each category counts once, and the picture says so. Only rows of the deepest level
-    count, since a level-2 row beside its level-3 rows would count twice. The 20 highest categories are drawn, or as
-    many as fit, the level-1 category of the highest one first; a heading says its whole sum or median and of how many.
+    Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) are
+    medians in which each category counts once. Only rows of the deepest level count, since a level-2 row beside its
+    level-3 rows would count twice. The 20 highest categories are drawn, or as many as fit, the level-1 category of
+    the highest one first; a heading says its whole sum or median and of how many.
 
     Parameters
     ----------
@@ -197,12 +155,6 @@ def categories(
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, there is no such measure or level, or a category comes more than once, as it does in
-        several rankings put together: sums over them would mean nothing.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -211,17 +163,14 @@ def categories(
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
     'ctr_pct (percent), median of the categories below'
     """
-    hierarchy = find_hierarchy(df, measure, level, lowest=lowest)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_categories(hierarchy, find_origin(df), ax)
+    return _picture("category_bars", ax)(df, ax, measure=measure, level=level, lowest=lowest)
 
 
 def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how engagement_rate, like_rate, comment_rate and share_rate are distributed, on a log axis.
 
-    A strip of points for each rate, one point a video (its newest row), with the middle half and the median. Medians
-    and quartiles are those of all known rates, zeros included; what a log axis cannot show is counted below it.
+    A strip of points for each rate, one point a video (its newest row), with the middle half and the median of all
+    known rates, zeros included; what a log axis cannot show is counted below it.
 
     Parameters
     ----------
@@ -236,11 +185,6 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         The Axes drawn into.
 
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing.
-
     Examples
     --------
     >>> import keyapi_research as kr
@@ -248,26 +192,22 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> kr.plots.engagement(kr.fetch_videos(["7117191641181555995"])).get_xscale()
     'log'
     """
-    rates, videos = find_rates(df)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_engagement(rates, videos, find_origin(df), ax)
+    return _picture("engagement_strips", ax)(df, ax)
 
 
 def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = None) -> Axes:
-    """Draw how alike the audiences of hashtags and sounds are, as a heat map; those alike stand side by side.
+    """Draw how similar the audiences of hashtags and sounds are, as a heat map, the most similar side by side.
 
     The similarity of two audiences a and b is the cosine of their profiles, a profile being the logarithm of each
     segment's index over the average of 100::
 
         sum(log(a / 100) * log(b / 100)) / sqrt(sum(log(a / 100) ** 2) * sum(log(b / 100) ** 2))
 
-    It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. The
-    sums go over all segments that either list has. Answers list only a handful of segments, so one that only one of
-    two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above the
-    line. Where no segment is in both lists nothing is known, and the cell is hatched; the diagonal is grey. The number
-    of segments in both lists is in each cell, where there is room: a similarity that rests on one or two says little.
-    `kr.audience_similarity` gives the same numbers as a table.
+    It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. A
+    segment that only one of two lists has is unknown in the other, not zero; it counts as average (100) there, which
+    adds nothing above the line. Where no segment is in both lists nothing is known, and the cell is hatched; the
+    diagonal is grey. The small number in a cell counts the segments in both lists: a similarity that rests on one or
+    two says little. `kr.audience_similarity` returns the same numbers as a table.
 
     Parameters
     ----------
@@ -278,17 +218,12 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     dimension : {"country", "interest"}, default "country"
         What to compare by. Ages are shares of three bands, too few to compare.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure. The colour scale takes some of its room.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
         The Axes drawn into.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns are missing, or there is no such dimension.
 
     Examples
     --------
@@ -298,23 +233,19 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     >>> [label.get_text() for label in kr.plots.overlap(tags).get_yticklabels()]
     ['#perfumetok', '#smellgood', '#ufc324']
     """
-    compared = find_overlap(df, dimension)
-    from . import charts  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    return charts.draw_overlap(compared, dimension, find_origin(df), ax)
+    return _picture("overlap_map", ax)(df, ax, dimension=dimension)
 
 
 def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
-    """Put source and age of rows under a picture of your own, and SYNTHETIC across it where any row is the sandbox's.
+    """Put source and age of rows under a picture of your own, and SYNTHETIC behind it where any row is the sandbox's.
 
-    It is what the pictures of this package have, for those you draw yourself: call it last, when all is drawn. A
-    second call replaces the first.
+    It looks like the pictures of this package then. Call it last, when all is drawn; a second call replaces the first.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes or several
-        Axes with your picture; of one with several panels all of them, as `plt.subplots` gives them: each is marked,
-        and source and age stand under the first.
+        Axes with your picture, or all its panels, as `plt.subplots` returns them: source and age stand under the
+        first.
     df : pandas.DataFrame
         The rows it was drawn from, with source and observed_at; where the numbers come from a `groupby` or `merge`
         that lost these columns, the frame before it.
@@ -323,11 +254,6 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     -------
     matplotlib.axes.Axes or several
         The same.
-
-    Raises
-    ------
-    InvalidArgumentError
-        `df` is no DataFrame, or there are no Axes.
 
     Examples
     --------
@@ -341,16 +267,23 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     >>> ax.texts[0].get_text().split(",")[0]
     'source: sandbox (SYNTHETIC'
     """
-    origin = find_origin(df)
-    from matplotlib.axes import Axes  # noqa: PLC0415 - matplotlib is imported when a plot is drawn
-
-    from . import framing  # noqa: PLC0415
-
-    panels = np.ravel(np.asarray(ax, dtype=object)).tolist()
-    if not panels or not all(isinstance(panel, Axes) for panel in panels):
-        raise InvalidArgumentError(
-            "stamp takes Axes with a picture, or those of all its panels (of a figure: figure.axes); "
-            f"got {type(ax).__name__}"
-        )
-    framing.finish_panels(panels, origin)
+    _load("style").dress(ax, df)
     return ax
+
+
+def _picture(name: str, ax: object) -> Callable[..., Axes]:
+    """Return the function that draws a picture, when the Axes are checked."""
+    _load("style").check_axes(ax)
+    draw: Callable[..., Axes] = _load(name).draw
+    return draw
+
+
+def _load(name: str) -> Any:
+    """Import a module that imports matplotlib, which takes a while: only when something is drawn."""
+    try:
+        return import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        text = "Pictures need matplotlib, which is not installed. Run: python -m pip install matplotlib"
+        raise ImportError(text, name="matplotlib") from error

@@ -1,0 +1,168 @@
+"""Numbers computed from rows: engagement rates of videos, and how similar audiences are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .entities import Entities, Name, Needs, check_columns, find_entities, numbered, typed
+from .errors import InvalidArgumentError
+from .schema import HASHTAG_AUDIENCE, Constant, PerList
+
+Floats = npt.NDArray[np.float64]
+
+
+def _constants(column: str) -> list[str]:
+    place = HASHTAG_AUDIENCE[column].place
+    return [one.value for one in place.places if isinstance(one, Constant)] if isinstance(place, PerList) else []
+
+
+PARTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
+)
+DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
+    dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
+)
+INDEXED: Final = tuple(name for name, unit in DIMENSIONS.items() if unit == "index")
+AVERAGE: Final = 100.0  # of an index, by its declaration
+AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
+_SIMILARITY: Final = Needs(
+    "audience_similarity", AUDIENCE, "From hashtags or music: kr.audience_similarity(df.keyapi.audience())."
+)
+
+
+def engagement_rates(df: pd.DataFrame) -> pd.DataFrame:
+    """Return engagement_rate, like_rate, comment_rate and share_rate of rows of videos, each per view.
+
+    They are missing where views is missing or 0, or a part is missing.
+    """
+    counts = typed(df, ("views", *PARTS.values()))
+    views = counts["views"].where(counts["views"] > 0)
+    rates = pd.DataFrame({rate: counts[part] / views for rate, part in PARTS.items()})
+    rates.insert(0, "engagement_rate", sum((counts[part] for part in PARTS.values()), start=0 * views) / views)
+    rates.index = df.index
+    return rates
+
+
+def audience_similarity(df: pd.DataFrame, *, dimension: str = "country") -> pd.DataFrame:
+    """Return how similar the audiences of hashtags, sounds or product categories are, one row per pair.
+
+    These are the numbers of `kr.plots.overlap`, which says how they are computed.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of hashtag_audience, music_audience or product_audience, concatenated: dimension, segment_id, segment,
+        score, and hashtag_name, clip_id or category_id.
+    dimension : {"country", "interest"}, default "country"
+        What to compare by.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each unordered pair of entities, in their order of appearance:
+
+        first : string
+            Name of one entity, as `kr.plots.overlap` writes it.
+        second : string
+            Name of the other one.
+        similarity : float64
+            Cosine similarity of the logarithms of index / 100, from -1 to 1; missing where the two lists share no
+            segment, or one has none: that nothing is known does not mean that they are unlike.
+        n_common : Int64
+            How many segments are in both lists; a similarity that rests on one or two says little.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Columns are missing, or there is no such dimension.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
+    >>> kr.audience_similarity(tags).round(2)
+             first      second  similarity  n_common
+    0  #perfumetok  #smellgood        0.98        10
+    1  #perfumetok     #ufc324         NaN         0
+    2   #smellgood     #ufc324         NaN         0
+    """
+    compared = compare_audiences(df, dimension, _SIMILARITY)
+    names = numbered(name.label for name in compared.names)
+    pairs = list(combinations(range(len(names)), 2))
+    first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    return pd.DataFrame(
+        {
+            "first": pd.array([names[i] for i in first], dtype="string"),
+            "second": pd.array([names[i] for i in second], dtype="string"),
+            "similarity": compared.similarity[first, second],
+            "n_common": pd.array(compared.common[first, second], dtype="Int64"),
+        }
+    )
+
+
+def compare_audiences(df: pd.DataFrame, dimension: str, needs: Needs) -> Similarity:
+    """Compare the audiences of all entities of a frame, whether they have a list by this dimension or not."""
+    check_columns(df, needs)
+    check_dimension(dimension, INDEXED)
+    entities = find_entities(df, needs)
+    here = is_dimension(df, dimension)
+    _, scores = spread_scores(df[here], replace(entities, codes=entities.codes[here]))
+    return Similarity(entities.names, *compare(scores), entities.shared)
+
+
+def compare(scores: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Return the similarity of each two columns of scores (missing = not listed), and how many segments they share.
+
+    A segment that only one of two lists names counts as average in the other: its index is unknown, not zero.
+    """
+    listed = ~np.isnan(scores)
+    # an index of 0 has no logarithm: 1 is the lowest one seen on this scale
+    excess = np.where(listed, np.log(np.maximum(np.where(listed, scores, AVERAGE), 1) / AVERAGE), 0)
+    length = np.sqrt((excess**2).sum(axis=0))
+    common = listed.T.astype(np.intp) @ listed.astype(np.intp)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        similarity = np.clip((excess.T @ excess) / np.outer(length, length), -1, 1)
+    similarity[common == 0] = np.nan
+    return similarity, common
+
+
+def check_dimension(dimension: object, allowed: Iterable[str]) -> None:
+    """Check the name of a dimension."""
+    if not isinstance(dimension, str) or dimension not in set(allowed):
+        raise InvalidArgumentError(f"dimension is one of {', '.join(map(repr, allowed))}; got {dimension!r}")
+
+
+def is_dimension(df: pd.DataFrame, dimension: str) -> npt.NDArray[np.bool_]:
+    """Return which rows of audiences are of a dimension."""
+    return (df["dimension"].astype("string") == dimension).fillna(value=False).to_numpy(dtype=bool)
+
+
+def spread_scores(rows: pd.DataFrame, entities: Entities) -> tuple[list[str], Floats]:
+    """Return segments and their scores: a row for each segment, a column for each entity, missing = not listed."""
+    long = typed(rows, AUDIENCE).assign(entity=entities.codes).dropna(subset=["segment_id", "score"])
+    long["segment"] = long["segment"].fillna("code " + long["segment_id"])
+    # two lists have other codes for one age band
+    same = long["segment_id"].where(long["dimension"] != "age", long["segment"])
+    codes, ids = pd.factorize(same)
+    scores = np.full((len(ids), len(entities.names)), np.nan)
+    scores[codes, long["entity"]] = long["score"]
+    return [str(label) for label in long.loc[~same.duplicated(), "segment"]], scores
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How similar audiences are, pair by pair (missing where no segment is in both lists), and shared segments."""
+
+    names: list[Name]
+    similarity: Floats
+    common: npt.NDArray[np.intp]
+    shared: str

@@ -1,0 +1,103 @@
+"""How engagement rates of videos are distributed: a strip of points each, with quartiles and median, on a log axis."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from ..entities import check_columns, typed
+from ..measures import PARTS, Floats, engagement_rates
+from . import style
+from .reading import NEEDS, find_origin
+
+RATES: Final = ("engagement_rate", *PARTS)
+_NAMES: Final = ("engagement\n(all three)", *PARTS.values())
+_FEW: Final = 30  # videos whose points are all seen, before the bar of the middle half
+_MANY: Final = 2000  # a vector file of more points is slow
+
+
+def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
+    """Draw the four rates of the videos of a frame, each video once."""
+    rates, videos = find_rates(df)
+    ax = style.axes_for(ax, 4.8)
+    shown = np.concatenate([values[values > 0] for values in rates])
+    notes = _left_out(rates)
+    low = shown.min() / 2 if len(shown) else 0
+    if len(shown):
+        ax.set_xscale("log")
+        ax.set_xlim(low, shown.max() * 2)
+        for place, values in enumerate(rates):
+            _draw_strip(ax, place, values[np.isfinite(values)], low)
+        ax.set_yticks(range(len(rates)), _NAMES, **style.text_style())
+        ax.set_ylim(len(rates) - 0.4, -0.75)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        style.set_frame(ax, "x")
+        if any(np.isfinite(values).sum() > 1 for values in rates):
+            notes.insert(0, "Bar: middle half of the videos; line: median, zeros included.")
+        if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
+            _write_medians(ax, rates, low)
+    else:
+        style.write_inside(ax, "no rate above zero" if videos else "no rows")
+    title = f"Engagement per view of {videos:,} video{'s' if videos != 1 else ''}"
+    style.set_texts(ax, (title,), "interactions per view (ratio, log axis)")
+    return style.finish(ax, find_origin(df), notes)
+
+
+def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
+    shown = known[known > 0]
+    spread = place - 0.22 + 0.6 * ((np.arange(len(shown)) * 0.618034) % 1)  # even, and the same every time
+    look: dict[str, Any] = {"s": 40, "alpha": 0.9, "edgecolors": style.paper(ax), "linewidths": 0.6, "zorder": 4}
+    if len(shown) > _FEW:
+        look = {"s": 10, "alpha": float(np.clip(150 / len(shown), 0.1, 0.7)), "edgecolors": "none", "zorder": 1}
+    ax.scatter(shown, spread, color=style.COLOURS[place], rasterized=len(shown) > _MANY, **look)
+    if len(known) > 1:  # one point needs no median
+        first, middle, third = (max(q, least) for q in np.quantile(known, (0.25, 0.5, 0.75)))
+        colours = {"color": style.paper(ax), "edgecolor": style.ink(ax)}
+        ax.barh(place + 0.08, third - first, 0.22, left=first, alpha=0.75, zorder=3, **colours)
+        ax.vlines(middle, place - 0.26, place + 0.42, colors=style.ink(ax), linewidth=2, zorder=3.5)
+
+
+def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
+    for place, (name, values) in enumerate(zip(RATES, rates, strict=True)):
+        known = values[np.isfinite(values)]
+        median = float(np.median(known)) if len(known) else 0.0
+        text = f"median {median:.3g}" if len(known) > 1 else f"{median:.3g}" if len(known) else "nothing known"
+        look = {"ha": "center", "va": "bottom", **style.on_marks(ax), **style.text_style()}
+        ax.annotate(text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", gid=name, **look)
+
+
+def _left_out(rates: list[Floats]) -> list[str]:
+    """Count what a log axis cannot show, rate by rate."""
+    said = []
+    for name, values in zip(RATES, rates, strict=True):
+        zero, missing = int((values == 0).sum()), int(np.isnan(values).sum())
+        counts = [f"{count:,} {what}" for count, what in ((zero, "zero"), (missing, "missing")) if count]
+        if counts:
+            said.append(f"{name} {' and '.join(counts)}")
+    return [f"No point on a log axis: {'; '.join(said)}."] if said else []
+
+
+def find_rates(df: pd.DataFrame) -> tuple[list[Floats], int]:
+    """Return the rates of videos, each video once (its newest row), and how many videos there are."""
+    ready = isinstance(df, pd.DataFrame) and set(RATES) <= set(df.columns)
+    if not ready:
+        check_columns(df, NEEDS["engagement"])
+    once = _newest(df)
+    rates = typed(once, RATES) if ready else engagement_rates(once)
+    return [rates[name].to_numpy(dtype="float64") for name in RATES], len(once)
+
+
+def _newest(df: pd.DataFrame) -> pd.DataFrame:
+    keys = typed(df, ["video_id", "observed_at"])
+    if "video_id" not in keys:
+        return df
+    if "observed_at" in keys:
+        keys = keys.sort_values("observed_at", kind="stable", na_position="first")
+    kept = keys[~keys["video_id"].duplicated(keep="last") | keys["video_id"].isna()]
+    return df.iloc[np.sort(kept.index.to_numpy())]

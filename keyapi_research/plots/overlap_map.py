@@ -1,0 +1,119 @@
+"""How similar audiences are: a heat map, the most similar side by side."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from ..measures import Floats, Similarity, compare_audiences
+from . import style
+from .reading import NEEDS, find_origin
+
+_VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
+_DARK: Final = 0.6  # from here on the blue is so dark that numbers are white
+_HATCHED: Final = (
+    "Hatched: no segment is in both lists, so nothing is known. "
+    "A segment that only one of two lists has is unknown in the other, not zero; it counts as average (100) there."
+)
+
+
+def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
+    """Draw similarities as a heat map, with the number of segments that both lists have."""
+    found = compare_audiences(df, dimension, NEEDS["overlap"])
+    listed = np.flatnonzero(found.common.diagonal())
+    notes = []
+    if len(listed) < len(found.names):
+        notes.append(f"{len(found.names) - len(listed)} without a list by {dimension} left out.")
+    found = _select(found, [int(listed[i]) for i in side_by_side(found.similarity[np.ix_(listed, listed)])])
+    count = len(found.names)
+    ax = style.axes_for(ax, float(np.clip(2.6 + 0.5 * count, 4, 7.8)))
+    labels = style.labels_for(found.names)
+    title = (f"Similarity of audiences by {dimension}", found.shared)
+    if not count:
+        style.write_inside(ax, "no known scores" if notes else "no rows")
+        style.set_texts(ax, title)
+        return style.finish(ax, find_origin(df), notes)
+    shown = np.where(np.eye(count, dtype=bool), np.nan, found.similarity)
+    _draw_cells(ax, shown)
+    _name_cells(ax, labels)
+    style.set_texts(ax, title)
+    notes = [_HATCHED, *notes, *labels.notes]
+    style.lay_out(ax)
+    size = _size_of_values(ax, shown)
+    if size:
+        _write_cells(ax, found, shown, size)
+        notes.insert(0, f"Small numbers: {dimension} segments in both lists (diagonal: in its list).")
+    style.finish(ax, find_origin(df), notes)
+    style.fit(ax.child_axes[0].yaxis.label, ax.get_window_extent().height)
+    return ax
+
+
+def _select(found: Similarity, order: list[int]) -> Similarity:
+    cells = np.ix_(order, order)
+    return Similarity([found.names[i] for i in order], found.similarity[cells], found.common[cells], found.shared)
+
+
+def side_by_side(similarity: Floats) -> list[int]:
+    """Order entities so that the most similar are neighbours: average linkage, the closest ends joined."""
+    similarity = np.nan_to_num(similarity)
+    members = {i: [i] for i in range(len(similarity))}
+    link = similarity.astype("float64")
+    np.fill_diagonal(link, -np.inf)
+    while len(members) > 1:
+        a, b = sorted(int(i) for i in np.unravel_index(link.argmax(), link.shape))
+        left, right = members[a], members.pop(b)
+        turns = [(x, y) for x in (left, left[::-1]) for y in (right, right[::-1])]
+        x, y = max(turns, key=lambda pair: similarity[pair[0][-1], pair[1][0]])
+        link[a] = link[:, a] = (len(left) * link[a] + len(right) * link[b]) / (len(left) + len(right))
+        link[b] = link[:, b] = link[a, a] = -np.inf
+        members[a] = x + y
+    return next(iter(members.values()), [])
+
+
+def _draw_cells(ax: Axes, shown: Floats) -> None:
+    ax.patch.set(hatch="////", facecolor=style.paper(ax), edgecolor=style.GREY)  # shows where nothing is known
+    colours = mpl.colormaps["Blues"].with_extremes(bad=(0, 0, 0, 0))
+    image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, vmin=0, vmax=1)
+    for place in range(len(shown)):
+        ax.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, color="#DDDDDD"))
+    below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
+    bar.set_label("cosine similarity of log(index / 100)", fontsize=style.small(ax), **style.text_style())
+    bar.ax.tick_params(labelsize=style.small(ax))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_anchor("NW")
+
+
+def _name_cells(ax: Axes, labels: style.Labels) -> None:
+    """Name rows and columns in text no higher than a cell will be, about."""
+    places = range(len(labels.texts))
+    cell = 0.6 * min(style.room(ax)) / len(places)
+    how: dict[str, Any] = {"fontsize": float(np.clip(0.8 * cell, 4, style.small(ax))), **labels.style}
+    ax.set_xticks(places, labels.texts, rotation=40, ha="right", rotation_mode="anchor", **how)
+    ax.set_yticks(places, labels.texts, **how)
+
+
+def _size_of_values(ax: Axes, shown: Floats) -> float:
+    """Return the size of the largest numbers that are narrower than a cell, or 0."""
+    longest = "-0.00" if np.nanmin(shown, initial=0) < 0 else "0.00"
+    cell = 0.9 * style.points(ax, ax.get_window_extent().width) / len(shown)  # the footer will take some of it
+    return next((size for size in _VALUES if 0.62 * size * len(longest) < cell and 2.1 * size < cell), 0)
+
+
+def _write_cells(ax: Axes, found: Similarity, shown: Floats, size: float) -> None:
+    how: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
+    for row, column in product(range(len(shown)), repeat=2):
+        value = shown[row, column]
+        known = bool(np.isfinite(value))
+        colour = "white" if known and value > _DARK else "black" if known or row == column else style.ink(ax)
+        if known:
+            ax.text(column, row - 0.12, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
+        below, common = 0.28 if known else 0, str(found.common[row, column])
+        ax.text(column, row + below, common, color=colour, fontsize=0.72 * size, gid="common", **how)
