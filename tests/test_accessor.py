@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import doctest
-import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -155,14 +155,14 @@ def test_the_world_has_rows_of_every_table(world: World) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_offers_what_the_design_says(table: str, unsent: World) -> None:
+def test_tab_offers_the_methods_of_each_table(table: str, unsent: World) -> None:
     expected = ON_ALL | {method for method, tables in ON.items() if table in tables}
     assert offered(unsent[table]) == expected
     assert {name for name in METHODS if hasattr(unsent[table].keyapi, name)} == expected
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_refuses_the_rest_by_saying_what_it_is(table: str, unsent: World) -> None:
+def test_a_method_of_other_tables_is_refused_by_what_the_frame_holds(table: str, unsent: World) -> None:
     rows = unsent[table].keyapi
     for method in (one for one, tables in ON.items() if table not in tables):
         with pytest.raises(AttributeError) as refusal:
@@ -174,7 +174,7 @@ def test_refuses_the_rest_by_saying_what_it_is(table: str, unsent: World) -> Non
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_offers_the_pictures_that_apply(table: str, unsent: World) -> None:
+def test_tab_offers_the_pictures_of_each_table(table: str, unsent: World) -> None:
     plot = getattr(unsent[table].keyapi, "plot", None)
     names = {name for name in dir(plot) if not name.startswith("_")}
     expected = {name for name, tables in DRAWN.items() if table in tables}
@@ -205,7 +205,7 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
         _ = unsent["hashtags"].keyapi.plot.pie
 
 
-def test_reprs_say_what_applies(unsent: World) -> None:
+def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
         "<df.keyapi: engagement(), history(), raw(), provenance(), validate(), to_csv()>"
     )
@@ -231,7 +231,7 @@ def test_methods_have_one_form() -> None:
             assert {"max_age", "errors"} <= set(parameters)
 
 
-def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> None:
+def test_methods_that_need_no_client_accept_one(unsent: World, tmp_path: Path) -> None:
     videos = unsent["videos"]
     rates = videos.keyapi.engagement(of="videos", client=unsent.client)
     assert_frame_equal(rates, videos.keyapi.engagement())
@@ -278,7 +278,7 @@ def test_tab_in_a_notebook_shows_only_what_applies(jedi: bool, unsent: World) ->
 
 
 @pytest.mark.parametrize(("method", "table"), GIVES)
-def test_gives_the_table_that_came_with_the_rows(method: str, table: str, unsent: World) -> None:
+def test_a_free_method_returns_the_table_that_came_with_the_rows(method: str, table: str, unsent: World) -> None:
     got = unsent.call(unsent[table], method)
     entity = TABLES[table].key[-1]
     place = {one: at for at, one in enumerate(unsent[table][entity])}
@@ -364,6 +364,8 @@ CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "undated": lambda frame: frame.drop(columns="observed_at"),
     "partly undated": lambda frame: frame.assign(observed_at=frame["observed_at"].where(frame.index % 2 == 0)),
 }
+if importlib.util.find_spec("pyarrow") is not None:
+    CHANGES["pyarrow"] = lambda frame: frame.convert_dtypes(dtype_backend="pyarrow")
 
 
 def key_of(frame: pd.DataFrame) -> list[str]:
@@ -414,7 +416,7 @@ def test_the_index_is_never_written(unsent: World, tmp_path: Path) -> None:
     assert not (tmp_path / "other.csv").exists()
 
 
-def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) -> None:
+def test_a_page_of_a_ranking_returns_what_is_about_its_rows_only(unsent: World) -> None:
     second = unsent["trending_hashtags"].tail(4)
     assert len(set(second["observed_at"])) == 1
     got = unsent.call(second, "trend")
@@ -426,7 +428,7 @@ def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) ->
 # Two entities in one frame ----------------------------------------------------------------------------------
 
 
-def test_two_entities_ask_for_of(unsent: World) -> None:
+def test_two_entities_in_one_frame_need_of(unsent: World) -> None:
     both = unsent["hashtags"].merge(unsent["music"], on=["region", "period"], suffixes=("", "_sound"))
     with pytest.raises(AttributeError, match=r"holds hashtags and music\. .* as trend\(of='hashtags'\)"):
         both.keyapi.trend(client=unsent.client)
@@ -471,7 +473,7 @@ def test_tables_of_one_answer_are_one_entity(unsent: World) -> None:
     assert_frame_equal(unsent.call(trends, "related"), unsent["related_hashtags"])
 
 
-def test_two_lists_of_one_answer_side_by_side_ask_for_of(unsent: World) -> None:
+def test_two_lists_of_one_answer_side_by_side_need_of(unsent: World) -> None:
     key = ["region", "time_scope", "category_id", "position", "observed_at", "source"]
     both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
     with pytest.raises(AttributeError, match=r"product_hashtags and product_posts\. Name the one"):
@@ -545,7 +547,7 @@ LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 
 
 @pytest.mark.parametrize("what", LOST)
-def test_says_how_to_get_a_lost_column_back(what: str, unsent: World) -> None:
+def test_a_lost_column_is_refused_with_the_way_to_get_it_back(what: str, unsent: World) -> None:
     method, change, text = LOST[what]
     with pytest.raises(AttributeError, match=text):
         getattr(change(unsent["hashtags"]).keyapi, method)
@@ -567,7 +569,7 @@ def refreshed(client: kr.Client) -> list[pd.DataFrame]:
     return [kr.fetch_hashtags(["perfume", "gym"], max_age=age, client=client) for age in (None, 0)]
 
 
-def test_an_old_frame_gives_parts_of_the_answers_it_came_from(client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_old_frame_reads_the_answers_it_came_from(client: kr.Client, sandbox: Sandbox) -> None:
     old = kr.fetch_hashtags(["perfume", "gym"], client=client)
     before = old.keyapi.trend(client=client)
     new = kr.fetch_hashtags(["perfume", "gym"], max_age=0, client=client)
@@ -584,18 +586,18 @@ def test_an_old_frame_gives_parts_of_the_answers_it_came_from(client: kr.Client,
     assert len(sandbox.requests) == sent
 
 
-def test_an_old_ranking_gives_parts_of_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
-    asked = {"region": "US", "limit": 40, "client": client}
-    old = kr.fetch_trending_hashtags(**asked)
+def test_an_old_ranking_reads_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
+    options = {"region": "US", "limit": 40, "client": client}
+    old = kr.fetch_trending_hashtags(**options)
     with pytest.warns(kr.SchemaDriftWarning, match=r"\d x trending_hashtag_trends \(hashtag_name, date\)"):
         before = old.keyapi.trend(client=client)
-    new = kr.fetch_trending_hashtags(**asked, max_age=0)
+    new = kr.fetch_trending_hashtags(**options, max_age=0)
     sent = len(sandbox.requests)
     assert_frame_equal(old.keyapi.trend(client=client), before)
     after = new.keyapi.trend(client=client)
     both = pd.concat([new, old]).keyapi.trend(client=client)
     assert_frame_equal(both, pd.concat([after, before], ignore_index=True))
-    # without a time each hashtag is read from the newest walk that has it
+    # without a time each hashtag is read from the newest pull that has it
     undated = pd.concat([new, old]).drop(columns="observed_at").drop_duplicates("hashtag_name")
     stamps = undated.keyapi.trend(client=client).groupby("hashtag_name")["observed_at"].first()
     newest = pd.concat([old, new]).groupby("hashtag_name")["observed_at"].max()
@@ -739,7 +741,7 @@ PRICES = {"hashtags": 6, "music": 6, "product_details": 6, "videos": 2, "trendin
 
 
 @pytest.mark.parametrize("table", PRICES)
-def test_says_what_fetching_would_cost(table: str, unsent: World) -> None:
+def test_what_is_not_stored_is_refused_with_the_price_of_fetching(table: str, unsent: World) -> None:
     with (
         kr.Client(sandbox=True, store=":memory:") as other,
         pytest.raises(kr.NotStoredError, match=rf"= {PRICES[table]} credits: kr.fetch_{table}\(") as missing,
@@ -789,7 +791,7 @@ def test_a_list_whose_rows_have_times_of_their_own_is_one_list(unsent: World) ->
     assert text.count("region=US") == 1
 
 
-def test_times_that_look_equal_are_told_apart(unsent: World) -> None:
+def test_times_that_look_equal_are_written_to_the_microsecond(unsent: World) -> None:
     tags = unsent["hashtags"].head(1)
     at = pd.Timestamp("2026-02-03 12:00:00.25", tz="UTC")
     both = pd.concat([tags.assign(observed_at=at), tags.assign(observed_at=at + pd.Timedelta("1us"))])
@@ -803,7 +805,7 @@ def test_times_that_look_equal_are_told_apart(unsent: World) -> None:
     )
 
 
-def test_places_are_told_as_the_client_tells_them(
+def test_places_are_named_as_the_client_names_them(
     unsent: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -838,7 +840,7 @@ def test_one_missing_answer_is_named(unsent: World) -> None:
         tags.keyapi.trend(client=unsent.client)
 
 
-def test_a_closed_client_says_so(unsent: World) -> None:
+def test_a_closed_client_is_refused(unsent: World) -> None:
     other = kr.Client(sandbox=True, store=":memory:")
     other.close()
     with pytest.raises(kr.StoreError, match="closed"):
@@ -927,10 +929,10 @@ def test_ids_that_lost_digits_are_refused(unsent: World) -> None:
         unsent.call(videos, "raw")
 
 
-@pytest.mark.parametrize("odd", ["yesterday", 5, [1, 2]])
-def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
+@pytest.mark.parametrize("value", ["yesterday", 5, [1, 2]])
+def test_what_is_not_a_valid_time_is_refused(value: Any, unsent: World) -> None:
     frame = unsent["hashtags"]
-    frame["observed_at"] = pd.Series([odd] * len(frame))
+    frame["observed_at"] = pd.Series([value] * len(frame))
     with pytest.raises(kr.InvalidArgumentError, match=r"observed_at: .* is not a valid time; .*kr.read_csv"):
         unsent.call(frame, "trend")
 
@@ -939,7 +941,7 @@ def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World) -> None:
+def test_empty_frames_return_typed_empty_results_without_a_connection(table: str, unsent: World) -> None:
     empty = unsent[table].iloc[:0]
     assert offered(empty) == offered(unsent[table])
     for method in sorted(offered(empty) - {"to_csv", "fetch_details", "fetch_videos", "fetch_hashtags"}):
@@ -958,7 +960,7 @@ def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World
 
 # What the rows name -----------------------------------------------------------------------------------------
 
-FOLLOWS = {  # method, table: endpoint asked, credits of 5 rows of it, window of the asks
+FOLLOWS = {  # method, table: table fetched, credits of 5 rows of it, window of the queries
     ("fetch_details", "product_insights"): ("product_details", 10, {"time_scope": {"7"}}),
     ("fetch_details", "product_hashtags"): ("hashtags", 10, {"period": {7}}),
     ("fetch_details", "related_hashtags"): ("hashtags", 10, {"period": {30}}),
@@ -1047,22 +1049,22 @@ def test_rows_without_an_id_are_passed_over(unsent: World) -> None:
         ranking.keyapi.fetch_details(client=unsent.client)
 
 
-ODD_NAMES = {
+UNUSUAL_NAMES = {
     "product_hashtags": ("hashtag_name", ["fetch_details", "fetch_hashtags"]),
     "related_hashtags": ("related_hashtag_name", ["fetch_details", "fetch_hashtags"]),
     "trending_hashtags": ("hashtag_name", ["fetch_details"]),
 }
 
 
-@pytest.mark.parametrize("table", ODD_NAMES)
+@pytest.mark.parametrize("table", UNUSUAL_NAMES)
 def test_names_that_no_request_can_have_are_passed_over(table: str, unsent: World) -> None:
-    column, wanted = ODD_NAMES[table]
+    column, wanted = UNUSUAL_NAMES[table]
     rows = unsent[table].drop_duplicates(column).head(4)
     for method in wanted:
         fine = kr.plan(getattr(rows.tail(2).keyapi, method), client=unsent.client)
-        odd = rows.assign(**{column: ["foo bar", "a,b", *rows[column].tail(2)]})
+        unusual = rows.assign(**{column: ["foo bar", "a,b", *rows[column].tail(2)]})
         with pytest.warns(kr.MissingDataWarning) as told:
-            plan = kr.plan(getattr(odd.keyapi, method), client=unsent.client)
+            plan = kr.plan(getattr(unusual.keyapi, method), client=unsent.client)
         assert (plan.requests, plan.stored) == (fine.requests, fine.stored)
         assert [str(one.message) for one in told] == [
             f"{column}: 'foo bar', 'a,b' cannot be requested, as the answers name them; left out of hashtags"
@@ -1070,11 +1072,11 @@ def test_names_that_no_request_can_have_are_passed_over(table: str, unsent: Worl
         assert told[0].filename == __file__
 
 
-def test_odd_names_in_an_answer_do_not_block_the_others(client: kr.Client, sandbox: Sandbox) -> None:
-    def odd(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+def test_unusual_names_in_an_answer_do_not_block_the_others(client: kr.Client, sandbox: Sandbox) -> None:
+    def unusual(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(envelope).replace('"vlog"', '"day in my life"'))
 
-    sandbox.mutate = odd
+    sandbox.mutate = unusual
     details = kr.fetch_product_details("601583", client=client)
     assert details.keyapi.hashtags(client=client)["hashtag_name"].tolist()[:2] == ["day in my life", "perfume"]
     with pytest.warns(kr.MissingDataWarning, match="'day in my life' cannot be requested"):
@@ -1186,12 +1188,12 @@ def test_history_of_a_list_that_was_only_ever_empty_is_the_typed_empty_table(
 
 
 def test_history_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
-    asked = {"region": "US", "limit": 30, "client": client}
-    walks = [kr.fetch_product_insights(**asked, max_age=age) for age in (None, 0, 0)]
+    options = {"region": "US", "limit": 30, "client": client}
+    pulls = [kr.fetch_product_insights(**options, max_age=age) for age in (None, 0, 0)]
     sent = len(sandbox.requests)
-    few = walks[1].iloc[[3, 25]]
+    few = pulls[1].iloc[[3, 25]]
     history = few.keyapi.history(client=client)
-    whole = pd.concat(walks)
+    whole = pd.concat(pulls)
     expected = whole[whole["category_id"].isin(few["category_id"])]
     assert_frame_equal(history, expected.sort_values(["category_id", "observed_at"], ignore_index=True))
     assert len(sandbox.requests) == sent
@@ -1396,7 +1398,7 @@ def test_a_plot_of_two_concatenated_audiences(axes: Any, unsent: World) -> None:
     assert both.keyapi.plot.overlap(ax=axes) is axes
 
 
-def test_plots_take_what_the_functions_take() -> None:
+def test_plots_accept_what_the_functions_accept() -> None:
     for name in ("trend", "audience", "overlap"):
         own = inspect.signature(getattr(pictures, name)).parameters
         theirs = inspect.signature(getattr(plots, name)).parameters
@@ -1404,7 +1406,7 @@ def test_plots_take_what_the_functions_take() -> None:
         assert {one: own[one].default for one in theirs} == {one: theirs[one].default for one in theirs}
 
 
-def test_a_plot_that_does_not_apply_says_what_it_draws(unsent: World) -> None:
+def test_a_plot_that_does_not_apply_is_refused_with_what_it_draws(unsent: World) -> None:
     with pytest.raises(AttributeError, match=r"plot.trend draws .*keyapi.trend\(\); this frame holds videos"):
         _ = unsent["videos"].keyapi.plot.trend
 

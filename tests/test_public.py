@@ -217,7 +217,7 @@ def test_a_users_code_type_checks() -> None:
     assert told == [], result.stdout
 
 
-def test_the_type_checker_is_told_that_there_are_types() -> None:
+def test_the_type_checker_finds_types() -> None:
     assert (Path(kr.__file__).parent / "py.typed").exists()
     for name in SIGNATURES:
         hints = inspect.signature(find(name))
@@ -241,7 +241,7 @@ def sections(text: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_docstrings_tell_all_parameters_and_what_comes_back(name: str) -> None:
+def test_docstrings_list_all_parameters_and_what_comes_back(name: str) -> None:
     function = DOCUMENTED[name]
     found = sections(function.__doc__ or "")
     assert found["Summary"], "a sentence first"
@@ -263,7 +263,7 @@ def test_fetch_functions_and_plots_have_an_example_of_themselves(name: str) -> N
 
 
 @pytest.mark.parametrize("name", [name for name in SIGNATURES if name.startswith("fetch_")])
-def test_fetch_functions_tell_columns_price_errors_and_source(name: str) -> None:
+def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name: str) -> None:
     text = inspect.cleandoc(find(name).__doc__ or "")
     found = sections(text)
     assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(found)
@@ -370,7 +370,7 @@ def test_warnings_point_at_the_users_line(
     assert told[0].lineno == first + len(lines) - 1
 
 
-def test_each_warning_is_said_once_a_call(client: kr.Client, sandbox: Sandbox) -> None:
+def test_each_warning_comes_once_a_call(client: kr.Client, sandbox: Sandbox) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(3):

@@ -108,7 +108,9 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     newest = zip(dated, _look_up([replace(row, at=None) for row in dated], client), strict=True)
     others = {row: one for row, one in newest if one is not None}
     unknown = _by_query([row for row in missing if row not in others])
-    wanted = sum(map(_pages, unknown.values())) if endpoint.ranking else len(unknown)
+    wanted = len(unknown)
+    if endpoint.ranking:  # so many pages at least
+        wanted = sum(math.ceil(len({row.who for row in rows}) / PAGE_SIZE) for rows in unknown.values())
     named = _named(missing, [one.observed_at for one in others.values()])
     text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
     if wanted:
@@ -133,11 +135,6 @@ def _by_query(rows: Sequence[Row]) -> dict[Query, list[Row]]:
     for row in rows:
         grouped.setdefault(row.query, []).append(row)
     return grouped
-
-
-def _pages(rows: Sequence[Row]) -> int:
-    """Return how many pages of a ranking so many entities take at least."""
-    return math.ceil(len({row.who for row in rows}) / PAGE_SIZE)
 
 
 def _named(rows: Sequence[Row], beside: Sequence[int]) -> list[str]:
