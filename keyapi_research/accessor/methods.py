@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
 TRENDS: Final = Extras("date")
 AUDIENCES: Final = Extras("dimension")
 POSTS: Final = Extras("product_posts")
@@ -354,8 +353,6 @@ class Methods:
         from .pictures import Pictures  # noqa: PLC0415 - as above
 
         return Pictures(self._frame)
-
-    # How they work ------------------------------------------------------------------------------------------
 
     def _find(self, table: Table, method: str, client: Client | None) -> answers.Found:
         """Find the stored answers of the rows; an empty frame needs no connection."""
