@@ -27,7 +27,7 @@ _LONGEST: Final = 28  # characters of a name
 
 
 def check_columns(df: object, needs: Needs) -> None:
-    """Check that a frame has the columns a function needs; the error names them and says where they come from."""
+    """Check that a frame has the columns a function needs; the error names them, and where they come from."""
     call, needed = needs.call, needs.columns
     if not isinstance(df, pd.DataFrame):
         raise InvalidArgumentError(f"{call} reads a DataFrame; got {type(df).__name__}. {needs.advice}")
@@ -147,7 +147,7 @@ def elide(text: str, longest: int = _LONGEST) -> str:
     if len(text) <= longest:
         return text
     head, tail = longest * 2 // 3, len(text) - (longest - longest * 2 // 3 - 1)
-    while head > 1 and unicodedata.category(text[head]).startswith("M"):  # an accent stays with its letter
+    while head > 1 and unicodedata.category(text[head]).startswith("M"):  # an accent stays with its character
         head -= 1
     while tail < len(text) and unicodedata.category(text[tail]).startswith("M"):
         tail += 1

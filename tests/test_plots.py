@@ -1,4 +1,4 @@
-"""The pictures, judged by what is on them: data, labels, units, order, colours, notes, source, marks."""
+"""The pictures, judged by what is on them: data, labels, units, order, colours, notes, source, stamp."""
 
 from __future__ import annotations
 
@@ -214,16 +214,6 @@ def test_a_picture_of_its_own_is_one_open_figure_of_notebook_size(plot: str) -> 
     assert texts(ax, "synthetic") == []
 
 
-def test_given_axes_are_drawn_into_and_returned(plot: str) -> None:
-    figure, (left, right) = plt.subplots(1, 2, layout="constrained", figsize=(14, 5))
-    assert getattr(plots, plot)(example(plot), ax=right) is right
-    assert plt.get_fignums() == [figure.number]
-    assert right.has_data()
-    assert not left.has_data()
-    assert list(left.texts) == []
-    figure.draw_without_rendering()
-
-
 @pytest.mark.parametrize("kind", ["no pyplot", slow("subfigure"), slow("placed by hand"), slow("tight")])
 def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
     figure = Figure(figsize=(8, 6), layout="tight" if kind == "tight" else None)
@@ -231,7 +221,9 @@ def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
         ax = figure.add_axes((0.2, 0.3, 0.5, 0.5))
     else:
         ax = (figure.subfigures(1, 2)[0] if kind == "subfigure" else figure).subplots()
-    getattr(plots, plot)(example(plot, source="sandbox"), ax=ax)
+    assert getattr(plots, plot)(example(plot, source="sandbox"), ax=ax) is ax
+    assert ax.has_data()
+    assert plt.get_fignums() == []
     figure.draw_without_rendering()
     if kind == "placed by hand":
         assert ax.get_position(original=True).bounds == pytest.approx((0.2, 0.3, 0.5, 0.5))
@@ -263,9 +255,10 @@ def test_on_a_dark_style_all_that_is_written_shows(plot: str) -> None:
     ids=["array", "list", "figure", "text"],
 )
 def test_what_is_not_one_axes_is_refused_with_what_to_pass(given: Callable[[], Any], said: str) -> None:
+    ax = given()
     for name in NAMES:
         with pytest.raises(kr.InvalidArgumentError, match=rf"^ax is one matplotlib Axes; {said}$"):
-            getattr(plots, name)(example(name), ax=given())
+            getattr(plots, name)(example(name), ax=ax)
 
 
 def test_without_matplotlib_the_error_says_what_to_install() -> None:
@@ -336,7 +329,7 @@ def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -
 
 @pytest.mark.parametrize("size", [(6.4, 4.8), slow((11, 7))])
 def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -> None:
-    figure, panels = plt.subplots(2, 3, figsize=size)
+    figure, panels = plt.subplots(2, 3, figsize=size, dpi=72)
     for name, panel in zip(NAMES, panels.flat, strict=True):
         getattr(plots, name)(example(name), ax=panel)
     figure.draw_without_rendering()  # matplotlib warns where Axes have no room left
@@ -590,7 +583,7 @@ def test_series_without_known_values_say_so_over_their_own_dates() -> None:
     assert "break" not in footer(some)
 
 
-@pytest.mark.parametrize("start", ["2026-01-27", "2025-12-30"])
+@pytest.mark.parametrize("start", ["2025-12-30", slow("2026-01-27")])
 @pytest.mark.parametrize(("count", "step"), [(1, "D"), (2, "D"), (7, "D"), (30, "D"), (36, "31D")])
 def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None:
     values = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range(start, periods=count, freq=step)}
@@ -733,7 +726,7 @@ def test_too_many_entities_or_segments_are_cut_and_counted() -> None:
 # Products ---------------------------------------------------------------------------------------------------
 
 
-def marks(ax: Axes) -> Any:
+def symbols(ax: Axes) -> Any:
     return ax.collections[0]
 
 
@@ -745,9 +738,9 @@ def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
             {"ctr_pct": 1.2, "cvr_pct": 3.0, "impressions": 2_000_000, "category_l1": "Toys"},
         )
     )
-    assert marks(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
+    assert symbols(ax).get_offsets().tolist() == [[1.6, 2.0], [1.2, 3.0], [0.8, 5.0]]  # small ones last, on top
     triangle, disc, square = 0.5, math.pi / 4, 1.0  # areas in a box of area 1, by the size of matplotlib's markers
-    areas = [size * part for size, part in zip(marks(ax).get_sizes(), (disc, square, triangle), strict=True)]
+    areas = [size * part for size, part in zip(symbols(ax).get_sizes(), (disc, square, triangle), strict=True)]
     assert areas[0] / areas[2] == pytest.approx(4, rel=0.03)
     assert areas[1] / areas[2] == pytest.approx(2, rel=0.03)
     assert ax.get_xlabel() == "click-through rate (percent)"
@@ -763,7 +756,7 @@ def test_areas_and_colours_are_explained() -> None:
 
 def test_the_smallest_marks_are_seen_and_counted() -> None:
     ax = plots.products(ranking({"impressions": 5 * 10**9}, {"impressions": 3}, {"impressions": 0}, {}))
-    assert min(marks(ax).get_sizes()) > 4
+    assert min(symbols(ax).get_sizes()) > 4
     assert "3 rows drawn at the smallest size." in footer(ax)
     assert "smallest" not in footer(plots.products(ranking({}, {})))
 
@@ -776,7 +769,7 @@ def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
         )
     )
     assert legend(ax) == [*(f"L{i}" for i in range(7)), "other"]
-    colours = [to_hex(colour) for colour in marks(ax).get_facecolors()]
+    colours = [to_hex(colour) for colour in symbols(ax).get_facecolors()]
     assert len(set(colours)) == 8
     assert len(set(colours[7:])) == 1
     shown = [to_hex(handle.get_color()) for handle in ax.get_legend().legend_handles]
@@ -786,7 +779,7 @@ def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
 
 def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
     ax = plots.products(ranking({}, {"ctr_pct": None}, {"cvr_pct": None}, {"impressions": None}))
-    assert len(marks(ax).get_offsets()) == 1
+    assert len(symbols(ax).get_offsets()) == 1
     assert len(ax.collections[1].get_offsets()) == 1
     assert "2 rows without ctr or cvr not drawn. 1 row without impressions drawn as a small cross." in footer(ax)
     nothing = plots.products(ranking({"impressions": None}, {"impressions": None}))
@@ -795,10 +788,10 @@ def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
 
 def boxes(ax: Axes) -> dict[str, Any]:
     labels = [text for text in ax.texts if text.get_gid() == "label"]
-    return {label.get_text(): Text.get_window_extent(label) for label in labels}  # without the lines to their marks
+    return {label.get_text(): Text.get_window_extent(label) for label in labels}
 
 
-@pytest.mark.parametrize("labels", [0, 15, 60])
+@pytest.mark.parametrize("labels", [0, 15, slow(60)])
 def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     spread = np.random.default_rng(7).lognormal(0.3, 0.3, (60, 2))
     frame = ranking(*({"ctr_pct": x, "cvr_pct": y, "impressions": 10_000 * i} for i, (x, y) in enumerate(spread, 1)))
@@ -1026,15 +1019,6 @@ def test_a_video_counts_once_by_its_newest_row() -> None:
     assert ax.get_title(loc="left") == "Engagement per view of 2 videos"
 
 
-def test_points_and_medians_hold_for_many_videos() -> None:
-    views = np.random.default_rng(3).integers(1000, 10**6, 2500)
-    frame = videos(*({"views": int(v), "video_id": str(i)} for i, v in enumerate(views)))
-    ax = plots.engagement(frame)
-    assert medians(ax)[1] == f"median {np.median(60 / views):.3g}"
-    assert all(len(strip) == 2500 for strip in strips(ax))
-    assert all(collection.get_rasterized() for collection in ax.collections if len(collection.get_offsets()) == 2500)
-
-
 # Overlap ----------------------------------------------------------------------------------------------------
 
 
@@ -1103,7 +1087,7 @@ def test_those_alike_are_neighbours() -> None:
     found = [family[i] for i in overlap_map.side_by_side(similarity)]
     assert sorted(found) == sorted(family)
     assert sum(a != b for a, b in pairwise(found)) == 2
-    at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # alike as far as they are near: the ends must meet in order
+    at = np.array([3.3, 0.0, 4.6, 1.0, 2.1])  # similar as far as they are near: the ends must meet in order
     line = [float(at[i]) for i in overlap_map.side_by_side(1 - np.abs(at[:, None] - at) / 10)]
     assert line in (sorted(at), sorted(at, reverse=True))
     assert overlap_map.side_by_side(np.zeros((0, 0))) == []

@@ -94,7 +94,7 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
-    The area of a mark is its impressions (the smallest marks have one size); colour and shape are its level-1
+    The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1
     category (the seven with most impressions, then "other"). The first rows of the frame are named where there is
     room, so sort it by what matters.
 
@@ -135,7 +135,7 @@ def categories(
     Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) are
     medians in which each category counts once. Only rows of the deepest level count, since a level-2 row beside its
     level-3 rows would count twice. The 20 highest categories are drawn, or as many as fit, the level-1 category of
-    the highest one first; a heading says its whole sum or median and of how many.
+    the highest one first; a heading has its whole sum or median, and of how many.
 
     Parameters
     ----------

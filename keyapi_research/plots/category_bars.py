@@ -20,7 +20,6 @@ from .reading import NEEDS, find_origin, rows_text
 
 MOST_CATEGORIES: Final = 20
 _LEVELS: Final = (1, 2, 3)
-_HEAD: Final = 1.5  # font sizes a line of the picture is high
 MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
     {
         column.name: column
@@ -37,7 +36,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
     rows = first_rows(hierarchy, most)
     made = ax is None
     ax = style.axes_for(ax, float(np.clip(1.6 + 0.2 * _lines(rows), 3.2, 10)))
-    while not made and most > 1 and _lines(rows) > style.lines_that_fit(ax, _HEAD / style.LINE * style.small(ax)):
+    while not made and most > 1 and _lines(rows) > style.lines_that_fit(ax, style.small(ax) + 1):
         most -= 1
         rows = first_rows(hierarchy, most)
     notes = list(hierarchy.notes)
@@ -74,7 +73,7 @@ def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
 
 
 def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
-    """Draw the bars; what is to be said about their names."""
+    """Draw the bars; return the notes about their names."""
     size = style.small(ax)
     labels = style.labels_for(elide(name) for name in rows["name"])
     bars = ax.barh(rows["line"], rows["value"], 0.75, color=style.COLOURS[0], zorder=2.5)
@@ -98,7 +97,7 @@ def _write_headings(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> None:
     width = ax.get_window_extent().width
     for name, line, total, of in zip(labels.texts, heads["line"], heads["total"], heads["of"], strict=True):
         text = f"{name} ({hierarchy.how} of {of}: {style.compact(total)})"
-        look = {"va": "center", "fontweight": "bold", **style.on_marks(ax), **labels.style}
+        look = {"va": "center", "fontweight": "bold", **style.on_data(ax), **labels.style}
         heading = ax.annotate(
             text, (0, line - 1), (2, 0), ("axes fraction", "data"), "offset points", gid="heading", **look
         )
@@ -107,7 +106,7 @@ def _write_headings(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> None:
 
 
 def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bool = False) -> Hierarchy:
-    """Add up, or take medians of, a measure over the categories below each category of a level."""
+    """Add up a measure, or find its medians, over the categories below each category of a level."""
     column = MEASURES.get(measure) if isinstance(measure, str) else None
     if column is None:
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")

@@ -68,7 +68,7 @@ def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
         known = values[np.isfinite(values)]
         median = float(np.median(known)) if len(known) else 0.0
         text = f"median {median:.3g}" if len(known) > 1 else f"{median:.3g}" if len(known) else "nothing known"
-        look = {"ha": "center", "va": "bottom", **style.on_marks(ax), **style.text_style()}
+        look = {"ha": "center", "va": "bottom", **style.on_data(ax), **style.text_style()}
         ax.annotate(text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", gid=name, **look)
 
 

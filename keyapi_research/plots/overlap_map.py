@@ -103,7 +103,7 @@ def _name_cells(ax: Axes, labels: style.Labels) -> None:
 def _size_of_values(ax: Axes, shown: Floats) -> float:
     """Return the size of the largest numbers that are narrower than a cell, or 0."""
     longest = "-0.00" if np.nanmin(shown, initial=0) < 0 else "0.00"
-    cell = 0.9 * style.points(ax, ax.get_window_extent().width) / len(shown)  # the footer will take some of it
+    cell = 0.9 * style.points(ax, ax.get_window_extent().width) / len(shown)  # the footer will need some of it
     return next((size for size in _VALUES if 0.62 * size * len(longest) < cell and 2.1 * size < cell), 0)
 
 

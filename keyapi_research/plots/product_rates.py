@@ -23,19 +23,19 @@ from . import style
 from .reading import NEEDS, find_origin, rows_text
 
 _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
-_SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a mark, for its name
+_SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a symbol, for its name
 _ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
 _UP: Final = ("center", "bottom", "top")
 MOST_GROUPS: Final = 7
 OTHER: Final = "other"
 _LIGHT: Final = "#DDDDDD"
-_AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of marks in a box of area 1
-_SMALLEST: Final = 6.0  # area of the box of a mark, in square points
+_AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of symbols in a box of area 1
+_SMALLEST: Final = 6.0  # area of the box of a symbol, in square points
 _LARGEST: Final = 0.0022  # of the room
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
-    """Draw categories as marks and name the first ones."""
+    """Draw categories as symbols and name the first ones."""
     if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
         raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
     found = find_points(df, style.most_named(ax, MOST_GROUPS))
@@ -50,7 +50,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         ax.margins(0.08)
         most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
         scale = _LARGEST * math.prod(style.room(ax)) / most if most > 0 else 0.0
-        _draw_marks(ax, found, scale)
+        _draw_symbols(ax, found, scale)
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
@@ -78,7 +78,7 @@ def _shape(found: Points, group: int) -> str:
     return "o" if found.groups[group] == OTHER else style.MARKERS[group]
 
 
-def _draw_marks(ax: Axes, found: Points, scale: float) -> None:
+def _draw_symbols(ax: Axes, found: Points, scale: float) -> None:
     rows = found.rows.sort_values("impressions", ascending=False, kind="stable")  # small ones on top
     rest, rows = rows[rows["impressions"].isna()], rows.dropna(subset=["impressions"])
     shapes = [MarkerStyle(_shape(found, group)) for group in range(len(found.groups))]
@@ -86,29 +86,29 @@ def _draw_marks(ax: Axes, found: Points, scale: float) -> None:
     sizes = np.maximum(rows["impressions"] * scale, _SMALLEST) * _AREAS["o"] / areas
     colours = np.array([_colour(found, group) for group in range(len(found.groups))])
     look = {"alpha": 0.7, "edgecolors": style.ink(ax), "linewidths": 0.5, "zorder": 2.5}
-    marks = ax.scatter(rows["ctr_pct"], rows["cvr_pct"], s=sizes, c=colours[rows["group"]], **look)
+    symbols = ax.scatter(rows["ctr_pct"], rows["cvr_pct"], s=sizes, c=colours[rows["group"]], **look)
     paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
-    marks.set_paths([paths[group] for group in rows["group"]])
+    symbols.set_paths([paths[group] for group in rows["group"]])
     if len(rest):
         ax.scatter(rest["ctr_pct"], rest["cvr_pct"], marker="x", s=16, c=colours[rest["group"]], zorder=2.5)
 
 
 def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
-    """Name the first rows beside their marks, where a name covers no other name and no other mark."""
+    """Name the first rows beside their symbols, where a name covers no other name and no other symbol."""
     style.lay_out(ax)
     inside = ax.get_window_extent()
     places = found.rows[["ctr_pct", "cvr_pct"]].to_numpy()
     radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2
     reach, middles = (radii * style.root(ax).dpi / 72)[:, None], ax.transData.transform(places)
-    marks = [Bbox(corners) for corners in np.stack([middles - reach, middles + reach], axis=1)]
-    taken: list[Bbox] = []
+    symbols = [Bbox(corners) for corners in np.stack([middles - reach, middles + reach], axis=1)]
+    covered: list[Bbox] = []
     for number, text in enumerate(names.texts):
-        others = [*marks[:number], *marks[number + 1 :], *taken]
+        others = [*symbols[:number], *symbols[number + 1 :], *covered]
         for side in _SIDES:
             label = _label(ax, text, places[number], side, radii[number] + 2, names.style)
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
-                taken.append(box)
+                covered.append(box)
                 break
             label.remove()
 
@@ -116,14 +116,14 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
 def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:
     x, y = side
     away *= 0.75 if x and y else 1
-    look = {"ha": _ACROSS[x], "va": _UP[y], **style.on_marks(ax), **font}
+    look = {"ha": _ACROSS[x], "va": _UP[y], **style.on_data(ax), **font}
     label = ax.annotate(text, tuple(at), (x * away, y * away), textcoords="offset points", gid="label", **look)
     label.get_window_extent()  # moves the text to its place
     return label
 
 
 def find_points(df: pd.DataFrame, most: int) -> Points:
-    """Return the marks; the level-1 categories with most impressions get a colour each."""
+    """Return the symbols; the level-1 categories with most impressions get a colour each."""
     needs = NEEDS["products"]
     check_columns(df, needs)
     rows = typed(df, [*needs.columns, "category_id", "region", "time_scope"])

@@ -19,7 +19,7 @@ _CALL: Final = "From {} call df.keyapi.plot.{}()"
 
 
 def _needs() -> Iterator[Needs]:
-    """Say what each picture reads, and where a frame with it comes from."""
+    """Return what each picture reads, and where a frame with it comes from."""
     yield Needs("trend", ("date", "share_of_peak"), _CALL.format("hashtags, music or a list of either", "trend") + ".")
     yield Needs("audience", AUDIENCE, _CALL.format("product_details, hashtags or music", "audience") + ".")
     yield Needs("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING)
@@ -51,10 +51,10 @@ def find_origin(df: object) -> Origin:
     text = f"source{'s' if len(sources) > 1 else ''}: {named or 'not in this frame'}"
     plain, suffixed = _columns_like(df, "observed_at")
     times = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601") for column in plain or suffixed]
-    known = pd.concat([pd.Series([], dtype="datetime64[us, UTC]"), *times]).dropna()
-    if known.empty:
+    known = [end for column in times for end in (column.min(), column.max()) if not pd.isna(end)]
+    if not known:
         return Origin(f"{text}; observed: not in this frame", synthetic)
-    first, last = f"{known.min():%Y-%m-%d}", f"{known.max():%Y-%m-%d}"
+    first, last = f"{min(known):%Y-%m-%d}", f"{max(known):%Y-%m-%d}"
     # nobody observed a synthetic market: it has its own today, whenever it was fetched
     seen = "fetched" if sources == [SANDBOX] else "observed"
     return Origin(f"{text}, {seen} {first if first == last else f'{first} to {last}'} (UTC)", synthetic)

@@ -60,7 +60,7 @@ def axes_for(ax: Axes | None, height: float) -> Axes:
 
 
 def _instead(given: object) -> str:
-    """Say which Axes could be passed instead."""
+    """Return what could be passed instead."""
     if isinstance(given, np.ndarray | list | tuple):
         return f"Pass one of them, as {'axes.flat[0]' if isinstance(given, np.ndarray) else 'axes[0]'}."
     return "Pass one of its Axes, as figure.axes[0]." if isinstance(given, Figure) else "Pass one, or leave ax out."
@@ -76,8 +76,8 @@ def paper(ax: Axes) -> Any:
     return ax.get_facecolor() if to_rgba(ax.get_facecolor())[3] else "white"
 
 
-def on_marks(ax: Axes) -> dict[str, Any]:
-    """Return the look of small text that stands on marks, outlined, and takes no room of its own."""
+def on_data(ax: Axes) -> dict[str, Any]:
+    """Return the look of small text that stands on data, outlined, and needs no room of its own."""
     outline = withStroke(linewidth=2.5, foreground=paper(ax))
     return {"fontsize": small(ax), "color": ink(ax), "path_effects": [outline], "zorder": 4.5, "in_layout": False}
 
@@ -207,7 +207,7 @@ def _remove(ax: Axes, gid: str) -> None:
 
 
 def dress(ax: object, df: object) -> None:
-    """Give panels of the user's the look of the package's pictures, with source and age under the first."""
+    """Make panels of the user's look like the package's pictures, with source and age under the first."""
     origin = find_origin(df)
     panels = np.ravel(np.asarray(ax, dtype=object)).tolist()
     if not panels or not all(isinstance(panel, Axes) for panel in panels):
@@ -225,7 +225,7 @@ def dress(ax: object, df: object) -> None:
 
 
 def lay_out(ax: Axes) -> None:
-    """Give all that stands around the data its room now, so that what is measured is what will be drawn."""
+    """Lay out what stands around the data now, so that what is measured is what will be drawn."""
     figure = root(ax)
     if ax.get_subplotspec() is None:
         return  # placed by hand
@@ -266,11 +266,11 @@ def stamp(ax: Axes, origin: Origin) -> None:
 
 # Fonts ------------------------------------------------------------------------------------------------------
 
-# with libraqm matplotlib (3.11 and later) orders right-to-left text and joins its letters; without it, it does not
+# with libraqm matplotlib (3.11 and later) orders right-to-left text and joins its characters; without it, it does not
 SHAPES_TEXT: Final = hasattr(ft2font, "__libraqm_version__")
 _FIRST: Final = ("Noto Sans", "Segoe UI", "Microsoft YaHei", "Malgun", "Leelawadee", "PingFang", "Hiragino", "Arial")
 _BOXES: Final = ("Last Resort", "Last Resort High-Efficiency", "LastResort", ".LastResort", "Adobe Blank")
-_VIRAMA: Final = 9  # combining class of marks that melt characters together
+_VIRAMA: Final = 9  # combining class of signs that melt characters together
 _ORNAMENTS: Final = ("So", "Sk", "Cc", "Cf", "Cn", "Co", "Cs")  # categories: emoji, controls, half characters
 _VARIATION: Final = range(0xFE00, 0xFE10)  # selectors of how the character before looks
 
