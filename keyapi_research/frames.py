@@ -1,4 +1,4 @@
-"""Frames, read back: which tables their columns are of, and what was asked for their rows. Nothing is looked up here.
+"""Frames, read back: which tables their columns are of, and what was requested for their rows. Nothing is looked up.
 
 A frame may have been filtered, merged or read from a file since: tables are known by their columns alone, values are
 read whatever dtype they have by now.
@@ -7,85 +7,77 @@ read whatever dtype they have by now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .arguments import Value
 from .client import Client, find_client
 from .columns import read_column, read_times
-from .endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
+from .endpoints import ENDPOINT_OF, Parameter, Query
 from .errors import CLOSED, InvalidArgumentError, StoreError
-from .schema import OBSERVED_AT, TABLES, Column, Metadata, Position, Table
+from .schema import OBSERVED_AT, SOURCE, TABLES, Column, Metadata, Position, Table
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
-
-_ALIKE: Final = 0.5  # a frame with half of a table's columns was made of it
-_NOT_TELLING: Final = frozenset(
-    column.name
-    for table in TABLES.values()
-    for column in table.columns
-    if isinstance(column.place, Position | Metadata)
-)
+Numbered = tuple[npt.NDArray[np.intp], list[Any]]  # for each row the number of its value, and the values
 
 
+# Tables -----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
 def _names(table: Table) -> frozenset[str]:
     return frozenset(table.names)
 
 
-def _identifying(table: Table) -> frozenset[str]:
-    """Key columns, and what tells the table from others with the same key."""
-    twins = [other for other in TABLES.values() if other is not table and other.key == table.key]
-    own = _names(table).difference(*map(_names, twins)) if twins else frozenset()
-    return frozenset(table.key) | own
+@lru_cache(maxsize=256)
+def _shared_names(table: Table) -> frozenset[str]:
+    """Return names of columns that say little about the table: many tables, and many users, have such a column."""
+    return frozenset(column.name for column in table.columns if isinstance(column.place, Position | Metadata))
 
 
-IDENTIFYING: Final[Needs] = MappingProxyType({name: _identifying(table) for name, table in TABLES.items()})
-_COVERED_BY: Final[Mapping[str, tuple[Table, ...]]] = MappingProxyType(
-    {
-        name: tuple(other for other in TABLES.values() if other is not table and set(table.key) <= _names(other))
-        for name, table in TABLES.items()
-    }
-)
+def identifying_columns() -> Needs:
+    """Return, by table, its key and what distinguishes it from tables with the same key."""
+    return _identifying(tuple(TABLES.values()))
+
+
+@lru_cache(maxsize=2)  # tables may be declared at any time
+def _identifying(tables: tuple[Table, ...]) -> Needs:
+    twins = {table: [_names(one) for one in tables if one is not table and one.key == table.key] for table in tables}
+    own = {table: _names(table).difference(*others) if others else set() for table, others in twins.items()}
+    return MappingProxyType({table.name: frozenset(table.key) | own[table] for table in tables})
 
 
 def columns_of(frame: pd.DataFrame) -> frozenset[str]:
-    """List the columns that can be meant by their name: text, and there once."""
+    """Return the columns that can be meant by their name: text, and there once."""
     counts = Counter(frame.columns)
     return frozenset(name for name, times in counts.items() if times == 1 and isinstance(name, str))
 
 
 def tables_in(columns: Collection[str]) -> list[Table]:
-    """Tell which tables a frame with these columns holds.
+    """Return the tables that a frame with these columns holds: one for each that was merged into it.
 
     A key alone is no proof: every trend has the key of its hashtag, and a ranking that lost a filter that of a
     category. So the table that explains most columns comes first, then the one that explains most of the rest.
-
-    Parameters
-    ----------
-    columns : collection of str
-        Names of the columns.
-
-    Returns
-    -------
-    list of Table
-        One for each table merged into the frame; none where every key is incomplete.
     """
-    have = frozenset(columns)
-    there = [table for name, table in TABLES.items() if IDENTIFYING[name] <= have]
-    left = have - _NOT_TELLING
-    pool = {table.name: table for table in there} | {
-        other.name: other
-        for table in there
-        for other in _COVERED_BY[table.name]
-        if (_names(other) - _names(table)) & left
-    }
+    have, needs = frozenset(columns), identifying_columns()
+    there = [table for table in TABLES.values() if needs[table.name] <= have]
+    left = have.difference(*map(_shared_names, TABLES.values()))
+    pool = [
+        table
+        for table in TABLES.values()
+        if table in there
+        or any(set(one.key) <= _names(table) and (_names(table) - _names(one)) & left for one in there)
+    ]
     found: list[Table] = []
     while pool:
-        best = max(pool.values(), key=lambda table: (len(_names(table) & left), table in there, len(table.key)))
+        best = max(pool, key=lambda table: (len(_names(table) & left), table in there, len(table.key)))
         explained = _names(best) & left
         if not explained:
             break
@@ -94,15 +86,15 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         if best in there and (not known or explained - set(best.key)):
             found.append(best)
         left -= explained
-        del pool[best.name]
+        pool.remove(best)
     return [table for table in there if table in found]
 
 
 def choose(tables: Collection[Table], *, for_answers: bool = False) -> Table | None:
-    """Choose the table that is meant; None where there is none, or two entities are.
+    """Return the table that is meant; None where there is none, or two entities are.
 
     Tables of one answer are one entity: the finest of them is what a row is about. Two lists of one answer side by side
-    are two, but which is meant makes no difference where only the answer is asked for.
+    are two, but which is meant makes no difference where only the answer is needed.
     """
     if not tables:
         return None
@@ -113,15 +105,14 @@ def choose(tables: Collection[Table], *, for_answers: bool = False) -> Table | N
 
 
 def nearest(columns: Collection[str]) -> Table | None:
-    """Find the table a frame was probably made of: the one it has most of, if that is half."""
-    have = frozenset(columns)
-    shares = {name: len(_names(table) & have) / len(table.names) for name, table in TABLES.items()}
-    best = max(shares, key=lambda name: shares[name])
-    return TABLES[best] if shares[best] >= _ALIKE else None
+    """Return the table a frame was probably made of: the one it has most of, if that is half."""
+    shares = {table: len(_names(table).intersection(columns)) / len(table.names) for table in TABLES.values()}
+    best = max(shares, key=lambda table: shares[table])
+    return best if shares[best] >= 1 / 2 else None
 
 
 def reading_client(client: Client | None) -> Client:
-    """Take the client given, else the default one, whose store rows are looked up in; it can still read."""
+    """Return the client given, else the default one, whose store rows are looked up in; it must be open."""
     connection = find_client(client)
     if connection.closed:
         raise StoreError(CLOSED)
@@ -133,7 +124,7 @@ def reading_client(client: Client | None) -> Client:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What identifies the answer of a row: what was asked, whom of a ranking it is about, when it was observed."""
+    """What identifies the answer of a row: the query, whom of a ranking it is about, when it was observed."""
 
     query: Query
     who: str | None
@@ -142,34 +133,64 @@ class Row:
 
 def check_column(series: pd.Series[Any], column: Column, parameter: Parameter) -> list[Value]:
     """Read a column as values of a parameter, checked as if they had been typed into a call."""
-    values = read_column(series, column)
-    checked = {value: parameter.check(str(series.name), value) for value in dict.fromkeys(values)}
-    return [checked[value] for value in values]
+    numbers, values = _checked(series, column, parameter)
+    return [values[number] for number in numbers]
+
+
+def _checked(series: pd.Series[Any], column: Column, parameter: Parameter) -> Numbered:
+    name = str(series.name)
+    return _numbered(series, lambda some: [parameter.check(name, value) for value in read_column(some, column)])
+
+
+def _numbered(series: pd.Series[Any], read: Callable[[pd.Series[Any]], list[Any]]) -> Numbered:
+    """Read the distinct values of a column; return which of them each row has, and the values."""
+    try:
+        numbers, found = pd.factorize(series, use_na_sentinel=False)
+        distinct = pd.Series(found, name=series.name)
+    except TypeError:  # lists and the like
+        numbers, distinct = np.arange(len(series)), series
+    places: dict[Any, int] = {}
+    place_of = [places.setdefault(value, len(places)) for value in read(distinct)]  # two spellings may be one value
+    return np.array(place_of, dtype=np.intp)[numbers], list(places)
 
 
 def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
-    """List the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A key is missing or is none.
-    """
+    """Return the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows."""
+    check_partners(frame, table)
     endpoint = ENDPOINT_OF[table.name]
-    asked = [check_column(frame[p.column], table[p.column], p) for p in endpoint.inputs]
-    whom = _whom(frame, table, endpoint) if endpoint.ranking else [None] * len(frame)
-    known = OBSERVED_AT.name in columns_of(frame)
-    moments = read_times(frame[OBSERVED_AT.name]) if known else [None] * len(frame)
-    distinct = dict.fromkeys(zip(*asked, whom, moments, strict=True))
-    return [Row(Query(endpoint, tuple(values)), who, at) for *values, who, at in distinct]
+    columns = [_checked(frame[p.column], table[p.column], p) for p in endpoint.inputs]
+    nothing = (np.zeros(len(frame), dtype=np.intp), [None])
+    columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else nothing)
+    dated = OBSERVED_AT.name in columns_of(frame)
+    columns.append(_numbered(frame[OBSERVED_AT.name], read_times) if dated else nothing)
+    distinct = pd.DataFrame({place: numbers for place, (numbers, _) in enumerate(columns)}).drop_duplicates()
+    read = [[values[number] for number in distinct[place]] for place, (_, values) in enumerate(columns)]
+    queries: dict[tuple[Value, ...], Query] = {}  # one for all rows: its key is computed once
+    return [
+        Row(queries.setdefault(inputs, Query(endpoint, inputs)), who, at)
+        for *values, who, at in zip(*read, strict=True)
+        for inputs in [tuple(values)]
+    ]
 
 
-def _whom(frame: pd.DataFrame, table: Table, endpoint: Endpoint) -> list[str]:
-    column = table[endpoint.tables[0].key[-1]]
-    values = read_column(frame[column.name], column)
+def _entities(frame: pd.DataFrame, column: Column) -> Numbered:
+    numbers, values = _numbered(frame[column.name], lambda distinct: read_column(distinct, column))
     if None in values:
+        missing = int((numbers == values.index(None)).sum())
         raise InvalidArgumentError(
-            f"{column.name} is missing in {values.count(None):,} rows; drop them first: "
-            f'df.dropna(subset=["{column.name}"])'
+            f'{column.name} is missing in {missing:,} rows. Drop them first: df.dropna(subset=["{column.name}"])'
         )
-    return [str(value) for value in values]
+    return numbers, [str(value) for value in values]
+
+
+def check_partners(frame: pd.DataFrame, table: Table) -> None:
+    """Refuse rows that a merge left without a partner: what every row of a table has is missing in them."""
+    have = columns_of(frame)
+    lost = frame[[name for name in table.key if name in have]].isna()
+    alone = lost.any(axis=1) & frame[SOURCE.name].isna() if SOURCE.name in have else lost.all(axis=1)
+    if alone.any():
+        name = lost.columns[lost[alone].any()][-1]
+        raise InvalidArgumentError(
+            f"{int(alone.sum()):,} rows have no key of {table.name}: a merge without a partner? "
+            f'Drop them first: df.dropna(subset=["{name}"])'
+        )

@@ -276,7 +276,7 @@ class Column:
         return self.evidence.partition(": ")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Table:
     """One tidy table: its columns, key and the lists its rows come from."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
-import importlib
+import importlib.util
 import inspect
 import io
 import json
+import re
 import subprocess
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,11 +25,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import accessor, frames, plots
+from keyapi_research import accessor, endpoints, frames, plots
 from keyapi_research.accessor import follow, methods, pictures
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES
 
+METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}
 PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
 
 # Section 5 of the design, by hand: which method is for which tables.
@@ -151,14 +155,14 @@ def test_the_world_has_rows_of_every_table(world: World) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_offers_what_the_design_says(table: str, unsent: World) -> None:
+def test_tab_offers_the_methods_of_each_table(table: str, unsent: World) -> None:
     expected = ON_ALL | {method for method, tables in ON.items() if table in tables}
     assert offered(unsent[table]) == expected
-    assert {name for name in methods.METHODS if hasattr(unsent[table].keyapi, name)} == expected
+    assert {name for name in METHODS if hasattr(unsent[table].keyapi, name)} == expected
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_refuses_the_rest_by_saying_what_it_is(table: str, unsent: World) -> None:
+def test_a_method_of_other_tables_is_refused_by_what_the_frame_holds(table: str, unsent: World) -> None:
     rows = unsent[table].keyapi
     for method in (one for one, tables in ON.items() if table not in tables):
         with pytest.raises(AttributeError) as refusal:
@@ -170,7 +174,7 @@ def test_refuses_the_rest_by_saying_what_it_is(table: str, unsent: World) -> Non
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_offers_the_pictures_that_apply(table: str, unsent: World) -> None:
+def test_tab_offers_the_pictures_of_each_table(table: str, unsent: World) -> None:
     plot = getattr(unsent[table].keyapi, "plot", None)
     names = {name for name in dir(plot) if not name.startswith("_")}
     expected = {name for name, tables in DRAWN.items() if table in tables}
@@ -188,6 +192,12 @@ def test_a_foreign_frame_has_no_accessor() -> None:
     assert not hasattr(pd.DataFrame(), "keyapi")
 
 
+def test_a_copy_of_the_accessor_works_and_half_a_one_does_not_recurse(unsent: World) -> None:
+    assert repr(copy.copy(unsent["videos"].keyapi)) == repr(unsent["videos"].keyapi)
+    with pytest.raises(AttributeError, match="has no '_frame'"):
+        repr(object.__new__(accessor.KeyAPIAccessor))
+
+
 def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
     with pytest.raises(AttributeError, match="has no 'trends'; there are trend, audience"):
         _ = unsent["hashtags"].keyapi.trends
@@ -195,7 +205,7 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
         _ = unsent["hashtags"].keyapi.plot.pie
 
 
-def test_reprs_say_what_applies(unsent: World) -> None:
+def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
         "<df.keyapi: engagement(), history(), raw(), provenance(), validate(), to_csv()>"
     )
@@ -210,9 +220,9 @@ def test_loading_it_again_neither_warns_nor_stacks(unsent: World) -> None:
 
 
 def test_methods_have_one_form() -> None:
-    for name, method in methods.METHODS.items():
-        parameters = inspect.signature(method.function).parameters
-        assert method.function.__name__ == name
+    for name, method in METHODS.items():
+        parameters = inspect.signature(method).parameters
+        assert method.__name__ == name
         assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
         assert parameters["client"].kind is inspect.Parameter.KEYWORD_ONLY
         if name != "to_csv":
@@ -221,7 +231,7 @@ def test_methods_have_one_form() -> None:
             assert {"max_age", "errors"} <= set(parameters)
 
 
-def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> None:
+def test_methods_that_need_no_client_accept_one(unsent: World, tmp_path: Path) -> None:
     videos = unsent["videos"]
     rates = videos.keyapi.engagement(of="videos", client=unsent.client)
     assert_frame_equal(rates, videos.keyapi.engagement())
@@ -231,7 +241,7 @@ def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> 
     for call in (videos.keyapi.engagement, videos.keyapi.validate, partial(videos.keyapi.to_csv, "videos.csv")):
         with pytest.raises(kr.InvalidArgumentError, match=r"client is what kr\.connect"):
             call(client="sandbox")
-    with pytest.raises(kr.InvalidArgumentError, match=r"engagement\(of=...\) takes one of videos; got 'music'"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of videos for engagement\(\); got 'music'"):
         videos.keyapi.engagement(of="music")
     assert kr.client._default is None
 
@@ -241,18 +251,17 @@ def test_help_is_the_method_s_own(unsent: World) -> None:
     assert str(inspect.signature(trend)).startswith("(*, of: 'str | None' = None, client: ")
     assert "free, nothing is sent" in inspect.getdoc(trend)
     told = "client : Client, optional\n    The connection; the default one if left out."
-    assert all(told in inspect.getdoc(method.function) for method in methods.METHODS.values())
+    assert all(told in inspect.getdoc(method) for method in METHODS.values())
     picture = unsent["product_insights"].keyapi.plot.products
     assert list(inspect.signature(picture).parameters) == ["labels", "ax"]
     assert inspect.getdoc(picture) == inspect.getdoc(plots.products)
 
 
 def test_examples_run() -> None:
-    for module in (accessor, methods):
-        result = doctest.testmod(module)
-        assert result.attempted
-        assert not result.failed
-    kr.connect(sandbox=True, store=":memory:").close()
+    with kr.connect(sandbox=True, store=":memory:"):
+        result = doctest.testmod(methods, extraglobs={"kr": kr})
+    assert result.attempted
+    assert not result.failed
 
 
 @pytest.mark.parametrize("jedi", [True, False])
@@ -269,7 +278,7 @@ def test_tab_in_a_notebook_shows_only_what_applies(jedi: bool, unsent: World) ->
 
 
 @pytest.mark.parametrize(("method", "table"), GIVES)
-def test_gives_the_table_that_came_with_the_rows(method: str, table: str, unsent: World) -> None:
+def test_a_free_method_returns_the_table_that_came_with_the_rows(method: str, table: str, unsent: World) -> None:
     got = unsent.call(unsent[table], method)
     entity = TABLES[table].key[-1]
     place = {one: at for at, one in enumerate(unsent[table][entity])}
@@ -355,6 +364,8 @@ CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "undated": lambda frame: frame.drop(columns="observed_at"),
     "partly undated": lambda frame: frame.assign(observed_at=frame["observed_at"].where(frame.index % 2 == 0)),
 }
+if importlib.util.find_spec("pyarrow") is not None:
+    CHANGES["pyarrow"] = lambda frame: frame.convert_dtypes(dtype_backend="pyarrow")
 
 
 def key_of(frame: pd.DataFrame) -> list[str]:
@@ -396,7 +407,16 @@ def test_written_and_read_back(unsent: World, tmp_path: Path) -> None:
         assert_frame_equal(unsent.call(back, "provenance"), unsent.call(unsent[table], "provenance"))
 
 
-def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) -> None:
+def test_the_index_is_never_written(unsent: World, tmp_path: Path) -> None:
+    videos = unsent["videos"].set_index(pd.Index(range(100, 112), name="mine"))
+    videos.keyapi.to_csv(tmp_path / "videos.csv", index=False)
+    assert kr.read_csv(tmp_path / "videos.csv").columns.tolist() == videos.columns.tolist()
+    with pytest.raises(kr.InvalidArgumentError, match=r"never writes the index\. .* df\.reset_index\(\)"):
+        videos.keyapi.to_csv(tmp_path / "other.csv", index=True)
+    assert not (tmp_path / "other.csv").exists()
+
+
+def test_a_page_of_a_ranking_returns_what_is_about_its_rows_only(unsent: World) -> None:
     second = unsent["trending_hashtags"].tail(4)
     assert len(set(second["observed_at"])) == 1
     got = unsent.call(second, "trend")
@@ -408,9 +428,9 @@ def test_a_page_of_a_ranking_gives_what_is_about_its_rows_only(unsent: World) ->
 # Two entities in one frame ----------------------------------------------------------------------------------
 
 
-def test_two_entities_ask_for_of(unsent: World) -> None:
+def test_two_entities_in_one_frame_need_of(unsent: World) -> None:
     both = unsent["hashtags"].merge(unsent["music"], on=["region", "period"], suffixes=("", "_sound"))
-    with pytest.raises(AttributeError, match=r"holds hashtags and music: .* as trend\(of='hashtags'\)"):
+    with pytest.raises(AttributeError, match=r"holds hashtags and music\. .* as trend\(of='hashtags'\)"):
         both.keyapi.trend(client=unsent.client)
     trends = both.keyapi.trend(of="hashtags", client=unsent.client)
     assert_frame_equal(trends, unsent["hashtag_trends"])
@@ -423,7 +443,7 @@ def test_two_entities_ask_for_of(unsent: World) -> None:
 
 
 def test_of_names_a_table_the_method_is_for(unsent: World) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"takes one of hashtags, music, .*; got 'videos'"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of hashtags, music, .*; got 'videos'"):
         unsent["hashtags"].keyapi.trend(of="videos", client=unsent.client)
     with pytest.raises(kr.InvalidArgumentError, match="got 'hashtag'"):
         unsent["hashtags"].keyapi.raw(of="hashtag", client=unsent.client)
@@ -453,10 +473,10 @@ def test_tables_of_one_answer_are_one_entity(unsent: World) -> None:
     assert_frame_equal(unsent.call(trends, "related"), unsent["related_hashtags"])
 
 
-def test_two_lists_of_one_answer_side_by_side_ask_for_of(unsent: World) -> None:
+def test_two_lists_of_one_answer_side_by_side_need_of(unsent: World) -> None:
     key = ["region", "time_scope", "category_id", "position", "observed_at", "source"]
     both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
-    with pytest.raises(AttributeError, match=r"product_hashtags and product_posts: say which"):
+    with pytest.raises(AttributeError, match=r"product_hashtags and product_posts\. Name the one"):
         both.keyapi.history(client=unsent.client)
     assert unsent.call(both, "raw") == unsent.call(unsent["product_details"], "raw")  # which of them is no question
     assert_frame_equal(unsent.call(both, "provenance"), unsent.call(unsent["product_details"], "provenance"))
@@ -483,6 +503,18 @@ RECOGNISED = {
 def test_tables_are_known_by_their_columns(what: str) -> None:
     columns, expected = RECOGNISED[what]
     assert [table.name for table in frames.tables_in(columns)] == expected
+
+
+def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["region", "period", "hashtag_name", "views_day"]
+    assert [table.name for table in frames.tables_in(columns)] == ["hashtags"]
+    tags = TABLES["hashtags"]
+    mine = replace(tags, name="mine", columns=(*tags.columns[:3], replace(tags["views"], name="views_day")))
+    own = {"mine": endpoints.ENDPOINT_OF["hashtags"]}
+    monkeypatch.setattr(frames, "TABLES", {**TABLES, "mine": mine})
+    monkeypatch.setattr(frames, "ENDPOINT_OF", {**endpoints.ENDPOINT_OF, **own})
+    assert [table.name for table in frames.tables_in(columns)] == ["mine"]
+    assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
 
 
 @pytest.mark.parametrize("first", TABLES)
@@ -515,7 +547,7 @@ LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 
 
 @pytest.mark.parametrize("what", LOST)
-def test_says_how_to_get_a_lost_column_back(what: str, unsent: World) -> None:
+def test_a_lost_column_is_refused_with_the_way_to_get_it_back(what: str, unsent: World) -> None:
     method, change, text = LOST[what]
     with pytest.raises(AttributeError, match=text):
         getattr(change(unsent["hashtags"]).keyapi, method)
@@ -524,7 +556,7 @@ def test_says_how_to_get_a_lost_column_back(what: str, unsent: World) -> None:
 def test_dropped_filters_of_a_ranking(unsent: World) -> None:
     bare = unsent["product_insights"].dropna(axis=1, how="all")
     assert "search" not in bare
-    with pytest.raises(AttributeError, match=r"lacks search \(where none was asked for: df.assign\(search=None\)\)"):
+    with pytest.raises(AttributeError, match=r"lacks search \(where none was requested: df.assign\(search=None\)\)"):
         _ = bare.keyapi.fetch_details
     again = bare.assign(search=None, filter_category_id=None)
     assert unsent.call(again, "raw") == unsent.call(unsent["product_insights"], "raw")
@@ -537,7 +569,7 @@ def refreshed(client: kr.Client) -> list[pd.DataFrame]:
     return [kr.fetch_hashtags(["perfume", "gym"], max_age=age, client=client) for age in (None, 0)]
 
 
-def test_an_old_frame_gives_parts_of_the_answers_it_came_from(client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_old_frame_reads_the_answers_it_came_from(client: kr.Client, sandbox: Sandbox) -> None:
     old = kr.fetch_hashtags(["perfume", "gym"], client=client)
     before = old.keyapi.trend(client=client)
     new = kr.fetch_hashtags(["perfume", "gym"], max_age=0, client=client)
@@ -554,23 +586,84 @@ def test_an_old_frame_gives_parts_of_the_answers_it_came_from(client: kr.Client,
     assert len(sandbox.requests) == sent
 
 
-def test_an_old_ranking_gives_parts_of_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
-    asked = {"region": "US", "limit": 40, "client": client}
-    old = kr.fetch_trending_hashtags(**asked)
+def test_an_old_ranking_reads_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
+    options = {"region": "US", "limit": 40, "client": client}
+    old = kr.fetch_trending_hashtags(**options)
     with pytest.warns(kr.SchemaDriftWarning, match=r"\d x trending_hashtag_trends \(hashtag_name, date\)"):
         before = old.keyapi.trend(client=client)
-    new = kr.fetch_trending_hashtags(**asked, max_age=0)
+    new = kr.fetch_trending_hashtags(**options, max_age=0)
     sent = len(sandbox.requests)
     assert_frame_equal(old.keyapi.trend(client=client), before)
     after = new.keyapi.trend(client=client)
     both = pd.concat([new, old]).keyapi.trend(client=client)
     assert_frame_equal(both, pd.concat([after, before], ignore_index=True))
-    # without a time each hashtag is read from the newest walk that has it
+    # without a time each hashtag is read from the newest pull that has it
     undated = pd.concat([new, old]).drop(columns="observed_at").drop_duplicates("hashtag_name")
     stamps = undated.keyapi.trend(client=client).groupby("hashtag_name")["observed_at"].first()
     newest = pd.concat([old, new]).groupby("hashtag_name")["observed_at"].max()
     assert stamps.to_dict() == newest[stamps.index].to_dict()
     assert len(sandbox.requests) == sent
+
+
+CUT: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "to the millisecond": lambda times: times.dt.floor("ms"),
+    "rounded to the millisecond, as by a spreadsheet": lambda times: times.dt.round("ms"),
+    "as JSON": lambda times: pd.read_json(io.StringIO(times.to_json(date_format="iso")), typ="series", dtype=False),
+    "as Parquet of milliseconds": lambda times: times.astype("datetime64[ms, UTC]"),
+    "to the second": lambda times: times.dt.floor("s"),
+    "rounded to the second": lambda times: times.dt.round("s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "table"),
+    [
+        *((how, table) for how in CUT for table in ("hashtags", "product_details")),
+        *((how, "trending_music") for how in CUT if not how.endswith("to the second")),  # pages come within one
+    ],
+)
+def test_a_time_that_a_file_cut_finds_its_answer_where_it_can_be_only_one(how: str, table: str, unsent: World) -> None:
+    frame = unsent[table].head(3)
+    cut = frame.assign(observed_at=CUT[how](frame["observed_at"]))
+    assert (cut["observed_at"] != frame["observed_at"]).any()
+    expected = unsent.call(frame, "provenance")
+    assert_frame_equal(unsent.call(cut, "provenance"), expected)
+    assert_frame_equal(
+        unsent.call(cut, "posts" if table == "product_details" else "trend"),
+        unsent.call(frame, "posts" if table == "product_details" else "trend"),
+    )
+
+
+AT = 1_770_000_000_000_000  # a whole second
+TWINS = {  # stored moments, moment of the row, and which of them it finds
+    "one in its millisecond": ((AT + 300, AT + 5_000), AT, 0),
+    "two in its millisecond": ((AT + 300, AT + 700), AT, None),
+    "the very one beside another": ((AT, AT + 700), AT, 0),
+    "one it was rounded up from": ((AT - 400, AT + 5_000), AT, 0),
+    "one it was rounded up from beside one it was cut from": ((AT - 400, AT + 400), AT, None),
+    "one that is too early": ((AT - 600_000,), AT, None),
+    "one in its second": ((AT + 700_000, AT + 5_000_000), AT, 0),
+    "two in its second": ((AT + 600_000, AT + 700_000), AT, None),
+    "none in its millisecond, one in its second, not cut to it": ((AT + 700_000,), AT + 2_000, None),
+    "one near, where the time was not cut": ((AT + 300,), AT + 1, None),
+}
+
+
+@pytest.mark.parametrize("what", TWINS)
+def test_a_cut_time_of_which_several_answers_may_be_finds_none(
+    what: str, client: kr.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, at, expected = TWINS[what]
+    for moment in stored:
+        monkeypatch.setattr("keyapi_research.client.transport.now_us", lambda now=moment: now)
+        tags = kr.fetch_hashtags("gym", max_age=0, client=client)
+    row = tags.assign(observed_at=pd.Timestamp(at * 1000, tz="UTC"))
+    if expected is None:
+        with pytest.raises(kr.NotStoredError, match="Other observations are stored"):
+            row.keyapi.trend(client=client)
+    else:
+        found = row.keyapi.provenance(client=client)["observed_at"].item()
+        assert found == pd.Timestamp(stored[expected] * 1000, tz="UTC")
 
 
 def test_as_of_reads_no_later(make_client: Callable[..., kr.Client]) -> None:
@@ -648,7 +741,7 @@ PRICES = {"hashtags": 6, "music": 6, "product_details": 6, "videos": 2, "trendin
 
 
 @pytest.mark.parametrize("table", PRICES)
-def test_says_what_fetching_would_cost(table: str, unsent: World) -> None:
+def test_what_is_not_stored_is_refused_with_the_price_of_fetching(table: str, unsent: World) -> None:
     with (
         kr.Client(sandbox=True, store=":memory:") as other,
         pytest.raises(kr.NotStoredError, match=rf"= {PRICES[table]} credits: kr.fetch_{table}\(") as missing,
@@ -698,7 +791,7 @@ def test_a_list_whose_rows_have_times_of_their_own_is_one_list(unsent: World) ->
     assert text.count("region=US") == 1
 
 
-def test_times_that_look_equal_are_told_apart(unsent: World) -> None:
+def test_times_that_look_equal_are_written_to_the_microsecond(unsent: World) -> None:
     tags = unsent["hashtags"].head(1)
     at = pd.Timestamp("2026-02-03 12:00:00.25", tz="UTC")
     both = pd.concat([tags.assign(observed_at=at), tags.assign(observed_at=at + pd.Timedelta("1us"))])
@@ -706,13 +799,13 @@ def test_times_that_look_equal_are_told_apart(unsent: World) -> None:
         told = str(missing_in(other, both, "trend"))
         assert "ufc324 (US, 30) of 2026-02-03 12:00:00.250000 UTC, 2026-02-03 12:00:00.250001 UTC. Fetching" in told
         assert "ufc324 (US, 30) of 2026-02-03 12:00:00 UTC. Fetching" in str(missing_in(other, both.head(1), "trend"))
-    cut = tags.assign(observed_at=tags["observed_at"].dt.floor("s"))  # as some files do
-    assert f"of {cut['observed_at'].item():%Y-%m-%d %H:%M:%S}.000000 UTC. Other" in (
-        str(missing_in(unsent.client, cut, "trend"))
+    late = tags.assign(observed_at=tags["observed_at"] + pd.Timedelta("1us"))
+    assert f"of {late['observed_at'].item():%Y-%m-%d %H:%M:%S.%f} UTC. Other" in (
+        str(missing_in(unsent.client, late, "trend"))
     )
 
 
-def test_places_are_told_as_the_client_tells_them(
+def test_places_are_named_as_the_client_names_them(
     unsent: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -747,7 +840,7 @@ def test_one_missing_answer_is_named(unsent: World) -> None:
         tags.keyapi.trend(client=unsent.client)
 
 
-def test_a_closed_client_says_so(unsent: World) -> None:
+def test_a_closed_client_is_refused(unsent: World) -> None:
     other = kr.Client(sandbox=True, store=":memory:")
     other.close()
     with pytest.raises(kr.StoreError, match="closed"):
@@ -774,16 +867,72 @@ def test_a_key_with_a_hole_is_refused(what: str, unsent: World) -> None:
         unsent.call(frame, method)
 
 
+PARTNERLESS: dict[str, tuple[str, Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame], str]] = {
+    "merged on its name": (
+        "hashtags",
+        lambda tags, names: names.merge(tags, on="hashtag_name", how="left"),
+        'rows have no key of hashtags: a merge without a partner? Drop them first: df.dropna(subset=["period"])',
+    ),
+    "merged on a column of the user's": (
+        "hashtags",
+        lambda tags, names: names.merge(tags.assign(note=tags["hashtag_name"]), on="note", how="left"),
+        'a merge without a partner? Drop them first: df.dropna(subset=["hashtag_name"])',
+    ),
+    "without its source": (
+        "music",
+        lambda music, names: names[["note"]].merge(
+            music.drop(columns="source").assign(note="gym"), on="note", how="left"
+        ),
+        'rows have no key of music: a merge without a partner? Drop them first: df.dropna(subset=["clip_id"])',
+    ),
+    "of a list": (
+        "trending_hashtags",
+        lambda tags, names: names.merge(tags, on="hashtag_name", how="left"),
+        "rows have no key of trending_hashtags: a merge without a partner?",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PARTNERLESS)
+def test_rows_without_a_partner_after_a_left_merge_are_named_as_such(what: str, unsent: World) -> None:
+    table, merge, text = PARTNERLESS[what]
+    names = pd.DataFrame({"hashtag_name": ["nobodys", "ufc324"], "note": ["nobodys", "ufc324"]}, dtype="string")
+    merged = merge(unsent[table], names if what.startswith("merged on its") or what == "of a list" else names[["note"]])
+    with pytest.raises(kr.InvalidArgumentError, match=re.escape(text)):
+        merged.keyapi.raw(client=unsent.client)
+    kept = merged.dropna(subset=[TABLES[table].key[0]])
+    assert merged["note"].tolist()[0] == "nobodys"
+    if len(kept):
+        assert len(kept.keyapi.raw(client=unsent.client)) == 1
+
+
+def test_rows_without_a_partner_are_not_followed_either(unsent: World) -> None:
+    names = pd.DataFrame({"related_hashtag_name": ["nobodys"]}, dtype="string")
+    merged = names.merge(unsent["related_hashtags"], on="related_hashtag_name", how="left")
+    with pytest.raises(kr.InvalidArgumentError, match=r"1 rows have no key of related_hashtags: a merge without"):
+        kr.plan(merged.keyapi.fetch_details, client=unsent.client)
+
+
+def test_ids_that_a_spreadsheet_made_floats_are_read_where_exact_and_else_refused(unsent: World) -> None:
+    """One missing id makes a column of ids float."""
+    details = unsent["product_details"]
+    short = details.assign(category_id=details["category_id"].astype("float64"))
+    assert unsent.call(short, "raw") == unsent.call(details, "raw")
+    posts = unsent["product_posts"].head(3).assign(video_id=[7_438_642_366_417_734_920.0, None, 5.0])
+    with pytest.raises(kr.InvalidArgumentError, match=r"video_id: 7\.43\S+ is a float, .*kr\.read_csv\(path\)"):
+        posts.keyapi.fetch_videos(client=unsent.client)
+
+
 def test_ids_that_lost_digits_are_refused(unsent: World) -> None:
     videos = unsent["videos"].assign(video_id=unsent["videos"]["video_id"].astype("float64"))
     with pytest.raises(kr.InvalidArgumentError, match=r"is a float, its last digits may be lost; .*kr.read_csv"):
         unsent.call(videos, "raw")
 
 
-@pytest.mark.parametrize("odd", ["yesterday", 5, [1, 2]])
-def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
+@pytest.mark.parametrize("value", ["yesterday", 5, [1, 2]])
+def test_what_is_not_a_valid_time_is_refused(value: Any, unsent: World) -> None:
     frame = unsent["hashtags"]
-    frame["observed_at"] = pd.Series([odd] * len(frame))
+    frame["observed_at"] = pd.Series([value] * len(frame))
     with pytest.raises(kr.InvalidArgumentError, match=r"observed_at: .* is not a valid time. .*kr.read_csv"):
         unsent.call(frame, "trend")
 
@@ -792,7 +941,7 @@ def test_times_that_are_none_are_refused(odd: Any, unsent: World) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World) -> None:
+def test_empty_frames_return_typed_empty_results_without_a_connection(table: str, unsent: World) -> None:
     empty = unsent[table].iloc[:0]
     assert offered(empty) == offered(unsent[table])
     for method in sorted(offered(empty) - {"to_csv", "fetch_details", "fetch_videos", "fetch_hashtags"}):
@@ -811,7 +960,7 @@ def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World
 
 # What the rows name -----------------------------------------------------------------------------------------
 
-FOLLOWS = {  # method, table: endpoint asked, credits of 5 rows of it, window of the asks
+FOLLOWS = {  # method, table: table fetched, credits of 5 rows of it, window of the queries
     ("fetch_details", "product_insights"): ("product_details", 10, {"time_scope": {"7"}}),
     ("fetch_details", "product_hashtags"): ("hashtags", 10, {"period": {7}}),
     ("fetch_details", "related_hashtags"): ("hashtags", 10, {"period": {30}}),
@@ -844,7 +993,7 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
 
 
 def test_every_link_of_the_tables_is_followed() -> None:
-    linked = {(name, link.column.name, link.gives.name) for name, link in follow.LINKS.items()}
+    linked = {(link.table.name, link.column.name, link.target.name) for link in follow.find_links()}
     assert linked == {
         ("product_insights", "category_id", "product_details"),
         ("product_hashtags", "hashtag_name", "hashtags"),
@@ -883,7 +1032,7 @@ def test_rows_of_several_regions_are_fetched_in_one_call(client: kr.Client, sand
 
 
 def test_a_window_that_the_details_do_not_have(unsent: World) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="product_details take no period"):
+    with pytest.raises(kr.InvalidArgumentError, match="product_details has no parameter period"):
         unsent["product_insights"].keyapi.fetch_details(period=30, client=unsent.client)
     with pytest.raises(kr.InvalidArgumentError, match="period is one of 7, 30, 120, 365, 1095"):
         unsent["product_hashtags"].keyapi.fetch_hashtags(period=8, client=unsent.client)
@@ -900,37 +1049,37 @@ def test_rows_without_an_id_are_passed_over(unsent: World) -> None:
         ranking.keyapi.fetch_details(client=unsent.client)
 
 
-ODD_NAMES = {
+UNUSUAL_NAMES = {
     "product_hashtags": ("hashtag_name", ["fetch_details", "fetch_hashtags"]),
     "related_hashtags": ("related_hashtag_name", ["fetch_details", "fetch_hashtags"]),
     "trending_hashtags": ("hashtag_name", ["fetch_details"]),
 }
 
 
-@pytest.mark.parametrize("table", ODD_NAMES)
+@pytest.mark.parametrize("table", UNUSUAL_NAMES)
 def test_names_that_no_request_can_have_are_passed_over(table: str, unsent: World) -> None:
-    column, wanted = ODD_NAMES[table]
+    column, wanted = UNUSUAL_NAMES[table]
     rows = unsent[table].drop_duplicates(column).head(4)
     for method in wanted:
         fine = kr.plan(getattr(rows.tail(2).keyapi, method), client=unsent.client)
-        odd = rows.assign(**{column: ["foo bar", "a,b", *rows[column].tail(2)]})
+        unusual = rows.assign(**{column: ["foo bar", "a,b", *rows[column].tail(2)]})
         with pytest.warns(kr.MissingDataWarning) as told:
-            plan = kr.plan(getattr(odd.keyapi, method), client=unsent.client)
+            plan = kr.plan(getattr(unusual.keyapi, method), client=unsent.client)
         assert (plan.requests, plan.stored) == (fine.requests, fine.stored)
         assert [str(one.message) for one in told] == [
-            f"{column}: 'foo bar', 'a,b' cannot be asked for, as the answers name them; left out of hashtags"
+            f"{column}: 'foo bar', 'a,b' cannot be requested, as the answers name them; left out of hashtags"
         ]
         assert told[0].filename == __file__
 
 
-def test_odd_names_in_an_answer_do_not_block_the_others(client: kr.Client, sandbox: Sandbox) -> None:
-    def odd(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+def test_unusual_names_in_an_answer_do_not_block_the_others(client: kr.Client, sandbox: Sandbox) -> None:
+    def unusual(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(envelope).replace('"vlog"', '"day in my life"'))
 
-    sandbox.mutate = odd
+    sandbox.mutate = unusual
     details = kr.fetch_product_details("601583", client=client)
     assert details.keyapi.hashtags(client=client)["hashtag_name"].tolist()[:2] == ["day in my life", "perfume"]
-    with pytest.warns(kr.MissingDataWarning, match="'day in my life' cannot be asked for"):
+    with pytest.warns(kr.MissingDataWarning, match="'day in my life' cannot be requested"):
         tags = details.keyapi.fetch_hashtags(client=client)
     assert tags["hashtag_name"].tolist()[0] == "perfume"
     assert len(tags) == 4
@@ -1013,13 +1162,38 @@ def test_history_has_every_observation(client: kr.Client, sandbox: Sandbox) -> N
     assert len(sandbox.requests) == sent
 
 
+def test_history_of_what_was_only_ever_absent_is_the_typed_empty_table(client: kr.Client, sandbox: Sandbox) -> None:
+    fetched = kr.fetch_hashtags("perfume", client=client)
+    sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
+    with pytest.warns(kr.MissingDataWarning):
+        kr.fetch_hashtags(["gym", "perfume"], max_age=0, client=client)
+    gym = fetched.assign(hashtag_name="gym").drop(columns="observed_at")
+    for frame in (gym, gym.assign(observed_at=fetched["observed_at"])):
+        history = frame.keyapi.history(client=client)
+        assert len(history) == 0
+        assert history.dtypes.equals(fetched.dtypes)
+    both = pd.concat([gym, fetched]).keyapi.history(client=client)
+    assert both["hashtag_name"].tolist() == ["perfume"]
+
+
+def test_history_of_a_list_that_was_only_ever_empty_is_the_typed_empty_table(
+    client: kr.Client, sandbox: Sandbox
+) -> None:
+    fetched = kr.fetch_trending_hashtags(region="US", limit=2, client=client)
+    sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
+    assert kr.fetch_trending_hashtags(region="DE", limit=2, client=client).empty
+    history = fetched.assign(region="DE").keyapi.history(client=client)
+    assert len(history) == 0
+    assert history.dtypes.equals(fetched.dtypes)
+
+
 def test_history_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
-    asked = {"region": "US", "limit": 30, "client": client}
-    walks = [kr.fetch_product_insights(**asked, max_age=age) for age in (None, 0, 0)]
+    options = {"region": "US", "limit": 30, "client": client}
+    pulls = [kr.fetch_product_insights(**options, max_age=age) for age in (None, 0, 0)]
     sent = len(sandbox.requests)
-    few = walks[1].iloc[[3, 25]]
+    few = pulls[1].iloc[[3, 25]]
     history = few.keyapi.history(client=client)
-    whole = pd.concat(walks)
+    whole = pd.concat(pulls)
     expected = whole[whole["category_id"].isin(few["category_id"])]
     assert_frame_equal(history, expected.sort_values(["category_id", "observed_at"], ignore_index=True))
     assert len(sandbox.requests) == sent
@@ -1155,12 +1329,12 @@ def test_breaches(what: str, unsent: World) -> None:
 
 def test_validate_what(unsent: World) -> None:
     both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
-    with pytest.raises(AttributeError, match=r"product_posts and videos: .* validate\(of='product_posts'\)"):
+    with pytest.raises(AttributeError, match=r"product_posts and videos\. .* validate\(of='product_posts'\)"):
         both.keyapi.validate()
     assert both.keyapi.validate(of="product_posts") is both
     with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):
         unsent["videos"].keyapi.validate(of="hashtags")
-    with pytest.raises(kr.InvalidArgumentError, match="takes one of"):
+    with pytest.raises(kr.InvalidArgumentError, match="of is one of"):
         unsent["videos"].keyapi.validate(of="video")
     with pytest.raises(AttributeError, match="key columns of no table"):
         unsent["videos"][["views"]].keyapi.validate()
@@ -1224,7 +1398,7 @@ def test_a_plot_of_two_concatenated_audiences(axes: Any, unsent: World) -> None:
     assert both.keyapi.plot.overlap(ax=axes) is axes
 
 
-def test_plots_take_what_the_functions_take() -> None:
+def test_plots_accept_what_the_functions_accept() -> None:
     for name in ("trend", "audience", "overlap"):
         own = inspect.signature(getattr(pictures, name)).parameters
         theirs = inspect.signature(getattr(plots, name)).parameters
@@ -1232,7 +1406,7 @@ def test_plots_take_what_the_functions_take() -> None:
         assert {one: own[one].default for one in theirs} == {one: theirs[one].default for one in theirs}
 
 
-def test_a_plot_that_does_not_apply_says_what_it_draws(unsent: World) -> None:
+def test_a_plot_that_does_not_apply_is_refused_with_what_it_draws(unsent: World) -> None:
     with pytest.raises(AttributeError, match=r"plot.trend draws .*keyapi.trend\(\); this frame holds videos"):
         _ = unsent["videos"].keyapi.plot.trend
 

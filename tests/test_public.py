@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.accessor.methods import METHODS
+from keyapi_research.accessor.methods import Methods
 from keyapi_research.accessor.pictures import PICTURES
 from keyapi_research.sandbox import Fault, Sandbox
 
@@ -87,23 +87,24 @@ SIGNATURES = {
     "tables": "",
     "write_package": "folder, tables, *, client=None",
 }
-OF = "df, *, of=None, client=None"
+OF = "self, *, of=None, client=None"
+METHODS = {name: one for name, one in vars(Methods).items() if not name.startswith("_") and name != "plot"}
 METHOD_SIGNATURES = {
     "trend": OF,
-    "audience": "df, dimension=None, *, of=None, client=None",
+    "audience": "self, dimension=None, *, of=None, client=None",
     "posts": OF,
     "hashtags": OF,
     "related": OF,
     "example_videos": OF,
-    "fetch_details": "df, *, period=None, max_age=None, errors='raise', of=None, client=None",
-    "fetch_videos": "df, *, max_age=None, errors='raise', of=None, client=None",
-    "fetch_hashtags": "df, period=7, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_details": "self, *, period=None, max_age=None, errors='raise', of=None, client=None",
+    "fetch_videos": "self, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_hashtags": "self, period=7, *, max_age=None, errors='raise', of=None, client=None",
     "engagement": OF,
     "history": OF,
     "raw": OF,
     "provenance": OF,
     "validate": OF,
-    "to_csv": "df, path, *, excel=False, client=None",
+    "to_csv": "self, path, *, excel=False, index=False, client=None",
 }
 ERRORS = {
     "InvalidArgumentError": ValueError, "MissingTokenError": None, "InvalidRequestError": None,
@@ -135,7 +136,7 @@ def test_signatures(name: str) -> None:
 
 
 def test_signatures_of_the_accessor() -> None:
-    assert {name: written(method.function) for name, method in METHODS.items()} == METHOD_SIGNATURES
+    assert {name: written(method) for name, method in METHODS.items()} == METHOD_SIGNATURES
     assert set(PICTURES) == {"trend", "audience", "products", "categories", "engagement", "overlap"}
 
 
@@ -216,7 +217,7 @@ def test_a_users_code_type_checks() -> None:
     assert told == [], result.stdout
 
 
-def test_the_type_checker_is_told_that_there_are_types() -> None:
+def test_the_type_checker_finds_types() -> None:
     assert (Path(kr.__file__).parent / "py.typed").exists()
     for name in SIGNATURES:
         hints = inspect.signature(find(name))
@@ -225,10 +226,10 @@ def test_the_type_checker_is_told_that_there_are_types() -> None:
 
 # Docstrings ------------------------------------------------------------------------------------------------------
 
-METHOD = "keyapi_research.accessor.methods."
+METHOD = "keyapi_research.accessor.methods.Methods."
 DOCUMENTED = {
     **{f"keyapi_research.{name}": find(name) for name in SIGNATURES},
-    **{f"{METHOD}{name}": method.function for name, method in METHODS.items()},
+    **{f"{METHOD}{name}": method for name, method in METHODS.items()},
 }
 
 
@@ -240,7 +241,7 @@ def sections(text: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_docstrings_tell_all_parameters_and_what_comes_back(name: str) -> None:
+def test_docstrings_list_all_parameters_and_what_comes_back(name: str) -> None:
     function = DOCUMENTED[name]
     found = sections(function.__doc__ or "")
     assert found["Summary"], "a sentence first"
@@ -248,7 +249,7 @@ def test_docstrings_tell_all_parameters_and_what_comes_back(name: str) -> None:
     lines = [line for line in found.get("Parameters", []) if " : " in line or "\\" not in line]
     told = [one.strip().lstrip("*") for line in lines for one in line.partition(" : ")[0].split(",")]
     wanted = list(inspect.signature(function).parameters)
-    assert [one for one in told if one] == wanted[name.startswith(METHOD) :]  # of df.keyapi, the frame goes without
+    assert [one for one in told if one] == wanted[name.startswith(METHOD) :]  # self goes without
     if function is not kr.Client:
         assert all(" : " in line or line.startswith("*") for line in lines), lines
         hint = inspect.signature(function).return_annotation
@@ -262,7 +263,7 @@ def test_fetch_functions_and_plots_have_an_example_of_themselves(name: str) -> N
 
 
 @pytest.mark.parametrize("name", [name for name in SIGNATURES if name.startswith("fetch_")])
-def test_fetch_functions_tell_columns_price_errors_and_source(name: str) -> None:
+def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name: str) -> None:
     text = inspect.cleandoc(find(name).__doc__ or "")
     found = sections(text)
     assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(found)
@@ -283,7 +284,6 @@ def test_docstrings_are_numpydoc() -> None:
         for code, text in validate(name)["errors"]
         if code not in excused
         and not (name.endswith(".Client") and code.startswith("PR"))  # as for connect
-        and not (name.startswith(METHOD) and text == "Parameters {'df'} not documented")
     ]
     assert breaches == []
 
@@ -292,7 +292,8 @@ def all_doctests() -> Iterator[doctest.DocTest]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     for module in pkgutil.walk_packages(kr.__path__, "keyapi_research."):
         if not module.name.endswith("__main__"):
-            yield from (test for test in finder.find(importlib.import_module(module.name)) if test.examples)
+            found = finder.find(importlib.import_module(module.name), extraglobs={"kr": kr})
+            yield from (test for test in found if test.examples)
 
 
 @pytest.mark.parametrize("test", [pytest.param(test, id=test.name.partition(".")[2]) for test in all_doctests()])
@@ -300,6 +301,8 @@ def test_examples(test: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     report = io.StringIO()
+    if not any("kr.connect(" in example.source for example in test.examples):
+        kr.connect(sandbox=True, store=":memory:")
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.write, clear_globs=False)
     if kr.client._default is not None:
         kr.client._default.close()
@@ -367,7 +370,7 @@ def test_warnings_point_at_the_users_line(
     assert told[0].lineno == first + len(lines) - 1
 
 
-def test_each_warning_is_said_once_a_call(client: kr.Client, sandbox: Sandbox) -> None:
+def test_each_warning_comes_once_a_call(client: kr.Client, sandbox: Sandbox) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(3):

@@ -1,40 +1,30 @@
-"""`df.keyapi`: what can be asked next of the rows at hand.
-
-What it can do is imported when it is first asked: importing the package stays fast, whatever is added to that.
-"""
+"""`df.keyapi`: what the rows at hand lead to. Its methods are in `methods`, imported with the first use."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from ..schema import COLUMN_DTYPES
 
-__all__ = ["PLOT", "KeyAPIAccessor"]
-
-PLOT: Final = "plot"
+__all__ = ["KeyAPIAccessor"]
 
 
 class KeyAPIAccessor:
-    """What can be asked next of a frame, known by its columns: filtered, sorted, merged or read from a file.
+    """What the rows of a frame lead to, whether filtered, sorted, merged or read from a file: Tab shows what applies.
 
-    A row stands for the answer it came from: its table's key columns and `observed_at` say which. Everything reads
-    that very answer and is free, but for the methods named `fetch_...`, which pay for what is not stored.
-    Tab shows what applies to the frame at hand; the rest is an AttributeError that says why.
+    A row stands for the answer it came from, found by the key columns of its table and `observed_at` (without that,
+    the newest stored one). trend(), audience(), posts(), hashtags(), related() and example_videos() return other parts
+    of these answers; history(), raw() and provenance() the answers themselves; engagement(), validate(), to_csv() and
+    plot work on the frame. All of these are free: what is not stored is a NotStoredError with the price of fetching
+    it. fetch_details(), fetch_videos() and fetch_hashtags() pay for what is not stored.
+    Where a frame holds two entities, as after a merge, `of="hashtags"` names the one that is meant.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows with columns of this package.
-
-    Notes
-    -----
-    trend(), audience(dimension=None), posts(), hashtags(), related() and example_videos() give other parts of the
-    same answers; fetch_details(), fetch_videos() and fetch_hashtags() what the rows name; engagement() rates of
-    videos; history() all observations of the rows; raw() and provenance() the answers themselves and the requests
-    that brought them; validate() holds a frame against its table; to_csv() writes it; plot draws it.
-    Where a frame holds two entities, as after a merge, `of="hashtags"` says which is meant.
 
     Examples
     --------
@@ -45,29 +35,33 @@ class KeyAPIAccessor:
     ['18-24', '25-34', '35+']
     """
 
-    # Methods are looked up, not defined here: IPython lists what a class has, whether or not an object has it.
+    # The methods are another class's: IPython lists what a class has, whether or not an object has it.
     __slots__ = ("_frame",)
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
-            raise _lookup().refuse_frame(frame)
+            from .recognise import refuse_frame  # noqa: PLC0415 - importing the package does not wait for it
+
+            raise refuse_frame(frame)
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
-        return _lookup().find(self._frame, name)
+        if name.startswith("_"):
+            raise AttributeError(f"df.keyapi has no {name!r}")
+        from .methods import find_method  # noqa: PLC0415 - as above
+
+        return find_method(self._frame, name)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *_lookup().names_for(self._frame)]
+        from .methods import names_for  # noqa: PLC0415 - as above
+
+        return [*object.__dir__(self), *names_for(self._frame)]
 
     def __repr__(self) -> str:
-        names = (f"{name}()" for name in _lookup().names_for(self._frame) if name != PLOT)
-        return f"<df.keyapi: {', '.join(names)}>"
+        from .methods import names_for  # noqa: PLC0415 - as above
 
-
-def _lookup() -> Any:
-    from . import lookup  # noqa: PLC0415 - brings plots and export: only where they are asked for
-
-    return lookup
+        methods = (f"{name}()" for name in names_for(self._frame) if name != "plot")
+        return f"<df.keyapi: {', '.join(methods)}>"
 
 
 def _register() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 
 from ..client import Client, failures_frame, priced
-from ..columns import read_column, read_times
-from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Endpoint, Query
+from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Query
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
 from ..frames import Row, check_column, columns_of, rows_of
@@ -22,56 +22,67 @@ from ..tidy import empty_frame
 _MOST_NAMED: Final = 10
 _MOST_MOMENTS: Final = 3
 _SECOND: Final = 1_000_000  # microseconds
+_PRECISIONS: Final = (1_000, _SECOND)  # to which some files keep times
+_PLACE: Final = "place in the frame"
 
 Found = Sequence[tuple[Row, Observation]]
+NONE: Final[Found] = ()
 
 
 # Finding answers --------------------------------------------------------------------------------------------
 
 
 def find(frame: pd.DataFrame, table: Table, client: Client, method: str) -> Found:
-    """Find the stored answers of a frame's rows: the very ones they came from, else the newest.
-
-    Raises
-    ------
-    NotStoredError
-        Some are not stored; it names them and what fetching them costs.
-    """
+    """Return the stored answers of a frame's rows: the very ones they came from, else the newest."""
     rows = rows_of(frame, table)
-    foreign = _strangers(frame, client)
-    stored = {} if foreign else _look_up(rows, ENDPOINT_OF[table.name], client)
-    missing = [row for row in rows if row not in stored]
+    foreign = _foreign_sources(frame, client)
+    stored = [None] * len(rows) if foreign else _look_up(rows, client)
+    missing = [row for row, one in zip(rows, stored, strict=True) if one is None]
     if missing:
         raise _not_stored(method, missing, client, foreign)
-    absent = list(dict.fromkeys(row.query.id for row in rows if stored[row].absent))
+    found = [(row, one) for row, one in zip(rows, stored, strict=True) if one is not None]
+    absent = list(dict.fromkeys(row.query.id for row, one in found if one.absent))
     if absent:
         warn(
             f"{method}: KeyAPI has nothing for {listed(absent, _MOST_NAMED)} by the newest stored answer; they have "
             "no row. With the column observed_at the answers the rows came from are read",
             MissingDataWarning,
         )
-    return [(row, stored[row]) for row in rows if not stored[row].absent]
+    return [(row, one) for row, one in found if not one.absent]
 
 
-def _strangers(frame: pd.DataFrame, client: Client) -> list[str]:
-    """Name the sources of rows that cannot be in the store: a store belongs to one source."""
+def _foreign_sources(frame: pd.DataFrame, client: Client) -> list[str]:
+    """Return the sources of rows that cannot be in the store: a store belongs to one source."""
     if SOURCE.name not in columns_of(frame):
         return []
     return [str(one) for one in frame[SOURCE.name].dropna().unique() if str(one) != client.source]
 
 
-def _look_up(rows: Sequence[Row], endpoint: Endpoint, client: Client) -> dict[Row, Observation]:
-    exact = client.store.exactly({(row.query.key, row.at) for row in rows if row.at is not None})
-    found = {
-        row: exact[row.query.key, row.at] for row in rows if row.at is not None and (row.query.key, row.at) in exact
-    }
+def _look_up(rows: Sequence[Row], client: Client) -> list[Observation | None]:
+    dated = _find_dated({(row.query.key, row.at) for row in rows if row.at is not None}, client)
     undated = [row for row in rows if row.at is None]
-    if endpoint.ranking:
-        for query in dict.fromkeys(row.query for row in undated):
-            found |= _newest_places({str(row.who): row for row in undated if row.query == query}, query, client)
+    newest: dict[Row, Observation] = {}
+    if undated and undated[0].query.endpoint.ranking:
+        for query, own in _by_query(undated).items():
+            newest |= _newest_places({str(row.who): row for row in own}, query, client)
     elif undated:
-        newest = client.store.latest((row.query.key for row in undated), until=client.until)
-        found |= {row: newest[row.query.key] for row in undated if row.query.key in newest}
+        latest = client.store.latest((row.query.key for row in undated), until=client.until)
+        newest = {row: latest[row.query.key] for row in undated if row.query.key in latest}
+    return [newest.get(row) if row.at is None else dated.get((row.query.key, row.at)) for row in rows]
+
+
+def _find_dated(moments: Collection[tuple[str, int]], client: Client) -> dict[tuple[str, int], Observation]:
+    """Find the answers of some moments; where a file cut these, the only one there can be."""
+    found = client.store.exactly(moments)
+    cut = [(key, at) for key, at in moments if (key, at) not in found and not at % _PRECISIONS[0]]
+    histories = client.store.histories({key for key, _ in cut}) if cut else {}
+    for key, at in cut:
+        for precision in _PRECISIONS:  # cut off or rounded
+            near = [one for one in histories.get(key, ()) if -precision <= 2 * (one.observed_at - at) < 2 * precision]
+            if len(near) == 1 and not at % precision:
+                found[key, at] = near[0]
+            if near:
+                break
     return found
 
 
@@ -93,71 +104,63 @@ def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[R
 def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Sequence[str]) -> NotStoredError:
     """Make the error: what is not there, what fetching it costs, and what is there instead."""
     endpoint = missing[0].query.endpoint
-    queries = dict.fromkeys(row.query for row in missing)
-    dated = {row: replace(row, at=None) for row in missing if row.at is not None}
-    others = _look_up(list(dict.fromkeys(dated.values())), endpoint, client)
-    unknown = [row for row in missing if dated.get(row) not in others]
-    wanted = sum(map(_pages, _by_ask(unknown).values())) if endpoint.ranking else len(_by_ask(unknown))
+    dated = list(dict.fromkeys(row for row in missing if row.at is not None))
+    newest = zip(dated, _look_up([replace(row, at=None) for row in dated], client), strict=True)
+    others = {row: one for row, one in newest if one is not None}
+    unknown = _by_query([row for row in missing if row not in others])
+    wanted = len(unknown)
+    if endpoint.ranking:  # so many pages at least
+        wanted = sum(math.ceil(len({row.who for row in rows}) / PAGE_SIZE) for rows in unknown.values())
     named = _named(missing, [one.observed_at for one in others.values()])
     text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         what = "Fetching what is not stored at all" if others else "Fetching"
-        text += (
-            f" {what} takes {'at least ' if endpoint.ranking else ''}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
-        )
+        least = "at least " if endpoint.ranking else ""
+        text += f" {what} takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
     if foreign:
         text += f" The rows come from {' and '.join(foreign)}, this connection reads {client.source}."
     elif others:
         text += (
             f" Other observations{' of the rest' if wanted else ''} are stored: without the column observed_at the "
-            'newest is read, as df.drop(columns="observed_at").keyapi.'
-            f"{method}"
+            f'newest is read, as df.drop(columns="observed_at").keyapi.{method}'
         )
     error = NotStoredError(text, endpoint=endpoint.path)
-    error.failures = failures_frame(dict.fromkeys(queries, error), None)
+    error.failures = failures_frame(dict.fromkeys(_by_query(missing), error), None)
     return error
 
 
-def _by_ask(rows: Sequence[Row]) -> dict[Query, list[Row]]:
+def _by_query(rows: Sequence[Row]) -> dict[Query, list[Row]]:
     grouped: dict[Query, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row.query, []).append(row)
     return grouped
 
 
-def _pages(rows: Sequence[Row]) -> int:
-    """How many pages of a ranking so many entities take at least."""
-    return math.ceil(len({row.who for row in rows}) / PAGE_SIZE)
-
-
 def _named(rows: Sequence[Row], beside: Sequence[int]) -> list[str]:
-    """Name what was asked, each once, with the times of its rows: to the second if that tells all of them apart."""
+    """Name each query once, with the times of its rows: to the second if that tells all of them apart."""
     moments = {row.at for row in rows if row.at is not None} | set(beside)
     precise = len({at // _SECOND for at in moments}) < len(moments)
     names = []
-    for query, own in _by_ask(rows).items():
+    for query, own in _by_query(rows).items():
         known = sorted({row.at for row in own if row.at is not None})
         times = [f"{when(at):{'%Y-%m-%d %H:%M:%S.%f' if precise else '%Y-%m-%d %H:%M:%S'}} UTC" for at in known]
-        names.append(f"{_call(query)}{f' of {listed(times, _MOST_MOMENTS)}' if times else ''}")
+        rest = ", ".join(map(str, query.values[1:]))  # noqa: PD011 - not pandas
+        name = query.id if query.endpoint.ranking or not rest else f"{query.id} ({rest})"
+        names.append(f"{name}{f' of {listed(times, _MOST_MOMENTS)}' if times else ''}")
     return names
-
-
-def _call(query: Query) -> str:
-    rest = ", ".join(map(str, query.values[1:]))  # noqa: PD011 - not pandas
-    return query.id if query.endpoint.ranking or not rest else f"{query.id} ({rest})"
 
 
 # Reading answers --------------------------------------------------------------------------------------------
 
 
 def distinct(found: Found) -> list[Observation]:
-    """List the answers behind some rows, each once."""
+    """Return the answers behind some rows, each once."""
     return list({one.id: one for _, one in found}.values())
 
 
 def _tabled(table: Table, found: Sequence[Answer], client: Client) -> pd.DataFrame:
-    """Make a table of stored answers, and say what it leaves out."""
+    """Make a table of stored answers, and warn of what it leaves out."""
     frame, odd = read_table(table, found, client)
     say_what_is_odd(table, odd, client)
     return frame
@@ -165,89 +168,62 @@ def _tabled(table: Table, found: Sequence[Answer], client: Client) -> pd.DataFra
 
 def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
+    if not found:
+        return empty_frame(table)
     if not ENDPOINT_OF[table.name].ranking:
         answers = {one.id: Answer(row.query, one) for row, one in found}
         return _tabled(table, list(answers.values()), client)
     places = {(row.query, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
-    parts = [_read_pull(table, query, pages, places, client) for (query, _), pages in _pulls(found).items()]
-    if not parts:
-        return empty_frame(table)
-    whole = pd.concat([part for part, _ in parts], ignore_index=True)
-    order = pd.concat([place for _, place in parts], ignore_index=True).sort_values(kind="stable")
-    return whole.loc[order.index].reset_index(drop=True)
-
-
-def _pulls(found: Found) -> dict[tuple[Query, int], list[Observation]]:
-    """Gather pages by the pull they belong to: an entity counts once in each."""
-    pulls: dict[tuple[Query, int], dict[int, Observation]] = {}
+    pulls: dict[tuple[Query, int], dict[int, Observation]] = {}  # an entity counts once in each
     for row, one in found:
         pulls.setdefault((row.query, one.pull), {})[one.id] = one
-    return {pull: sorted(pages.values(), key=lambda one: one.page) for pull, pages in pulls.items()}
-
-
-def _read_pull(
-    table: Table,
-    query: Query,
-    pages: Sequence[Observation],
-    places: dict[tuple[Query, str | None, int], int],
-    client: Client,
-) -> tuple[pd.DataFrame, pd.Series[Any]]:
-    """Read the rows wanted from pages of one pull, and the place of each in the order of the frame."""
-    frame = _tabled(table, [Answer(query, page) for page in pages], client)
-    who = frame[query.endpoint.tables[0].key[-1]]
-    at = (cast("int", one) for one in read_times(frame[OBSERVED_AT.name]))
-    place = pd.Series([places.get((query, *one)) for one in zip(who, at, strict=True)], dtype="Int64")
-    wanted = place.notna().to_numpy()
-    return frame[wanted], place[wanted]
+    parts = []
+    for (query, _), pages in pulls.items():
+        in_order = sorted(pages.values(), key=lambda one: one.page)
+        part = _tabled(table, [Answer(query, page) for page in in_order], client)
+        rows = zip(part[query.endpoint.tables[0].key[-1]], read_times(part[OBSERVED_AT.name]), strict=True)
+        part[_PLACE] = pd.array([places.get((query, who, cast("int", at))) for who, at in rows], dtype="Int64")
+        parts.append(part.dropna(subset=[_PLACE]))
+    return pd.concat(parts).sort_values(_PLACE, kind="stable", ignore_index=True).drop(columns=_PLACE)
 
 
 def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str) -> pd.DataFrame:
     """Read every stored observation of the rows of a frame, by key, then by time."""
     rows = rows_of(frame, table)
-    queries = list(dict.fromkeys(row.query for row in rows))
-    foreign = _strangers(frame, client)
-    pulls = {} if foreign else _all_pulls(queries, client)
+    foreign = _foreign_sources(frame, client)
+    pulls = {} if foreign else _all_pulls(list(dict.fromkeys(row.query for row in rows)), client)
     missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.query not in pulls))
     if missing:
         raise _not_stored(method, missing, client, foreign)
-    client.note_read([one for query in queries for pull in pulls[query] for one in pull])
-    if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull through a ranking
-        each = [[Answer(query, page) for page in pull] for query in queries for pull in pulls[query]]
-        parts = [_tabled(table, pull, client) for pull in each]
-        whole = pd.concat(parts, ignore_index=True)
-    else:
-        pairs = [Answer(query, one) for query in queries for pull in pulls[query] for one in pull if not one.absent]
-        whole = _tabled(table, pairs, client)
+    client.note_read([one for found in pulls.values() for pull in found for one in pull])
+    each = [[Answer(query, one) for one in pull if not one.absent] for query, found in pulls.items() for pull in found]
+    if not ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull of a ranking
+        each = [[one for pull in each for one in pull]]
+    parts = [_tabled(table, pull, client) for pull in each if pull]
+    if not parts:
+        return empty_frame(table)
+    whole = pd.concat(parts, ignore_index=True)
     wanted = set(_keys(frame, table))
-    kept = whole[[key in wanted for key in _keys(whole, table)]]
+    kept = whole[np.array([key in wanted for key in _keys(whole, table)], dtype=np.bool_)]
     return kept.sort_values([*table.key, OBSERVED_AT.name], kind="stable", ignore_index=True)
 
 
 def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[list[Observation]]]:
-    """Find all observations of what was asked; of a ranking, pull by pull."""
-    if queries and queries[0].endpoint.ranking:
+    """Find all observations of some queries; of a ranking, pull by pull."""
+    if queries[0].endpoint.ranking:
         pulls = {query: client.store.pulls(query.key, until=client.until) for query in queries}
-        return {query: found for query, found in pulls.items() if found}
-    by_key = {query.key: query for query in queries}
-    found: dict[Query, list[list[Observation]]] = {}
-    for entity, history in client.store.histories(by_key).items():
-        until = [[one] for one in history if client.until is None or one.observed_at <= client.until]
-        if until:
-            found[by_key[entity]] = until
-    return found
+    else:
+        until = math.inf if client.until is None else client.until
+        histories = client.store.histories(query.key for query in queries)
+        pulls = {q: [[one] for one in histories.get(q.key, ()) if one.observed_at <= until] for q in queries}
+    return {query: found for query, found in pulls.items() if found}
 
 
 def _keys(frame: pd.DataFrame, table: Table) -> list[tuple[Any, ...]]:
-    """List the keys of rows as plain values, whatever dtypes the frame has."""
-    asked = ENDPOINT_OF[table.name].columns
-    return list(
-        zip(
-            *(
-                check_column(frame[name], table[name], asked[name])
-                if name in asked
-                else read_column(frame[name], table[name])
-                for name in table.key
-            ),
-            strict=True,
-        )
-    )
+    """Return the keys of rows as plain values, whatever dtypes the frame has."""
+    inputs = ENDPOINT_OF[table.name].columns
+    columns = []
+    for name in table.key:
+        series, column = frame[name], table[name]
+        columns.append(check_column(series, column, inputs[name]) if name in inputs else read_column(series, column))
+    return list(zip(*columns, strict=True))

@@ -15,9 +15,7 @@ from .. import plots
 from ..client import Client
 from ..frames import columns_of
 from ..plots.reading import NEEDS
-from .methods import METHODS
-from .methods import audience as read_audience
-from .methods import trend as read_trend
+from .methods import Methods
 from .recognise import describe, joined
 
 if TYPE_CHECKING:
@@ -32,20 +30,20 @@ Returns
 """
 
 
-def _reading(draw: Callable[..., Axes], read: Callable[..., pd.DataFrame]) -> Callable[..., Axes]:
+def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
     """Make the picture of a frame that has what is drawn, or of rows whose answers have it; those are free to read."""
 
     @wraps(draw)
     def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
         here = _draws(draw.__name__) <= columns_of(df)
-        return draw(df if here else _named(read(df, of=of, client=client), df), **options)
+        return draw(df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df), **options)
 
-    own, more = inspect.signature(draw), inspect.signature(read).parameters
+    own, more = inspect.signature(draw), inspect.signature(getattr(Methods, read)).parameters
     both = [*own.parameters.values(), more["of"], more["client"]]
     picture.__signature__ = own.replace(parameters=both)  # type: ignore[attr-defined]
     if draw.__doc__:  # not so under -OO
         text = f"{inspect.cleandoc(draw.__doc__)}\n"
-        picture.__doc__ = text.replace("\nReturns\n", _PARAMETERS.format(read.__name__), 1)
+        picture.__doc__ = text.replace("\nReturns\n", _PARAMETERS.format(read), 1)
     return picture
 
 
@@ -68,25 +66,25 @@ class Picture:
 
     function: Callable[..., Axes]
     draws: frozenset[str]
-    read: Callable[..., pd.DataFrame] | None = None
+    read: str | None = None
 
     def applies(self, frame: pd.DataFrame) -> bool:
         """Whether a picture of a frame can be made."""
         own = self.draws <= columns_of(frame)
-        return own or (self.read is not None and METHODS[self.read.__name__].applies(frame))
+        return own or (self.read is not None and hasattr(frame.keyapi, self.read))
 
 
-trend = _reading(plots.trend, read_trend)
-audience = _reading(plots.audience, read_audience)
-overlap = _reading(plots.overlap, read_audience)
+trend = _reading(plots.trend, "trend")
+audience = _reading(plots.audience, "audience")
+overlap = _reading(plots.overlap, "audience")
 PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
     {
-        "trend": Picture(trend, _draws("trend"), read_trend),
-        "audience": Picture(audience, _draws("audience"), read_audience),
+        "trend": Picture(trend, _draws("trend"), "trend"),
+        "audience": Picture(audience, _draws("audience"), "audience"),
         "products": Picture(plots.products, _draws("products")),
         "categories": Picture(plots.categories, _draws("categories")),
         "engagement": Picture(plots.engagement, _draws("engagement")),
-        "overlap": Picture(overlap, _draws("overlap"), read_audience),
+        "overlap": Picture(overlap, _draws("overlap"), "audience"),
     }
 )
 
@@ -104,7 +102,7 @@ class Pictures:
         if picture is None:
             raise AttributeError(f"df.keyapi.plot has no {name!r}; there are {joined(PICTURES)}")
         if not picture.applies(self._frame):
-            read = f", or rows that have .keyapi.{picture.read.__name__}()" if picture.read else ""
+            read = f", or rows that have .keyapi.{picture.read}()" if picture.read else ""
             raise AttributeError(
                 f"plot.{name} draws the columns {joined(sorted(picture.draws))}{read}; {describe(self._frame)}."
             )

@@ -11,14 +11,36 @@ import pandas as pd
 from ..columns import read_column
 from ..endpoints import ENDPOINT_OF, Parameter
 from ..errors import InvalidArgumentError, listed, shown
-from ..frames import columns_of
-from ..schema import DTYPES, OBSERVED_AT, SOURCE, Coded, Column, Constant, PerList, Table
+from ..frames import columns_of, identifying_columns, nearest
+from ..schema import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, PerList, Table
+from .recognise import find_table, fitting
 
-_MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written
+_MOST_LISTED: Final = 3  # values of one column that no request has, or not as they are written
+
+
+def check_frame(frame: pd.DataFrame, of: str | None) -> None:
+    """Check that a frame is what the table it holds, or the one named, is declared to be; list every breach."""
+    table = _table_of(frame, of)
+    breaches = find_breaches(frame, table)
+    if breaches:
+        count = f"{len(breaches)} breach{'es' if len(breaches) > 1 else ''}"
+        raise InvalidArgumentError("\n- ".join([f"these are no valid rows of {table.name}, {count}:", *breaches]))
+
+
+def _table_of(frame: pd.DataFrame, of: str | None) -> Table:
+    """Return what a frame should be, also where key columns are missing: that is a breach to be listed."""
+    if of is not None:
+        if of not in TABLES:
+            raise InvalidArgumentError(f"of is one of {', '.join(TABLES)} for validate(); got {of!r}")
+        return TABLES[of]
+    near = nearest(columns_of(frame))
+    if near is not None and not fitting(identifying_columns(), frame):
+        return near
+    return find_table(frame, "validate", identifying_columns(), None)
 
 
 def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
-    """List everything in which a frame is not the table it is declared to be; columns of the user's own are fine."""
+    """Return everything in which a frame is not the table it is declared to be; columns of the user's own are fine."""
     have = columns_of(frame)
     twice = [name for name in table.names if name in frame.columns and name not in have]
     missing = [name for name in table.names if name not in frame.columns]
@@ -46,20 +68,20 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
         yield f"{column.name} has dtype {series.dtype}, not {column.dtype}"
     parameter = ENDPOINT_OF[table.name].columns.get(column.name)
     if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
-        yield from _not_as_asked(series, column, parameter)
+        yield from _not_as_requested(series, column, parameter)
     if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
         yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
     if column.kind in ("count", "integer", "number"):
         yield from _out_of_range(series, column)
-    known = _vocabulary(column)
+    known = vocabulary(column)
     words = dict.fromkeys(read_column(series, column)) if known else ()
     unknown = [str(one) for one in words if one is not None and one not in known]
     if unknown:
         yield f"{column.name} has {listed(unknown)}; known are {', '.join(known)}"
 
 
-def _not_as_asked(series: pd.Series[Any], column: Column, parameter: Parameter | None) -> Iterator[str]:
-    """Hold keys against what can be asked for and how it is written; missing ones, too, where none is no way to ask."""
+def _not_as_requested(series: pd.Series[Any], column: Column, parameter: Parameter | None) -> Iterator[str]:
+    """Check keys as parameters: whether and how a request would write them; missing ones, too, where one is needed."""
     texts = []
     as_text = (written if isinstance(written, str) else None for written in series.tolist())
     for value, written in dict.fromkeys(zip(read_column(series, column), as_text, strict=True)):
@@ -70,9 +92,9 @@ def _not_as_asked(series: pd.Series[Any], column: Column, parameter: Parameter |
             continue
         if written is not None and written != wanted and not isinstance(wanted, int):
             texts.append(f"{column.name} has {shown(written)}, which is {wanted!r} in these tables")
-    yield from texts[:_MOST_TOLD]
-    if len(texts) > _MOST_TOLD:
-        yield f"{column.name} has {len(texts) - _MOST_TOLD:,} more such values"
+    yield from texts[:_MOST_LISTED]
+    if len(texts) > _MOST_LISTED:
+        yield f"{column.name} has {len(texts) - _MOST_LISTED:,} more such values"
 
 
 def _out_of_range(series: pd.Series[Any], column: Column) -> Iterator[str]:
@@ -80,17 +102,17 @@ def _out_of_range(series: pd.Series[Any], column: Column) -> Iterator[str]:
     values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
     least = -np.inf if column.least is None else column.least
     most = np.inf if column.most is None else column.most
-    for odd, what in (
+    for wrong, what in (
         (np.isinf(values), "infinite"),
         (np.isfinite(values) & (values < least), f"below {least:g}"),
         (np.isfinite(values) & (values > most), f"above {most:g}"),
     ):
-        if odd.any():
-            yield f"{int(odd.sum()):,} values of {column.name} are {what}"
+        if wrong.any():
+            yield f"{int(wrong.sum()):,} values of {column.name} are {what}"
 
 
-def _vocabulary(column: Column) -> list[str]:
-    """List the only words a column can have, where its declaration says so."""
+def vocabulary(column: Column) -> list[str]:
+    """Return the only words a column can have, where its declaration lists them."""
     if isinstance(column.place, Coded):
         return list(column.place.codes.values())
     places = column.place.places if isinstance(column.place, PerList) else ()
