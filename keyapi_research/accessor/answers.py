@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..client import Client, failures_frame, priced
+from ..columns import read_column, read_times
 from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Query
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table, say_what_is_odd
