@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import errno
 import gzip
+import io
 import lzma
 import math
 import os
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
+from keyapi_research.export import csv as csv_file
 from keyapi_research.export import read_csv, write_csv
 from keyapi_research.export.csv import DTYPE_OF, csv_bytes, parse_csv
 from keyapi_research.sandbox import Sandbox
@@ -456,6 +459,123 @@ def test_other_kinds_of_columns_are_written_plainly() -> None:
     )
     assert csv_bytes(frame).decode().split("\n")[1] == '2026-02-03T00:00:00,"a",1.5,"1 days 00:00:00",1'
     assert list(there_and_back(frame)) == ["day", "group", "mixed", "length", "5"]
+
+
+# What other programs do to cells -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quoted", [True, False], ids=["everything in quotes", "quotes where needed"])
+def test_quotes_around_everything_change_no_value_of_a_column_nobody_declared(quoted: bool) -> None:
+    def read(*rows: tuple[str, str]) -> list[Any]:
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows([("brand", "x"), *rows])
+        return parse_csv(text.getvalue().encode())["x"].tolist()
+
+    assert read(("Ann", "1,204"), ("Ben", "987")) == ["1,204", "987"]
+    assert read(("Ann", "10\n20"), ("Ben", "30")) == ["10\n20", "30"]
+    assert read(("Ann", "52.1,4.3"), ("Ben", "1")) == ["52.1,4.3", "1"]
+    assert read(("Ann", "1"), ("Ben", "2"), ("Cid", "Lee, Jr.")) == ["1", "2", "Lee, Jr."]
+    assert read(("Ann", "00123"), ("Ben", "7")) == ["00123", "7"]
+    assert read(("Ann", "1234567890123456"), ("Ben", "7")) == ["1234567890123456", "7"]
+    assert read(("Ann", "2026"), ("Ben", "0")) == [2026, 0]
+    assert read(("Ann", "1.50"), ("Ben", "-3")) == [1.5, -3.0]
+
+
+@pytest.mark.parametrize("line", ["sep=,\n", "sep=,\r\n", '"sep=,"\n', "SEP=,\n"])
+def test_a_first_line_that_names_the_separator_is_skipped(line: str) -> None:
+    back = parse_csv(f"{line}video_id,views\n{ID},5\n".encode())
+    assert back.to_dict("list") == {"video_id": [ID], "views": [5]}
+
+
+def test_guards_are_taken_off_where_another_program_dropped_the_byte_order_mark() -> None:
+    frame = pd.DataFrame({"video_id": column([ID, "5"]), "description": column(["=1", "'tis"]), "mine": ["+1", "x"]})
+    assert_frame_equal(parse_csv(csv_bytes(frame, excel=True).removeprefix(b"\xef\xbb\xbf")), frame)
+    short = parse_csv(b"video_id,description\n5,'=1\n")  # nothing says that the apostrophe is not the text's own
+    assert short["description"].tolist() == ["'=1"]
+
+
+def test_buffers_are_read_like_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"video_id": column([ID]), "description": column(["\u00fc\u6771"])})
+    for excel in (False, True):
+        content = csv_bytes(frame, excel=excel)
+        (tmp_path / "a.csv").write_bytes(content)
+        with (tmp_path / "a.csv").open("rb") as of_bytes, (tmp_path / "a.csv").open(encoding="utf-8") as of_text:
+            for buffer in (io.BytesIO(content), io.StringIO(content.decode()), of_bytes, of_text):
+                assert_frame_equal(read_csv(buffer), frame)
+    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it cannot be read: I/O operation on closed file"):
+        read_csv(of_bytes)
+    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it is empty"):
+        read_csv(io.StringIO())
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///a.csv"])
+def test_a_url_is_refused_by_name(url: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="is a URL, not a path. Download the file first"):
+        read_csv(url)
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
+def test_a_workbook_is_not_written_as_csv(name: str, tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"to_csv writes CSV\. Name the file \.csv"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_index_is_never_written(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"a": [1]}, index=[7]), tmp_path / "a.csv", index=False)
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+    with pytest.raises(kr.InvalidArgumentError, match=r"index is never written.*reset_index"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / "b.csv", index=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(kr.InvalidArgumentError, match="not a regular file"):
+        read_csv(tmp_path / "a.csv")
+    os.mkfifo(tmp_path / "datapackage.json")
+    with pytest.raises(kr.InvalidArgumentError, match="not a regular file"):
+        kr.read_package(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, " " * 60_000 + "1", "e" * 60_000])
+@pytest.mark.parametrize("name", ["views", "gmv_est", "created_at", "promoted"])
+def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
+    with pytest.warns(kr.SchemaDriftWarning, match="in row 3 is not a valid"):
+        back = parse_csv(f"{name}\n1\n{cell}\n".encode() if name != "created_at" else f"{name}\n\n{cell}\n".encode())
+    assert back[name].tolist()[1] == cell
+
+
+def test_a_hundred_thousand_columns_are_read() -> None:
+    names = [f"c{at}" for at in range(100_000)]
+    back = parse_csv(f"{','.join(names)}\n{','.join(['1'] * len(names))}\n".encode())
+    assert back.shape == (1, len(names))
+    assert back["c99999"].tolist() == [1]
+
+
+# The quick way to split a block and the careful one, block by block -------------------------------------------
+
+PIECES = [",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00", '""', '"a,b"', '"x\ny"', '"q""q"']
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=12), width=st.integers(1, 3))
+def test_cells_split_quickly_are_those_split_by_the_rules(pieces: list[str], width: int) -> None:
+    block = "".join(pieces).encode()
+    quick = csv_file._quick_columns(block, csv_file._QUOTED.sub(b"", block), width)
+    if quick is not None:
+        assert quick == csv_file._careful_columns(block, width, 1)
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=30), size=st.integers(1, 40))
+def test_blocks_end_where_rows_end(texts: list[str | None], size: int) -> None:
+    frame = pd.DataFrame({"description": column(texts), "views": column(list(range(len(texts))), "Int64")})
+    content = csv_bytes(frame)
+    blocks = [block for block, _ in csv_file._blocks(content, size)]
+    assert b"".join(blocks) == content
+    rows = [row for block in blocks for row in csv.reader(io.StringIO(block.decode(), newline=""))]
+    assert rows == list(csv.reader(io.StringIO(content.decode(), newline="")))
 
 
 # Parquet and spreadsheets -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ..frames import columns_of, identifying_columns, nearest
 from ..schema import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, PerList, Table
 from .recognise import find_table, fitting
 
+_ID: Final = re.compile(r"[0-9]{1,32}")
 _MOST_LISTED: Final = 3  # values of one column that no request has, or not as they are written
 
 
@@ -69,6 +71,10 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
     parameter = ENDPOINT_OF[table.name].columns.get(column.name)
     if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
         yield from _not_as_requested(series, column, parameter)
+    if parameter is None and column.kind == "id":
+        texts = (str(value) for value in dict.fromkeys(read_column(series, column)) if value is not None)
+        if wrong := [shown(text) for text in texts if not _ID.fullmatch(text)]:
+            yield f"{column.name} has {listed(wrong, _MOST_LISTED)}, which are not ids. Ids are digits only"
     if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
         yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
     if column.kind in ("count", "integer", "number"):

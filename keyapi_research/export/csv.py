@@ -345,9 +345,9 @@ def _split(content: bytes, form: _Form) -> Iterator[Sequence[Cells]]:
         row += len(columns[0])
 
 
-def _blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _blocks(content: bytes, least: int = _BLOCK) -> Iterator[tuple[bytes, bytes]]:
     """Split a file into blocks of whole rows; beside each, what of it is not in quotes."""
-    start, size = 0, _BLOCK
+    start, size = 0, least
     while start < len(content):
         last = start + size >= len(content)
         end = len(content) if last else content.rfind(b"\n", start, start + size) + 1
@@ -356,7 +356,7 @@ def _blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
             size *= 2
             continue
         yield content[start:end], bare
-        start, size = end, _BLOCK
+        start, size = end, least
 
 
 def _marked(block: bytes, mark: str) -> bytes:
