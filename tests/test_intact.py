@@ -303,7 +303,7 @@ def shown(violations: Sequence[str]) -> str:
     return f"{len(violations)} of the outcomes are wrong:\n" + "\n".join(violations)
 
 
-@pytest.mark.parametrize("seeds", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [20, pytest.param(500, marks=pytest.mark.slow)])
 def test_one_flipped_bit_anywhere_gives_the_recorded_values_or_a_typed_error(
     seeds: int, study: Study, path: Path
 ) -> None:
@@ -862,7 +862,7 @@ COPIES: dict[Callable[[Path, Path], None], int] = {
 }
 
 
-@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_copies_made_while_answers_are_stored_are_whole_or_refused(
     share: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -1098,7 +1098,12 @@ class Linked:
     target: Path
 
 
-@pytest.fixture(params=[link_to_file, link_to_folder, chain_of_links, relative_link], ids=lambda make: make.__name__)
+# A chain is of links to files and to folders: the others beside it only where there is time.
+LINKS = [chain_of_links, relative_link, *(pytest.param(make, marks=pytest.mark.slow)
+                                          for make in (link_to_file, link_to_folder))]  # fmt: skip
+
+
+@pytest.fixture(params=LINKS, ids=lambda make: make.__name__)
 def linked(request: pytest.FixtureRequest, tmp_path: Path) -> Linked:
     if os.name != "posix":
         pytest.skip("needs symbolic links")
@@ -1484,7 +1489,7 @@ def test_a_reader_in_a_colleagues_folder_reads_what_is_there_now(
             assert reader.stdin is not None
             assert reader.stdout is not None
             assert reader.stderr is not None
-            for number in range(1, 13):
+            for number in range(1, 7):
                 kr.fetch_hashtags("tag0", max_age=0, client=owner)
                 frame = kr.fetch_hashtags(tags(*range(number)), client=owner)
                 for part in open_folder.iterdir():
@@ -1675,9 +1680,9 @@ def test_a_converted_store_is_protected_as_a_new_one(old: Path, first_told: dict
     read_format_1(old, offline=False)
     content = old.read_bytes()
     violations = []
-    for seed in range(20):
+    for seed in range(8):
         damaged = bytearray(content)
-        what = flip_anywhere(random.Random(seed), damaged)
+        what = (flip_where_pages_begin if seed % 2 else flip_anywhere)(random.Random(seed), damaged)
         away(old)
         old.write_bytes(damaged)
         try:
@@ -1797,7 +1802,7 @@ def convert(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., list[str
 
 
 @posix
-@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["steps", "seconds"])
 def test_a_kill_while_format_1_is_converted_leaves_one_format_or_the_other(
     kind: str, kills: int, convert: Callable[..., list[str]], old: Path, first_told: dict[str, Any]
@@ -1824,7 +1829,7 @@ def test_a_kill_while_format_1_is_converted_leaves_one_format_or_the_other(
 
 
 @posix
-@pytest.mark.parametrize("times", [2, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(60, marks=pytest.mark.slow)])
 def test_format_1_is_converted_once_where_processes_open_it_in_the_same_moment(
     times: int, convert: Callable[..., list[str]], old: Path, first_told: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -1930,7 +1935,7 @@ def test_a_cell_of_another_kind_is_a_typed_error_or_is_not_read(
                 away(path)
                 path.write_bytes(study.content)
                 if put(path, one, column, row, value):
-                    found = wrong(study.outcomes(path, frozen=True))
+                    found = wrong(study.outcomes(path, frozen=kinds == "all"))
                     violations += [f"{one}.{column} of row {row} = {name}; {what}" for what in found]
     assert not violations, shown(violations)
 
