@@ -45,7 +45,7 @@ class Database(Protocol):
 
     @property
     def file(self) -> object:
-        """What tells it from others; None where nobody else can open it."""
+        """What distinguishes it from others; None where nobody else can open it."""
 
     def close(self) -> None:
         """Close it."""
