@@ -1715,6 +1715,22 @@ def test_a_cell_of_another_kind_in_format_1_is_a_typed_error_and_is_not_converte
     assert format_of(old) == 1
 
 
+@pytest.mark.parametrize("body", ["[]", "{", '{"_decoded_content": [1]}', '{"_decoded_content": null}', "\u0e44"])
+@pytest.mark.parametrize("offline", [True, False])
+def test_an_unreadable_body_of_format_1_is_a_typed_error_and_hides_no_other(
+    offline: bool, body: str, old: Path, first_told: dict[str, Any]
+) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        key = db.execute("SELECT response FROM keyapi_answers WHERE endpoint LIKE '%/music/%'").fetchone()[0]
+        assert db.execute("UPDATE responses SET value = ? WHERE key = ?", (body, key)).rowcount == 1
+        db.commit()
+    options: dict[str, Any] = {"offline": True} if offline else {"token": "t", "base_url": "http://127.0.0.1:9"}
+    with kr.Client(store=old, progress=False, **options) as client:
+        with pytest.raises(kr.StoreError, match="cannot be read"):
+            OF_FORMAT_1["music"](client)
+        assert difference(OF_FORMAT_1["details"](client), first_told["details"]) is None
+
+
 CONVERT = """
     import os, signal, sqlite3, sys, threading, time
     import keyapi_research as kr
