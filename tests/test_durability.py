@@ -112,7 +112,7 @@ def test_killed_at_any_moment_nothing_received_is_lost(
             progress += stored != known
             known = stored
             in_flight = charged_names(sandbox) - stored
-            assert len(in_flight) <= WORKERS * kill  # for some seconds nobody else asks for what a killed one did
+            assert len(in_flight) <= WORKERS * kill  # for some seconds nobody else requests what a killed one did
             assert in_flight <= set(unanswered(path))
         forge.stdin.close()
     assert progress > kills / 10  # some kills came while answers did
@@ -654,7 +654,7 @@ def test_a_damaged_index_is_an_error_not_a_miss(client: kr.Client, sandbox: Sand
 def test_what_is_no_file_is_left_alone(make_client: Make, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o666)
     (tmp_path / "pipe").chmod(0o666)
-    with pytest.raises(kr.StoreError, match="is no file"):
+    with pytest.raises(kr.StoreError, match="is not a file"):
         make_client(store=tmp_path / "pipe")
     assert (tmp_path / "pipe").stat().st_mode & 0o777 == 0o666
 

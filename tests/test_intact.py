@@ -1574,7 +1574,7 @@ OF_FORMAT_1: dict[str, Callable[[kr.Client], Any]] = {
 
 
 def read_format_1(path: Path, *, offline: bool) -> dict[str, Any]:
-    """All that is in the sample; nothing of it is asked for, there is no server."""
+    """All that is in the sample; nothing of it is requested, there is no server."""
     options: dict[str, Any] = {"offline": True}
     if not offline:
         options = {"token": "t", "base_url": "http://127.0.0.1:9", "max_age": "any", "retries": 0}
@@ -1713,6 +1713,22 @@ def test_a_cell_of_another_kind_in_format_1_is_a_typed_error_and_is_not_converte
         with pytest.raises(kr.StoreError, match="damaged"):
             read_format_1(old, offline=offline)
     assert format_of(old) == 1
+
+
+@pytest.mark.parametrize("body", ["[]", "{", '{"_decoded_content": [1]}', '{"_decoded_content": null}', "\u0e44"])
+@pytest.mark.parametrize("offline", [True, False])
+def test_an_unreadable_body_of_format_1_is_a_typed_error_and_hides_no_other(
+    offline: bool, body: str, old: Path, first_told: dict[str, Any]
+) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        key = db.execute("SELECT response FROM keyapi_answers WHERE endpoint LIKE '%/music/%'").fetchone()[0]
+        assert db.execute("UPDATE responses SET value = ? WHERE key = ?", (body, key)).rowcount == 1
+        db.commit()
+    options: dict[str, Any] = {"offline": True} if offline else {"token": "t", "base_url": "http://127.0.0.1:9"}
+    with kr.Client(store=old, progress=False, **options) as client:
+        with pytest.raises(kr.StoreError, match="cannot be read"):
+            OF_FORMAT_1["music"](client)
+        assert difference(OF_FORMAT_1["details"](client), first_told["details"]) is None
 
 
 CONVERT = """
@@ -1863,7 +1879,7 @@ def test_format_1_converted_beside_a_reader_is_read_on_or_refused(old: Path, fir
 
 # Cells of other kinds ---------------------------------------------------------------------------------------------
 
-ODD: dict[str, object] = {
+OTHER_KINDS: dict[str, object] = {
     "missing": None,
     "text": "\u0e44 no number",
     "bytes": b"\xff\x00\xfe",
@@ -1928,10 +1944,10 @@ def test_a_cell_of_another_kind_is_a_typed_error_or_is_not_read(
     few = 1 if len(cells) > 5 else 2
     for one, column in cells:
         chance = random.Random(f"{one}.{column}")
-        odd = list(ODD.items()) if kinds == "all" else chance.sample(list(ODD.items()), few)
+        kind = list(OTHER_KINDS.items()) if kinds == "all" else chance.sample(list(OTHER_KINDS.items()), few)
         every = range(rows[one]) if rows[one] < 5 else chance.sample(range(rows[one]), 2 if kinds == "all" else 1)
         for row in every:
-            for name, value in odd:
+            for name, value in kind:
                 away(path)
                 path.write_bytes(study.content)
                 if put(path, one, column, row, value):
@@ -1940,7 +1956,7 @@ def test_a_cell_of_another_kind_is_a_typed_error_or_is_not_read(
     assert not violations, shown(violations)
 
 
-@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("value", OTHER_KINDS.values(), ids=OTHER_KINDS)
 @pytest.mark.parametrize("column", ["observed_at", "entity", "params"])
 def test_a_whole_column_of_another_kind_is_a_typed_error(
     column: str, value: object, study: Study, path: Path

@@ -45,7 +45,7 @@ class Store(Reader):
     path : str
         Path of the file, links resolved, or ":memory:".
     source : str or None
-        Whom its answers come from; None = the first answer says so.
+        Whom its answers come from; None = known from the first answer.
     read_only : bool
         Whether it is only read; then the file must exist.
     """

@@ -8,23 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from ..errors import StoreError
 from .facts import compact_json, when
-
-
-class _Body(msgspec.Struct):
-    """A body of which only the envelope is read."""
-
-    envelope: dict[str, Any] = msgspec.field(name="_decoded_content")
-
-
-_read: Final = msgspec.json.Decoder(_Body).decode
 
 
 def digest(text: bytes) -> str:
@@ -55,16 +44,27 @@ def digests_of(body: bytes | None) -> tuple[str, str]:
     """Return the checksums of a body of format 1; of one that cannot be read, some that never fit."""
     try:
         return (digest_of_data(read_body(body)), digest(body)) if body else ("", "")
-    except (ValueError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return "", ""
 
 
 def read_body(body: bytes) -> dict[str, Any]:
     """Read the envelope of a stored answer; what requests-cache keeps around it is skipped."""
+    read, refused = _msgspec()
     try:
-        return _read(body).envelope
-    except msgspec.DecodeError:  # JSON of Python's own: NaN, numbers without bounds, half a surrogate pair
-        return dict(json.loads(body)["_decoded_content"])
+        envelope = read(body).envelope
+    except refused:  # JSON of Python's own: NaN, numbers without bounds, half a surrogate pair
+        envelope = json.loads(body)["_decoded_content"]
+    return dict(envelope)
+
+
+@cache
+def _msgspec() -> tuple[Callable[[bytes], Any], type[Exception]]:
+    """Import msgspec, when the first answer is read; return its reader of bodies and what that raises."""
+    import msgspec  # noqa: PLC0415 - not while this package is imported
+
+    body = msgspec.defstruct("Body", [("envelope", dict[str, Any], msgspec.field(name="_decoded_content"))])
+    return msgspec.json.Decoder(body).decode, msgspec.DecodeError
 
 
 def write_body(url: str, envelope: Mapping[str, Any], observed_at: int) -> str:

@@ -71,7 +71,7 @@ _COUNTS: Final = (
 
 
 def put_row(db: sqlite3.Connection, table: str, values: Sequence[Any]) -> None:
-    """Write a row and its checksum; only what the store says of itself may be there before."""
+    """Write a row and its checksum; only what the store knows of itself may be there before."""
     places = ", ".join("?" * (len(values) + 1))
     how = "REPLACE" if table == "keyapi_meta" else "INSERT"
     db.execute(f"{how} INTO {table} VALUES ({places})", (*values, checksum(values)))

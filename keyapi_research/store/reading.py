@@ -45,7 +45,7 @@ class Database(Protocol):
 
     @property
     def file(self) -> object:
-        """What tells it from others; None where nobody else can open it."""
+        """What distinguishes it from others; None where nobody else can open it."""
 
     def close(self) -> None:
         """Close it."""
@@ -283,7 +283,7 @@ class Reader:
             yield from (self._envelope(*there[one]) for one in chunk)
 
     def _envelope(self, digest: str, params: str, body: bytes | None) -> dict[str, Any]:
-        with contextlib.suppress(ValueError, KeyError, RecursionError):  # also what a body of format 1 may be
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):  # a body may be anything
             if body is not None and bodies.digest(body) == digest:
                 return bodies.read_body(body)
         raise self._damaged(f"a stored answer cannot be read ({params!r:.200})")

@@ -133,7 +133,7 @@ class SQLite:
                 self._wait_for_locks(self.patience)
 
     def _wait_for_locks(self, seconds: float) -> None:
-        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: what is done next says so
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: what is done next raises
             self._db.execute(f"PRAGMA busy_timeout = {int(max(seconds, 0.0) * 1000)}")
 
 
@@ -191,11 +191,11 @@ def _prepare(db: sqlite3.Connection, version: int, *, read_only: bool) -> None:
 
 
 def _is_new(file: Path, *, read_only: bool) -> bool:
-    """Whether a store is to be made there; refuse what can be none."""
+    """Whether a store is to be made there; refuse what cannot be one."""
     if file.is_dir():
         raise StoreError(f"{file} is a folder; a store is a file, as {file / 'study.sqlite'}")
     if file.exists() and not file.is_file():
-        raise StoreError(f"{file} is no file but a device or the like; choose another store=")
+        raise StoreError(f"{file} is not a file but a device or the like. Choose another store=")
     if not file.exists() and read_only:
         raise StoreError(
             f"there is no store at {file}: offline=True reads one that exists. Check the path, or fetch first "
@@ -246,7 +246,7 @@ def _is_beside(file: Path, kind: str) -> bool:
 
 
 def _may_write(path: Path, *, folder: bool = False) -> bool:
-    """Whether a file or folder is writable; without any write bit it is not, whoever asks."""
+    """Whether a file or folder is writable; without any write bit it is not, not even for root."""
     bits = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
     return bool(path.stat().st_mode & bits) and os.access(path, os.W_OK | (os.X_OK if folder else 0))
 
@@ -266,7 +266,7 @@ def _is_locked(error: sqlite3.Error) -> bool:
 
 
 def _advice(error: sqlite3.Error, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
-    """Say what an error of SQLite means for the user of a store, and what to do."""
+    """Return what an error of SQLite means for the user of a store, and what to do."""
     whole_code = getattr(error, "sqlite_errorcode", 0) or 0
     code = whole_code & 0xFF  # the rest of it says where in SQLite
     in_file = path != MEMORY
