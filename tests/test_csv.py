@@ -68,9 +68,7 @@ def as_series(values: list[Any], declared: Column) -> pd.Series[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(
-    max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), rows=st.integers(0, 4), excel=st.booleans())
 def test_every_table_comes_back(table: str, data: st.DataObject, rows: int, excel: bool) -> None:
     lists = {c.name: st.lists(VALUES[c.dtype], min_size=rows, max_size=rows) for c in TABLES[table].columns}
@@ -152,7 +150,8 @@ def test_columns_of_one_name_stay_two() -> None:
 
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
-    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted") as said:
+    expected = "views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted"
+    with pytest.warns(kr.SchemaDriftWarning, match=expected) as said:
         assert_frame_equal(there_and_back(frame), frame)
     assert len(said) == 1
 
@@ -502,7 +501,7 @@ def test_buffers_are_read_like_files(tmp_path: Path) -> None:
         with (tmp_path / "a.csv").open("rb") as of_bytes, (tmp_path / "a.csv").open(encoding="utf-8") as of_text:
             for buffer in (io.BytesIO(content), io.StringIO(content.decode()), of_bytes, of_text):
                 assert_frame_equal(read_csv(buffer), frame)
-    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it cannot be read: I/O operation on closed file"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"the buffer: it cannot be read: .*closed file\. Open it"):
         read_csv(of_bytes)
     with pytest.raises(kr.InvalidArgumentError, match="the buffer: it is empty"):
         read_csv(io.StringIO())
@@ -510,7 +509,7 @@ def test_buffers_are_read_like_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///a.csv"])
 def test_a_url_is_refused_by_name(url: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="is a URL, not a path. Download the file first"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"is a URL, not a path\. Download the file first"):
         read_csv(url)
 
 
@@ -538,7 +537,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
         kr.read_package(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, " " * 60_000 + "1", "e" * 60_000])
+@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, "-" * 60_000, "e" * 60_000])
 @pytest.mark.parametrize("name", ["views", "gmv_est", "created_at", "promoted"])
 def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
     with pytest.warns(kr.SchemaDriftWarning, match="in row 3 is not a valid"):
@@ -555,7 +554,10 @@ def test_a_hundred_thousand_columns_are_read() -> None:
 
 # The quick way to split a block and the careful one, block by block -------------------------------------------
 
-PIECES = [",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00", '""', '"a,b"', '"x\ny"', '"q""q"']
+PIECES = [
+    ",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00",
+    '""', '"a,b"', '"x\ny"', '"q""q"',
+]  # fmt: skip
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)

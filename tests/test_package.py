@@ -566,7 +566,9 @@ def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
         read_package(tmp_path)
 
 
-@pytest.mark.parametrize("spelt", ["sha256:{sha256}", "SHA256:{SHA256}", "{sha256}", "md5:{md5}", "{md5}", "sha1:{sha1}"])
+@pytest.mark.parametrize(
+    "spelt", ["sha256:{sha256}", "SHA256:{SHA256}", "{sha256}", "md5:{md5}", "{md5}", "sha1:{sha1}"]
+)
 def test_hashes_are_checked_however_they_are_spelt(spelt: str, tmp_path: Path) -> None:
     hashes = {name: hashlib.new(name, b"a\n1\n").hexdigest() for name in ("sha256", "md5", "sha1")}
     written = spelt.format(**hashes, SHA256=hashes["sha256"].upper())
@@ -586,8 +588,9 @@ def test_a_hash_of_an_unknown_kind_is_said_to_be_unchecked(spelt: str, tmp_path:
 
 ASCII_ONLY = """
 import sys, pandas as pd, keyapi_research as kr
-folder = sys.argv[1] + "/\u00fcbung"
-for attempt in (lambda: kr.write_package(folder, {"x": pd.DataFrame({"a": ["\u6771"]})}), lambda: kr.read_package(folder)):
+folder = sys.argv[1] + "/" + chr(252) + "bung"
+frames = {"x": pd.DataFrame({"a": [chr(26481)]})}
+for attempt in (lambda: kr.write_package(folder, frames), lambda: kr.read_package(folder)):
     try:
         attempt()
     except kr.KeyAPIError as error:

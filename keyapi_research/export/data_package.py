@@ -21,7 +21,7 @@ import pandas as pd
 
 from ..archive import stamp
 from ..client import Client, open_client
-from ..columns import as_text
+from ..columns import as_text, text_dtype
 from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
@@ -242,7 +242,7 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
 
 def _dtype_of(values: pd.Series[Any]) -> str | None:
     """Name the dtype of a column, if it can be given back to it."""
-    if values.dtype == as_text([]).dtype and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+    if values.dtype == text_dtype() and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         return _TEXT
     name = str(values.dtype)
     return name if _RESTORED.fullmatch(name) else None
@@ -458,7 +458,7 @@ def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     """Give a column the dtype it had, if no value becomes another."""
     moments = _MOMENTS.fullmatch(dtype)
     if dtype == _TEXT:
-        return as_text(values.astype(object).where(values.notna(), None).tolist())
+        return pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()))
     try:
         if moments is not None:
             values = pd.to_datetime(values, utc=True, format="ISO8601")
