@@ -160,7 +160,7 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 
 def _read_stamps(values: list[Any]) -> tuple[Array, int]:
-    """Read seconds or milliseconds since 1970; to the service 0 is no time."""
+    """Read seconds or milliseconds since 1970; 0 means missing to the service."""
     seconds, missing, lost = _read_integers(values)
     milliseconds = np.abs(seconds) >= _MILLISECONDS
     whole_seconds = np.where(milliseconds, seconds // 1000, seconds)

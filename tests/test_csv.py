@@ -157,7 +157,7 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "named"),
     [
         ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is not a valid Int64\)"),
         ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is not a valid boolean\)"),
@@ -165,9 +165,9 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
         ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is not a valid datetime64\[us, UTC\]\)"),
     ],
 )
-def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str, tmp_path: Path) -> None:
+def test_values_that_a_known_column_cannot_have_are_named(content: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "by_hand.csv").write_text(content)
-    with pytest.warns(kr.SchemaDriftWarning, match=told) as said:
+    with pytest.warns(kr.SchemaDriftWarning, match=named) as said:
         kr.read_csv(tmp_path / "by_hand.csv")
     assert [one.filename for one in said] == [__file__]
 
@@ -330,9 +330,9 @@ def test_quotes_around_everything_mean_nothing() -> None:
      (b"a\n\xff\n", "not UTF-8"), ("a\n1\n".encode("utf-16"), "not UTF-8")],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why(content: bytes, said: str, tmp_path: Path) -> None:
-    (tmp_path / "odd.csv").write_bytes(content)
-    with pytest.raises(kr.InvalidArgumentError, match=rf"odd\.csv.*{said}"):
-        read_csv(tmp_path / "odd.csv")
+    (tmp_path / "spoilt.csv").write_bytes(content)
+    with pytest.raises(kr.InvalidArgumentError, match=rf"spoilt\.csv.*{said}"):
+        read_csv(tmp_path / "spoilt.csv")
 
 
 def test_lines_without_a_last_end_and_blank_lines() -> None:
@@ -363,9 +363,9 @@ def test_whole_numbers_in_scientific_notation() -> None:
     back = parse_csv(b"views,likes\n1e3,1.23E+11\n-2.50E1,9.2e18\n1.000,NA\n")
     assert back["views"].tolist() == [1000, -25, 1]
     assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
-    for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
+    for spoilt in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
         with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is not a valid Int64"):
-            assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
+            assert str(parse_csv(b"views\n" + spoilt + b"\n5\n")["views"].dtype) != "Int64", spoilt
 
 
 @pytest.mark.parametrize(

@@ -298,7 +298,7 @@ class _Column:
         self.parts.append(array)
 
     def _without_marks(self, written: Cells) -> Cells:
-        """Take off what says that a cell was in quotes, and what guards it in the form for spreadsheets."""
+        """Remove what says that a cell was in quotes, and what guards it in the form for spreadsheets."""
         joined = "".join(written)
         cells = written
         if self.form.mark and self.form.mark in joined:
@@ -329,7 +329,7 @@ def _texts(cells: Cells, written: Cells) -> Sequence[str | None]:
 
 
 def _unguarded(text: str) -> str:
-    """Take the apostrophe of the form for spreadsheets off a text, if it is not the text's own, as of 'tis."""
+    """Remove the apostrophe of the form for spreadsheets, if it is not the text's own, as of 'tis."""
     return text[1:] if text[:1] == "'" and _guarded(text[1:], excel=True) == text else text
 
 
