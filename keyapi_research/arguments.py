@@ -1,4 +1,4 @@
-"""Arguments: what a call may ask for, checked before anything is sent, each refusal with what is allowed instead."""
+"""Arguments of a call, checked before anything is sent; each refusal says what is allowed instead."""
 
 # fmt: off - lists of codes and names read best as tables
 from __future__ import annotations
@@ -59,7 +59,7 @@ _REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path)
 
 
 def check_id(name: str, value: object) -> str:
-    """Take an id: ASCII digits, as text or as a whole number."""
+    """Return an id: ASCII digits, as text or as a whole number."""
     value = plain_value(value)
     if is_missing(value):
         raise InvalidArgumentError(
@@ -84,7 +84,7 @@ def check_id(name: str, value: object) -> str:
 
 
 def check_hashtag(name: str, value: object) -> str:
-    """Take the name of a hashtag and write it the one way it is asked and kept."""
+    """Return the name of a hashtag, written the one way it is requested and kept."""
     if is_missing(value):
         raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
@@ -148,12 +148,12 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
 
 
 def check_music_region(name: str, value: object) -> str:
-    """Take a country code: the music endpoints document no all_regions."""
+    """Return a country code: the music endpoints document no all_regions."""
     return check_region(name, value, all_regions=False)
 
 
 def check_time_scope(name: str, value: object) -> str:
-    """Take 1, 7, 30 (days) or a month."""
+    """Return 1, 7, 30 (days) or a month."""
     text = shown(int(value)) if is_number(value, whole=True) else value  # type: ignore[call-overload]
     if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
         return text.strip()
@@ -196,7 +196,7 @@ def check_period(*allowed: int) -> Callable[[str, object], int]:
 
 
 def check_search(name: str, value: object) -> str | None:
-    """Take a search word or None."""
+    """Return a search word or None."""
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
@@ -207,12 +207,12 @@ def check_search(name: str, value: object) -> str | None:
 
 
 def check_category_filter(name: str, value: object) -> str | None:
-    """Take the id of a category or None."""
+    """Return the id of a category or None."""
     return None if value is None else check_id(name, value)
 
 
 def check_industry(name: str, value: object) -> str | None:
-    """Take an industry by id or by name, or None."""
+    """Return an industry by id or by name, or None."""
     if value is None:
         return None
     if not isinstance(value, str) or value.strip().isdigit():
@@ -229,7 +229,7 @@ def check_industry(name: str, value: object) -> str | None:
 
 
 def check_limit(limit: object) -> int | None:
-    """Take a number of rows, or None for all."""
+    """Return a number of rows, or None for all."""
     if limit is None:
         return None
     if not is_number(limit, whole=True) or not 1 <= int(limit) < _FAR:  # type: ignore[call-overload]

@@ -59,7 +59,8 @@ def _real_number(value: Any) -> float | None:
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER or not (_NUMBER.fullmatch(value) or _INFINITE.fullmatch(value)):
             return None
-        return float(value)
+        number = float(value)
+        return number if np.isfinite(number) or _INFINITE.fullmatch(value) else None  # too large for a float
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -162,7 +163,7 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
 
 
 def _read_stamps(values: list[Any]) -> tuple[Array, int]:
-    """Read seconds or milliseconds since 1970; to the service 0 is no time."""
+    """Read seconds or milliseconds since 1970; 0 means missing to the service."""
     seconds, missing, lost = _read_integers(values)
     milliseconds = np.abs(seconds) >= _MILLISECONDS
     whole_seconds = np.where(milliseconds, seconds // 1000, seconds)
@@ -230,9 +231,10 @@ def _read_decimals(cells: Sequence[str]) -> Array | None:
     if _NUMERIC.fullmatch("".join(cells)) is None:
         return None
     try:
-        return np.fromiter(map(float, [cell or "nan" for cell in cells]), dtype=np.float64, count=len(cells))
+        numbers = np.fromiter(map(float, [cell or "nan" for cell in cells]), dtype=np.float64, count=len(cells))
     except ValueError:
         return None
+    return None if np.isinf(numbers).any() else numbers
 
 
 def _read_moments(cells: Sequence[str]) -> tuple[Array, list[int]]:
@@ -250,10 +252,10 @@ def _read_moments(cells: Sequence[str]) -> tuple[Array, list[int]]:
     return read.array, unread
 
 
-def infer_cells(cells: Sequence[str | None]) -> pd.Series[Any]:
+def infer_cells(cells: Sequence[str | None]) -> Array:
     """Read cells nobody declared as what pandas infers, but as text where one looks like an id or begins with 0."""
     if not cells:
-        return pd.Series([], dtype=object)
+        return np.array([], dtype=object)
     there = {cell for cell in cells if cell} - MISSING_WORDS
     if any(map(_LIKE_AN_ID.fullmatch, there)):
         return as_text(cells)
@@ -261,21 +263,18 @@ def infer_cells(cells: Sequence[str | None]) -> pd.Series[Any]:
     if there:
         kind = "flag" if there <= _FLAG_CELLS else "count" if all(map(_WHOLE.fullmatch, there)) else "number"
     array, unread = read_cells(DTYPES[kind], [cell or "" for cell in cells])
-    return as_text(cells) if unread else _as_inferred(array)
+    if unread:
+        return as_text(cells)
+    if kind == "number":
+        return array
+    some_missing = array.isna().any()  # to pandas, missing is NaN where nobody declares a dtype
+    dtype = {"count": "float64", "flag": "object"}[kind] if some_missing else array.dtype.numpy_dtype
+    return array.to_numpy(dtype=dtype, na_value=np.nan) if some_missing else array.to_numpy(dtype=dtype)
 
 
-def _as_inferred(array: Array) -> pd.Series[Any]:
-    """Give an array the dtype pandas has for it where nobody declares one: there, missing is NaN."""
-    kind = {"i": "int64", "b": "bool", "f": "float64"}[array.dtype.kind]
-    if kind != "float64" and array.isna().any():
-        kind = "float64" if kind == "int64" else "object"
-    return pd.Series(pd.Series(array).to_numpy(dtype=kind, na_value=np.nan), dtype=kind)
-
-
-def as_text(values: Sequence[str | None]) -> pd.Series[Any]:
+def as_text(values: Sequence[str | None]) -> Array:
     """Make a column of text as pandas infers it."""
-    made: pd.Series[Any] = pd.Series([np.nan if value is None else value for value in values], dtype=text_dtype())
-    return made
+    return pd.array([np.nan if value is None else value for value in values], dtype=text_dtype())
 
 
 @cache

@@ -1441,3 +1441,12 @@ def test_methods_follow_the_tables_in_any_order(unsent: World) -> None:
     assert all(one != other for one, other in pairwise(names))
     for frame, got in zip(orders, names, strict=True):
         assert got == [name for name in frame["hashtag_name"] if name in set(got)]
+
+
+@pytest.mark.parametrize("spoilt", ["6.0E+18", "7117191641181555995.0", "'7117191641181555995"])
+def test_validate_lists_ids_that_are_not_digits_outside_the_key_too(spoilt: str, client: kr.Client) -> None:
+    videos = kr.fetch_videos("7117191641181555995", client=client)
+    assert videos.keyapi.validate() is videos or videos.keyapi.validate() is None
+    for name in ("video_id", "user_id"):
+        with pytest.raises(kr.InvalidArgumentError, match=f"{name}.*digits only"):
+            videos.assign(**{name: pd.array([spoilt], dtype="string")}).keyapi.validate()

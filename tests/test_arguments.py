@@ -91,6 +91,46 @@ def test_ids_may_come_in_any_container(ids: object) -> None:
     assert [query.id for query in make_queries(VIDEO_ANALYTICS, ids, {})] == [VIDEO]
 
 
+def test_ids_of_pyarrow_are_read(client: kr.Client) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    as_text, as_number = pyarrow.array([VIDEO]), pyarrow.array([int(VIDEO)])
+    for ids in (as_text, as_number, as_text[0], as_number[0], [as_text[0]], pyarrow.chunked_array([as_text])):
+        assert [query.id for query in make_queries(VIDEO_ANALYTICS, ids, {})] == [VIDEO]
+    with pytest.raises(kr.InvalidArgumentError, match="an id is missing"):
+        make_queries(VIDEO_ANALYTICS, pyarrow.array([VIDEO, None]), {})
+    with pytest.raises(kr.InvalidArgumentError, match="is a float"):
+        make_queries(VIDEO_ANALYTICS, pyarrow.array([7.1e18]), {})
+
+
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [
+        ("Germany", 'Germany is "DE"'),
+        ("GERMANY", 'Germany is "DE"'),
+        (" united kingdom ", 'United Kingdom is "GB"'),
+        ("South Korea", 'South Korea is "KR"'),
+        ("T\u00fcrkiye", 'Turkey is "TR"'),
+        ("Germny", 'Germany is "DE"'),
+        ("Brasil", 'Brazil is "BR"'),
+        ("\u0131t", "got '\u0131t'$"),
+        ("", "got ''$"),
+        ("x" * 100_000, r"got 'x+\.\.\.$"),
+    ],
+)
+def test_a_region_that_is_not_a_code_names_the_code_that_was_probably_meant(region: str, hint: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=hint):
+        make_queries(HASHTAG_DETAIL, "a", {"region": region, "period": 7})
+
+
+@pytest.mark.parametrize(
+    ("industry", "hint"),
+    [("Beauty", "Beauty & Personal Care"), ("beuty & personal care", "Beauty & Personal Care"), ("pet", "Pets")],
+)
+def test_an_industry_that_is_nearly_one_is_named(industry: str, hint: str, client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=rf"is not an industry\. Did you mean '{hint}'\? Known are"):
+        kr.fetch_trending_hashtags(industry=industry, client=client)
+
+
 def test_ids_are_asked_once_in_the_order_given(client: kr.Client, sandbox: Sandbox) -> None:
     ids = ["7300000000000000003", "7300000000000000001", "7300000000000000003", 7300000000000000002]
     frame = kr.fetch_videos(ids, client=client)

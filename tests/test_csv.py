@@ -68,9 +68,7 @@ def as_series(values: list[Any], declared: Column) -> pd.Series[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(
-    max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), rows=st.integers(0, 4), excel=st.booleans())
 def test_every_table_comes_back(table: str, data: st.DataObject, rows: int, excel: bool) -> None:
     lists = {c.name: st.lists(VALUES[c.dtype], min_size=rows, max_size=rows) for c in TABLES[table].columns}
@@ -152,13 +150,14 @@ def test_columns_of_one_name_stay_two() -> None:
 
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
-    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted") as said:
+    expected = "views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted"
+    with pytest.warns(kr.SchemaDriftWarning, match=expected) as said:
         assert_frame_equal(there_and_back(frame), frame)
     assert len(said) == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "named"),
     [
         ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is not a valid Int64\)"),
         ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is not a valid boolean\)"),
@@ -166,9 +165,9 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
         ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is not a valid datetime64\[us, UTC\]\)"),
     ],
 )
-def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str, tmp_path: Path) -> None:
+def test_values_that_a_known_column_cannot_have_are_named(content: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "by_hand.csv").write_text(content)
-    with pytest.warns(kr.SchemaDriftWarning, match=told) as said:
+    with pytest.warns(kr.SchemaDriftWarning, match=named) as said:
         kr.read_csv(tmp_path / "by_hand.csv")
     assert [one.filename for one in said] == [__file__]
 
@@ -331,9 +330,9 @@ def test_quotes_around_everything_mean_nothing() -> None:
      (b"a\n\xff\n", "not UTF-8"), ("a\n1\n".encode("utf-16"), "not UTF-8")],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why(content: bytes, said: str, tmp_path: Path) -> None:
-    (tmp_path / "odd.csv").write_bytes(content)
-    with pytest.raises(kr.InvalidArgumentError, match=rf"odd\.csv.*{said}"):
-        read_csv(tmp_path / "odd.csv")
+    (tmp_path / "spoilt.csv").write_bytes(content)
+    with pytest.raises(kr.InvalidArgumentError, match=rf"spoilt\.csv.*{said}"):
+        read_csv(tmp_path / "spoilt.csv")
 
 
 def test_lines_without_a_last_end_and_blank_lines() -> None:
@@ -364,9 +363,9 @@ def test_whole_numbers_in_scientific_notation() -> None:
     back = parse_csv(b"views,likes\n1e3,1.23E+11\n-2.50E1,9.2e18\n1.000,NA\n")
     assert back["views"].tolist() == [1000, -25, 1]
     assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
-    for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
+    for spoilt in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
         with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is not a valid Int64"):
-            assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
+            assert str(parse_csv(b"views\n" + spoilt + b"\n5\n")["views"].dtype) != "Int64", spoilt
 
 
 @pytest.mark.parametrize(
@@ -502,7 +501,7 @@ def test_buffers_are_read_like_files(tmp_path: Path) -> None:
         with (tmp_path / "a.csv").open("rb") as of_bytes, (tmp_path / "a.csv").open(encoding="utf-8") as of_text:
             for buffer in (io.BytesIO(content), io.StringIO(content.decode()), of_bytes, of_text):
                 assert_frame_equal(read_csv(buffer), frame)
-    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it cannot be read: I/O operation on closed file"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"the buffer: it cannot be read: .*closed file\. Open it"):
         read_csv(of_bytes)
     with pytest.raises(kr.InvalidArgumentError, match="the buffer: it is empty"):
         read_csv(io.StringIO())
@@ -510,7 +509,7 @@ def test_buffers_are_read_like_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///a.csv"])
 def test_a_url_is_refused_by_name(url: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="is a URL, not a path. Download the file first"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"is a URL, not a path\. Download the file first"):
         read_csv(url)
 
 
@@ -538,7 +537,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
         kr.read_package(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, " " * 60_000 + "1", "e" * 60_000])
+@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, "-" * 60_000, "e" * 60_000])
 @pytest.mark.parametrize("name", ["views", "gmv_est", "created_at", "promoted"])
 def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
     with pytest.warns(kr.SchemaDriftWarning, match="in row 3 is not a valid"):
@@ -555,7 +554,10 @@ def test_a_hundred_thousand_columns_are_read() -> None:
 
 # The quick way to split a block and the careful one, block by block -------------------------------------------
 
-PIECES = [",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00", '""', '"a,b"', '"x\ny"', '"q""q"']
+PIECES = [
+    ",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00",
+    '""', '"a,b"', '"x\ny"', '"q""q"',
+]  # fmt: skip
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)

@@ -28,7 +28,7 @@ from keyapi_research.schema import TABLES
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning")
 
 VIDEOS = ["7117191641181555995", *(str(7300000000000000001 + n) for n in range(11))]
-ASKED: dict[str, Any] = {
+IDS_OF: dict[str, Any] = {
     "video_analytics": VIDEOS,
     "hashtag_detail": ["ufc324", "cats", "dogs"],
     "product_detail": ["601583", "601450"],
@@ -40,7 +40,7 @@ def every_table(client: kr.Client) -> dict[str, pd.DataFrame]:
     """Fetch all tables there are."""
     frames = {}
     for name in TABLES:
-        fetch, ids = getattr(kr, f"fetch_{name}"), ASKED.get(ENDPOINT_OF[name].name)
+        fetch, ids = getattr(kr, f"fetch_{name}"), IDS_OF.get(ENDPOINT_OF[name].name)
         frames[name] = fetch(limit=25, client=client) if ids is None else fetch(ids, client=client)
     return frames
 
@@ -186,8 +186,8 @@ def test_provenance_after_csv_and_without_the_store(
     write_package(tmp_path / "known", {"list": again}, client=client)
     [request] = resource_of(tmp_path / "known", "list")["provenance"]["requests"]
     assert request["params"]["page"] == "2"
-    stranger = make_client(store=tmp_path / "other.sqlite")
-    write_package(tmp_path / "unknown", {"list": again}, client=stranger)
+    foreign_client = make_client(store=tmp_path / "other.sqlite")
+    write_package(tmp_path / "unknown", {"list": again}, client=foreign_client)
     unknown = resource_of(tmp_path / "unknown", "list")["provenance"]
     assert (unknown["requests"], unknown["credits"]) == ([], None)
     assert unknown["parameters"]["industry_id"] == ["nothing"]
@@ -296,8 +296,8 @@ def test_rows_changed_by_hand_tell_no_requests(
 ) -> None:
     tags = kr.fetch_hashtags(["cats"], client=client)
     trends = kr.fetch_hashtag_trends(["cats"], client=client)
-    odd = tags.assign(**{column: pd.Series(values, dtype=object)})
-    write_package(tmp_path / "study", {"tags": odd, "trends": trends}, client=client)
+    spoilt = tags.assign(**{column: pd.Series(values, dtype=object)})
+    write_package(tmp_path / "study", {"tags": spoilt, "trends": trends}, client=client)
     told = resource_of(tmp_path / "study", "tags")["provenance"]
     assert len(told["requests"]) == (column == "source")
     assert read_package(tmp_path / "study")["tags"][column].tolist() == [str(values[0])]
@@ -502,7 +502,7 @@ def test_a_file_that_was_changed_is_not_taken_for_what_was_written(tmp_path: Pat
         read_package(folder)
 
 
-def test_a_dtype_of_a_stranger_is_a_word_of_ours_or_nothing(tmp_path: Path) -> None:
+def test_a_dtype_of_a_foreign_package_is_a_word_of_ours_or_nothing(tmp_path: Path) -> None:
     schema = {"fields": [{"name": "x", "type": "string", "dtype": "object"}, {"name": "y"}, 5]}
     assert read_package(forged(tmp_path / "one", schema=schema))["x"]["x"].tolist() == ["1"]
     schema = {"fields": [{"name": "x", "type": "boolean", "dtype": "datetime64[us]"}]}
@@ -566,7 +566,9 @@ def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
         read_package(tmp_path)
 
 
-@pytest.mark.parametrize("spelt", ["sha256:{sha256}", "SHA256:{SHA256}", "{sha256}", "md5:{md5}", "{md5}", "sha1:{sha1}"])
+@pytest.mark.parametrize(
+    "spelt", ["sha256:{sha256}", "SHA256:{SHA256}", "{sha256}", "md5:{md5}", "{md5}", "sha1:{sha1}"]
+)
 def test_hashes_are_checked_however_they_are_spelt(spelt: str, tmp_path: Path) -> None:
     hashes = {name: hashlib.new(name, b"a\n1\n").hexdigest() for name in ("sha256", "md5", "sha1")}
     written = spelt.format(**hashes, SHA256=hashes["sha256"].upper())
@@ -586,8 +588,9 @@ def test_a_hash_of_an_unknown_kind_is_said_to_be_unchecked(spelt: str, tmp_path:
 
 ASCII_ONLY = """
 import sys, pandas as pd, keyapi_research as kr
-folder = sys.argv[1] + "/\u00fcbung"
-for attempt in (lambda: kr.write_package(folder, {"x": pd.DataFrame({"a": ["\u6771"]})}), lambda: kr.read_package(folder)):
+folder = sys.argv[1] + "/" + chr(252) + "bung"
+frames = {"x": pd.DataFrame({"a": [chr(26481)]})}
+for attempt in (lambda: kr.write_package(folder, frames), lambda: kr.read_package(folder)):
     try:
         attempt()
     except kr.KeyAPIError as error:

@@ -14,14 +14,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import IO, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from ..columns import as_text, infer_cells, read_cells
+from ..columns import Array, as_text, infer_cells, read_cells
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, shown, warn
 from ..schema import COLUMN_DTYPES, DTYPES, RATES, TABLES
 from .compression import pack, unpack
@@ -44,6 +44,7 @@ _OPENED: Final = re.compile(rb'"(?<![^,\r\n]")')
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _BLOCK: Final = 2**21  # bytes read at once: bounds memory
+_WIDE: Final = 1000  # columns; of more, pandas takes longer
 _LONGEST_CELL: Final = 2**31 - 1
 _MOST_NAMED: Final = 5  # columns that one warning names
 _MOST_SHOWN: Final = 30  # characters of a value
@@ -254,7 +255,7 @@ def _recognised(content: bytes, *, excel: bool) -> _Form:
     return _Form(list(map(_unguarded, names)) if excel else names, mark, excel)
 
 
-def _read(content: bytes, form: _Form, dtypes: Sequence[str | None]) -> tuple[list[pd.Series[Any]], list[str]]:
+def _read(content: bytes, form: _Form, dtypes: Sequence[str | None]) -> tuple[list[Array], list[str]]:
     """Read all columns, and once more as others are those with a value that is not of their dtype."""
     columns = [_Column(name, dtype, form) for name, dtype in zip(form.names, dtypes, strict=True)]
     row = 2
@@ -278,7 +279,7 @@ class _Column:
     name: str
     dtype: str | None
     form: _Form
-    parts: list[pd.Series[Any]] = field(default_factory=list)
+    parts: list[Array] = field(default_factory=list)
     unread: str = ""
     marked: bool = False
     guarded: bool = False
@@ -287,17 +288,17 @@ class _Column:
         """Read the cells of the rows that begin with this one."""
         cells = self._without_marks(written)
         if self.dtype is None:
-            self.parts.append(as_text(_texts(cells, written)))
+            self.parts.append(_texts(cells, written))
             return
         is_text = self.dtype == DTYPES["text"]
         read: Sequence[str | None] = _texts(cells, written) if is_text else cells
         array, lost = read_cells(self.dtype, read)
         if lost and not self.unread:
             self.unread = f"{shown(read[lost[0]], _MOST_SHOWN)} in row {row + lost[0]} is not a valid {self.dtype}"
-        self.parts.append(pd.Series(array, copy=False))
+        self.parts.append(array)
 
     def _without_marks(self, written: Cells) -> Cells:
-        """Take off what says that a cell was in quotes, and what guards it in the form for spreadsheets."""
+        """Remove what says that a cell was in quotes, and what guards it in the form for spreadsheets."""
         joined = "".join(written)
         cells = written
         if self.form.mark and self.form.mark in joined:
@@ -311,13 +312,13 @@ class _Column:
             self.guarded = self.guarded or any(map(_GUARDED_ID.fullmatch, cells))
         return cells
 
-    def finish(self) -> pd.Series[Any]:
+    def finish(self) -> Array:
         """Return all of the column; one that nobody declared is inferred where nothing says that it is text."""
-        column = self.parts[0] if len(self.parts) == 1 else pd.concat(self.parts, ignore_index=True)
-        self.parts = []
-        if self.dtype is not None or self.marked:
-            return column
-        return infer_cells(column.astype(object).where(column.notna(), None).tolist())
+        parts, self.parts = self.parts, []
+        if self.dtype is None:
+            texts = list(chain.from_iterable(parts))
+            return as_text(texts) if self.marked else infer_cells(texts)
+        return parts[0] if len(parts) == 1 else pd.concat([pd.Series(part, copy=False) for part in parts]).array
 
 
 def _texts(cells: Cells, written: Cells) -> Sequence[str | None]:
@@ -328,7 +329,7 @@ def _texts(cells: Cells, written: Cells) -> Sequence[str | None]:
 
 
 def _unguarded(text: str) -> str:
-    """Take the apostrophe of the form for spreadsheets off a text, if it is not the text's own, as of 'tis."""
+    """Remove the apostrophe of the form for spreadsheets, if it is not the text's own, as of 'tis."""
     return text[1:] if text[:1] == "'" and _guarded(text[1:], excel=True) == text else text
 
 
@@ -366,6 +367,8 @@ def _marked(block: bytes, mark: str) -> bytes:
 
 def _quick_columns(block: bytes, bare: bytes, width: int) -> list[Cells] | None:
     """Split a block as pandas does; None where it would not be as the rules say, or tell a row of another width."""
+    if width > _WIDE:
+        return None
     characters = np.frombuffer(bare, dtype=np.uint8)
     rows = int(np.count_nonzero(characters == ord("\n"))) + (not bare.endswith(b"\n"))
     even = np.count_nonzero(characters == ord(",")) == (width - 1) * rows and bare.count(b"\r") == bare.count(b"\r\n")

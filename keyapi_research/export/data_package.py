@@ -21,7 +21,7 @@ import pandas as pd
 
 from ..archive import stamp
 from ..client import Client, open_client
-from ..columns import as_text
+from ..columns import as_text, text_dtype
 from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
@@ -79,7 +79,7 @@ def write_package(
     Notes
     -----
     Types, units, meanings and statuses are those of `describe`. A primary key is declared where it holds: key columns
-    without a missing value (a filter that nobody asked for is left out), with `observed_at` where one entity was
+    without a missing value (a filter that no call used is left out), with `observed_at` where one entity was
     observed several times. A foreign key is declared where its table is in the package and has all the rows it needs.
     Provenance has the endpoint, its parameters, when it was observed and, where the store knows them, each request with
     its id and credits. No licence is stated: whether and how you may publish the data is between you and KeyAPI; add
@@ -154,7 +154,7 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
             return {}, []
         there = {path.name: path for path in target.iterdir() if not path.name.startswith(".")}
     except OSError as error:
-        raise InvalidArgumentError(f"{target} is no folder to write into ({reason_of(error)}); {advice}") from error
+        raise InvalidArgumentError(f"{target} is not a folder to write into ({reason_of(error)}); {advice}") from error
     if not there:
         return {}, []
     try:
@@ -195,7 +195,7 @@ def _slug(name: str) -> str:
 
 
 def _tables_of(name: str, frame: pd.DataFrame) -> list[Table]:
-    """Tell which tables a frame holds: the one it is named after, else what its columns say."""
+    """Return the tables a frame holds: the one it is named after, else what its columns say."""
     columns = columns_of(frame)
     named = TABLES.get(name)
     return [named] if named is not None and columns.issuperset(named.key) else tables_in(columns)
@@ -242,7 +242,7 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
 
 def _dtype_of(values: pd.Series[Any]) -> str | None:
     """Name the dtype of a column, if it can be given back to it."""
-    if values.dtype == as_text([]).dtype and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+    if values.dtype == text_dtype() and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         return _TEXT
     name = str(values.dtype)
     return name if _RESTORED.fullmatch(name) else None
@@ -250,20 +250,20 @@ def _dtype_of(values: pd.Series[Any]) -> str | None:
 
 def _primary_key(table: Table, frame: pd.DataFrame) -> list[str]:
     """Find the key that holds: the standard allows neither a missing value in it nor a key twice."""
-    columns = _asked(table.key, frame)
+    columns = _used(table.key, frame)
     if not columns:  # every part of the key is missing: nothing tells rows apart
         return []
     for key in (columns, [*columns, OBSERVED_AT.name]):
         if not set(key) <= set(frame.columns) or frame[key].isna().to_numpy().any():
             continue
-        with contextlib.suppress(TypeError):  # lists or the like: these rows are none of a table any more
+        with contextlib.suppress(TypeError):  # lists or the like: these are not rows of a table any more
             if not frame.duplicated(key).any():
                 return key
     return []
 
 
-def _asked(columns: Iterable[str], frame: pd.DataFrame) -> list[str]:
-    """Leave out key columns that nothing was asked for: they are missing throughout and tell no rows apart."""
+def _used(columns: Iterable[str], frame: pd.DataFrame) -> list[str]:
+    """Leave out key columns that are missing throughout: filters that no call used, which tell no rows apart."""
     return [name for name in columns if name not in frame or frame[name].notna().any() or frame.empty]
 
 
@@ -279,7 +279,7 @@ def _foreign_key(
     for other, kind in kinds.items():
         if kind is None or kind.name != parent or not set(columns) <= set(tables[other].columns):
             continue
-        fields = sorted({*_asked(columns, frame), *_asked(columns, tables[other])}, key=columns.index)
+        fields = sorted({*_used(columns, frame), *_used(columns, tables[other])}, key=columns.index)
         if frame[fields].isna().to_numpy().any():
             continue
         with contextlib.suppress(TypeError):
@@ -296,7 +296,7 @@ def _tuples(frame: pd.DataFrame) -> Iterable[Kept]:
 
 
 def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None) -> dict[str, Any]:
-    """Say what was asked and when, and which requests brought it, as far as the rows and the store tell."""
+    """Return the parameters, the times and the requests behind a frame, as far as its rows and the store show them."""
     if table is None:
         return {}
     queries = _queries(table, frame)
@@ -319,11 +319,11 @@ def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None)
 
 
 def _queries(table: Table, frame: pd.DataFrame) -> list[tuple[Query, int]]:
-    """Read from the rows what was asked, and when it was observed (microseconds since 1970), each once."""
+    """Return the queries behind the rows and when they were observed (microseconds since 1970), each once."""
     try:
         rows = rows_of(frame, table)
     except InvalidArgumentError:
-        return []  # the rows were changed by hand: they do not tell any more
+        return []  # the rows were changed by hand
     return list(dict.fromkeys((row.query, row.at) for row in rows if row.at is not None))
 
 
@@ -365,7 +365,7 @@ def read_package(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     Raises
     ------
     InvalidArgumentError
-        It is no data package with CSV files in its folder, or a file was changed since it was written.
+        It is not a data package with CSV files in its folder, or a file was changed since it was written.
     """
     target = as_path(folder)
     base = target.parent if target.name == DESCRIPTOR else target
@@ -455,10 +455,10 @@ def _read_first_as(name: str, dtype: str) -> str | None:
 
 
 def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    """Give a column the dtype it had, if no value becomes another."""
+    """Return a column with the dtype it had, if no value becomes another."""
     moments = _MOMENTS.fullmatch(dtype)
     if dtype == _TEXT:
-        return as_text(values.astype(object).where(values.notna(), None).tolist())
+        return pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()))
     try:
         if moments is not None:
             values = pd.to_datetime(values, utc=True, format="ISO8601")

@@ -65,7 +65,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Say why a file could not be read or written: its name stands beside it."""
+    """Return why a file could not be read or written: its name stands beside it."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
