@@ -270,7 +270,7 @@ def test_any_envelope_is_data_or_a_typed_error(examples: int) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """A client, and a server that gives the next of some answers."""
+    """A client, and a server that sends the next of some answers."""
 
     server: Sandbox
     client: kr.Client
@@ -290,7 +290,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 
 def fetch(case: Case, table: Table, client: kr.Client, **options: Any) -> pd.DataFrame | kr.KeyAPIError:
-    """A call; what it says is short, of our classes, and points here."""
+    """A call; its warnings are short, of our classes, and point here."""
     function = getattr(kr, f"fetch_{table.name}")
     ids = [] if case.endpoint.entity is None else [IDS[case.endpoint.name]]
     with warnings.catch_warnings(record=True) as said:

@@ -54,7 +54,7 @@ def page(*names: str | None) -> dict[str, Any]:
 
 
 def once(envelopes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Envelopes that can be read a single time, as the store gives them."""
+    """Envelopes that can be read a single time, as those of the store."""
     yield from envelopes
 
 
