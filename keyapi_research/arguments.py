@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -17,19 +20,6 @@ from .settings import is_number
 
 Value = str | int | bool | None
 
-_COUNTRIES: Final = frozenset(
-    """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
-    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK
-    FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR
-    IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK
-    ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM
-    PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF
-    TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW""".split()  # noqa: SIM905 - codes read best as text
-)
-_NOT_ISO: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    dict.fromkeys(("UK", "UNITED KINGDOM"), ("the United Kingdom", "GB"))
-    | dict.fromkeys(("USA", "UNITED STATES"), ("the United States of America", "US"))
-)
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
 _NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # joiners belong to many scripts
@@ -37,6 +27,7 @@ _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _MONTHS_BACK: Final = 4
 _LONGEST_NAME: Final = 300  # characters; TikTok's hashtags have 100 at most
 _FAR: Final = 2**63
+_ALIKE: Final = 0.75  # of two names, so that one was probably meant by the other
 
 INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -115,26 +106,45 @@ def check_hashtag(name: str, value: object) -> str:
     return text
 
 
+@cache
+def _countries() -> Mapping[str, tuple[str, str]]:
+    """Read the codes of countries and their English names, by what may be written for them in lower case."""
+    known: dict[str, tuple[str, str]] = {}
+    for line in Path(__file__).with_name("countries.txt").read_text(encoding="utf-8").splitlines():
+        code, _, names = line.partition(" ")
+        main, *others = names.split(";")
+        known |= {written.lower(): (code, main) for written in (code, main, *others)}
+    return MappingProxyType(known)
+
+
+def _nearest(written: str, names: Iterable[str]) -> str | None:
+    """Find the name that was probably meant."""
+    near = get_close_matches(written, names, 1, _ALIKE) if len(written) <= _LONGEST_NAME else []
+    return near[0] if near else None
+
+
 def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
-    """Take a country code, or all_regions where the endpoint has it."""
-    allowed = f'an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
+    """Return a country code, or all_regions where the endpoint has it."""
+    allowed = f'{name} is an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
     if not isinstance(value, str):
         hint = ""
         if is_missing(value):
             hint = '. A missing region is often Namibia\'s "NA": read the file with kr.read_csv'
-        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}{hint}")
-    if not value.strip().isascii():  # the capitals of some letters of other scripts are ASCII
-        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
-    if value.strip().lower() == ALL_REGIONS:
-        if all_regions:
+        raise InvalidArgumentError(f"{allowed}; got {shown(value)}{hint}")
+    written = value.strip().lower()
+    if value.strip().isascii():  # the capitals of some letters of other scripts are ASCII
+        if written == ALL_REGIONS and all_regions:
             return ALL_REGIONS
-        raise InvalidArgumentError(f"{name} is {allowed}; this endpoint documents no {ALL_REGIONS!r}")
-    code = value.strip().upper()
-    if code in _NOT_ISO:
-        raise InvalidArgumentError(f'{name}: {_NOT_ISO[code][0]} is "{_NOT_ISO[code][1]}", not {shown(value)}')
-    if code not in _COUNTRIES:
-        raise InvalidArgumentError(f"{name} is {allowed}; got {shown(value)}")
-    return code
+        if written == ALL_REGIONS:
+            raise InvalidArgumentError(f"{allowed}; this endpoint documents no {ALL_REGIONS!r}")
+        if _countries().get(written, ("none",))[0] == written.upper():
+            return written.upper()
+    if written in _countries():
+        code, country = _countries()[written]
+        raise InvalidArgumentError(f'{name}: {country} is "{code}", not {shown(value)}')
+    near = _nearest(written, [one for one in _countries() if len(one) > len("US")])
+    hint = f'. {_countries()[near][1]} is "{_countries()[near][0]}"' if near else ""
+    raise InvalidArgumentError(f"{allowed}; got {shown(value)}{hint}")
 
 
 def check_music_region(name: str, value: object) -> str:
@@ -205,15 +215,17 @@ def check_industry(name: str, value: object) -> str | None:
     """Take an industry by id or by name, or None."""
     if value is None:
         return None
-    if isinstance(value, str) and not value.strip().isdigit():
-        by_name = {label.lower(): industry for industry, label in INDUSTRIES.items()}
-        found = by_name.get(value.strip().lower())
-        if found is None:
-            raise InvalidArgumentError(
-                f"{name}: {shown(value)} is no industry; known are {', '.join(INDUSTRIES.values())} (or an id)"
-            )
-        return found
-    return check_id(name, value)
+    if not isinstance(value, str) or value.strip().isdigit():
+        return check_id(name, value)
+    by_name = {label.lower(): industry for industry, label in INDUSTRIES.items()}
+    written = value.strip().lower()
+    if written in by_name:
+        return by_name[written]
+    near = _nearest(written, by_name) or next((label for label in by_name if written and written in label), None)
+    hint = f" Did you mean {INDUSTRIES[by_name[near]]!r}?" if near else ""
+    raise InvalidArgumentError(
+        f"{name}: {shown(value)} is not an industry.{hint} Known are {', '.join(INDUSTRIES.values())} (or an id)"
+    )
 
 
 def check_limit(limit: object) -> int | None:

@@ -32,6 +32,7 @@ _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 _NUMBER: Final = re.compile(r"\s*+[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,3})?\s*+")
 _INFINITE: Final = re.compile(r"\s*[+-]?inf(?:inity)?\s*", re.IGNORECASE)
 _NUMERIC: Final = re.compile(r"[0-9.eE+-]++")  # numbers, one after another
+_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]++\s*")
 _LIKE_AN_ID: Final = re.compile(rf"[+-]?(?:0[0-9]+|[0-9]{{{_MOST_DIGITS + 1},}})\s*")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _FLAG_CELLS: Final = frozenset(("True", "TRUE", "true", "False", "FALSE", "false"))  # flags to pandas
@@ -189,10 +190,10 @@ _OF_CELL: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def read_cells(dtype: str, cells: Sequence[str]) -> tuple[Array, list[int]]:
+def read_cells(dtype: str, cells: Sequence[Any]) -> tuple[Array, list[int]]:
     """Read cells of a file as a declared dtype, words for missing ones included; list the places of unreadable ones."""
     if dtype == DTYPES["text"]:
-        return pd.array([cell or None for cell in cells], dtype="string"), []
+        return pd.array(list(cells), dtype="string"), []
     if dtype == DTYPES["time"]:
         return _read_moments(cells)
     quick = _read_digits(cells) if dtype == DTYPES["count"] else None
@@ -200,9 +201,13 @@ def read_cells(dtype: str, cells: Sequence[str]) -> tuple[Array, list[int]]:
         quick = _read_decimals(cells)
     if quick is not None:
         return quick, []
-    known = [None if cell in MISSING_WORDS else cell for cell in cells]
-    read, unread = _converted(known, _OF_CELL[dtype])
-    return pd.array(read, dtype=dtype) if dtype != DTYPES["number"] else np.array(read, dtype=np.float64), unread
+    convert, known = _OF_CELL[dtype], set(cells) - MISSING_WORDS
+    read_as = {cell: convert(cell) for cell in known}
+    read = [read_as.get(cell) for cell in cells]
+    unread = [at for at, cell in enumerate(cells) if read[at] is None and cell in known]
+    if dtype == DTYPES["number"]:
+        return np.array(read, dtype=np.float64), unread
+    return pd.array(read, dtype=dtype), unread  # type: ignore[call-overload]
 
 
 def _read_digits(cells: Sequence[str]) -> Array | None:
@@ -210,11 +215,14 @@ def _read_digits(cells: Sequence[str]) -> Array | None:
     joined = "".join(cells)
     if not (joined.isascii() and joined.isdecimal()):
         return None
+    missing = np.zeros(len(cells), dtype=np.bool_)
+    if "" in cells:
+        missing = np.fromiter(map(operator.not_, cells), dtype=np.bool_, count=len(cells))
+        cells = [cell or "0" for cell in cells]
     try:
-        numbers = np.fromiter(map(int, [cell or "0" for cell in cells]), dtype=np.int64, count=len(cells))
+        return pd.arrays.IntegerArray(np.array(cells, dtype=object).astype(np.int64), missing)
     except (ValueError, OverflowError):  # more digits than Python reads, or than 64 bits have
         return None
-    return pd.arrays.IntegerArray(numbers, np.fromiter(map(operator.not_, cells), dtype=np.bool_, count=len(cells)))
 
 
 def _read_decimals(cells: Sequence[str]) -> Array | None:
@@ -249,12 +257,11 @@ def infer_cells(cells: Sequence[str | None]) -> pd.Series[Any]:
     there = {cell for cell in cells if cell} - MISSING_WORDS
     if any(map(_LIKE_AN_ID.fullmatch, there)):
         return as_text(cells)
-    flags = bool(there) and there <= _FLAG_CELLS
-    for dtype in (DTYPES["flag"],) if flags else (DTYPES["count"], DTYPES["number"]):
-        array, unread = read_cells(dtype, [cell or "" for cell in cells])
-        if not unread:
-            return _as_inferred(array)
-    return as_text(cells)
+    kind = "number"
+    if there:
+        kind = "flag" if there <= _FLAG_CELLS else "count" if all(map(_WHOLE.fullmatch, there)) else "number"
+    array, unread = read_cells(DTYPES[kind], [cell or "" for cell in cells])
+    return as_text(cells) if unread else _as_inferred(array)
 
 
 def _as_inferred(array: Array) -> pd.Series[Any]:

@@ -34,6 +34,7 @@ from .arguments import (
     check_search,
     check_time_scope,
     is_missing,
+    plain_value,
 )
 from .errors import InvalidArgumentError, listed
 from .schema import DeepestLevel, Field, FromQuery, Table
@@ -212,6 +213,7 @@ def each_id(entity: Parameter, ids: object) -> Iterable[object]:
                 else f"pass the column that has them. There is no {entity.column} in this one; it has {has}"
             )
         )
+    ids = plain_value(ids)
     if getattr(ids, "ndim", 1) == 0:  # one value in an array of NumPy's
         ids = ids.item()  # type: ignore[attr-defined]
     if isinstance(ids, str | numbers.Number | None) or is_missing(ids):

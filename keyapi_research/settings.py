@@ -31,7 +31,9 @@ DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was as
 MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
-_MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
+_DAY = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
+_CLOCK = r"[0-9]{2}(?::?[0-9]{2}){0,2}(?:\.[0-9]+)?"
+_ISO = re.compile(rf"\s*{_DAY}(?:[T ]{_CLOCK}\s*(?:Z|UTC|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?\s*")
 _LONGEST_NAME = 200  # bytes; with what is added to it a file system takes it
 _LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
@@ -232,14 +234,16 @@ def read_as_of(moment: object) -> datetime | None:
     if moment is None:
         return None
     try:
-        if isinstance(moment, int | float):
+        if isinstance(moment, int | float | np.number):
             raise TypeError("a number could be of any unit")  # noqa: TRY301 - refused as the others are
-        if _names_a_month(moment):
-            raise TypeError("a month or a year is no day")  # noqa: TRY301
+        if isinstance(moment, np.datetime64) and np.datetime_data(moment)[0] in "YM":
+            raise TypeError("a month or a year is not a day")  # noqa: TRY301
+        if isinstance(moment, str) and _ISO.fullmatch(moment) is None:
+            raise ValueError("03/02 is March to some and February to others")  # noqa: TRY301
         stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
         if pd.isna(stamp):
             raise ValueError("missing")  # noqa: TRY301
-        if _names_a_day(moment, stamp):
+        if _names_a_day(moment):
             return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
         when: datetime = stamp.to_pydatetime(warn=False)
         return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
@@ -249,17 +253,10 @@ def read_as_of(moment: object) -> datetime | None:
         ) from error
 
 
-def _names_a_month(moment: object) -> bool:
-    """Whether a moment is a whole month or year, which pandas takes for its first day."""
-    if isinstance(moment, np.datetime64):
-        return np.datetime_data(moment)[0] in "YM"
-    return isinstance(moment, str) and _MONTH.fullmatch(moment) is not None
-
-
-def _names_a_day(moment: object, stamp: pd.Timestamp) -> bool:
+def _names_a_day(moment: object) -> bool:
     """Whether a moment is a bare date, however it is written."""
     if isinstance(moment, str):
-        return ":" not in moment and stamp == stamp.normalize()
+        return re.fullmatch(_DAY, moment.strip()) is not None
     if isinstance(moment, np.datetime64):
         return np.datetime_data(moment)[0] in "WD"
     return isinstance(moment, date) and not isinstance(moment, datetime)

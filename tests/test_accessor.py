@@ -1090,7 +1090,7 @@ def test_validate_lists_every_breach(unsent: World) -> None:
     assert told[0] == "these are no valid rows of hashtags, 6 breaches:"
     assert told[1:] == [
         "the column url is missing",
-        "region is an ISO-2 country code such as \"US\", or 'all_regions'; got 'Germany'",
+            'region: Germany is "DE", not \'Germany\'',
         "period is one of 7, 30, 120, 365, 1095 (days); got 8",
         "views has dtype float64, not Int64",
         "1 values of posts_all are below 0",

@@ -47,7 +47,7 @@ WRONG: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], str]
     ("float32 id", kr.fetch_videos, (np.array([3.0], dtype="float32"),), {}, "read_csv"),
     ("hashtag control", kr.fetch_hashtags, ("a\x00b",), {}, "control"),
     ("hashtag surrogate", kr.fetch_hashtags, ("a\ud800",), {}, "not the name"),
-    ("region name", kr.fetch_hashtags, ("a",), {"region": "Germany"}, "ISO-2"),
+    ("region name", kr.fetch_hashtags, ("a",), {"region": "Germany"}, 'is "DE"'),
     ("UK", kr.fetch_hashtags, ("a",), {"region": "UK"}, '"GB"'),
     ("region NaN", kr.fetch_hashtags, ("a",), {"region": math.nan}, "Namibia"),
     ("music all_regions", kr.fetch_music, ("1",), {"region": "all_regions"}, "no 'all_regions'"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import errno
 import gzip
+import io
 import lzma
 import math
 import os
@@ -24,8 +26,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
+from keyapi_research.export import csv as csv_file
 from keyapi_research.export import read_csv, write_csv
-from keyapi_research.export.csv_file import DTYPE_OF, csv_bytes, parse_csv
+from keyapi_research.export.csv import DTYPE_OF, csv_bytes, parse_csv
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.schema import TABLES, Column
 
@@ -149,7 +152,7 @@ def test_columns_of_one_name_stay_two() -> None:
 
 def test_a_known_column_that_the_user_turned_into_something_else() -> None:
     frame = pd.DataFrame({"views": [0.5, 2.25], "created_at": ["yesterday", "5"], "promoted": ["maybe", np.nan]})
-    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is no Int64.*created_at .*promoted") as said:
+    with pytest.warns(kr.SchemaDriftWarning, match="views .*'0.5' in row 2 is not a valid Int64.*created_at .*promoted") as said:
         assert_frame_equal(there_and_back(frame), frame)
     assert len(said) == 1
 
@@ -157,10 +160,10 @@ def test_a_known_column_that_the_user_turned_into_something_else() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is no Int64\)"),
-        ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is no boolean\)"),
-        ("views\n" + "7\n" * 100_000 + "many\nmore\n5\n", r"views \('many' in row 100002 is no Int64\)"),
-        ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is no datetime64\[us, UTC\]\)"),
+        ('video_id,views\n1,5\n2,NA\n3,"1,234"\n4,x\n', r"views \('1,234' in row 4 is not a valid Int64\)"),
+        ("video_id,ai_generated\n1,TRUE\n2,no\n", r"ai_generated \('no' in row 3 is not a valid boolean\)"),
+        ("views\n" + "7\n" * 100_000 + "many\nmore\n5\n", r"views \('many' in row 100002 is not a valid Int64\)"),
+        ("date,share_of_peak\n1/2/2026,0.5\n", r"date \('1/2/2026' in row 2 is not a valid datetime64\[us, UTC\]\)"),
     ],
 )
 def test_values_that_a_known_column_cannot_have_are_told(content: str, told: str, tmp_path: Path) -> None:
@@ -325,7 +328,7 @@ def test_quotes_around_everything_mean_nothing() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "is empty"), (b"\n\n", "is empty"), (b"a,b\n1,2\n3\n", "row 3 has 1 fields, the first has 2"),
-     (b"a\n\xff\n", "no UTF-8"), ("a\n1\n".encode("utf-16"), "no UTF-8")],
+     (b"a\n\xff\n", "not UTF-8"), ("a\n1\n".encode("utf-16"), "not UTF-8")],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(content)
@@ -362,7 +365,7 @@ def test_whole_numbers_in_scientific_notation() -> None:
     assert back["views"].tolist() == [1000, -25, 1]
     assert back["likes"].tolist() == [123_000_000_000, 9_200_000_000_000_000_000, pd.NA]
     for odd in (b"1.5e0", b"1e-3", b"1e19", b"1e99", b"1e999999999"):
-        with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is no Int64"):
+        with pytest.warns(kr.SchemaDriftWarning, match="in row 2 is not a valid Int64"):
             assert str(parse_csv(b"views\n" + odd + b"\n5\n")["views"].dtype) != "Int64", odd
 
 
@@ -388,7 +391,7 @@ SEPARATED = {
 
 @pytest.mark.parametrize("text", SEPARATED)
 def test_other_separators_get_a_hint(text: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=rf"separated by {SEPARATED[text]}, not by commas: save .*sep="):
+    with pytest.raises(kr.InvalidArgumentError, match=rf"separated by {SEPARATED[text]}, not by commas. Save .*sep="):
         parse_csv(text.encode())
 
 
@@ -456,6 +459,123 @@ def test_other_kinds_of_columns_are_written_plainly() -> None:
     )
     assert csv_bytes(frame).decode().split("\n")[1] == '2026-02-03T00:00:00,"a",1.5,"1 days 00:00:00",1'
     assert list(there_and_back(frame)) == ["day", "group", "mixed", "length", "5"]
+
+
+# What other programs do to cells -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quoted", [True, False], ids=["everything in quotes", "quotes where needed"])
+def test_quotes_around_everything_change_no_value_of_a_column_nobody_declared(quoted: bool) -> None:
+    def read(*rows: tuple[str, str]) -> list[Any]:
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows([("brand", "x"), *rows])
+        return parse_csv(text.getvalue().encode())["x"].tolist()
+
+    assert read(("Ann", "1,204"), ("Ben", "987")) == ["1,204", "987"]
+    assert read(("Ann", "10\n20"), ("Ben", "30")) == ["10\n20", "30"]
+    assert read(("Ann", "52.1,4.3"), ("Ben", "1")) == ["52.1,4.3", "1"]
+    assert read(("Ann", "1"), ("Ben", "2"), ("Cid", "Lee, Jr.")) == ["1", "2", "Lee, Jr."]
+    assert read(("Ann", "00123"), ("Ben", "7")) == ["00123", "7"]
+    assert read(("Ann", "1234567890123456"), ("Ben", "7")) == ["1234567890123456", "7"]
+    assert read(("Ann", "2026"), ("Ben", "0")) == [2026, 0]
+    assert read(("Ann", "1.50"), ("Ben", "-3")) == [1.5, -3.0]
+
+
+@pytest.mark.parametrize("line", ["sep=,\n", "sep=,\r\n", '"sep=,"\n', "SEP=,\n"])
+def test_a_first_line_that_names_the_separator_is_skipped(line: str) -> None:
+    back = parse_csv(f"{line}video_id,views\n{ID},5\n".encode())
+    assert back.to_dict("list") == {"video_id": [ID], "views": [5]}
+
+
+def test_guards_are_taken_off_where_another_program_dropped_the_byte_order_mark() -> None:
+    frame = pd.DataFrame({"video_id": column([ID, "5"]), "description": column(["=1", "'tis"]), "mine": ["+1", "x"]})
+    assert_frame_equal(parse_csv(csv_bytes(frame, excel=True).removeprefix(b"\xef\xbb\xbf")), frame)
+    short = parse_csv(b"video_id,description\n5,'=1\n")  # nothing says that the apostrophe is not the text's own
+    assert short["description"].tolist() == ["'=1"]
+
+
+def test_buffers_are_read_like_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"video_id": column([ID]), "description": column(["\u00fc\u6771"])})
+    for excel in (False, True):
+        content = csv_bytes(frame, excel=excel)
+        (tmp_path / "a.csv").write_bytes(content)
+        with (tmp_path / "a.csv").open("rb") as of_bytes, (tmp_path / "a.csv").open(encoding="utf-8") as of_text:
+            for buffer in (io.BytesIO(content), io.StringIO(content.decode()), of_bytes, of_text):
+                assert_frame_equal(read_csv(buffer), frame)
+    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it cannot be read: I/O operation on closed file"):
+        read_csv(of_bytes)
+    with pytest.raises(kr.InvalidArgumentError, match="the buffer: it is empty"):
+        read_csv(io.StringIO())
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///a.csv"])
+def test_a_url_is_refused_by_name(url: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="is a URL, not a path. Download the file first"):
+        read_csv(url)
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
+def test_a_workbook_is_not_written_as_csv(name: str, tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"to_csv writes CSV\. Name the file \.csv"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_index_is_never_written(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"a": [1]}, index=[7]), tmp_path / "a.csv", index=False)
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+    with pytest.raises(kr.InvalidArgumentError, match=r"index is never written.*reset_index"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / "b.csv", index=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(kr.InvalidArgumentError, match="not a regular file"):
+        read_csv(tmp_path / "a.csv")
+    os.mkfifo(tmp_path / "datapackage.json")
+    with pytest.raises(kr.InvalidArgumentError, match="not a regular file"):
+        kr.read_package(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["1" * 60_000 + "x", "1" * 60_000, "." * 60_000, " " * 60_000 + "1", "e" * 60_000])
+@pytest.mark.parametrize("name", ["views", "gmv_est", "created_at", "promoted"])
+def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
+    with pytest.warns(kr.SchemaDriftWarning, match="in row 3 is not a valid"):
+        back = parse_csv(f"{name}\n1\n{cell}\n".encode() if name != "created_at" else f"{name}\n\n{cell}\n".encode())
+    assert back[name].tolist()[1] == cell
+
+
+def test_a_hundred_thousand_columns_are_read() -> None:
+    names = [f"c{at}" for at in range(100_000)]
+    back = parse_csv(f"{','.join(names)}\n{','.join(['1'] * len(names))}\n".encode())
+    assert back.shape == (1, len(names))
+    assert back["c99999"].tolist() == [1]
+
+
+# The quick way to split a block and the careful one, block by block -------------------------------------------
+
+PIECES = [",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00", '""', '"a,b"', '"x\ny"', '"q""q"']
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=12), width=st.integers(1, 3))
+def test_cells_split_quickly_are_those_split_by_the_rules(pieces: list[str], width: int) -> None:
+    block = "".join(pieces).encode()
+    quick = csv_file._quick_columns(block, csv_file._QUOTED.sub(b"", block), width)
+    if quick is not None:
+        assert quick == csv_file._careful_columns(block, width, 1)
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=30), size=st.integers(1, 40))
+def test_blocks_end_where_rows_end(texts: list[str | None], size: int) -> None:
+    frame = pd.DataFrame({"description": column(texts), "views": column(list(range(len(texts))), "Int64")})
+    content = csv_bytes(frame)
+    blocks = [block for block, _ in csv_file._blocks(content, size)]
+    assert b"".join(blocks) == content
+    rows = [row for block in blocks for row in csv.reader(io.StringIO(block.decode(), newline=""))]
+    assert rows == list(csv.reader(io.StringIO(content.decode(), newline="")))
 
 
 # Parquet and spreadsheets -----------------------------------------------------------------------------------

@@ -879,6 +879,27 @@ def test_a_moment_that_no_calendar_has_is_refused(moment: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "moment", ["03/02/2026", "13/02/2026", "now", "today", "2026Q4", "2026-02", "2026W06", "Feb 3 2026"]
+)
+def test_a_moment_that_is_not_written_as_iso_is_refused(moment: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="as_of is a date or a time"):
+        read_as_of(moment)
+
+
+@pytest.mark.parametrize(
+    ("moment", "right"),
+    [
+        ("2026-02-03", datetime(2026, 2, 3, 23, 59, 59, 999999, UTC)),
+        ("2026-02-03T12:00Z", datetime(2026, 2, 3, 12, 0, 0, 0, UTC)),
+        (" 2026-02-03 12:00:01.5+01:00 ", datetime(2026, 2, 3, 11, 0, 1, 500000, UTC)),
+        ("2026-02-03 12:00 UTC", datetime(2026, 2, 3, 12, 0, 0, 0, UTC)),
+    ],
+)
+def test_a_moment_written_as_iso_is_read(moment: str, right: datetime) -> None:
+    assert read_as_of(moment) == right
+
+
+@pytest.mark.parametrize(
     "moment",
     [pd.Timestamp.min, pd.Timestamp.max, np.datetime64(2**63 - 1, "ns"), pd.Timestamp("2262-04-11", tz="Asia/Tokyo")],
 )

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -503,7 +504,7 @@ def test_a_file_that_was_changed_is_not_taken_for_what_was_written(tmp_path: Pat
 
 def test_a_dtype_of_a_stranger_is_a_word_of_ours_or_nothing(tmp_path: Path) -> None:
     schema = {"fields": [{"name": "x", "type": "string", "dtype": "object"}, {"name": "y"}, 5]}
-    assert read_package(forged(tmp_path / "one", schema=schema))["x"]["x"].tolist() == [1]
+    assert read_package(forged(tmp_path / "one", schema=schema))["x"]["x"].tolist() == ["1"]
     schema = {"fields": [{"name": "x", "type": "boolean", "dtype": "datetime64[us]"}]}
     folder = forged(tmp_path / "two", schema=schema, hash="")
     (folder / "x.csv").write_text("x\nyesterday\n")
@@ -522,8 +523,87 @@ def test_what_is_no_descriptor(text: str, tmp_path: Path) -> None:
     (tmp_path / "datapackage.json").write_text(text)
     with pytest.raises(kr.InvalidArgumentError, match="not the descriptor of a data package"):
         read_package(tmp_path)
-    with pytest.raises(kr.InvalidArgumentError, match="is no data package"):
+    with pytest.raises(kr.InvalidArgumentError, match="is not a data package"):
         read_package(tmp_path / "nowhere")
+
+
+def foreign(folder: Path, content: str, fields: list[dict[str, Any]], **facts: Any) -> Path:
+    """Write a data package as another program does."""
+    folder.mkdir()
+    (folder / "x.csv").write_text(content)
+    resource = {"name": "x", "path": "x.csv", "schema": {"fields": fields}, **facts}
+    (folder / "datapackage.json").write_text(json.dumps({"resources": [resource]}))
+    return folder
+
+
+def test_text_of_a_foreign_package_stays_text(tmp_path: Path) -> None:
+    fields = [{"name": name, "type": "string"} for name in ("zip", "n")] + [{"name": "m", "type": "integer"}]
+    frame = read_package(foreign(tmp_path / "a", "zip,n,m,views\n00123,7,7,5\n123,NA,8,\n", fields))["x"]
+    assert frame["zip"].tolist() == ["00123", "123"]
+    assert frame["n"].tolist() == ["7", "NA"]
+    assert frame["m"].tolist() == [7, 8]
+    assert frame["views"].tolist() == [5, pd.NA]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "dtype"),
+    [("video_id", "7438642366417734920", "float64"), ("video_id", "5", "float64"), ("video_id", "7", "bool"),
+     ("x", "7438642366417734920", "float64"), ("x", "300", "int8"), ("x", "-1", "uint8"), ("x", "abc", "bool"),
+     ("x", "2", "bool"), ("x", "1.5", "Int64"), ("x", "00123", "int64"), ("x", "0.1", "float32"),
+     ("x", "2026-02-03T10:00:00.5", "datetime64[s]")],
+)  # fmt: skip
+def test_a_dtype_that_would_change_a_value_is_refused(name: str, cell: str, dtype: str, tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "a", f"{name}\n{cell}\n", [{"name": name, "dtype": dtype}])
+    with pytest.raises(kr.InvalidArgumentError, match=rf"{name} cannot be read as {re.escape(dtype)}, as datapackage"):
+        read_package(folder)
+
+
+def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
+    resource = {"name": "x", "path": "x.csv"}
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    (tmp_path / "datapackage.json").write_text(json.dumps({"resources": [resource, resource]}))
+    with pytest.raises(kr.InvalidArgumentError, match="two resources named 'x'"):
+        read_package(tmp_path)
+
+
+@pytest.mark.parametrize("spelt", ["sha256:{sha256}", "SHA256:{SHA256}", "{sha256}", "md5:{md5}", "{md5}", "sha1:{sha1}"])
+def test_hashes_are_checked_however_they_are_spelt(spelt: str, tmp_path: Path) -> None:
+    hashes = {name: hashlib.new(name, b"a\n1\n").hexdigest() for name in ("sha256", "md5", "sha1")}
+    written = spelt.format(**hashes, SHA256=hashes["sha256"].upper())
+    folder = foreign(tmp_path / "a", "a\n1\n", [], hash=written)
+    assert read_package(folder)["x"]["a"].tolist() == [1]
+    (folder / "x.csv").write_text("a\n2\n")
+    with pytest.raises(kr.InvalidArgumentError, match="was changed since"):
+        read_package(folder)
+
+
+@pytest.mark.parametrize("spelt", ["crc32:3610a686", "blake9:00", "abc"])
+def test_a_hash_of_an_unknown_kind_is_said_to_be_unchecked(spelt: str, tmp_path: Path) -> None:
+    with pytest.warns(kr.KeyAPIWarning, match="was not checked for changes.*Known are md5"):
+        frames = read_package(foreign(tmp_path / "a", "a\n1\n", [], hash=spelt))
+    assert frames["x"]["a"].tolist() == [1]
+
+
+ASCII_ONLY = """
+import sys, pandas as pd, keyapi_research as kr
+folder = sys.argv[1] + "/\u00fcbung"
+for attempt in (lambda: kr.write_package(folder, {"x": pd.DataFrame({"a": ["\u6771"]})}), lambda: kr.read_package(folder)):
+    try:
+        attempt()
+    except kr.KeyAPIError as error:
+        print(type(error).__name__)
+    else:
+        print("done")
+"""
+
+
+def test_a_name_that_the_locale_cannot_write_is_a_typed_error(tmp_path: Path) -> None:
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    result = subprocess.run(
+        [sys.executable, "-c", ASCII_ONLY, str(tmp_path)], env=plain, capture_output=True, text=True, check=False
+    )
+    assert result.stderr == ""
+    assert result.stdout.split() in (["InvalidArgumentError", "InvalidArgumentError"], ["done", "done"])
 
 
 # The reference tool -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from ..errors import InvalidArgumentError, listed, shown
 from ..frames import columns_of
 from ..schema import DTYPES, OBSERVED_AT, SOURCE, Coded, Column, Constant, PerList, Table
 
+_ID: Final = re.compile(r"[0-9]{1,32}")
 _MOST_TOLD: Final = 3  # values of one column that cannot be asked for, or not as they are written
 
 
@@ -47,6 +49,10 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
     parameter = ENDPOINT_OF[table.name].columns.get(column.name)
     if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
         yield from _not_as_asked(series, column, parameter)
+    if parameter is None and column.kind == "id":
+        texts = (str(value) for value in dict.fromkeys(read_column(series, column)) if value is not None)
+        if wrong := [shown(text) for text in texts if not _ID.fullmatch(text)]:
+            yield f"{column.name} has {listed(wrong, _MOST_TOLD)}, which are not ids. Ids are digits only"
     if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
         yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
     if column.kind in ("count", "integer", "number"):

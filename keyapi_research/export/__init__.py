@@ -1,6 +1,6 @@
 """Results that leave the notebook: CSV files, data packages, study archives."""
 
-from .csv_file import read_csv, write_csv
+from .csv import read_csv, write_csv
 from .data_package import read_package, write_package
 from .study import Frozen, freeze
 

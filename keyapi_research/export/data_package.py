@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,13 +21,14 @@ import pandas as pd
 
 from ..archive import stamp
 from ..client import Client, open_client
+from ..columns import as_text
 from ..endpoints import ENDPOINT_OF, Query
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
 from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
 from ..store import Observation
 from ..version import versions
-from .csv_file import DTYPE_OF, as_text, csv_bytes, parse_csv
+from .csv import DTYPE_OF, IDS, csv_bytes, parse_csv
 from .files import as_path, read_bytes, reason_of, write_files
 
 DESCRIPTOR: Final = "datapackage.json"
@@ -42,6 +44,9 @@ _TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
 _MOMENTS: Final = re.compile(r"datetime64\[(s|ms|us|ns)(?:, ([A-Za-z][A-Za-z0-9_/+-]*))?\]")
 _RESTORED: Final = re.compile(
     rf"{_TEXT}|string|bool|boolean|category|U?Int(8|16|32|64)|u?int(8|16|32|64)|[Ff]loat(32|64)|{_MOMENTS.pattern}"
+)
+_ALGORITHMS: Final[Mapping[int, str]] = MappingProxyType(  # by the length of a hash; the standard names none for MD5
+    {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 )
 Kept = tuple[Hashable, ...]
 
@@ -371,13 +376,20 @@ def read_package(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
 def _read_descriptor(base: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Read the descriptor in a folder, and its resources by name."""
     try:
-        descriptor = json.loads((base / DESCRIPTOR).read_text(encoding="utf-8"))
-        resources = {str(one["name"]): dict(one) for one in descriptor["resources"]}
-    except OSError as error:
-        raise InvalidArgumentError(f"{base} is no data package: {error.strerror or error}: {DESCRIPTOR}") from error
+        content = read_bytes(base / DESCRIPTOR)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{base} is not a data package: {error}") from error
+    try:
+        descriptor = json.loads(content)
+        resources = [(str(one["name"]), dict(one)) for one in descriptor["resources"]]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise InvalidArgumentError(f"{base / DESCRIPTOR} is not the descriptor of a data package") from error
-    return descriptor, resources
+    again = [name for name, count in Counter(name for name, _ in resources).items() if count > 1]
+    if again:
+        raise InvalidArgumentError(
+            f"{base / DESCRIPTOR} has two resources named {again[0][:60]!r}. Give each its own name"
+        )
+    return descriptor, dict(resources)
 
 
 def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.DataFrame:
@@ -385,43 +397,57 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
     file = base / path
     try:
         inside = file.resolve().is_relative_to(base.resolve())
-    except (OSError, ValueError, RuntimeError):  # a name too long, or a circle of links
+    except (OSError, ValueError, RuntimeError):  # a name too long, or links in a circle
         inside = False
     if not inside or re.search(r"\\|:|\0|^/|(^|/)\.\.(/|$)", path):
         raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which leads out of the package's folder")
     content = read_bytes(file)
-    promised = str(resource.get("hash", ""))
-    if promised.startswith("sha256:") and promised != _hash(content):
-        raise InvalidArgumentError(
-            f'{file} was changed since the package was written; if that was meant, take "hash" out of {DESCRIPTOR}'
-        )
-    described = resource.get("schema")
-    fields = described.get("fields") if isinstance(described, Mapping) else None
-    types, dtypes = _told(fields if isinstance(fields, list) else [])
+    _check_hash(file, content, str(resource.get("hash") or ""))
+    dtypes = _declared_dtypes(resource.get("schema"))
     try:
         frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in dtypes.items()})
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from None
-    for column in columns_of(frame):
-        if column in dtypes:
-            frame[column] = _restored(frame[column], dtypes[column])
-        elif column not in DTYPE_OF and types.get(column) == "string" and frame[column].isna().all():
-            frame[column] = as_text([None] * len(frame))
+    for column in columns_of(frame) & dtypes.keys():
+        frame[column] = _restored(frame[column], dtypes[column])
     return frame
 
 
-def _told(fields: Iterable[object]) -> tuple[dict[str, str], dict[str, str]]:
-    """Take what a descriptor tells of columns: types by the standard, and dtypes as words of ours or not at all."""
-    named = {one["name"]: one for one in fields if isinstance(one, Mapping) and isinstance(one.get("name"), str)}
-    types = {name: str(field.get("type")) for name, field in named.items()}
-    dtypes = {name: str(field.get("dtype")) for name, field in named.items()}
-    return types, {name: dtype for name, dtype in dtypes.items() if _RESTORED.fullmatch(dtype)}
+def _check_hash(file: Path, content: bytes, promised: str) -> None:
+    """Refuse a file that was changed; warn where its hash is of a kind that cannot be checked."""
+    algorithm, _, digest = promised.lower().rpartition(":")
+    algorithm = algorithm or _ALGORITHMS.get(len(digest), "")
+    if algorithm in _ALGORITHMS.values():
+        if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
+            raise InvalidArgumentError(
+                f'{file} was changed since the package was written. If that was meant, take "hash" out of {DESCRIPTOR}'
+            )
+    elif promised:
+        warn(
+            f"{file} was not checked for changes, for its hash {promised[:20]!r} is of an unknown kind. "
+            f"Known are {', '.join(_ALGORITHMS.values())}",
+            KeyAPIWarning,
+        )
+
+
+def _declared_dtypes(schema: object) -> dict[str, str]:
+    """List the dtypes a descriptor declares: ours as words we know; of other programs' types, that text is text."""
+    fields = schema.get("fields") if isinstance(schema, Mapping) else None
+    dtypes = {}
+    for one in fields if isinstance(fields, list) else []:
+        if not isinstance(one, Mapping) or not isinstance(name := one.get("name"), str):
+            continue
+        if _RESTORED.fullmatch(str(one.get("dtype"))):
+            dtypes[name] = str(one["dtype"])
+        elif one.get("type") == "string" and name not in DTYPE_OF:
+            dtypes[name] = _TEXT
+    return dtypes
 
 
 def _read_first_as(name: str, dtype: str) -> str | None:
-    """Tell what a column is read as before it gets its own dtype; None: what pandas infers.
+    """Return as what a column is read before it gets its own dtype: text and times as they are written.
 
-    Texts and times are read as they are written, categories as what they are categories of.
+    Categories are read as what they are categories of; the rest as what pandas infers (None).
     """
     if dtype == "category":
         return DTYPE_OF.get(name)
@@ -429,14 +455,31 @@ def _read_first_as(name: str, dtype: str) -> str | None:
 
 
 def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    """Give a column the dtype it had."""
+    """Give a column the dtype it had, if no value becomes another."""
     moments = _MOMENTS.fullmatch(dtype)
+    if dtype == _TEXT:
+        return as_text(values.astype(object).where(values.notna(), None).tolist())
     try:
-        if dtype == _TEXT:
-            return as_text(values.astype(object).where(values.notna(), None).tolist())
         if moments is not None:
-            stamps = pd.to_datetime(values, utc=True, format="ISO8601")
-            return stamps.dt.tz_convert(moments[2]).dt.as_unit(moments[1])  # type: ignore[arg-type]
-        return values.astype(dtype)  # type: ignore[call-overload,no-any-return]
+            values = pd.to_datetime(values, utc=True, format="ISO8601")
+            restored = values.dt.tz_convert(moments[2]).dt.as_unit(moments[1])  # type: ignore[arg-type]
+            same = bool((values.isna() | (values.dt.as_unit(moments[1]) == values)).all())  # type: ignore[arg-type]
+        else:
+            restored = values.astype(dtype)  # type: ignore[call-overload]
+            same = _is_same(values, restored)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
+    if not same or (values.name in IDS and restored.dtype.kind in "fb" and restored.notna().any()):
+        raise InvalidArgumentError(
+            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, for values would become others. "
+            f'Take its "dtype" out of {DESCRIPTOR}'
+        )
+    return restored
+
+
+def _is_same(values: pd.Series[Any], restored: pd.Series[Any]) -> bool:
+    """Whether all values are still what they were; what was text is compared as text."""
+    there = values.notna()
+    pairs = zip(values[there].tolist(), restored[there].tolist(), strict=True)
+    same = all(str(now) == was if isinstance(was, str) else now == was for was, now in pairs)
+    return same and bool((restored.notna() == there).all())

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from ..errors import InvalidArgumentError, StoreError
 from ..settings import read_path, unfinished_name
 
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
 
 def as_path(path: object) -> Path:
-    """Take the path of a file."""
+    """Return the path of a file or folder on this machine."""
+    if isinstance(path, str) and _URL.match(path):
+        raise InvalidArgumentError(f"{path[:80]} is a URL, not a path. Download the file first, then pass its path")
     return read_path("path", path)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file."""
+    """Return the content of a regular file; a pipe would have to be waited for."""
     try:
-        return path.read_bytes()
+        regular = path.is_dir() or stat.S_ISREG(path.stat().st_mode)
+        content = path.read_bytes() if regular else b""
     except (OSError, ValueError) as error:
         raise InvalidArgumentError(f"{path} cannot be read: {reason_of(error)}") from error
+    if not regular:
+        raise InvalidArgumentError(f"{path} cannot be read: it is not a regular file. Save its content to one first")
+    return content
+
+
+def read_buffer(buffer: Any) -> bytes:
+    """Return what is left to read of an open file or buffer, of text or of bytes."""
+    try:
+        content = buffer.read()
+        return content.encode() if isinstance(content, str) else bytes(memoryview(content))
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidArgumentError(f"it cannot be read: {reason_of(error)}. Open it again, for reading") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
