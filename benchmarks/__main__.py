@@ -27,22 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.against is not None and not (options.against / "keyapi_research").is_dir():
         parser.error(f"there is no keyapi_research in {options.against}")
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         print(f"... {text}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="keyapi-benchmarks-") as name:
         folder, quick = Path(name), options.quick
         runs: dict[str, Callable[[], list[Measure]]] = {
-            "import": lambda: footprint.measure_import(say, quick=quick),
-            "replay": lambda: replay.measure(folder, say, quick=quick),
-            "cold": lambda: fetching.measure_cold(folder, say, quick=quick),
-            "pace": lambda: fetching.measure_pace(folder, say, quick=quick),
-            "videos": lambda: fetching.measure_videos(folder, say, quick=quick),
-            "memory": lambda: footprint.measure_memory(folder, say, quick=quick),
-            "growth": lambda: footprint.measure_growth(folder, say, quick=quick),
-            "csv": lambda: reading.measure_csv(folder, say, quick=quick),
+            "import": lambda: footprint.measure_import(report, quick=quick),
+            "replay": lambda: replay.measure(folder, report, quick=quick),
+            "cold": lambda: fetching.measure_cold(folder, report, quick=quick),
+            "pace": lambda: fetching.measure_pace(folder, report, quick=quick),
+            "videos": lambda: fetching.measure_videos(folder, report, quick=quick),
+            "memory": lambda: footprint.measure_memory(folder, report, quick=quick),
+            "growth": lambda: footprint.measure_growth(folder, report, quick=quick),
+            "csv": lambda: reading.measure_csv(folder, report, quick=quick),
             "plan": lambda: reading.measure_plan(
-                folder, say, against=options.against and options.against.resolve(), quick=quick
+                folder, report, against=options.against and options.against.resolve(), quick=quick
             ),
         }
         wanted = tuple(options.only.split(",")) if options.only else ("",)

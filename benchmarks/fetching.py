@@ -53,13 +53,13 @@ def cold_ours(url: str, folder: Path, count: int, workers: int) -> float:
         return clocked(partial(kr.fetch_hashtags, names(count, f"cold-{workers}-{number}-"), client=client))
 
 
-def measure_cold(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_cold(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Fetch hashtags that are not stored, from a server that takes its time."""
     found = []
     cases = ((40, 4), (40, 8)) if quick else ((200, 1), (200, 4), (100, 8), (200, 8), (200, 16))
     with serving(latency=LATENCY) as url:
         for count, workers in cases:
-            say(f"{count} hashtags, {workers} workers")
+            report(f"{count} hashtags, {workers} workers")
             jobs = {
                 "alone": partial(cold_bare, url, count, workers),
                 "ours": partial(cold_ours, url, folder, count, workers),
@@ -70,10 +70,10 @@ def measure_cold(folder: Path, say: Callable[[str], None], *, quick: bool) -> li
     return found
 
 
-def measure_pace(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_pace(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Fetch at twenty a second: never more, and hardly less."""
     count = 45 if quick else 100
-    say(f"{count} hashtags at 20 a second")
+    report(f"{count} hashtags at 20 a second")
     with (
         serving(latency=LATENCY) as url,
         connect(url, folder / "pace.sqlite", max_workers=8, requests_per_second=20) as client,
@@ -87,10 +87,10 @@ def measure_pace(folder: Path, say: Callable[[str], None], *, quick: bool) -> li
     ]
 
 
-def measure_videos(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_videos(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Fetch videos of which every other one is stored."""
     count = 500 if quick else 5_000
-    say(f"{count:,} videos, half of them stored")
+    report(f"{count:,} videos, half of them stored")
     ids = [str(FIRST_VIDEO + 1_000_003 * number) for number in range(count)]
     warnings.simplefilter("ignore", kr.KeyAPIWarning)
     with serving(latency=0.02) as url, connect(url, folder / "videos.sqlite", max_workers=8) as client:

@@ -41,7 +41,7 @@ FETCH_ALL = """
         tables = [fetch(wanted, client=client)
                   for fetch in (kr.fetch_hashtags, kr.fetch_hashtag_trends, kr.fetch_hashtag_audience)]
     frames = sum(int(table.memory_usage(deep=True).sum()) for table in tables)
-    try:  # what getrusage tells includes the process this one was forked from
+    try:  # the figure of getrusage includes the process this one was forked from
         peak = int(re.search(r"VmHWM:\\s*([0-9]+) kB", open("/proc/self/status").read())[1])
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -49,9 +49,9 @@ FETCH_ALL = """
 """
 
 
-def measure_import(say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_import(report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Import in fresh interpreters, and list what `df.keyapi` has, as Tab does."""
-    say("import")
+    report("import")
 
     def imported(modules: str) -> float:
         took, unwanted = in_a_process(IMPORT.format(modules=modules))
@@ -75,10 +75,10 @@ def measure_import(say: Callable[[str], None], *, quick: bool) -> list[Measure]:
     ]
 
 
-def measure_memory(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_memory(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Make three tables of many answers; the whole process counts, interpreter and pandas too."""
     count = 2_000 if quick else 20_000
-    say(f"memory for {count:,} answers")
+    report(f"memory for {count:,} answers")
     fill(folder / "memory.sqlite", hashtag_answers(count))
     peak, frames = in_a_process(FETCH_ALL, str(folder / "memory.sqlite"), str(count))
     title = f"5 memory, {count:,} answers, 3 tables"
@@ -89,10 +89,10 @@ def measure_memory(folder: Path, say: Callable[[str], None], *, quick: bool) -> 
     ]
 
 
-def measure_growth(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
-    """Open and ask a store that has grown for years."""
+def measure_growth(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
+    """Open and read a store that has grown for years."""
     count = 5_000 if quick else 100_000
-    say(f"a store of {count:,} answers")
+    report(f"a store of {count:,} answers")
     path = folder / "growth.sqlite"
     answers = list(hashtag_answers(count))
     fill(path, iter(answers))

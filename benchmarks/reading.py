@@ -63,10 +63,10 @@ def write_videos(path: Path, folder: Path, count: int) -> None:
     videos.keyapi.to_csv(path)
 
 
-def measure_csv(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure_csv(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Read a CSV of many videos, each time in a fresh process."""
     count = 10_000 if quick else 100_000
-    say(f"read_csv of {count:,} videos")
+    report(f"read_csv of {count:,} videos")
     path = folder / "videos.csv"
     write_videos(path, folder, count)
 
@@ -85,10 +85,10 @@ def measure_csv(folder: Path, say: Callable[[str], None], *, quick: bool) -> lis
     ]
 
 
-def measure_plan(folder: Path, say: Callable[[str], None], *, against: Path | None, quick: bool) -> list[Measure]:
+def measure_plan(folder: Path, report: Callable[[str], None], *, against: Path | None, quick: bool) -> list[Measure]:
     """Plan a call for many stored ids, each time in a fresh process."""
     count = 10_000 if quick else 100_000
-    say(f"plan of {count:,} stored ids")
+    report(f"plan of {count:,} stored ids")
     path = folder / "plan.sqlite"
     fill(path, hashtag_answers(count))
     jobs = {"ours": lambda: float(in_a_process(PLAN, str(path), str(count)))}

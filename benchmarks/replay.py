@@ -38,7 +38,7 @@ def ours(path: Path, wanted: list[str]) -> None:
 
 
 def fill_cache(path: Path, folder: Path) -> None:
-    """Give a requests-cache of the usual kind the same answers."""
+    """Fill a requests-cache of the usual kind with the same answers."""
     with sqlite3.connect(path) as db, CachedSession(folder / "by-hand.sqlite", expire_after=-1) as session:
         responses: Any = session.cache.responses
         rows = db.execute(f"SELECT a.params, r.value {ANSWERS}")
@@ -129,7 +129,7 @@ def _audience_rows(info: dict[str, Any]) -> list[Row]:
 # Measured ------------------------------------------------------------------------------------------------------
 
 
-def measure(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Measure]:
+def measure(folder: Path, report: Callable[[str], None], *, quick: bool) -> list[Measure]:
     """Time the three ways on the same answers."""
     sizes = (300, 1_500) if quick else (1_500, 10_000)
     path = folder / "replay.sqlite"
@@ -139,7 +139,7 @@ def measure(folder: Path, say: Callable[[str], None], *, quick: bool) -> list[Me
     warnings.simplefilter("ignore", kr.KeyAPIWarning)
     for count in sizes:
         wanted = names(count)
-        say(f"replay of {count:,} answers")
+        report(f"replay of {count:,} answers")
         ours(path, wanted)  # warm, as the others are by then
         jobs = {"ours": partial(ours, path, wanted), "least": partial(floor, path, count)}
         best = in_turns({name: partial(clocked, job) for name, job in jobs.items()}, 7)

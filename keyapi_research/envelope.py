@@ -224,7 +224,7 @@ def _request_id_of(node: Mapping[str, Any]) -> str | None:
 
 
 def _wraps_another(node: Mapping[str, Any]) -> bool:
-    """Whether the data of an envelope that says success are an envelope themselves."""
+    """Whether the data of an envelope that reports success are an envelope themselves."""
     inner = node.get("data")
     within = isinstance(inner, dict) and _whole_number(inner.get("code")) is not None
     return within and _whole_number(node.get("code")) in (0, _OK)

@@ -318,7 +318,7 @@ def _joined_indices(indices: Sequence[tuple[Index | None, int]]) -> Index | None
 def make_frames(
     tables: Sequence[Table], answers: Sequence[Answer], envelopes: Envelopes, *, source: str, limit: int | None = None
 ) -> tuple[list[pd.DataFrame], Issues]:
-    """Make several tables of the same answers, each read once; say what was dropped or could not be read.
+    """Make several tables of the same answers, which are read once, and count what was dropped or unreadable.
 
     `answers` are of one endpoint, in the order of the rows; `envelopes` are theirs, in the same order, read as they are
     needed. `limit` is the most rows of a ranking.

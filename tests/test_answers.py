@@ -101,7 +101,7 @@ def test_each_refusal_has_its_class(
         (b'{"code": 0, "data": ' + b"9" * 5000 + b"}", 200, "not the JSON object"),
     ],
 )
-def test_what_is_no_envelope_is_never_data(
+def test_what_is_not_an_envelope_is_never_data(
     body: bytes, status: int, text: str, client: kr.Client, sandbox: Sandbox
 ) -> None:
     answer(sandbox, body, status=status)
@@ -166,7 +166,7 @@ def test_an_answer_about_somebody_else_is_never_served(name: Any, client: kr.Cli
     assert caught.value.answer["data"]["info"]["publish_cnt"] == 1
     assert client.ledger()["credits"].tolist() == [2]
     assert client.status().answers == 0
-    assert len(kr.fetch_hashtags("cats", client=client)) == 1  # asked again: the sandbox's own answer
+    assert len(kr.fetch_hashtags("cats", client=client)) == 1  # requested again: the sandbox's own answer
 
 
 @pytest.mark.parametrize("name", ["CATS", "#Cats", " cats "])
@@ -228,7 +228,7 @@ def test_videos_are_matched_by_id_whatever_order_and_type(client: kr.Client, san
     assert [row["total_views_cnt"] for row in twice["data"]] == [12, 99]
 
 
-def test_rows_about_strangers_are_not_an_absence(client: kr.Client, sandbox: Sandbox) -> None:
+def test_rows_about_other_ids_are_not_an_absence(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": [video("12"), video("99")]})
     with pytest.raises(kr.FetchIncompleteError, match="1 of 2") as caught:
         kr.fetch_videos(["11", "12"], client=client)
@@ -271,13 +271,13 @@ def test_flags(flag: Any, expected: bool | None, client: kr.Client, sandbox: San
 
 
 @pytest.mark.parametrize("flag", [2, "yes", 1.5, [], {"a": True}])
-def test_what_is_no_flag_is_missing_and_told(flag: Any, client: kr.Client, sandbox: Sandbox) -> None:
+def test_what_is_not_a_flag_is_missing_and_reported(flag: Any, client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": [video("12", created_by_ai=flag)]})
     with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.created_by_ai"):
         assert kr.fetch_videos("12", client=client)["ai_generated"].isna().all()
 
 
-def test_none_and_not_told_stay_apart(client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_empty_list_and_a_missing_one_stay_apart(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, hashtag(audience_ages=[], audience_interests=None, audience_countries=..., trend=[]))
     row = kr.fetch_hashtags("cats", client=client).iloc[0]
     assert row["n_audience_ages"] == 0
@@ -293,7 +293,7 @@ def test_a_missing_industry_is_no_drift(client: kr.Client, sandbox: Sandbox) -> 
     assert row[["industry_id", "industry"]].isna().all()
 
 
-def test_what_a_free_method_leaves_out_is_said_once(client: kr.Client, sandbox: Sandbox) -> None:
+def test_what_a_free_method_leaves_out_is_reported_once(client: kr.Client, sandbox: Sandbox) -> None:
     twice = {"time": 1769472000, "value": 1}
     answer(sandbox, hashtag(trend=[twice, twice, {"time": "soon", "value": 0.5}]))
     tags = kr.fetch_hashtags("cats", client=client)
@@ -442,13 +442,13 @@ def test_a_field_that_some_answers_have_is_not_gone(client: kr.Client, sandbox: 
     assert frame["posts"].isna().tolist() == [True, False]
 
 
-def test_another_market_is_said(client: kr.Client, sandbox: Sandbox) -> None:
+def test_another_market_is_reported(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, hashtag(country_info={"id": "US", "value": "United States", "label": "US"}))
     with pytest.warns(kr.UnexpectedMarketWarning, match="US where all_regions"):
         kr.fetch_hashtags("cats", client=client)
 
 
-def test_odd_types_are_counted_not_guessed(client: kr.Client, sandbox: Sandbox) -> None:
+def test_values_of_other_types_are_counted_not_guessed(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, hashtag(publish_cnt=True, video_views=1.5, publish_cnt_all=10**30, video_url={"a": 1},
                             audience_countries=7))
     with pytest.warns(kr.SchemaDriftWarning, match="could not be read") as caught:
@@ -488,16 +488,16 @@ def page(*numbers: int, more: Any = ..., **changes: Any) -> Envelope:
 
 def test_what_a_ranking_held_and_did_not_need_is_given_back(client: kr.Client, sandbox: Sandbox) -> None:
     with kr.budget(30, client=client) as budget:
-        assert len(walk(client, sandbox, page(*range(1, 21), more=False), limit=200)) == 20
+        assert len(pull(client, sandbox, page(*range(1, 21), more=False), limit=200)) == 20
         assert (budget.spent, budget.remaining) == (2, 28)  # ten pages were held, the first was the last
 
 
 def test_full_pages_of_the_same_size_do_not_end_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
-    assert len(walk(client, sandbox, page(*range(1, 21)), page(*range(21, 41)), page(41, 42, 43))) == 43
+    assert len(pull(client, sandbox, page(*range(1, 21)), page(*range(21, 41)), page(41, 42, 43))) == 43
     assert [request.params["page"] for request in sandbox.requests] == ["1", "2", "3"]
 
 
-def walk(client: kr.Client, sandbox: Sandbox, *pages: Envelope, limit: int | None = None) -> pd.DataFrame:
+def pull(client: kr.Client, sandbox: Sandbox, *pages: Envelope, limit: int | None = None) -> pd.DataFrame:
     for one in pages:
         answer(sandbox, one)
     return kr.fetch_product_insights(region="US", limit=limit, client=client)
@@ -509,7 +509,7 @@ def walk(client: kr.Client, sandbox: Sandbox, *pages: Envelope, limit: int | Non
      page(1, 2, 3, more=True), page(4), {"code": 0, "data": {"pagination": {"has_more": True}}}],
     ids=["empty", "empty, more", "no more", "no data", "no list", "nothing new", "shorter, not told", "list absent"],
 )
-def test_where_a_walk_ends(last: Envelope, client: kr.Client, sandbox: Sandbox) -> None:
+def test_where_a_ranking_ends(last: Envelope, client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, page(1, 2, 3))
     answer(sandbox, last)
     with warnings.catch_warnings():
@@ -527,13 +527,13 @@ def test_where_a_walk_ends(last: Envelope, client: kr.Client, sandbox: Sandbox) 
 def test_has_more_may_stand_at_the_top(inside: bool, wrapped: bool, client: kr.Client, sandbox: Sandbox) -> None:
     one = page(1, 2)
     (one["data"] if inside else one)["has_more"] = "false"
-    assert len(walk(client, sandbox, {"code": 200, "data": one} if wrapped else one)) == 2
+    assert len(pull(client, sandbox, {"code": 200, "data": one} if wrapped else one)) == 2
     assert len(sandbox.requests) == 1
 
 
 def test_a_category_that_comes_twice_keeps_its_first_position(client: kr.Client, sandbox: Sandbox) -> None:
     with pytest.warns(kr.SchemaDriftWarning, match="1 x product_insights"):
-        frame = walk(client, sandbox, page(1, 2, 3, more=True), page(3, 4, 5, more=False))
+        frame = pull(client, sandbox, page(1, 2, 3, more=True), page(3, 4, 5, more=False))
     assert frame["category_id"].tolist() == ["1", "2", "3", "4", "5"]
     assert frame["position"].tolist() == [1, 2, 3, 5, 6]
 
@@ -545,18 +545,18 @@ def test_levels_above_and_zero_cost(client: kr.Client, sandbox: Sandbox) -> None
     rows[0].update(ecom_type="l2")
     rows[1].update(third_ecom_category=None, second_ecom_category={"id": None}, cpa=0, cvr=0)
     rows[2].update(cpa=0, cvr=1)
-    frame = walk(client, sandbox, one)
+    frame = pull(client, sandbox, one)
     assert frame["category_id"].tolist() == ["2", "1", "3", "4"]
     assert frame["category"].tolist() == ["Two", "One", "Name 3", "Name 4"]
     assert frame["cpa"].isna().tolist() == [False, True, False, False]
     assert frame["cpa"].tolist()[2:] == [0.0, 1.5]
 
 
-def test_rows_without_an_id_are_dropped_and_said(client: kr.Client, sandbox: Sandbox) -> None:
+def test_rows_without_an_id_are_dropped_and_reported(client: kr.Client, sandbox: Sandbox) -> None:
     one = page(1, 2, more=False)
     one["data"]["list"] += [None, {"first_ecom_category": None}]
     with pytest.warns(kr.SchemaDriftWarning, match="dropped|could not be read"):
-        frame = walk(client, sandbox, one)
+        frame = pull(client, sandbox, one)
     assert frame["category_id"].tolist() == ["1", "2"]
 
 
@@ -564,11 +564,11 @@ def test_rows_without_an_id_are_dropped_and_said(client: kr.Client, sandbox: San
                                   {"items": [{"a": 1}]}, [1, 2], "text"])
 def test_a_ranking_of_another_shape_is_a_typed_error(data: Any, client: kr.Client, sandbox: Sandbox) -> None:
     with pytest.raises(kr.UnexpectedResponseError) as caught:
-        walk(client, sandbox, {"code": 0, "data": data})
+        pull(client, sandbox, {"code": 0, "data": data})
     assert caught.value.frame.empty
 
 
-def test_a_walk_that_breaks_off_gives_the_pages_that_came(client: kr.Client, sandbox: Sandbox) -> None:
+def test_a_ranking_that_breaks_off_gives_the_pages_that_came(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, page(1, 2, 3, more=True))
     answer(sandbox, {"code": 402, "data": None, "message": "apiKey quota is not enough"}, status=402)
     with pytest.raises(kr.CreditsExhaustedError, match=r"on \.frame") as caught:
@@ -593,7 +593,7 @@ def test_trends_of_a_list_come_hashtag_by_hashtag(client: kr.Client, sandbox: Sa
     assert frame["date"].dt.day.tolist() == [2, 3, 4, 2, 3]
 
 
-def test_failures_stand_in_the_order_asked_for(client: kr.Client, sandbox: Sandbox) -> None:
+def test_failures_stand_in_the_order_requested(client: kr.Client, sandbox: Sandbox) -> None:
     slow_first = iter([0.2, 0.1, 0.0])
     sandbox.on_request = lambda path, params: Fault(status=400, delay=next(slow_first, 0.0))
     with pytest.raises(kr.InvalidRequestError) as caught:

@@ -157,7 +157,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], list[str], list[tuple[Any, ...]]]] = {
         ["position", "video_id", "cover_uri"], [],
     ),
 }
-ASKED = {
+REQUESTS = {
     "insights-products": ("product_insights", {"limit": 1}),
     "insights-product-detail": ("product_details", {"category_ids": "601583"}),
     "video-detail-analytics": ("videos", {"video_ids": "7117191641181555995"}),
@@ -170,7 +170,7 @@ OF_PAGE = {
     "hashtag_audience": "trending-hashtag-detail", "related_hashtags": "trending-hashtag-detail",
     "music_trends": "trending-music-detail", "music_audience": "trending-music-detail",
     "music_videos": "trending-music-detail",
-} | {table: page for page, (table, _) in ASKED.items()}
+} | {table: page for page, (table, _) in REQUESTS.items()}
 
 # Values of the documented answers that no table has, by hand: they are in raw().
 NOT_TABLED = {
@@ -199,7 +199,7 @@ NOT_TABLED = {
 
 
 def fetch(table: str, client: kr.Client) -> pd.DataFrame:
-    return getattr(kr, f"fetch_{table}")(**ASKED[OF_PAGE[table]][1], client=client)
+    return getattr(kr, f"fetch_{table}")(**REQUESTS[OF_PAGE[table]][1], client=client)
 
 
 @pytest.mark.parametrize("table", EXPECTED)
@@ -237,7 +237,7 @@ def comparable(value: Any) -> Any:
     return text.removesuffix(".0")
 
 
-@pytest.mark.parametrize("page", ASKED)
+@pytest.mark.parametrize("page", REQUESTS)
 def test_nothing_of_an_answer_is_lost(page: str, client: kr.Client, documented: dict[str, Any]) -> None:
     """Each leaf of the answer stands as often in the page's tables as in the answer, or is not tabled."""
     tables = [fetch(table, client) for table, of in OF_PAGE.items() if of == page]

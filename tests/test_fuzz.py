@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import time
 import unicodedata
 import warnings
 from collections import Counter
@@ -33,7 +32,7 @@ from keyapi_research.envelope import Found, match, open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.schema import TABLES, Column, Table
 from keyapi_research.store import Answer, Observation
-from keyapi_research.tidy import make_frame
+from keyapi_research.tidy import make_frames
 
 NOON = 1_770_120_000_000_000  # 2026-02-03 12:00 UTC
 LONG_RUN = 400
@@ -75,16 +74,16 @@ def breaches(table: Table, frame: pd.DataFrame, queries: Sequence[Query]) -> lis
         if value is not None and not fits(column, value)
     ]
     keys = list(zip(*(values[name] for name in table.key), strict=True))
-    # A filter that was not asked for is missing in all rows; any other part of a key never is.
+    # A filter that was not requested is missing in all rows; any other part of a key never is.
     needed = [at for at, name in enumerate(table.key) if queries[0].value_of.get(name, "") is not None]
     if any(key[at] is None for key in keys for at in needed):
         found.append("a key is missing")
     if len(set(keys)) < len(keys):
         found.append("a key comes twice")
     for name in queries[0].value_of:
-        odd = set(values[name]) - {query.value_of[name] for query in queries}
-        if odd:
-            found.append(f"{name}: {odd} was not asked for")
+        others = set(values[name]) - {query.value_of[name] for query in queries}
+        if others:
+            found.append(f"{name}: {others} was not requested")
     if table.sorted_by:
         groups: dict[Any, list[Any]] = {}
         for key, moment, date in zip(keys, values["observed_at"], values[table.sorted_by], strict=True):
@@ -173,18 +172,17 @@ def tabulate(case: Case, found: Sequence[Found]) -> None:
     there = [one for one in found if not one.absent]
     answers = [observed(one.query, NOON + number) for number, one in enumerate(there)]
     envelopes = [json.loads(json.dumps(one.envelope)) for one in there]  # as the store keeps them
-    for table in case.endpoint.tables:
-        frame, _ = make_frame(table, answers, envelopes, source="sandbox")
+    frames, _ = make_frames(case.endpoint.tables, answers, envelopes, source="sandbox")
+    for table, frame in zip(case.endpoint.tables, frames, strict=True):
         assert breaches(table, frame, case.queries) == []
-        assert frame.keyapi.validate() is frame
-        if table is case.endpoint.tables[0]:
-            check_rows(case, frame, envelopes)
+    assert frames[0].keyapi.validate() is frames[0]
+    check_rows(case, frames[0], envelopes)
     new, gone = find_drift(case.endpoint, envelopes)
     assert all(isinstance(path, str) for path in new | gone)
 
 
-def take(case: Case, body: bytes, status: int = 200) -> list[Found] | kr.KeyAPIError:
-    """Take an answer as the client does."""
+def open_answer(case: Case, body: bytes, status: int = 200) -> list[Found] | kr.KeyAPIError:
+    """Open an answer as the client does."""
     try:
         payload = read_json(body)
     except ValueError:
@@ -219,18 +217,18 @@ def items(node: Any, path: str) -> int:
 def test_normal_answers_arrive_whole(name: str) -> None:
     case = CASES[name]
     queries = case.queries * len(case.pages) if case.endpoint.entity is None else case.queries
-    envelopes = [one.envelope for page in case.pages for one in take(case, json.dumps(page).encode())]
-    for table in case.endpoint.tables:
-        answers = [observed(query, NOON + number) for number, query in enumerate(queries)]
-        frame, odd = make_frame(table, answers, envelopes, source="sandbox")
+    envelopes = [one.envelope for page in case.pages for one in open_answer(case, json.dumps(page).encode())]
+    answers = [observed(query, NOON + number) for number, query in enumerate(queries)]
+    frames, issues = make_frames(case.endpoint.tables, answers, envelopes, source="sandbox")
+    assert not issues.duplicates
+    assert not issues.unreadable
+    for table, frame in zip(case.endpoint.tables, frames, strict=True):
         assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
         assert len(frame) > 0 or table.name == "music_videos"
-        assert not odd.duplicates
-        assert not odd.unreadable
         assert breaches(table, frame, case.queries) == []
 
 
-@budget(60, 2_000)
+@budget(40, 2_000)
 @pytest.mark.parametrize("name", CASES)
 def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> None:
     reached: Counter[str] = Counter()
@@ -238,11 +236,11 @@ def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> Non
     def check(answers: list[bytes]) -> None:
         found: list[Found] = []
         for body in answers:
-            taken = take(CASES[name], body)
-            if isinstance(taken, kr.KeyAPIError):
+            opened = open_answer(CASES[name], body)
+            if isinstance(opened, kr.KeyAPIError):
                 reached["error"] += 1
                 return
-            found += taken
+            found += opened
         reached["table" if found else "nothing"] += 1
         tabulate(CASES[name], found)
 
@@ -250,18 +248,18 @@ def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> Non
     assert min(reached["error"], reached["table"]) > examples / 20, reached
 
 
-@budget(200, 5_000)
-def test_any_envelope_is_taken_for_what_it_is_worth(examples: int) -> None:
+@budget(120, 5_000)
+def test_any_envelope_is_data_or_a_typed_error(examples: int) -> None:
     kinds: Counter[str] = Counter()
 
     def check(answer: tuple[str, bytes, int]) -> None:
         name, body, status = answer
-        taken = take(CASES[name], body, status)
-        kinds[type(taken).__name__] += 1
-        if isinstance(taken, kr.KeyAPIError):
+        opened = open_answer(CASES[name], body, status)
+        kinds[type(opened).__name__] += 1
+        if isinstance(opened, kr.KeyAPIError):
             return
         assert status < 300
-        tabulate(CASES[name], taken)
+        tabulate(CASES[name], opened)
 
     explore(examples, envelopes(), check)
     assert {"list", "UnexpectedResponseError", "ServerError", "CreditsExhaustedError", "RateLimitedError"} <= set(kinds)
@@ -272,7 +270,7 @@ def test_any_envelope_is_taken_for_what_it_is_worth(examples: int) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """A client, and a server that gives the next of some answers."""
+    """A client, and a server that sends the next of some answers."""
 
     server: Sandbox
     client: kr.Client
@@ -292,7 +290,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 
 def fetch(case: Case, table: Table, client: kr.Client, **options: Any) -> pd.DataFrame | kr.KeyAPIError:
-    """A call; what it says is short, of our classes, and points here."""
+    """A call; its warnings are short, of our classes, and point here."""
     function = getattr(kr, f"fetch_{table.name}")
     ids = [] if case.endpoint.entity is None else [IDS[case.endpoint.name]]
     with warnings.catch_warnings(record=True) as said:
@@ -336,7 +334,7 @@ def check_call(line: Line, case: Case, table: Table, answers: Sequence[bytes]) -
             assert got.answer is not None, "what is not stored is on the error"
 
 
-@budget(40, 500)
+@budget(25, 500)
 def test_any_answer_over_http(examples: int, line: Line) -> None:
     def check(call: tuple[str, list[bytes]]) -> None:
         table, answers = call
@@ -346,7 +344,7 @@ def test_any_answer_over_http(examples: int, line: Line) -> None:
     explore(examples, tables.flatmap(lambda t: st.tuples(st.just(t), conversations(ENDPOINT_OF[t].name))), check)
 
 
-def test_a_partly_odd_answer_is_stored_and_on_the_error(line: Line) -> None:
+def test_an_answer_with_a_foreign_row_is_stored_and_on_the_error(line: Line) -> None:
     case = CASES["video_analytics"]
     page = replaced(case.pages[0], ("data", 0, "video_id"), "99")
     check_call(line, case, case.endpoint.tables[0], [json.dumps(page).encode()])
@@ -376,9 +374,7 @@ def test_ten_megabytes(kind: str, line: Line) -> None:
     case = CASES["hashtag_detail"]
     body = json.dumps(LARGE[kind]).encode()
     assert len(body) > 10**6
-    started = time.monotonic()
     check_call(line, case, case.endpoint.tables[1 if kind == "many rows" else 0], [body])
-    assert time.monotonic() - started < 10
 
 
 # Arguments ------------------------------------------------------------------------------------------------------
@@ -421,11 +417,11 @@ def calls(draw: st.DrawFn) -> tuple[str, Any, dict[str, Any]]:
     """An endpoint, what is given for its ids, and for some of its other arguments."""
     name = draw(st.sampled_from(sorted(CASES)))
     names = [p.argument for p in CASES[name].endpoint.parameters]
-    odd = draw(st.lists(st.sampled_from(names), max_size=2)) if names else []
-    return name, draw(OBJECTS), {one: draw(OBJECTS) for one in odd}
+    others = draw(st.lists(st.sampled_from(names), max_size=2)) if names else []
+    return name, draw(OBJECTS), {one: draw(OBJECTS) for one in others}
 
 
-def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Query, ...]:
+def make_some(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Query, ...]:
     arguments = {p.argument: given.get(p.argument, p.default) for p in endpoint.parameters}
     try:
         return (make_query(endpoint, arguments),) if endpoint.entity is None else make_queries(endpoint, ids, arguments)
@@ -436,11 +432,11 @@ def take_arguments(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Query, .
 
 
 @budget(200, 20_000)
-def test_any_argument_is_taken_or_refused(examples: int) -> None:
+def test_any_argument_becomes_queries_or_is_refused(examples: int) -> None:
     def check(call: tuple[str, Any, dict[str, Any]]) -> None:
         name, ids, given = call
         endpoint = CASES[name].endpoint
-        queries = take_arguments(endpoint, ids, **given)
+        queries = make_some(endpoint, ids, **given)
         assert len({query.key for query in queries}) == len(queries)
         for query in queries:
             assert all(isinstance(text, str) for text in query.params.values())
@@ -458,22 +454,22 @@ def test_a_hashtag_has_one_name(examples: int) -> None:
     endpoint = CASES["hashtag_detail"].endpoint
 
     def check(name: str) -> None:
-        for query in take_arguments(endpoint, name):
-            assert [one.id for one in take_arguments(endpoint, [query.id, f" #{query.id}", name])] == [query.id]
+        for query in make_some(endpoint, name):
+            assert [one.id for one in make_some(endpoint, [query.id, f" #{query.id}", name])] == [query.id]
 
     explore(examples, st.text(alphabet="##aA\u0130e\u0301\u00df\u2003 ,", max_size=4) | st.text(max_size=4), check)
 
 
 @pytest.mark.parametrize(
-    "odd", [10**5000, -(10**5000), Mute(), [Mute()], "x" * 10**7, b"x" * 10**7],
+    "value", [10**5000, -(10**5000), Mute(), [Mute()], "x" * 10**7, b"x" * 10**7],
     ids=["huge", "huge, negative", "mute", "mute in a list", "long text", "long bytes"],
 )
 @pytest.mark.parametrize("name", CASES)
-def test_what_cannot_be_written_is_refused(name: str, odd: Any) -> None:
+def test_what_cannot_be_written_is_refused(name: str, value: Any) -> None:
     endpoint = CASES[name].endpoint
-    if endpoint.entity is not None and (endpoint is not CASES["hashtag_detail"].endpoint or odd != "x" * 10**7):
-        assert take_arguments(endpoint, odd) == ()
-        assert take_arguments(endpoint, [odd]) == ()
+    if endpoint.entity is not None and (endpoint is not CASES["hashtag_detail"].endpoint or value != "x" * 10**7):
+        assert make_some(endpoint, value) == ()
+        assert make_some(endpoint, [value]) == ()
     for parameter in endpoint.parameters:
-        if not (parameter.argument == "search" and isinstance(odd, str)):
-            assert take_arguments(endpoint, IDS.get(name), **{parameter.argument: odd}) == ()
+        if not (parameter.argument == "search" and isinstance(value, str)):
+            assert make_some(endpoint, IDS.get(name), **{parameter.argument: value}) == ()

@@ -56,10 +56,10 @@ def test_a_hashtag_that_appears_twice_across_pages_appears_once(client: kr.Clien
 
 
 def test_filters_are_part_of_what_is_stored_and_of_the_rows(client: kr.Client, sandbox: Sandbox) -> None:
-    asked = [
+    requests = [
         {}, {"industry": "Pets"}, {"industry": "19000000000"}, {"new_only": True}, {"period": 30}, {"region": "US"},
     ]
-    for options in asked:
+    for options in requests:
         kr.fetch_trending_hashtags(limit=5, client=client, **options)
     assert len(sandbox.requests) == 5  # the name and the id of an industry are one filter
     pets = kr.fetch_trending_hashtags(limit=5, industry="pets", client=client)
