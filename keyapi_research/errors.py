@@ -7,18 +7,22 @@ do not exist, old rows, fields that changed) is a warning. This module imports n
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLOSED = "this client is closed; connect again"
-MOST_NAMED = 500  # ids that a message names: all that somebody may want to copy out of it
-_PACKAGE = f"{Path(__file__).parent}{os.sep}"
+CLOSED: Final = "this client is closed; connect again"
+MOST_NAMED: Final = 500  # ids that a message names: all that somebody may want to copy out of it
+_PACKAGE: Final = f"{Path(__file__).parent}{os.sep}"
+_SHELLS: Final = ("IPython", "ipykernel")
 
 
 class KeyAPIError(Exception):
@@ -90,6 +94,34 @@ class KeyAPIError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, self.__dict__
 
+    @property
+    def _render_traceback_(self) -> Callable[[], list[str]]:
+        """Let IPython show the user's own lines and the message when this ends a cell; `%tb` shows all there is."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is None or sys.exc_info()[1] is not self:
+            raise AttributeError("_render_traceback_")  # IPython then shows the whole traceback as it always does
+        alone = copy.copy(self)  # without the errors it came from
+        trace = _users_part(self.__traceback__)
+        return lambda: list(shell.InteractiveTB.structured_traceback(type(self), alone, trace, tb_offset=0))
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of the shell and those from the first of this package on."""
+    while trace is not None and _module_of(trace.tb_frame).partition(".")[0] in _SHELLS:
+        trace = trace.tb_next
+    if trace is None or is_inside(trace.tb_frame):
+        return None
+    return TracebackType(_users_part(trace.tb_next), trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def is_inside(frame: FrameType) -> bool:
+    """Whether a frame is one of this package."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
+
 
 class InvalidArgumentError(KeyAPIError, ValueError):
     """An argument is not what the function takes; nothing was sent."""
@@ -154,7 +186,7 @@ class StoreError(KeyAPIError):
 
 
 class FetchIncompleteError(KeyAPIError):
-    """Some ids failed, the others are stored; a rerun pays only for what is missing."""
+    """Some ids failed, and the others are stored; a rerun pays only for what is missing."""
 
 
 class KeyAPIWarning(UserWarning):
@@ -185,7 +217,7 @@ def warn(text: str, category: type[KeyAPIWarning]) -> None:
     """Warn at the user's line: the first frame outside this package."""
     level = 2
     frame = sys._getframe(1)  # noqa: SLF001 - the stack is the only source; skip_file_prefixes needs 3.12
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and is_inside(frame):
         frame = frame.f_back
         level += 1
     warnings.warn(text, category, stacklevel=level)

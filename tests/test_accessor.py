@@ -233,7 +233,7 @@ def test_methods_that_need_no_client_take_one(unsent: World, tmp_path: Path) -> 
             call(client="sandbox")
     with pytest.raises(kr.InvalidArgumentError, match=r"engagement\(of=...\) takes one of videos; got 'music'"):
         videos.keyapi.engagement(of="music")
-    assert kr.client._default is None
+    assert kr.client.connection.IN_USE.client is None
 
 
 def test_help_is_the_method_s_own(unsent: World) -> None:
@@ -806,7 +806,7 @@ def test_empty_frames_give_typed_empty_results_unasked(table: str, unsent: World
     for method in ("fetch_details", "fetch_videos", "fetch_hashtags"):
         if table in ON[method]:
             assert unsent.call(empty, method).empty
-    assert kr.client._default is None
+    assert kr.client.connection.IN_USE.client is None
 
 
 # What the rows name -----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.client.dispatch import _worth_another
+from keyapi_research.client.delivery import is_worth_another
 from keyapi_research.client.transport import Pace
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
@@ -138,13 +138,10 @@ def test_rows_come_as_asked_whatever_order_the_answers_come_in(make_client: Make
 
 def test_sends_are_an_interval_apart_by_their_own_stamps(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(requests_per_second=20, max_workers=8, max_call_credits=None)
-    began = time.monotonic()
     kr.fetch_hashtags(tags(*range(25)), client=client)
-    took = time.monotonic() - began
     sent = stamps(client)
     assert np.diff(sent).min() >= 1 / 20
     assert (sent[20:] - sent[:-20]).min() >= 1.0  # 21 consecutive sends
-    assert 24 / 20 <= took <= 24 / 20 * 1.1 + 0.1  # and a little for the last answer
 
 
 def test_the_pace_is_the_clients_not_the_calls(make_client: Make, sandbox: Sandbox) -> None:
@@ -247,8 +244,8 @@ def test_429_for_longer_than_a_minute_is_raised_at_once(header: Any, make_client
 
 
 def test_a_minute_is_waited_for_and_no_longer() -> None:
-    assert _worth_another(kr.RateLimitedError("slow down", retry_after=60.0))
-    assert not _worth_another(kr.RateLimitedError("slow down", retry_after=60.1))
+    assert is_worth_another(kr.RateLimitedError("slow down", retry_after=60.0))
+    assert not is_worth_another(kr.RateLimitedError("slow down", retry_after=60.1))
 
 
 def test_429_for_longer_than_a_minute_does_not_stall_the_next_call(make_client: Make, sandbox: Sandbox) -> None:

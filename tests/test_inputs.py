@@ -88,7 +88,7 @@ def settings_of(**options: Any) -> Settings:
         "progress": None,
         **options,
     }
-    return read_settings(**given_)
+    return read_settings(given_)
 
 
 # What other programs do to requests -----------------------------------------------------------------------------

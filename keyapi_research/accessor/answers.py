@@ -69,7 +69,7 @@ def _look_up(rows: Sequence[Row], endpoint: Endpoint, client: Client) -> dict[Ro
         for query in dict.fromkeys(row.query for row in undated):
             found |= _newest_places({str(row.who): row for row in undated if row.query == query}, query, client)
     elif undated:
-        newest = client.store.latest((row.query.key for row in undated), until=client.until)
+        newest = client.store.latest((row.query.key for row in undated), until=client.policy.until)
         found |= {row: newest[row.query.key] for row in undated if row.query.key in newest}
     return found
 
@@ -78,7 +78,7 @@ def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[R
     """Find the newest page of a ranking each entity is on."""
     found: dict[Row, Observation] = {}
     table = query.endpoint.tables[0]
-    for pull in client.store.pulls(query.key, until=client.until):
+    for pull in client.store.pulls(query.key, until=client.policy.until):
         pages = {page.observed_at: page for page in pull}
         ranking, _ = read_table(table, [Answer(query, page) for page in pull], client)
         for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
@@ -98,7 +98,7 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     unknown = [row for row in missing if dated.get(row) not in others]
     wanted = sum(map(_pages, _by_ask(unknown).values())) if endpoint.ranking else len(_by_ask(unknown))
     named = _named(missing, [one.observed_at for one in others.values()])
-    text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
+    text = f"{method} reads stored answers only, and {client.policy.place} does not have {listed(named, _MOST_NAMED)}."
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         what = "Fetching what is not stored at all" if others else "Fetching"
@@ -209,7 +209,7 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
     missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.query not in pulls))
     if missing:
         raise _not_stored(method, missing, client, foreign)
-    client.note_read([one for query in queries for pull in pulls[query] for one in pull])
+    client.records.note_read([one for query in queries for pull in pulls[query] for one in pull])
     if ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull through a ranking
         each = [[Answer(query, page) for page in pull] for query in queries for pull in pulls[query]]
         parts = [_tabled(table, pull, client) for pull in each]
@@ -225,12 +225,12 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
 def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[list[Observation]]]:
     """Find all observations of what was asked; of a ranking, pull by pull."""
     if queries and queries[0].endpoint.ranking:
-        pulls = {query: client.store.pulls(query.key, until=client.until) for query in queries}
+        pulls = {query: client.store.pulls(query.key, until=client.policy.until) for query in queries}
         return {query: found for query, found in pulls.items() if found}
     by_key = {query.key: query for query in queries}
     found: dict[Query, list[list[Observation]]] = {}
     for entity, history in client.store.histories(by_key).items():
-        until = [[one] for one in history if client.until is None or one.observed_at <= client.until]
+        until = [[one] for one in history if client.policy.until is None or one.observed_at <= client.policy.until]
         if until:
             found[by_key[entity]] = until
     return found

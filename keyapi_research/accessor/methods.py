@@ -139,7 +139,7 @@ def _part_of(frame: pd.DataFrame, table: Table, part: Table, method: str, client
         return empty_frame(part)
     connection = reading_client(client)
     found = answers.find(frame, table, connection, f"{method}()")
-    connection.note_read(answers.distinct(found))
+    connection.records.note_read(answers.distinct(found))
     return answers.read(part, found, connection)
 
 
@@ -586,7 +586,7 @@ def history(df: pd.DataFrame, *, of: str | None = None, client: Client | None = 
 
 def _answers_behind(frame: pd.DataFrame, method: str, table: Table, client: Client) -> list[Observation]:
     behind = answers.distinct(answers.find(frame, table, client, f"{method}()"))
-    client.note_read(behind)
+    client.records.note_read(behind)
     return behind
 
 

@@ -162,14 +162,14 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
 def _is_replayed(target: Path, client: Client) -> bool:
     """Whether a path is that of the archive a client replays."""
     try:
-        return bool(client.replaying) and target.samefile(client.replaying)
+        return bool(client.policy.replaying) and target.samefile(client.policy.replaying)
     except OSError:  # one of them is not there
         return False
 
 
 def _summary_of(path: str, client: Client) -> Frozen:
     """Say what is in the archive a client replays, as `freeze` said it when it wrote it."""
-    manifest = archive.read_manifest(client.replaying)
+    manifest = archive.read_manifest(client.policy.replaying)
     try:
         calls = [(_question(entry), entry["differs"]) for entry in manifest["calls"]]
         differing = sorted(_written(question) for question, differs in calls if differs)
