@@ -16,6 +16,7 @@ from .errors import (
     CreditsExhaustedError,
     InvalidRequestError,
     KeyAPIError,
+    NetworkError,
     NotFoundError,
     RateLimitedError,
     ServerError,
@@ -50,6 +51,15 @@ _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
     404: (NotFoundError, "there is no such endpoint at this base_url; check it"),
     429: (RateLimitedError, "too many requests: wait, or connect with a lower requests_per_second"),
 }
+_PROXY_LOGIN: Final = 407
+_PROXY_TEXT: Final = (
+    "a proxy on the way wants a login, so the request did not reach KeyAPI. Put user and password into HTTPS_PROXY, or "
+    "see whoever runs your network"
+)
+_PAGE_TEXT: Final = (
+    "a web page came instead of KeyAPI's answer: of a proxy, a firewall or a login. Check base_url and your network; "
+    "the page is on .answer"
+)
 _BROKEN_TEXT: Final = "KeyAPI or the service behind it failed; the same call may work later"
 
 
@@ -168,7 +178,9 @@ def refusal(
     reason = status if code is None or code in (0, _OK) else code
     if reason >= _LONG_CODE:
         reason = int(str(reason)[:3])
-    if reason in _ERRORS:
+    if status == _PROXY_LOGIN and code is None:
+        kind, advice = NetworkError, _PROXY_TEXT
+    elif reason in _ERRORS:
         kind, advice = _ERRORS[reason]
     elif status in _ERRORS and (code is None or status >= _REFUSED):
         kind, advice = _ERRORS[status]
@@ -176,6 +188,8 @@ def refusal(
         kind, advice = InvalidRequestError, _ERRORS[400][1]
     else:
         kind, advice = ServerError, _BROKEN_TEXT
+    if isinstance(answer, str) and answer.lstrip().startswith("<"):
+        advice, message = advice if status == _PROXY_LOGIN else _PAGE_TEXT, None
     said = f' KeyAPI says: "{message[:_SHOWN]}".' if message else ""
     numbers = f"HTTP {status}" + (f", code {code}" if code is not None else "")
     return kind(
