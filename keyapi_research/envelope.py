@@ -178,6 +178,7 @@ def refusal(
     reason = status if code is None or code in (0, _OK) else code
     if reason >= _LONG_CODE:
         reason = int(str(reason)[:3])
+    kind: type[KeyAPIError]
     if status == _PROXY_LOGIN and code is None:
         kind, advice = NetworkError, _PROXY_TEXT
     elif reason in _ERRORS:

@@ -1,6 +1,6 @@
 """What can go wrong, as types.
 
-With paid calls nothing degrades silently: an answer that is not what was asked for, an answer that could not
+With paid calls nothing degrades silently: an answer to something else, an answer that could not
 be stored and a call that would cost more than allowed are errors. What a user may want to live with (rows that
 do not exist, old rows, fields that changed) is a warning. This module imports nothing heavy.
 """
@@ -40,7 +40,7 @@ class KeyAPIError(Exception):
     code : int or None
         Code in the answer's envelope.
     message : str
-        The service's own words where it said something, else the text of the error.
+        The service's own words where there are any, else the text of the error.
     request_id : str or None
         KeyAPI's id of the request, for its support.
     endpoint : str or None
@@ -50,7 +50,7 @@ class KeyAPIError(Exception):
     retryable : bool
         Whether the same call may succeed later.
     retry_after : float or None
-        Seconds the service asked to wait.
+        Seconds the service wants one to wait.
     frame : pandas.DataFrame or None
         The rows that did come, on every error raised after a request was sent.
     failures : pandas.DataFrame or None
@@ -124,7 +124,7 @@ def is_inside(frame: FrameType) -> bool:
 
 
 class InvalidArgumentError(KeyAPIError, ValueError):
-    """An argument is not what the function takes; nothing was sent."""
+    """An argument is not valid; nothing was sent."""
 
 
 class MissingTokenError(KeyAPIError):
@@ -152,7 +152,7 @@ class NotFoundError(KeyAPIError):
 
 
 class RateLimitedError(KeyAPIError):
-    """429: too many requests; `retry_after` has the seconds to wait where the service said."""
+    """429: too many requests; `retry_after` has the seconds to wait where the service names them."""
 
     retryable_by_default = True
 
@@ -170,7 +170,7 @@ class NetworkError(KeyAPIError):
 
 
 class UnexpectedResponseError(KeyAPIError):
-    """An answer came that is not what was asked for; `answer` has it. It is never served."""
+    """An answer came to something else, or in another shape; `answer` has it. It is never served."""
 
 
 class BudgetExceededError(KeyAPIError):
@@ -178,7 +178,7 @@ class BudgetExceededError(KeyAPIError):
 
 
 class NotStoredError(KeyAPIError):
-    """Offline, and some of what was asked for is not in the store."""
+    """Offline, and some of what was requested is not in the store."""
 
 
 class StoreError(KeyAPIError):
@@ -194,7 +194,7 @@ class KeyAPIWarning(UserWarning):
 
 
 class MissingDataWarning(KeyAPIWarning):
-    """KeyAPI has nothing for some of the ids asked for."""
+    """KeyAPI has nothing for some of the requested ids."""
 
 
 class IncompleteDataWarning(KeyAPIWarning):
@@ -210,7 +210,7 @@ class SchemaDriftWarning(KeyAPIWarning):
 
 
 class UnexpectedMarketWarning(KeyAPIWarning):
-    """An answer names another market than the region asked for."""
+    """An answer names another market than the requested region."""
 
 
 def warn(text: str, category: type[KeyAPIWarning]) -> None:
@@ -230,7 +230,7 @@ def listed(items: list[str], most: int = 5) -> str:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """Write what somebody gave into a message: short, and whatever its repr does."""
+    """Return a short text of a value for a message, whatever its repr does."""
     try:
         text = repr(value)
     except TimeoutError:  # of an alarm

@@ -1,4 +1,4 @@
-"""What `connect` was told: checked, completed from the environment, and comparable."""
+"""The options of `connect`: checked, completed from the environment, and comparable."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .errors import InvalidArgumentError, KeyAPIWarning, MissingTokenError, Stor
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 KEYAPI = "keyapi"  # how the service itself is called as a source
 SANDBOX = "sandbox"  # and how synthetic data are
-SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox says who it is
+SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox names itself
 SANDBOX_TODAY = date(2026, 2, 3)  # the day of the documented answers; time stands still there
 SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
-DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
+DEFAULT_PACE = float(5)  # an object of its own, distinct from a 5 that is passed; the sandbox needs no pace
 MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _MONTH = re.compile(r"\s*[0-9]{4}(?:[-/][0-9]{1,2})?\s*")  # or a whole year
-_LONGEST_NAME = 200  # bytes; with what is added to it a file system takes it
+_LONGEST_NAME = 200  # bytes; with what is added to it a file system accepts it
 _LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer(?::\s*|\s+|$)", re.IGNORECASE)
@@ -41,7 +41,7 @@ _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
 
 
 class _CallCredits(int):
-    """A number that nobody gave: it equals the same number given, and can be told apart from it."""
+    """A default: it equals the same number passed, and can be distinguished from it."""
 
 
 DEFAULT_CALL_CREDITS = _CallCredits(100)  # the sandbox, where nothing costs, has no such limit unless one is given
@@ -71,8 +71,8 @@ class Secret:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a token is never pickled, nor is what has one. Connect in the worker instead: kr.connect(...) in its "
-            "function or initializer, with KEYAPI_TOKEN set there"
+            "a token is never pickled, nor is what has one. To fetch elsewhere, connect in the worker: kr.connect(...) "
+            "in its function or initializer, with KEYAPI_TOKEN set there"
         )
 
 
@@ -114,7 +114,7 @@ def _unwrap(given: Secret) -> tuple[Secret, list[str]]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a client was told; two equal ones need only one client."""
+    """The options of a client, checked; two equal ones need only one client."""
 
     token: Secret | None
     token_origin: str = field(compare=False)  # the same token from elsewhere is the same connection
@@ -131,8 +131,8 @@ class Settings:
     timeout: tuple[float, float]
     retries: int
     progress: bool | None
-    source: str | None = field(default=None)  # None: the first answer tells
-    call_credits_said: bool = False  # whether max_call_credits is a number that the user gave
+    source: str | None = field(default=None)  # None: the first answer has it
+    call_credits_passed: bool = False  # whether max_call_credits is a number that was passed
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
@@ -248,7 +248,7 @@ def read_as_of(moment: object) -> datetime | None:
 
 
 def _names_a_month(moment: object) -> bool:
-    """Whether a moment is a whole month or year, which pandas takes for its first day."""
+    """Whether a moment is a whole month or year, which pandas reads as its first day."""
     if isinstance(moment, np.datetime64):
         return np.datetime_data(moment)[0] in "YM"
     return isinstance(moment, str) and _MONTH.fullmatch(moment) is not None
@@ -265,14 +265,14 @@ def _names_a_day(moment: object, stamp: pd.Timestamp) -> bool:
 
 def read_max_age(age: object) -> timedelta | str | None:
     """Read how old an answer may be: None, 0, "any", or a length of time."""
-    advice = 'max_age is a length of time as "1D" or "6h", 0 (always ask), "any" (never warn) or None'
+    advice = 'max_age is a length of time as "1D" or "6h", 0 (always pay), "any" (never warn) or None'
     if age is None or (isinstance(age, str) and age == "any"):
         return age
     # To pandas a number, also one in a text, is nanoseconds.
     if (is_number(age) and age != 0) or (isinstance(age, str) and _NUMBER.fullmatch(age) and float(age) != 0):
         number = age.strip() if isinstance(age, str) else shown(age)
         raise InvalidArgumentError(
-            f'{advice}; of numbers only 0 is taken, got {shown(age)} (say "{number}D" or "{number}h")'
+            f'{advice}; of numbers only 0 is allowed, got {shown(age)} (write "{number}D" or "{number}h")'
         )
     try:
         length = pd.NaT if isinstance(age, bool | np.bool_) else pd.Timedelta(age).to_pytimedelta()  # type: ignore[arg-type]
@@ -323,7 +323,7 @@ def _without_links(path: Path) -> Path:
         path.stat()
     except OSError as error:  # what is not there will be made
         if error.errno == errno.ELOOP:
-            raise StoreError(f"{path}: its links lead in a circle. Name the file itself with store=") from error
+            raise StoreError(f"{path}: its links form a loop. Name the file itself with store=") from error
     return Path(os.path.realpath(path))
 
 
@@ -384,7 +384,7 @@ def _default_store(source: str, *, sandbox: bool) -> Path:
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
-    """Check what `connect` or `Client` was told, by name of the option, and complete it from the environment."""
+    """Return the options of `connect` or `Client`, checked and completed from the environment."""
     sandbox, offline = read_flag("sandbox", given["sandbox"]), read_flag("offline", given["offline"])
     token, origin = read_token(given["token"])
     if sandbox and given["base_url"] is not None:
@@ -394,10 +394,10 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     moment = read_as_of(given["as_of"])
     offline = offline or moment is not None
     rate, most = given["requests_per_second"], given["max_call_credits"]
-    call_credits_said = most is not None and not isinstance(most, _CallCredits)
+    call_credits_passed = most is not None and not isinstance(most, _CallCredits)
     if sandbox and rate is DEFAULT_PACE:
         rate = None
-    if sandbox and not call_credits_said:
+    if sandbox and not call_credits_passed:
         most = None
     return Settings(
         token=token,
@@ -416,7 +416,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         retries=_number("retries", given["retries"], least=0, whole=True),
         progress=None if given["progress"] is None else read_flag("progress", given["progress"]),
         source=source if source in (SANDBOX, KEYAPI) else None,
-        call_credits_said=call_credits_said,
+        call_credits_passed=call_credits_passed,
     )
 
 

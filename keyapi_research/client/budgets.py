@@ -98,7 +98,7 @@ class Budget:
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
     """Return a budget that limits what is spent within its block."""
     if not is_number(credits, whole=True) or credits < 0:
-        raise InvalidArgumentError(f"budget takes a whole number of credits, as budget(20); got {credits!r}")
+        raise InvalidArgumentError(f"a budget is a whole number of credits, as budget(20); got {credits!r}")
     return Budget(int(credits))
 
 
@@ -155,7 +155,7 @@ class Reservation:
             self._account.spent += cost
 
     def give_back(self) -> None:
-        """Give back what was held and not needed."""
+        """Return what was held and not needed."""
         with _register.lock:
             self._hold(-self.amount)
 

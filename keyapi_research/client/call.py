@@ -77,7 +77,7 @@ class Plan:
     oldest : pandas.Timestamp
         When the oldest of them was observed; NaT where there is none.
     table : str
-        The table it gives.
+        Name of the table.
     note : str
         What else to know.
     """

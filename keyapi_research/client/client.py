@@ -174,7 +174,7 @@ class Client(Shown):
     def _check_source(self) -> None:
         """Refuse, before anything is paid, a store whose answers cannot come from where this client sends.
 
-        Another base URL may be a sandbox, which says so only with its first answer.
+        Another base URL may be a sandbox, which shows only with its first answer.
         """
         here = source_of(self.settings.base_url)
         if self.store.source in (None, SANDBOX, here):
@@ -240,18 +240,15 @@ class Client(Shown):
 
     def status(self) -> Status:
         """Return what this client is connected to; see `keyapi_research.status`."""
-        counts = self.store.counts()
+        counts = dict(self.store.counts())
         return Status(
             token=self.settings.token_origin,
             source=self.source,
             mode=self.policy.mode,
             store=self.settings.store,
-            store_bytes=counts["bytes"],
-            answers=counts["answers"],
-            absences=counts["absences"],
-            requests=counts["requests"],
-            requests_without_answer=counts["requests_without_answer"],
-            credits_in_ledger=counts["credits"],
+            store_bytes=counts.pop("bytes"),
+            credits_in_ledger=counts.pop("credits"),
+            **counts,  # answers, absences, requests and those of them without an answer
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
             versions=", ".join(map(" ".join, versions("pandas", "requests", "requests-cache").items())),
@@ -274,8 +271,8 @@ class Client(Shown):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client is never pickled: it has a token, and limits of its own process. Connect in the worker instead: "
-            "kr.connect(...) to the same store, in its function or initializer"
+            "a client is never pickled: it has a token, and limits of its own process. To fetch elsewhere, connect in "
+            "the worker: kr.connect(...) to the same store, in its function or initializer"
         )
 
     def __enter__(self) -> Self:

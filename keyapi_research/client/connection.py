@@ -1,4 +1,4 @@
-"""The connection in use: what `connect` made last is what every function takes that is given no client."""
+"""The connection in use: the client that `connect` made last is the one of every function that gets none."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def connect(
     """Connect, and use this connection from now on; sends nothing and costs nothing.
 
     With unchanged settings the open connection is returned. In a replay (`KEYAPI_REPLAY`, or after `replay(path)`)
-    the replay is, whatever else is asked for, so that a published notebook runs unchanged.
+    the replay is, whatever else is requested, so that a published notebook runs unchanged.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def connect(
     as_of : str or datetime, optional
         Read the store as it was then (naive = UTC, a bare date includes its day); implies offline.
     max_age : str or timedelta or 0, optional
-        Pay for answers newer than this ("1D", "6h"); 0 always asks; "any" never warns. By default what is stored
+        Pay for answers newer than this ("1D", "6h"); 0 always pays; "any" never warns. By default what is stored
         serves, with a warning when it is older than a day.
     max_credits : int, optional
         Most credits this connection may spend.
@@ -178,7 +178,7 @@ def find_client(client: Client | None) -> Client:
     """
     if client is not None:
         if not isinstance(client, Client):
-            raise InvalidArgumentError(f"client is what kr.connect or kr.Client gave; got {type(client).__name__}")
+            raise InvalidArgumentError(f"client is what kr.connect or kr.Client returned; got {type(client).__name__}")
         return client
     if IN_USE.client is not None:
         return IN_USE.client
@@ -221,7 +221,7 @@ def ledger(*, client: Client | None = None) -> pd.DataFrame:
 
 
 def status(*, client: Client | None = None) -> Status:
-    """Tell where the token came from, whom the data come from, where they are kept and what they cost.
+    """Return where the token and the data come from, where answers are kept and what they cost.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A0
     Returns
     -------
     Budget
-        For a `with` statement, which puts it in force and gives it: `spent` and `remaining` tell how it stands.
+        For a `with` statement, which puts it in force; `spent` and `remaining` are how it stands.
 
     Examples
     --------

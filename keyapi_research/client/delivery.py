@@ -1,4 +1,4 @@
-"""One request of a call: what it asks for, what it brought, and what went wrong with it."""
+"""One request of a call: what it requests, what it brought, and what went wrong with it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Run:
     """A call under way.
 
     `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
-    `in_block` says whether a budget block of the caller allows what it costs.
+    `in_block`: whether a budget block of the caller allows what it costs.
     """
 
     reservation: Reservation
@@ -189,7 +189,7 @@ def error_of_row(row: Sequence[Any]) -> KeyAPIError:
     """Return the error of a request that another client sent, from its row of the ledger."""
     cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
     status, code, message = cells["http_status"], cells["code"], cells["message"]
-    who = "another client asked for the same at that moment, so it was not asked again"
+    who = "another client requested the same at that moment, so it was not sent again"
     error: KeyAPIError
     if status is None:
         delivered = not (message or "").startswith(UNDELIVERED)

@@ -1,6 +1,6 @@
 """Sending: requests go out, paced and again where that is safe, and what they bring is stored before anybody has it.
 
-Just before a request is sent, what it asks for is claimed in the store, so that nobody else sends the same, in this
+Just before a request is sent, what it requests is claimed in the store, so that nobody else sends the same, in this
 process or in another; who finds a claim waits for its outcome.
 """
 

@@ -45,7 +45,7 @@ class Pages:
             most += whole + (_pages_left(call, pages, SMALLEST_PAGE) if pages else 0)
             if others:
                 notes.append(
-                    "asks the whole ranking again: the stored pages are another observation (older than an hour)"
+                    "fetches the whole ranking again: the stored pages are another observation (older than an hour)"
                 )
             elif call.limit is None:
                 notes.append("the number of pages is not known; counted as it goes")

@@ -102,7 +102,7 @@ class Policy:
     def check_price(self, call: Call, price: int, run: Run, already: int = 0) -> None:
         """Hold a call against max_call_credits; in the sandbox only a number that was given holds."""
         most = self.settings.max_call_credits
-        free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_said
+        free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_passed
         if most is None or run.in_block or free or already + price <= most:
             return
         so_far = f" ({already:,} spent so far)" if already else ""

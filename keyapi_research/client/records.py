@@ -15,9 +15,9 @@ from .call import Collection
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """What one call asked for and read; small, for a session has many.
+    """What one call requested and read; small, for a session has many.
 
-    `ids` has the answer of each thing asked for, in order, 0 where that failed; of a ranking those of its pages.
+    `ids` has the answer of each query, in order, 0 where that failed; of a ranking those of its pages.
     """
 
     table: str
@@ -32,13 +32,13 @@ class CallRecord:
         return tuple(one for one in array("q", self.ids) if one)
 
     def queries(self, observations: Mapping[int, Observation]) -> tuple[Query, ...]:
-        """List what it asked for, in order; the answers say that of what did not fail."""
+        """List its queries in order; those that did not fail are read from the answers."""
         failed = iter(self.failed)
-        asked = [_asked(observations[one]) if one else next(failed) for one in array("q", self.ids)]
-        return tuple(dict.fromkeys([*asked, *failed]))
+        queries = [_query_of(observations[one]) if one else next(failed) for one in array("q", self.ids)]
+        return tuple(dict.fromkeys([*queries, *failed]))
 
 
-def _asked(one: Observation) -> Query:
+def _query_of(one: Observation) -> Query:
     return query_of(one.endpoint, json.loads(one.params))
 
 

@@ -39,7 +39,7 @@ _SHORTEST_PASSWORD: Final = 4  # shorter ones are redacted together with their u
 _IDLE: Final = 30.0  # seconds; a router or a sleeping machine may have dropped older connections without a word
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
-_READS: Final = 4  # a whole answer may take this many times the read timeout
+_READS: Final = 4  # a whole answer may last this many times the read timeout
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0
 _SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
@@ -47,7 +47,7 @@ _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
-_sent: Final[ContextVar[bool]] = ContextVar("sent")  # whether the request of this thread left: urllib3 does not tell
+_sent: Final[ContextVar[bool]] = ContextVar("sent")  # whether this thread's request left: urllib3 does not report it
 
 
 class TransportFailure(Exception):  # noqa: N818 - never leaves the client
@@ -120,7 +120,7 @@ class _Connection(HTTPConnection):
     """Notes when its request leaves, and is given up when it was idle: what is sent on an old one may be lost."""
 
     response_class = _Response
-    debuglevel = 0  # whatever http.client was told: it would print the header with the token
+    debuglevel = 0  # whatever http.client is set to: it would print the header with the token
     _used_at = (0.0, 0.0)
 
     @property
@@ -202,7 +202,7 @@ class Transport:
         forms = _spellings(secret)
         self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_REDACTED else ()
         del secret, forms
-        # Not a requests.Session: other programs replace that class, by one that answers from a cache, say.
+        # Not a requests.Session: other programs replace that class, for example by one that answers from a cache.
         self._adapter = _Adapter(connections)
         self._headers = default_headers()
         self._headers.update({"Accept": "application/json", "User-Agent": f"keyapi-research/{__version__}"})
@@ -281,7 +281,7 @@ class Transport:
         return text
 
     def _redact_failure(self, text: str) -> str:
-        """Take the token and the proxies' passwords out of what a library says of a failure."""
+        """Redact the token and the proxies' passwords in what a library reports of a failure."""
         for login in sorted(_proxy_logins(), key=len, reverse=True):
             text = text.replace(login, "[proxy login]")
         return self._redact(text)
