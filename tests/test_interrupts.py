@@ -650,7 +650,7 @@ TWICE = {
 
 @posix
 @pytest.mark.parametrize("how", one_now(TWICE, "a call in a thread"))
-def test_a_second_ctrl_c_leaves_though_the_answer_takes_minutes(
+def test_a_second_ctrl_c_leaves_though_the_answer_needs_minutes(
     how: str, start: Callable[[str], Program], gate: Gate
 ) -> None:
     program = start(TWICE[how])
@@ -1123,7 +1123,7 @@ def test_videos_that_could_not_be_stored_are_not_paid_again(
 
 
 @posix
-def test_a_call_that_asks_for_what_could_not_be_stored_and_for_more_pays_for_more_only(
+def test_a_call_for_what_could_not_be_stored_and_for_more_pays_for_more_only(
     client: kr.Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     store = tmp_path / "store.sqlite"

@@ -7,6 +7,7 @@ process or in another; who finds a claim waits for its outcome.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import weakref
@@ -125,9 +126,9 @@ class Sender:
         After a hard stop, or when the call is stopped, nothing more is sent: it stays in `left`.
         """
         arrived: SimpleQueue[Delivered | BaseException | None] = SimpleQueue()
-        tickets = deque(range(-(-len(left) // most)))  # one for each request that is needed, if all are free
-        job = (left, tickets, template, run, arrived, most)
-        workers = self._start_workers(min(len(tickets), self._settings.max_workers), job)
+        requests = math.ceil(len(left) / most)  # as many as are needed if all are free
+        job = (left, threading.Semaphore(requests), template, run, arrived, most)
+        workers = self._start_workers(min(requests, self._settings.max_workers), job)
         broken: BaseException | None = None
         while workers:
             try:
@@ -162,7 +163,7 @@ class Sender:
     def _work(
         self,
         left: deque[Query],
-        tickets: deque[int],
+        tickets: threading.Semaphore,
         template: Request,
         run: Run,
         arrived: SimpleQueue[Delivered | BaseException | None],
@@ -170,7 +171,7 @@ class Sender:
     ) -> None:
         """Send for what is left; the threads of one call share one list, all calls of a client its slots."""
         try:
-            while left and _drew(tickets) and not run.stop.is_set() and run.feed.enter(run.stop):
+            while left and tickets.acquire(blocking=False) and not run.stop.is_set() and run.feed.enter(run.stop):
                 delivered: Delivered = []
                 try:
                     with self._shared.slots:
@@ -376,15 +377,6 @@ class Sender:
         except StoreError:
             self._unkept.append(keep)
             raise
-
-
-def _drew(tickets: deque[int]) -> bool:
-    """Draw a ticket, if there is one."""
-    try:
-        tickets.popleft()
-    except IndexError:  # another thread was faster
-        return False
-    return True
 
 
 def _clean(text: str | None) -> str | None:
