@@ -107,18 +107,18 @@ class KeyAPIError(Exception):
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
     """Return a traceback without the frames of the shell and those from the first of this package on."""
-    while trace is not None and _module_of(trace.tb_frame).partition(".")[0] in _SHELLS:
+    users: list[TracebackType] = []
+    while trace is not None and not _is_inside(trace.tb_frame):
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _SHELLS:
+            users.append(trace)
         trace = trace.tb_next
-    if trace is None or is_inside(trace.tb_frame):
-        return None
-    return TracebackType(_users_part(trace.tb_next), trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+    part: TracebackType | None = None
+    for one in reversed(users):
+        part = TracebackType(part, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return part
 
 
-def _module_of(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def is_inside(frame: FrameType) -> bool:
+def _is_inside(frame: FrameType) -> bool:
     """Whether a frame is one of this package."""
     return frame.f_code.co_filename.startswith(_PACKAGE)
 
@@ -217,7 +217,7 @@ def warn(text: str, category: type[KeyAPIWarning]) -> None:
     """Warn at the user's line: the first frame outside this package."""
     level = 2
     frame = sys._getframe(1)  # noqa: SLF001 - the stack is the only source; skip_file_prefixes needs 3.12
-    while frame.f_back is not None and is_inside(frame):
+    while frame.f_back is not None and _is_inside(frame):
         frame = frame.f_back
         level += 1
     warnings.warn(text, category, stacklevel=level)

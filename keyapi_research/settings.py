@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -116,7 +116,7 @@ def _unwrap(given: Secret) -> tuple[Secret, list[str]]:
 class Settings:
     """The options of a client, checked; two equal ones need only one client."""
 
-    token: Secret | None
+    token: Secret | None = field(repr=False)
     token_origin: str = field(compare=False)  # the same token from elsewhere is the same connection
     base_url: str
     sandbox: bool
@@ -133,10 +133,6 @@ class Settings:
     progress: bool | None
     source: str | None = field(default=None)  # None: the first answer has it
     call_credits_passed: bool = False  # whether max_call_credits is a number that was passed
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
-        return f"Settings({shown})"
 
 
 def needed_token(settings: Settings) -> Secret:

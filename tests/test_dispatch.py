@@ -127,7 +127,7 @@ def test_connections_are_kept(client: kr.Client, sandbox: Sandbox) -> None:
     assert len(accepted) <= 4
 
 
-def test_rows_come_in_the_order_of_the_ids_whatever_order_the_answers_come_in(make_client: Make, sandbox: Sandbox) -> None:
+def test_rows_are_in_the_order_of_the_ids_whatever_the_answers_are_in(make_client: Make, sandbox: Sandbox) -> None:
     sandbox.on_request = lambda _, params: Fault(delay=0.1 if params["hashtag_name"] == "tag0" else 0)
     frame = kr.fetch_hashtags(tags(0, 1, 2, 3), client=make_client())
     assert frame["hashtag_name"].tolist() == tags(0, 1, 2, 3)
