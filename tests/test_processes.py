@@ -733,7 +733,7 @@ def test_videos_in_flight_elsewhere_are_not_in_a_batch_of_ones_own(
     assert desk.arrived == [first, second]
 
 
-@pytest.mark.parametrize("fetch", ["fetch_hashtags", "fetch_videos"])
+@pytest.mark.parametrize("fetch", [pytest.param("fetch_hashtags", marks=pytest.mark.slow), "fetch_videos"])
 def test_who_waits_gets_a_warning_of_an_absence(fetch: str, begin: Begin, sandbox: Sandbox, desk: Desk) -> None:
     [shared], [own] = (videos(0), videos(1)) if fetch == "fetch_videos" else (["shared"], ["own"])
     sandbox.mutate = lambda path, params, envelope: (
@@ -764,8 +764,10 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize(("outcome", "begin_either"), [
-    ("an error", "processes"), ("no answer", "processes"), ("somebody else", "processes"),
+    ("an error", "processes"),
     ("an error", "clients"), ("no answer", "clients"), ("somebody else", "clients"),
+    pytest.param("no answer", "processes", marks=pytest.mark.slow),
+    pytest.param("somebody else", "processes", marks=pytest.mark.slow),
     pytest.param("a refusal", "processes", marks=pytest.mark.slow),
     pytest.param("half an answer", "processes", marks=pytest.mark.slow),
 ], indirect=["begin_either"])
@@ -819,7 +821,7 @@ def test_an_owner_who_tries_again_is_not_joined_by_who_waits(begin_either: Begin
 
 @pytest.mark.parametrize(("fetch", "args", "options", "held", "own"), [
     ("fetch_hashtags", ["shared"], {}, "shared", ["shared", "own"]),
-    ("fetch_videos", videos(0), {}, videos(0)[0], videos(0, 1)),
+    pytest.param("fetch_videos", videos(0), {}, videos(0)[0], videos(0, 1), marks=pytest.mark.slow),
 ])
 def test_ctrl_c_ends_a_wait_at_once(
     fetch: str, args: list[Any], options: Job, held: str, own: list[str], begin: Begin, sandbox: Sandbox, desk: Desk
@@ -901,7 +903,7 @@ def test_a_ranking_pulled_by_two_processes_at_once_is_paid_once(
 
 
 @pytest.mark.parametrize(("second", "begin_either"), [
-    (20, "processes"), (80, "processes"), (40, "clients"),
+    pytest.param(20, "processes", marks=pytest.mark.slow), (80, "processes"), (40, "clients"),
 ], indirect=["begin_either"])
 def test_who_waits_for_a_ranking_goes_on_where_the_other_ended(
     second: int, begin_either: Begin, sandbox: Sandbox, desk: Desk

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..endpoints import Query
 from ..errors import KeyAPIError
 from ..store import Answer
-from .call import Call, Collection, Plan, counted, oldest_of
+from .call import Call, Collection, Plan, oldest_of
 from .delivery import Delivered, Request, Run, broken_feed, closed
 from .dispatch import Sender
 from .policy import Policy
@@ -69,7 +69,11 @@ class Batches:
             others = [query for query in missing if query.key in taken]
             own = deque(query for query in missing if query.key not in taken)
             if own:
-                self._check(call, own, stored, run)
+                needed = math.ceil(len(own) / call.endpoint.batch)
+                self._policy.admit(call, own, needed, "request", run)
+                store.check_readable([one.observation.id for one in stored])
+                self._sender.keep_unkept()
+                run.progress.expect(needed)
                 others += self._send(own, collection, run)
             if own or collection.stop is not None:  # what was not sent stays in `own`
                 return
@@ -77,17 +81,6 @@ class Batches:
             for query, error in failed.items():
                 collection.fail(query, error)
             waiting = [query for query in others if query not in failed]
-
-    def _check(self, call: Call, own: Sequence[Query], stored: Iterable[Answer], run: Run) -> None:
-        """Refuse what cannot be sent, kept or paid, before anything of it is; hold what it costs."""
-        requests = math.ceil(len(own) / call.endpoint.batch)
-        self._policy.check_sendable(call, own, requests)
-        self._policy.store.check_readable([one.observation.id for one in stored])
-        self._sender.keep_unkept()
-        cost = requests * call.endpoint.credits
-        self._policy.check_price(call, cost, run)
-        run.reservation.hold(cost, f"{call.name} ({counted(requests, 'request')})")
-        run.progress.expect(requests)
 
     def _send(self, own: deque[Query], collection: Collection, run: Run) -> list[Query]:
         """Send for what nobody else requests; return what somebody else does."""

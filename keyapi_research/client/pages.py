@@ -13,7 +13,7 @@ from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
 from ..store import Answer
-from .call import Call, Collection, Plan, counted, oldest_of
+from .call import Call, Collection, Plan, oldest_of
 from .delivery import Delivered, Request, Run
 from .dispatch import Sender
 from .policy import Policy, is_within
@@ -97,7 +97,10 @@ class Pages:
         call, price = collection.call, collection.call.endpoint.credits
         since, enough = self._look(call, query, pages, run)
         if not enough:
-            self._check(call, query, pages, run)
+            expected = _pages_left(call, pages, PAGE_SIZE)
+            self._policy.admit(call, [query], expected, "page", run)
+            self._sender.keep_unkept()
+            run.progress.expect(None if call.limit is None else expected)
         request: Request | None = None
         restarted = False
         while not enough and _pages_needed(pages, call.limit) is None:
@@ -132,16 +135,6 @@ class Pages:
         answer, _ = self._policy.store.last_ids()
         pages[:], enough, _ = self._survey(call, query, run.since[0])
         return (answer, run.since[1]), enough
-
-    def _check(self, call: Call, query: Query, pages: Sequence[Answer], run: Run) -> None:
-        """Refuse what cannot be sent, kept or paid, before anything of it is; hold what it costs."""
-        expected = _pages_left(call, pages, PAGE_SIZE)
-        cost = expected * call.endpoint.credits
-        self._policy.check_sendable(call, [query], expected)
-        self._sender.keep_unkept()
-        self._policy.check_price(call, cost, run)
-        run.reservation.hold(cost, f"{call.name} ({counted(expected, 'page')})")
-        run.progress.expect(None if call.limit is None else expected)
 
     def _next(
         self, call: Call, query: Query, pages: Sequence[Answer], last: Request | None, *, any_size: bool

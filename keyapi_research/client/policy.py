@@ -13,7 +13,7 @@ from ..endpoints import Endpoint, Query
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, UNDELIVERED, Call, failures_frame, priced
+from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
@@ -79,12 +79,15 @@ class Policy:
             return bool(max_age) and is_within(one.observed_at, max_age)
         return not one.absent or is_within(one.observed_at, DAY)
 
-    def check_sendable(self, call: Call, missing: Sequence[Query], requests: int) -> None:
-        """Refuse, before anything is sent, what cannot be sent or kept."""
+    def admit(self, call: Call, missing: Sequence[Query], requests: int, noun: str, run: Run) -> None:
+        """Refuse, before anything is sent, what cannot be sent, kept or paid; hold what it costs."""
         if self.offline:
             raise self.not_stored(call, missing, requests)
         self.check_answerable(missing)
         self.store.check_writable()
+        cost = requests * call.endpoint.credits
+        self.check_price(call, cost, run)
+        run.reservation.hold(cost, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
