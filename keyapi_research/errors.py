@@ -1,24 +1,28 @@
 """What can go wrong, as types.
 
-With paid calls nothing degrades silently: an answer that is not what was asked for, an answer that could not
+With paid calls nothing degrades silently: an answer to something else, an answer that could not
 be stored and a call that would cost more than allowed are errors. What a user may want to live with (rows that
 do not exist, old rows, fields that changed) is a warning. This module imports nothing heavy.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLOSED = "this client is closed; connect again"
-MOST_NAMED = 500  # ids that a message names: all that somebody may want to copy out of it
-_PACKAGE = f"{Path(__file__).parent}{os.sep}"
+CLOSED: Final = "this client is closed; connect again"
+MOST_NAMED: Final = 500  # ids that a message names: all that somebody may want to copy out of it
+_PACKAGE: Final = f"{Path(__file__).parent}{os.sep}"
+_SHELLS: Final = ("IPython", "ipykernel")
 
 
 class KeyAPIError(Exception):
@@ -36,7 +40,7 @@ class KeyAPIError(Exception):
     code : int or None
         Code in the answer's envelope.
     message : str
-        The service's own words where it said something, else the text of the error.
+        The service's own words where there are any, else the text of the error.
     request_id : str or None
         KeyAPI's id of the request, for its support.
     endpoint : str or None
@@ -46,7 +50,7 @@ class KeyAPIError(Exception):
     retryable : bool
         Whether the same call may succeed later.
     retry_after : float or None
-        Seconds the service asked to wait.
+        Seconds the service wants one to wait.
     frame : pandas.DataFrame or None
         The rows that did come, on every error raised after a request was sent.
     failures : pandas.DataFrame or None
@@ -90,9 +94,37 @@ class KeyAPIError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, self.__dict__
 
+    @property
+    def _render_traceback_(self) -> Callable[[], list[str]]:
+        """Let IPython show the user's own lines and the message when this ends a cell; `%tb` shows all there is."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is None or sys.exc_info()[1] is not self:
+            raise AttributeError("_render_traceback_")  # IPython then shows the whole traceback as it always does
+        alone = copy.copy(self)  # without the errors it came from
+        trace = _users_part(self.__traceback__)
+        return lambda: list(shell.InteractiveTB.structured_traceback(type(self), alone, trace, tb_offset=0))
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of the shell and those from the first of this package on."""
+    users: list[TracebackType] = []
+    while trace is not None and not _is_inside(trace.tb_frame):
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _SHELLS:
+            users.append(trace)
+        trace = trace.tb_next
+    part: TracebackType | None = None
+    for one in reversed(users):
+        part = TracebackType(part, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return part
+
+
+def _is_inside(frame: FrameType) -> bool:
+    """Whether a frame is one of this package."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
+
 
 class InvalidArgumentError(KeyAPIError, ValueError):
-    """An argument is not what the function takes; nothing was sent."""
+    """An argument is not valid; nothing was sent."""
 
 
 class MissingTokenError(KeyAPIError):
@@ -120,7 +152,7 @@ class NotFoundError(KeyAPIError):
 
 
 class RateLimitedError(KeyAPIError):
-    """429: too many requests; `retry_after` has the seconds to wait where the service said."""
+    """429: too many requests; `retry_after` has the seconds to wait where the service names them."""
 
     retryable_by_default = True
 
@@ -138,7 +170,7 @@ class NetworkError(KeyAPIError):
 
 
 class UnexpectedResponseError(KeyAPIError):
-    """An answer came that is not what was asked for; `answer` has it. It is never served."""
+    """An answer came to something else, or in another shape; `answer` has it. It is never served."""
 
 
 class BudgetExceededError(KeyAPIError):
@@ -146,7 +178,7 @@ class BudgetExceededError(KeyAPIError):
 
 
 class NotStoredError(KeyAPIError):
-    """Offline, and some of what was asked for is not in the store."""
+    """Offline, and some of what was requested is not in the store."""
 
 
 class StoreError(KeyAPIError):
@@ -154,7 +186,7 @@ class StoreError(KeyAPIError):
 
 
 class FetchIncompleteError(KeyAPIError):
-    """Some ids failed, the others are stored; a rerun pays only for what is missing."""
+    """Some ids failed, and the others are stored; a rerun pays only for what is missing."""
 
 
 class KeyAPIWarning(UserWarning):
@@ -162,7 +194,7 @@ class KeyAPIWarning(UserWarning):
 
 
 class MissingDataWarning(KeyAPIWarning):
-    """KeyAPI has nothing for some of the ids asked for."""
+    """KeyAPI has nothing for some of the requested ids."""
 
 
 class IncompleteDataWarning(KeyAPIWarning):
@@ -178,14 +210,14 @@ class SchemaDriftWarning(KeyAPIWarning):
 
 
 class UnexpectedMarketWarning(KeyAPIWarning):
-    """An answer names another market than the region asked for."""
+    """An answer names another market than the requested region."""
 
 
 def warn(text: str, category: type[KeyAPIWarning]) -> None:
     """Warn at the user's line: the first frame outside this package."""
     level = 2
     frame = sys._getframe(1)  # noqa: SLF001 - the stack is the only source; skip_file_prefixes needs 3.12
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_inside(frame):
         frame = frame.f_back
         level += 1
     warnings.warn(text, category, stacklevel=level)
@@ -198,7 +230,7 @@ def listed(items: list[str], most: int = 5) -> str:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """Write what somebody gave into a message: short, and whatever its repr does."""
+    """Return a short text of a value for a message, whatever its repr does."""
     try:
         text = repr(value)
     except TimeoutError:  # of an alarm

@@ -1,4 +1,4 @@
-"""What `connect` was told: checked, completed from the environment, and comparable."""
+"""The options of `connect`: checked, completed from the environment, and comparable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numbers
 import os
 import re
 import secrets
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,10 +25,10 @@ from .errors import InvalidArgumentError, KeyAPIWarning, MissingTokenError, Stor
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 KEYAPI = "keyapi"  # how the service itself is called as a source
 SANDBOX = "sandbox"  # and how synthetic data are
-SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox says who it is
+SOURCE_HEADER = "X-KeyAPI-Source"  # how the sandbox names itself
 SANDBOX_TODAY = date(2026, 2, 3)  # the day of the documented answers; time stands still there
 SANDBOX_WORLD = "1"  # another world, another store: synthetic answers of two worlds never mix
-DEFAULT_PACE = float(5)  # an object of its own, told apart from a 5 that was asked for; the sandbox needs no pace
+DEFAULT_PACE = float(5)  # an object of its own, distinct from a 5 that is passed; the sandbox needs no pace
 MEMORY = ":memory:"
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
@@ -42,7 +43,7 @@ _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
 
 
 class _CallCredits(int):
-    """A number that nobody gave: it equals the same number given, and can be told apart from it."""
+    """A default: it equals the same number passed, and can be distinguished from it."""
 
 
 DEFAULT_CALL_CREDITS = _CallCredits(100)  # the sandbox, where nothing costs, has no such limit unless one is given
@@ -58,7 +59,7 @@ class Secret:
         self._text = given if isinstance(given, str) else ""
 
     def reveal(self) -> str:
-        """Give the text, to the one place that puts it into a header."""
+        """Return the text, for the one place that puts it into a header."""
         return self._text
 
     def __repr__(self) -> str:
@@ -71,11 +72,14 @@ class Secret:
         return hash(self._text)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a token is never pickled: connect in the worker, with KEYAPI_TOKEN set there")
+        raise TypeError(
+            "a token is never pickled, nor is what has one. To fetch elsewhere, connect in the worker: kr.connect(...) "
+            "in its function or initializer, with KEYAPI_TOKEN set there"
+        )
 
 
 def read_token(given: object) -> tuple[Secret | None, str]:
-    """Take the token from the argument or the environment, and say which."""
+    """Read the token of the argument or the environment, and where it came from."""
     origin = "argument" if given is not None else "KEYAPI_TOKEN"
     given = hide(os.environ.get("KEYAPI_TOKEN") if given is None else given)
     if given is None:
@@ -112,9 +116,9 @@ def _unwrap(given: Secret) -> tuple[Secret, list[str]]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a client was told; two equal ones need only one client."""
+    """The options of a client, checked; two equal ones need only one client."""
 
-    token: Secret | None
+    token: Secret | None = field(repr=False)
     token_origin: str = field(compare=False)  # the same token from elsewhere is the same connection
     base_url: str
     sandbox: bool
@@ -129,16 +133,12 @@ class Settings:
     timeout: tuple[float, float]
     retries: int
     progress: bool | None
-    source: str | None = field(default=None)  # None: the first answer tells
-    call_credits_said: bool = False  # whether max_call_credits is a number that the user gave
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "token")
-        return f"Settings({shown})"
+    source: str | None = field(default=None)  # None: the first answer has it
+    call_credits_passed: bool = False  # whether max_call_credits is a number that was passed
 
 
 def needed_token(settings: Settings) -> Secret:
-    """Give the token, to those who cannot do without."""
+    """Return the token, or raise MissingTokenError."""
     if settings.token is None:
         raise MissingTokenError(
             "no token. Three ways out: set KEYAPI_TOKEN (or connect(token=...)) to your key; try everything without a "
@@ -153,7 +153,7 @@ def hide(token: object) -> Secret | None:
 
 
 def read_base_url(given: object) -> str:
-    """Take the base URL given, else that of KEYAPI_BASE_URL, else KeyAPI's own."""
+    """Read the base URL given, else that of KEYAPI_BASE_URL, else KeyAPI's own."""
     if given is not None and not (isinstance(given, str) and not given):
         return check_base_url(given)
     found = os.environ.get("KEYAPI_BASE_URL")
@@ -203,13 +203,7 @@ def source_of(base_url: str) -> str:
 
 
 def data_folder() -> Path:
-    """Return the folder of the user's stores.
-
-    Raises
-    ------
-    RuntimeError
-        The user has no home.
-    """
+    """Return the folder of the user's stores; RuntimeError where the user has no home."""
     folder = user_data_path("keyapi_research", appauthor=False)
     if not folder.is_absolute():  # older releases of platformdirs return "~/..." as it is
         raise RuntimeError("the home directory is not known")
@@ -264,14 +258,14 @@ def _names_a_day(moment: object) -> bool:
 
 def read_max_age(age: object) -> timedelta | str | None:
     """Read how old an answer may be: None, 0, "any", or a length of time."""
-    advice = 'max_age is a length of time as "1D" or "6h", 0 (always ask), "any" (never warn) or None'
+    advice = 'max_age is a length of time as "1D" or "6h", 0 (always pay), "any" (never warn) or None'
     if age is None or (isinstance(age, str) and age == "any"):
         return age
     # To pandas a number, also one in a text, is nanoseconds.
     if (is_number(age) and age != 0) or (isinstance(age, str) and _NUMBER.fullmatch(age) and float(age) != 0):
         number = age.strip() if isinstance(age, str) else shown(age)
         raise InvalidArgumentError(
-            f'{advice}; of numbers only 0 is taken, got {shown(age)} (say "{number}D" or "{number}h")'
+            f'{advice}; of numbers only 0 is allowed, got {shown(age)} (write "{number}D" or "{number}h")'
         )
     try:
         length = pd.NaT if isinstance(age, bool | np.bool_) else pd.Timedelta(age).to_pytimedelta()  # type: ignore[arg-type]
@@ -289,7 +283,7 @@ def unfinished_name(path: Path) -> str:
 
 
 def read_path(name: str, given: object) -> Path:
-    """Take the path of a file or folder."""
+    """Read the path of a file or folder."""
     if not isinstance(given, str | os.PathLike) or not str(given):
         raise InvalidArgumentError(f"{name} is the path of a file or folder; got {given!r:.80}")
     try:
@@ -322,12 +316,12 @@ def _without_links(path: Path) -> Path:
         path.stat()
     except OSError as error:  # what is not there will be made
         if error.errno == errno.ELOOP:
-            raise StoreError(f"{path}: its links lead in a circle. Name the file itself with store=") from error
+            raise StoreError(f"{path}: its links form a loop. Name the file itself with store=") from error
     return Path(os.path.realpath(path))
 
 
 def read_replay(given: object) -> str | None:
-    """Tell which archive is to be replayed: the one given, else that of KEYAPI_REPLAY; False is none."""
+    """Return the path of the archive to replay: the one given, else that of KEYAPI_REPLAY; False is none."""
     if given is None:
         given = os.environ.get("KEYAPI_REPLAY") or False
     if given is False:
@@ -351,14 +345,14 @@ def _number(name: str, value: object, *, least: float, whole: bool = False) -> A
 
 
 def read_flag(name: str, value: object) -> bool:
-    """Take True or False, also as a cell of a column of flags has it."""
+    """Read True or False, also as a cell of a column of flags has it."""
     if not isinstance(value, bool | np.bool_):
         raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
     return bool(value)
 
 
 def read_timeout(given: object) -> tuple[float, float]:
-    """Take seconds to connect and to wait for data, or one number for both."""
+    """Read seconds to connect and to wait for data, or one number for both."""
     both = (given, given) if is_number(given) else given
     if not isinstance(both, tuple | list) or len(both) != 2:  # noqa: PLR2004 - connect and read
         raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
@@ -382,65 +376,56 @@ def _default_store(source: str, *, sandbox: bool) -> Path:
     return folder / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
 
 
-def read_settings(
-    *,
-    token: object,
-    base_url: str | None,
-    sandbox: object,
-    store: object,
-    offline: object,
-    as_of: object,
-    max_age: object,
-    max_credits: object,
-    max_call_credits: object,
-    requests_per_second: object,
-    max_workers: object,
-    timeout: object,
-    retries: object,
-    progress: object,
-) -> Settings:
-    """Check the options of a client and complete them from the environment."""
-    sandbox, offline = read_flag("sandbox", sandbox), read_flag("offline", offline)
-    token, origin = read_token(token)
-    if sandbox and base_url is not None:
-        raise InvalidArgumentError("sandbox=True brings its own base_url: leave one of the two out")
-    url = "" if sandbox else read_base_url(base_url)
+def read_settings(given: Mapping[str, Any]) -> Settings:
+    """Return the options of `connect` or `Client`, checked and completed from the environment."""
+    sandbox, offline = read_flag("sandbox", given["sandbox"]), read_flag("offline", given["offline"])
+    token, origin = read_token(given["token"])
+    if sandbox and given["base_url"] is not None:
+        raise InvalidArgumentError("sandbox=True brings its own base_url. Leave one of the two out")
+    url = "" if sandbox else read_base_url(given["base_url"])
     source = SANDBOX if sandbox else source_of(url)
-    where = store if store is not None else os.environ.get("KEYAPI_STORE") or None
-    if where is None:
-        where = _default_store(source, sandbox=sandbox)
-    if not isinstance(where, str | os.PathLike):
-        raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
-    where = os.fspath(where)
-    moment = read_as_of(as_of)
-    if where == MEMORY and (offline or moment is not None):
-        raise StoreError(f"offline reads a store that exists, and {MEMORY!r} is new and empty: name a file with store=")
-    rate = requests_per_second
+    moment = read_as_of(given["as_of"])
+    offline = offline or moment is not None
+    rate, most = given["requests_per_second"], given["max_call_credits"]
+    call_credits_passed = most is not None and not isinstance(most, _CallCredits)
     if sandbox and rate is DEFAULT_PACE:
         rate = None
-    if rate is not None:
-        rate = float(_number("requests_per_second", rate, least=0.001))
-    said = max_call_credits is not None and not isinstance(max_call_credits, _CallCredits)
-    if sandbox and not said:
-        max_call_credits = None
+    if sandbox and not call_credits_passed:
+        most = None
     return Settings(
         token=token,
         token_origin=origin,
         base_url=url,
         sandbox=sandbox,
-        store=where if where == MEMORY else str(_without_links(whole_path("store", read_path("store", where)))),
-        offline=offline or moment is not None,
+        store=_read_store(given["store"], source, sandbox=sandbox, offline=offline),
+        offline=offline,
         as_of=moment,
-        max_age=read_max_age(max_age),
-        max_credits=None if max_credits is None else _number("max_credits", max_credits, least=0, whole=True),
-        max_call_credits=None
-        if max_call_credits is None
-        else _number("max_call_credits", max_call_credits, least=0, whole=True),
-        requests_per_second=rate,
-        max_workers=_number("max_workers", max_workers, least=1, whole=True),
-        timeout=read_timeout(timeout),
-        retries=_number("retries", retries, least=0, whole=True),
-        progress=None if progress is None else read_flag("progress", progress),
+        max_age=read_max_age(given["max_age"]),
+        max_credits=_read_credits("max_credits", given["max_credits"]),
+        max_call_credits=_read_credits("max_call_credits", most),
+        requests_per_second=None if rate is None else float(_number("requests_per_second", rate, least=0.001)),
+        max_workers=_number("max_workers", given["max_workers"], least=1, whole=True),
+        timeout=read_timeout(given["timeout"]),
+        retries=_number("retries", given["retries"], least=0, whole=True),
+        progress=None if given["progress"] is None else read_flag("progress", given["progress"]),
         source=source if source in (SANDBOX, KEYAPI) else None,
-        call_credits_said=said,
+        call_credits_passed=call_credits_passed,
     )
+
+
+def _read_store(given: object, source: str, *, sandbox: bool, offline: bool) -> str:
+    where = given if given is not None else os.environ.get("KEYAPI_STORE") or None
+    if where is None:
+        where = _default_store(source, sandbox=sandbox)
+    if not isinstance(where, str | os.PathLike):
+        raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
+    where = os.fspath(where)
+    if where != MEMORY:
+        return str(_without_links(whole_path("store", read_path("store", where))))
+    if offline:
+        raise StoreError(f"offline reads a store that exists, and {MEMORY!r} is new and empty. Name a file with store=")
+    return where
+
+
+def _read_credits(name: str, value: object) -> int | None:
+    return None if value is None else int(_number(name, value, least=0, whole=True))

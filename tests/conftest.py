@@ -29,8 +29,8 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     for name in ("KEYAPI_TOKEN", "KEYAPI_BASE_URL", "KEYAPI_STORE", "KEYAPI_REPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-    monkeypatch.setattr("keyapi_research.client._default", None)
-    monkeypatch.setattr("keyapi_research.client._failed", None)
+    monkeypatch.setattr("keyapi_research.client.connection.IN_USE.client", None)
+    monkeypatch.setattr("keyapi_research.client.connection.IN_USE.failed", None)
 
 
 @pytest.fixture

@@ -243,7 +243,7 @@ def test_methods_that_need_no_client_accept_one(unsent: World, tmp_path: Path) -
             call(client="sandbox")
     with pytest.raises(kr.InvalidArgumentError, match=r"of is one of videos for engagement\(\); got 'music'"):
         videos.keyapi.engagement(of="music")
-    assert kr.client._default is None
+    assert kr.client.connection.IN_USE.client is None
 
 
 def test_help_is_the_method_s_own(unsent: World) -> None:
@@ -955,7 +955,7 @@ def test_empty_frames_return_typed_empty_results_without_a_connection(table: str
     for method in ("fetch_details", "fetch_videos", "fetch_hashtags"):
         if table in ON[method]:
             assert unsent.call(empty, method).empty
-    assert kr.client._default is None
+    assert kr.client.connection.IN_USE.client is None
 
 
 # What the rows name -----------------------------------------------------------------------------------------

@@ -82,6 +82,40 @@ def test_each_refusal_has_its_class(
     assert copy.code == status
 
 
+@pytest.mark.parametrize("body", [b"<html><body>Blocked</body></html>", b"\r\n<!DOCTYPE html><p>Blocked</p>"])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(403, kr.AccessDeniedError), (404, kr.NotFoundError), (451, kr.InvalidRequestError), (503, kr.ServerError)],
+)
+def test_a_refusal_that_is_a_web_page_is_not_taken_for_keyapis(
+    body: bytes, status: int, kind: type[kr.KeyAPIError], make_client: Callable[..., kr.Client], sandbox: Sandbox
+) -> None:
+    answer(sandbox, body, status=status)
+    with pytest.raises(kind, match="of a proxy, a firewall or a login") as caught:
+        kr.fetch_hashtags("cats", client=make_client(retries=0))
+    assert f"HTTP {status}" in str(caught.value)
+    assert "KeyAPI says" not in str(caught.value)
+    assert caught.value.answer == body.decode()
+    assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize("body", [b"<html><body>Log in</body></html>", b"", b"authentication required"])
+def test_a_proxy_that_wants_a_login_never_passed_the_request_on(
+    body: bytes, client: kr.Client, sandbox: Sandbox
+) -> None:
+    answer(sandbox, body, status=407)
+    with pytest.raises(kr.NetworkError, match=r"did not reach KeyAPI\. Put user and password into HTTPS_PROXY"):
+        kr.fetch_hashtags("cats", client=client)
+    assert client.ledger()["credits"].tolist() == [0]
+    assert client.credits_spent == 0
+
+
+def test_a_refusal_in_json_keeps_its_text_whatever_it_quotes(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, b'{"code": 403, "message": "<b>no plan</b>"}', status=403)
+    with pytest.raises(kr.AccessDeniedError, match=r"check its plan at KeyAPI.*KeyAPI says: .<b>no plan</b>"):
+        kr.fetch_hashtags("cats", client=client)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "text"),
     [

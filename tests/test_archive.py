@@ -468,7 +468,7 @@ def test_the_connection_of_a_replay(frozen: tuple[Path, dict[str, pd.DataFrame]]
     with pytest.raises(kr.NotStoredError, match="connect\\(replay=False\\)"):
         kr.fetch_product_insights(region="US", limit=80)
     live = kr.connect(replay=False, sandbox=True, store=":memory:")
-    assert not live.offline
+    assert not live.settings.offline
     assert not list(tmp_path.iterdir())
     reader.close()
     live.close()
@@ -951,14 +951,14 @@ def test_a_file_that_changed_is_read_anew(frozen: tuple[Path, Any], tmp_path: Pa
 def test_a_client_replays_too(frozen: tuple[Path, dict[str, pd.DataFrame]], monkeypatch: pytest.MonkeyPatch) -> None:
     path, frames = frozen
     with kr.Client(replay=path) as reader:
-        assert reader.offline
+        assert reader.settings.offline
         assert "replay of" in repr(reader)
         assert_frame_equal(kr.fetch_hashtags(["ufc324", "cats", "missing1"], client=reader), frames["hashtags"])
     monkeypatch.setenv("KEYAPI_REPLAY", str(path))
     with kr.Client(token="a-real-token", max_age=0) as reader:  # a notebook that makes its own client, unchanged
         assert_frame_equal(kr.fetch_hashtags(["ufc324", "cats", "missing1"], client=reader), frames["hashtags"])
     with kr.Client(token="a-real-token", store=":memory:", replay=False) as live:
-        assert not live.offline
+        assert not live.settings.offline
 
 
 @pytest.mark.parametrize("path", [None, "", 3, True, b"study.zip"])

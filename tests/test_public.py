@@ -304,8 +304,8 @@ def test_examples(test: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.Mon
     if not any("kr.connect(" in example.source for example in test.examples):
         kr.connect(sandbox=True, store=":memory:")
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.write, clear_globs=False)
-    if kr.client._default is not None:
-        kr.client._default.close()
+    if kr.client.connection.IN_USE.client is not None:
+        kr.client.connection.IN_USE.client.close()
     assert result.failed == 0, report.getvalue()
     assert result.attempted > 0
 

@@ -118,10 +118,10 @@ def test_the_canary_is_nowhere(
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for name, data in [*before.items(), *after.items()]:
         assert not holds_canary(data), name
-    assert b"[token]" in after["store.sqlite"], "the echo was stored, blotted"
+    assert b"[token]" in after["store.sqlite"], "the echo was stored, redacted"
 
 
-def test_a_short_token_is_not_blotted(sandbox: Sandbox, make_client: Callable[..., kr.Client]) -> None:
+def test_a_short_token_is_not_redacted(sandbox: Sandbox, make_client: Callable[..., kr.Client]) -> None:
     client = make_client(token="a")
     frame = kr.fetch_hashtags("banana", client=client)
     assert frame["hashtag_name"].tolist() == ["banana"]
@@ -153,7 +153,7 @@ def test_the_token_travels_over_https_or_stays_on_this_machine(url: str) -> None
 
 
 @pytest.mark.parametrize("form", ["%2F", "%2f", "quote", "html", "json twice", "base64"])
-def test_an_echo_in_another_spelling_is_blotted_too(
+def test_an_echo_in_another_spelling_is_redacted_too(
     form: str, sandbox: Sandbox, make_client: Callable[..., kr.Client]
 ) -> None:
     token = 'kc&canary/7f+3a"x'

@@ -103,14 +103,13 @@ def together(*jobs: Callable[[], Any]) -> list[Any]:
 
 # A randomized workload, against a model ------------------------------------------------------------------------
 
-CALLS = 500
 SEED = 20260203
 TAG_TABLES = ("hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags")
 CLIP_TABLES = ("music", "music_trends", "music_audience", "music_videos")
 CATEGORY_TABLES = ("product_details", "product_audience", "product_hashtags", "product_posts")
 
 
-def make_workload(rng: random.Random) -> list[dict[str, Any]]:
+def make_workload(rng: random.Random, calls: int) -> list[dict[str, Any]]:
     """Calls as a notebook makes them: overlapping, repeated, reordered, in other spellings; some ids do not exist."""
     all_videos = [*videos(*range(380)), *(f"{7_200_000_000_000 + n}000000" for n in range(20))]
     all_tags = [*tags(*range(55)), *(f"missing{n}" for n in range(5))]
@@ -144,7 +143,7 @@ def make_workload(rng: random.Random) -> list[dict[str, Any]]:
         return {"table": table, "limit": rng.choice([10, 40, 100]), "options": {"region": rng.choice(["US", "DE"])}}
 
     made: list[dict[str, Any]] = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         made.append(rng.choice(made) if made and rng.random() < 0.2 else call())
     return made
 
@@ -207,10 +206,11 @@ def run_calls() -> None:
         json.dump({"told": told, "saved": client.credits_saved}, sys.stdout)
 
 
-def test_a_workload_costs_the_least_possible_and_what_the_plan_said(
-    sandbox: Sandbox, make_client: Make, tmp_path: Path
+@pytest.mark.parametrize(("calls", "at_least"), [(150, 200), pytest.param(500, 500, marks=pytest.mark.slow)])
+def test_a_workload_costs_the_least_possible_and_what_was_planned(
+    calls: int, at_least: int, sandbox: Sandbox, make_client: Make, tmp_path: Path
 ) -> None:
-    workload = make_workload(random.Random(SEED))
+    workload = make_workload(random.Random(SEED), calls)
     lengths: dict[Any, int] = {}
     with Sandbox() as other:  # the same world; counting rows there costs nothing here
 
@@ -221,7 +221,7 @@ def test_a_workload_costs_the_least_possible_and_what_the_plan_said(
 
         least = list(least_credits(workload, length))
     told, saved = [], 0
-    for half in (workload[: CALLS // 2], workload[CALLS // 2 :]):
+    for half in (workload[: calls // 2], workload[calls // 2 :]):
         job = json.dumps({"url": sandbox.url, "store": str(tmp_path / "store.sqlite"), "calls": half})
         done = subprocess.run(
             [sys.executable, "-c", "import test_spending; test_spending.run_calls()"],
@@ -241,7 +241,7 @@ def test_a_workload_costs_the_least_possible_and_what_the_plan_said(
         assert most >= charged, call
         assert planned == charged or not exact, call
     minimum = sum(cost for cost, _, _ in least)
-    assert minimum > 500  # it is a workload
+    assert minimum > at_least  # it is a workload
     assert sandbox.charged == minimum
     assert saved == sum(empty - cost for cost, empty, _ in least)
     ledger = make_client().ledger()
@@ -371,7 +371,7 @@ def test_pages_of_another_size_are_never_mixed(before: int, after: int, client: 
 
 @pytest.mark.filterwarnings(DRIFT)
 @pytest.mark.parametrize(("before", "after"), [(20, 10), (10, 20)])
-def test_a_cap_that_changes_within_a_walk_starts_it_again(
+def test_a_cap_that_changes_within_a_pull_starts_it_again(
     before: int, after: int, client: kr.Client, sandbox: Sandbox
 ) -> None:
     def change(_: str, params: dict[str, str]) -> None:
@@ -403,7 +403,7 @@ def test_a_plan_leaves_no_mark(client: kr.Client) -> None:
     assert client.calls == before
 
 
-def test_a_rerun_that_asks_for_all_anew_is_priced_so(make_client: Make, sandbox: Sandbox) -> None:
+def test_a_rerun_that_fetches_all_anew_is_priced_so(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0)
     kr.fetch_hashtags(tags(1, 2, 3), client=client)
     sandbox.on_request = lambda _, params: Fault(status=500) if params["hashtag_name"] == "tag2" else None
@@ -447,7 +447,7 @@ def test_a_filter_is_part_of_what_is_stored(client: kr.Client, sandbox: Sandbox)
     assert sandbox.charged == 6
 
 
-def test_a_walk_that_broke_off_goes_on_where_it_broke_off(make_client: Make, sandbox: Sandbox) -> None:
+def test_a_pull_that_broke_off_goes_on_where_it_broke_off(make_client: Make, sandbox: Sandbox) -> None:
     client = make_client(retries=0)
     sandbox.on_request = lambda _, params: Fault(status=500) if params["page"] == "3" else None
     with pytest.raises(kr.ServerError, match=r"40 rows came.*within the hour takes 2 requests = 4 credits") as caught:
@@ -483,7 +483,7 @@ def test_rows_on_two_pages_do_not_cost_the_rest(client: kr.Client, sandbox: Sand
 # Threads -------------------------------------------------------------------------------------------------------
 
 
-def test_threads_that_ask_for_the_same_send_it_once(make_client: Make, slow: Sandbox) -> None:
+def test_threads_that_request_the_same_send_it_once(make_client: Make, slow: Sandbox) -> None:
     client = make_client(max_workers=8)
     wanted = tags(*range(50))
     frames = together(*[lambda: kr.fetch_hashtags(wanted, client=client)] * 8)
@@ -495,7 +495,7 @@ def test_threads_that_ask_for_the_same_send_it_once(make_client: Make, slow: San
 
 
 @pytest.mark.parametrize("max_age", [None, 0])
-def test_threads_that_ask_for_one_ranking_send_it_once(max_age: int | None, client: kr.Client, slow: Sandbox) -> None:
+def test_threads_that_request_one_ranking_send_it_once(max_age: int | None, client: kr.Client, slow: Sandbox) -> None:
     frames = together(*[lambda: ranking(client, 40, max_age=max_age)] * 4)
     assert pages(slow) == [1, 2]
     assert all(len(frame) == 40 for frame in frames)
@@ -507,7 +507,7 @@ def test_threads_that_insist_on_new_answers_share_them(client: kr.Client, slow: 
     assert len(slow.requests) == 4
 
 
-def test_a_batch_in_flight_is_not_asked_again(client: kr.Client, slow: Sandbox) -> None:
+def test_a_batch_in_flight_is_not_requested_again(client: kr.Client, slow: Sandbox) -> None:
     def later() -> pd.DataFrame:
         while not client.status().requests:
             time.sleep(0.005)
@@ -519,7 +519,7 @@ def test_a_batch_in_flight_is_not_asked_again(client: kr.Client, slow: Sandbox) 
     assert asked(slow.requests, "video_ids") == [",".join(videos(*range(10))), ",".join(videos(*range(10, 15)))]
 
 
-def test_what_another_thread_did_not_get_to_is_asked_for(make_client: Make, slow: Sandbox) -> None:
+def test_what_another_thread_did_not_get_to_is_requested(make_client: Make, slow: Sandbox) -> None:
     client = make_client(max_workers=1)
     slow.faults.put(Fault(status=402, delay=0.2))
 
@@ -648,7 +648,7 @@ def test_two_answers_of_one_microsecond_are_both_kept(client: kr.Client, monkeyp
     assert frame.keyapi.history(client=client)["observed_at"].nunique() == 2
 
 
-def test_a_budget_that_is_not_in_force_says_so(client: kr.Client) -> None:
+def test_a_budget_that_is_not_in_force_is_shown_so(client: kr.Client) -> None:
     budget = kr.budget(6, client=client)
     assert repr(budget) == "<Budget of 6 credits, not in force: with kr.budget(6): ...>"
     assert "limits nothing" in budget._repr_html_()
@@ -789,7 +789,7 @@ def test_budgets_are_whole_numbers(limit: Any, client: kr.Client) -> None:
 # Plans ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_sends_nothing_and_says_what_the_call_does(client: kr.Client, sandbox: Sandbox) -> None:
+def test_a_plan_sends_nothing_and_is_what_the_call_does(client: kr.Client, sandbox: Sandbox) -> None:
     before = pd.Timestamp.now(tz="UTC")
     kr.fetch_hashtags(tags(1, 2), client=client)
     sandbox.reset()
@@ -806,7 +806,7 @@ def test_a_plan_sends_nothing_and_says_what_the_call_does(client: kr.Client, san
         assert "nothing was sent" in text
 
 
-def test_a_plan_takes_bound_methods(client: kr.Client, sandbox: Sandbox) -> None:
+def test_a_plan_of_bound_methods_works(client: kr.Client, sandbox: Sandbox) -> None:
     frame = ranking(client, 5)
     sandbox.reset()
     plan = kr.plan(frame.keyapi.fetch_details, client=client)

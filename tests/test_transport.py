@@ -393,7 +393,7 @@ def test_a_storm_of_429_that_passes_is_survived(
 
 
 @pytest.mark.parametrize("wait", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 5000])
-def test_who_asks_to_wait_for_long_is_not_waited_for(wait: str, make_client: Callable[..., kr.Client]) -> None:
+def test_a_long_retry_after_is_not_waited_for(wait: str, make_client: Callable[..., kr.Client]) -> None:
     with Faulty(refuse(429, f"Retry-After: {wait}")) as server:
         client = connect(make_client, server, max_workers=1)
         error = fails(client, ["a", "b", "c"])
@@ -457,7 +457,7 @@ def reply_or_failure(sending: transport.Transport) -> transport.Reply | transpor
         return failure
 
 
-def test_damaged_bytes_are_an_answer_or_a_failure_of_the_wire() -> None:
+def test_damaged_bytes_are_an_answer_or_a_transport_failure() -> None:
     changing = _Changing()
     kinds: set[str] = set()
     with Faulty(changing) as server:

@@ -247,7 +247,7 @@ DEFAULT_CLIENT = FORKS + """
 
 
 @posix
-def test_a_fork_that_uses_its_parents_client_is_told_to_connect(run: Run, sandbox: Sandbox) -> None:
+def test_a_fork_that_uses_its_parents_client_gets_an_error_that_leads_to_connect(run: Run, sandbox: Sandbox) -> None:
     *refused, here = run(DEFAULT_CLIENT)
     assert len(refused) == 4
     for kind, text in refused:
@@ -433,7 +433,7 @@ def test_a_program_that_another_one_starts_may_connect_unasked(run: Run, sandbox
 @pytest.mark.parametrize("options", [{}, {"sandbox": True, "token": None, "base_url": None, "store": ":memory:"}], ids=[
     "with a key", "of the sandbox",
 ])
-def test_a_client_is_not_pickled_and_the_error_says_what_to_do(
+def test_a_client_is_not_pickled_and_the_error_has_what_to_do(
     options: dict[str, Any], wrap: Callable[[kr.Client], Any], make_client: Make, sandbox: Sandbox
 ) -> None:
     client = make_client(**options)
@@ -486,7 +486,7 @@ print(json.dumps([bool(first < second), client.ledger()["credits"].tolist()]))
 
 
 @pytest.mark.parametrize("replaced", [
-    "a cache in memory",
+    pytest.param("a cache in memory", marks=pytest.mark.slow),  # in a file: another test of the suite
     "a subclass that sends nothing",
     pytest.param("a cache in a file that serves whatever it has", marks=pytest.mark.slow),
 ])

@@ -67,7 +67,7 @@ def _look_up(rows: Sequence[Row], client: Client) -> list[Observation | None]:
         for query, own in _by_query(undated).items():
             newest |= _newest_places({str(row.who): row for row in own}, query, client)
     elif undated:
-        latest = client.store.latest((row.query.key for row in undated), until=client.until)
+        latest = client.store.latest((row.query.key for row in undated), until=client.policy.until)
         newest = {row: latest[row.query.key] for row in undated if row.query.key in latest}
     return [newest.get(row) if row.at is None else dated.get((row.query.key, row.at)) for row in rows]
 
@@ -91,7 +91,7 @@ def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[R
     """Find the newest page of a ranking each entity is on."""
     found: dict[Row, Observation] = {}
     table = query.endpoint.tables[0]
-    for pull in client.store.pulls(query.key, until=client.until):
+    for pull in client.store.pulls(query.key, until=client.policy.until):
         pages = {page.observed_at: page for page in pull}
         ranking, _ = read_table(table, [Answer(query, page) for page in pull], client)
         for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
@@ -113,7 +113,7 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     if endpoint.ranking:  # so many pages at least
         wanted = sum(math.ceil(len({row.who for row in rows}) / PAGE_SIZE) for rows in unknown.values())
     named = _named(missing, [one.observed_at for one in others.values()])
-    text = f"{method} reads stored answers only, and {client.place} does not have {listed(named, _MOST_NAMED)}."
+    text = f"{method} reads stored answers only, and {client.policy.place} does not have {listed(named, _MOST_NAMED)}."
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         what = "Fetching what is not stored at all" if others else "Fetching"
@@ -196,7 +196,7 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
     missing = list(dict.fromkeys(replace(row, at=None) for row in rows if row.query not in pulls))
     if missing:
         raise _not_stored(method, missing, client, foreign)
-    client.note_read([one for found in pulls.values() for pull in found for one in pull])
+    client.records.note_read([one for found in pulls.values() for pull in found for one in pull])
     each = [[Answer(query, one) for one in pull if not one.absent] for query, found in pulls.items() for pull in found]
     if not ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull of a ranking
         each = [[one for pull in each for one in pull]]
@@ -212,9 +212,9 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
 def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[list[Observation]]]:
     """Find all observations of some queries; of a ranking, pull by pull."""
     if queries[0].endpoint.ranking:
-        pulls = {query: client.store.pulls(query.key, until=client.until) for query in queries}
+        pulls = {query: client.store.pulls(query.key, until=client.policy.until) for query in queries}
     else:
-        until = math.inf if client.until is None else client.until
+        until = math.inf if client.policy.until is None else client.policy.until
         histories = client.store.histories(query.key for query in queries)
         pulls = {q: [[one] for one in histories.get(q.key, ()) if one.observed_at <= until] for q in queries}
     return {query: found for query, found in pulls.items() if found}

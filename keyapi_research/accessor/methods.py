@@ -365,7 +365,7 @@ class Methods:
         table = find_table(self._frame, method, identifying_columns(), of, for_answers=True)
         found = answers.distinct(self._find(table, method, client))
         if found:
-            reading_client(client).note_read(found)
+            reading_client(client).records.note_read(found)
         return found
 
     def _read_extra(self, method: str, extras: Extras, of: str | None, client: Client | None) -> pd.DataFrame:
@@ -374,7 +374,7 @@ class Methods:
         extra, found = extras.by_table()[table.name], self._find(table, method, client)
         if not found:
             return empty_frame(extra)
-        reading_client(client).note_read(answers.distinct(found))
+        reading_client(client).records.note_read(answers.distinct(found))
         return answers.read(extra, found, reading_client(client))
 
     def _follow(

@@ -11,12 +11,34 @@ import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self
 
 from ..errors import BudgetExceededError, InvalidArgumentError
 from ..settings import is_number
 from .display import facts_html
+
+
+class _Register:
+    """The budgets that are open in this process, and the one lock of all counting."""
+
+    def __init__(self) -> None:
+        self.open: list[Budget] = []
+        self.own: ContextVar[tuple[Budget, ...]] = ContextVar("budgets", default=())  # of this thread or task
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Let a fork begin with a lock that nobody holds."""
+        self.lock = threading.RLock()
+
+    def opened_here(self) -> tuple[Budget, ...]:
+        """List the open budgets of this thread or task."""
+        with self.lock:
+            return tuple(one for one in self.own.get() if one in self.open)
+
+
+_register: Final = _Register()  # of the process: a budget limits every client, so no client can keep it
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_register.renew_lock)
 
 
 @dataclass(eq=False)  # two of the same amount may be nested
@@ -45,20 +67,18 @@ class Budget:
         return self.credits - self.spent - self.held
 
     def __enter__(self) -> Self:
-        with _lock:
-            if self in _in_force:
+        with _register.lock:
+            if self in _register.open:
                 raise InvalidArgumentError(f"this budget is in force already; nest another one: {self!r}")
             self.begun = True
-            _in_force.append(self)
-        _own.set((*_own.get(), self))
+            _register.open.append(self)
+        _register.own.set((*_register.own.get(), self))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with _lock:
-            _in_force.remove(self)
-        _own.set(tuple(one for one in _own.get() if one is not self))
+    def __exit__(self, *_: object) -> None:
+        with _register.lock:
+            _register.open.remove(self)
+        _register.own.set(tuple(one for one in _register.own.get() if one is not self))
 
     @property
     def _idle(self) -> str:
@@ -75,39 +95,22 @@ class Budget:
         return facts_html("Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle})
 
 
-_lock = threading.RLock()  # of all counting: a budget may hold for several clients
-_in_force: Final[list[Budget]] = []
-_own: Final[ContextVar[tuple[Budget, ...]]] = ContextVar("budgets", default=())
-
-
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
-    """Make a budget; it limits what is spent within its block."""
+    """Return a budget that limits what is spent within its block."""
     if not is_number(credits, whole=True) or credits < 0:
-        raise InvalidArgumentError(f"budget takes a whole number of credits, as budget(20); got {credits!r}")
+        raise InvalidArgumentError(f"a budget is a whole number of credits, as budget(20); got {credits!r}")
     return Budget(int(credits))
 
 
 def in_block() -> bool:
     """Whether a budget was opened in this thread or task."""
-    with _lock:
-        return any(one in _in_force for one in _own.get())
+    return bool(_register.opened_here())
 
 
 def in_force() -> tuple[Budget, ...]:
     """List the budgets that a call which begins now has to keep: its own block's, else all that are open."""
-    with _lock:
-        own = tuple(one for one in _own.get() if one in _in_force)
-        return own or tuple(_in_force)
-
-
-def _new_lock() -> None:
-    """Let a fork begin with a lock that nobody holds."""
-    global _lock  # noqa: PLW0603 - the one lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    with _register.lock:
+        return _register.opened_here() or tuple(_register.open)
 
 
 class Account:
@@ -118,17 +121,14 @@ class Account:
         self.saved = 0
         self.limit = None if max_credits is None else Budget(max_credits, whole_client=True)
 
+    def note_saved(self, credits: int) -> None:  # noqa: A002 - the field's word
+        """Count what a call would have cost more with an empty store."""
+        with _register.lock:
+            self.saved += max(0, credits)
+
 
 class Reservation:
-    """Credits held for one call against all budgets it has to keep; given back when it ends.
-
-    Parameters
-    ----------
-    account : Account
-        The client's.
-    budgets : sequence of Budget
-        Those that were in force when the call began.
-    """
+    """Credits held for one call against the budgets in force when it began, and its client's limit."""
 
     def __init__(self, account: Account, budgets: Sequence[Budget]) -> None:
         self._account = account
@@ -138,31 +138,16 @@ class Reservation:
         self.spent = 0
 
     def hold(self, amount: int, what: str) -> None:
-        """Hold more credits, or refuse.
-
-        Raises
-        ------
-        BudgetExceededError
-            A budget has less left.
-        """
-        with _lock:
+        """Hold more credits; BudgetExceededError where a budget has less left."""
+        with _register.lock:
             for budget in self._budgets:
                 if budget.remaining < amount:
-                    needed = budget.spent + budget.held + amount
-                    whose, allow = (
-                        ("connect(max_credits=...)", f"connect with max_credits={needed} or more")
-                        if budget.whole_client
-                        else (f"the budget of {budget.credits:,} credits", f"allow it: with kr.budget({needed}): ...")
-                    )
-                    raise BudgetExceededError(
-                        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. "
-                        f"Nothing was sent for it; {allow}"
-                    )
+                    raise _exceeded(budget, amount, what)
             self._hold(amount)
 
     def settle(self, price: int, cost: int) -> None:
         """Turn one request's held price into what it cost."""
-        with _lock:
+        with _register.lock:
             self._hold(0 if self._over else -price)
             for budget in self._budgets:
                 budget.spent += cost
@@ -170,13 +155,13 @@ class Reservation:
             self._account.spent += cost
 
     def give_back(self) -> None:
-        """Give back what was held and not needed."""
-        with _lock:
+        """Return what was held and not needed."""
+        with _register.lock:
             self._hold(-self.amount)
 
     def release(self) -> None:
         """End it: nothing is held for the call any more."""
-        with _lock:
+        with _register.lock:
             self._over = True  # a request that is still under way is counted, but not given back once more
             self.give_back()
 
@@ -184,3 +169,13 @@ class Reservation:
         for budget in self._budgets:
             budget.held += amount
         self.amount += amount
+
+
+def _exceeded(budget: Budget, amount: int, what: str) -> BudgetExceededError:
+    needed = budget.spent + budget.held + amount
+    whose, allow = f"the budget of {budget.credits:,} credits", f"allow it: with kr.budget({needed}): ..."
+    if budget.whole_client:
+        whose, allow = "connect(max_credits=...)", f"connect with max_credits={needed} or more"
+    return BudgetExceededError(
+        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. Nothing was sent for it; {allow}"
+    )

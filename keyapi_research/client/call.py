@@ -1,9 +1,9 @@
-"""A call, before and after it was made: what is asked, what it would cost, what came of it."""
+"""A call, before and after it was made: what it requests, what it would cost, what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .client import Client
 
 UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
-LONGEST_WAIT: Final = 60.0  # seconds; who is asked to wait longer is told instead
+LONGEST_WAIT: Final = 60.0  # seconds; a service that wants a longer wait is an error at once
+_MOST_ENVELOPES: Final = 1_000  # of a call that stay in memory until it ends; the store has all
 _HARD: Final = (AuthenticationError, CreditsExhaustedError, AccessDeniedError, BudgetExceededError, StoreError)
 
 
@@ -76,7 +77,7 @@ class Plan:
     oldest : pandas.Timestamp
         When the oldest of them was observed; NaT where there is none.
     table : str
-        The table it gives.
+        Name of the table.
     note : str
         What else to know.
     """
@@ -116,19 +117,32 @@ class Collection:
     answers: list[Answer] = field(default_factory=list)
     failures: dict[Query, KeyAPIError | None] = field(default_factory=dict)  # None: not sent after a hard stop
     stop: KeyAPIError | None = None
-    arrived: set[int] = field(default_factory=set)
+    arrived: set[int] = field(default_factory=set)  # ids of the answers that were sent for
     sent: bool = False
 
+    def arrive(self, answer: Answer) -> Answer:
+        """Note that an answer was sent for; return it, with its envelope where it is one of the first."""
+        first = len(self.arrived) < _MOST_ENVELOPES
+        self.arrived.add(answer.observation.id)
+        return answer if first else replace(answer, envelope=None)
+
     def fail(self, query: Query, error: KeyAPIError | None) -> None:
-        """Write down what failed; the first hard stop is the call's, but for one that lost an answer."""
+        """Note what failed; the first hard stop is the call's, but for one that lost an answer."""
         self.failures[query] = error
         worse = isinstance(error, StoreError) and not isinstance(self.stop, StoreError)
         if error is not None and is_hard(error) and (self.stop is None or worse):
             self.stop = error
 
+    def put_in_order(self) -> None:
+        """Put the answers into the order of the queries; what has none has failed."""
+        found = {one.query: one for one in self.answers}
+        queries, failures = self.call.queries, self.failures
+        self.answers = [found[query] for query in queries if query in found]
+        self.failures = {query: failures.get(query) for query in queries if query not in found}
+
 
 def priced(requests: int, endpoint: Endpoint) -> str:
-    """Write how many requests there are, and what they cost."""
+    """Write a number of requests, and what they cost."""
     return f"{counted(requests, 'request')} = {counted(requests * endpoint.credits, 'credit')}"
 
 
@@ -148,8 +162,7 @@ _FAILURE_DTYPES: Final = {
 }
 _OF_SQL: Final = {"INTEGER": DTYPES["count"], "TEXT": DTYPES["text"], "REAL": DTYPES["number"]}
 _LEDGER_DTYPES: Final = {
-    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]]
-    for name, kind in LEDGER_COLUMNS.items()
+    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()
 }
 PARAMS, MESSAGE = (1 + list(LEDGER_COLUMNS).index(name) for name in ("params", "message"))  # places in a ledger row
 _LARGEST: Final = 2**63

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
@@ -23,16 +23,16 @@ from ..settings import (
     needed_token,
     read_replay,
     read_settings,
-    shown_path,
     source_of,
 )
-from ..store import Observation, Store
+from ..store import Store
 from ..version import versions
 from .batches import Batches
 from .budgets import Account, Budget, Reservation, in_block, in_force, make_budget
 from .call import Call, Collection, Plan, ledger_frame
-from .dispatch import Run, Sender
-from .display import facts_html, facts_text
+from .delivery import Run
+from .dispatch import Sender
+from .display import Shown, facts_html, facts_text, path_text
 from .interrupts import in_order, listen
 from .pages import Pages
 from .policy import Policy
@@ -40,8 +40,8 @@ from .progress import Progress
 from .records import CallRecord, Records
 
 
-@dataclass(frozen=True)
-class Status:
+@dataclass(frozen=True, repr=False)
+class Status(Shown):
     """What a client is connected to, and what it has cost.
 
     Attributes
@@ -70,26 +70,25 @@ class Status:
     credits_saved: int
     versions: str
 
-    @property
-    def _facts(self) -> dict[str, object]:
-        said = {
-            "store": shown_path(self.store),
+    def _facts(self, *, whole: bool) -> dict[str, object]:
+        written = {
+            "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
             "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
         }
-        return {f.name.replace("_", " "): said.get(f.name, getattr(self, f.name)) for f in fields(self)}
+        return {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
 
-    def __repr__(self) -> str:
-        return facts_text("<KeyAPI status>", self._facts)
+    def _text(self, *, whole: bool) -> str:
+        return facts_text("<KeyAPI status>", self._facts(whole=whole))
 
     def _repr_html_(self) -> str:
-        return facts_html("KeyAPI status", self._facts)
+        return facts_html("KeyAPI status", self._facts(whole=False))
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
-    """Tell a file from what it was before; None where there is none."""
+    """Return what tells a file from what it was before; None where there is none."""
     try:
         there = Path(path).stat()
     except OSError:
@@ -97,7 +96,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
     return there.st_ino, there.st_size, there.st_mtime_ns
 
 
-class Client:
+class Client(Shown):
     """A connection: a source, a store and what it may spend; `connect` makes one and makes it the default.
 
     Parameters
@@ -106,8 +105,6 @@ class Client:
     max_workers, timeout, retries, progress, replay
         As for `connect`; KEYAPI_REPLAY replays here, too.
     """
-
-    _replayed: tuple[int, int, int] | None = None  # the archive as it was when it was read
 
     def __init__(
         self,
@@ -129,41 +126,34 @@ class Client:
         replay: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         token = hide(token)  # type: ignore[assignment]
-        archived = read_replay(replay)
-        if archived is not None:
-            from ..archive import load  # noqa: PLC0415 - only where one is replayed
-
-            self._replayed = _state_of(archived)
-            opened, settings = load(archived)
-            self._set_up(settings, store=opened, replaying=archived)
-            return
-        self._set_up(
-            read_settings(
-                token=token,
-                base_url=base_url,
-                sandbox=sandbox,
-                store=store,
-                offline=offline,
-                as_of=as_of,
-                max_age=max_age,
-                max_credits=max_credits,
-                max_call_credits=max_call_credits,
-                requests_per_second=requests_per_second,
-                max_workers=max_workers,
-                timeout=timeout,
-                retries=retries,
-                progress=progress,
-            )
-        )
+        self._open(locals())
 
     @classmethod
     def of(cls, settings: Settings, *, store: Store | None = None, replaying: str = "") -> Client:
-        """Make a client of checked settings, on its own store or on an open one (a replay)."""
+        """Return a client of checked settings, on its own store or on an open one (a replay)."""
         client = cls.__new__(cls)
         client._set_up(settings, store=store, replaying=replaying)  # noqa: SLF001 - its own
         return client
 
-    def _set_up(self, settings: Settings, *, store: Store | None = None, replaying: str = "") -> None:
+    def _open(self, given: Mapping[str, Any]) -> None:
+        archived = read_replay(given["replay"])
+        if archived is None:
+            self._set_up(read_settings(given))
+            return
+        from ..archive import load  # noqa: PLC0415 - only where one is replayed
+
+        state = _state_of(archived)  # as it was when it was read
+        opened, settings = load(archived)
+        self._set_up(settings, store=opened, replaying=archived, state=state)
+
+    def _set_up(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        replaying: str = "",
+        state: tuple[int, int, int] | None = None,
+    ) -> None:
         if not (settings.sandbox or settings.offline):
             needed_token(settings)
         source = None if settings.offline and not settings.sandbox else settings.source
@@ -172,19 +162,19 @@ class Client:
         if not settings.offline:
             self._check_source()
             listen()
-        self._account = Account(settings.max_credits)
-        self._policy = Policy(settings, self.store, replaying)
-        self._sender = Sender(settings, self.store)
-        self._entities = Batches(self._policy, self._sender)
-        self._rankings = Pages(self._policy, self._sender)
-        self._lock = threading.Lock()
+        self.policy = Policy(settings, self.store, replaying)
         self.records = Records()
-        self.told: set[tuple[str, str]] = set()
+        self.told: set[tuple[str, str]] = set()  # warnings that come once
+        self._replayed = state
+        self._account = Account(settings.max_credits)
+        self._sender = Sender(settings, self.store)
+        self._batches = Batches(self.policy, self._sender)
+        self._pages = Pages(self.policy, self._sender)
 
     def _check_source(self) -> None:
-        """Refuse, before anything is paid, a store whose answers cannot come from where this client asks.
+        """Refuse, before anything is paid, a store whose answers cannot come from where this client sends.
 
-        Another base URL may be a sandbox, which says so only with its first answer.
+        Another base URL may be a sandbox, which shows only with its first answer.
         """
         here = source_of(self.settings.base_url)
         if self.store.source in (None, SANDBOX, here):
@@ -203,43 +193,9 @@ class Client:
         return self._sender.closed
 
     @property
-    def of_this_process(self) -> bool:
-        """Whether it was made here, not in a process that this one was forked from."""
-        return self.store.of_this_process
-
-    @property
-    def offline(self) -> bool:
-        """Whether nothing is ever sent."""
-        return self._policy.offline
-
-    @property
-    def until(self) -> int | None:
-        """Latest moment it reads (`as_of`), in microseconds since 1970; None: no limit."""
-        return self._policy.until
-
-    @property
-    def replaying(self) -> str:
-        """Path of the archive that is replayed; empty where none is."""
-        return self._policy.replaying
-
-    @property
-    def place(self) -> str:
-        """What it reads, as a reader of a notebook may know it."""
-        return self._policy.place
-
-    def replays(self, path: str) -> bool:
-        """Whether it is open and replays this very file, as the file is now."""
-        return not self.closed and self.replaying == path and self._replayed == _state_of(path)
-
-    @property
     def source(self) -> str:
         """Whom the answers come from."""
-        return self._policy.source
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the answers come from the sandbox."""
-        return self._policy.synthetic
+        return self.policy.source
 
     @property
     def credits_spent(self) -> int:
@@ -251,13 +207,22 @@ class Client:
         """What its calls would have cost with an empty store, less what they cost."""
         return self._account.saved
 
-    def __repr__(self) -> str:
+    @property
+    def calls(self) -> Sequence[CallRecord]:
+        """The calls of this session, each once."""
+        return self.records.calls
+
+    def replays(self, path: str) -> bool:
+        """Whether it is open and replays this very file, as the file is now."""
+        return not self.closed and self.policy.replaying == path and self._replayed == _state_of(path)
+
+    def _text(self, *, whole: bool) -> str:
         if not hasattr(self, "_sender"):  # a traceback may show a client that was refused
             return "<keyapi_research.Client: not connected>"
         state = "closed, " if self.closed else ""
         return (
-            f"<keyapi_research.Client: {state}{self._policy.mode}, source {self.source}, "
-            f"store {shown_path(self.settings.store)}, "
+            f"<keyapi_research.Client: {state}{self.policy.mode}, source {self.source}, "
+            f"store {path_text(self.settings.store, whole=whole)}, "
             f"{self.credits_spent:,} credits spent, {self.credits_saved:,} saved>"
         )
 
@@ -265,28 +230,25 @@ class Client:
         return facts_html(
             "KeyAPI client",
             {
-                "mode": self._policy.mode,
-                "source": "sandbox (synthetic data)" if self.synthetic else self.source,
-                "store": shown_path(self.settings.store),
+                "mode": self.policy.mode,
+                "source": "sandbox (synthetic data)" if self.policy.synthetic else self.source,
+                "store": path_text(self.settings.store, whole=False),
                 "credits spent": self.credits_spent,
                 "credits saved": self.credits_saved,
             },
         )
 
     def status(self) -> Status:
-        """Tell what this client is connected to; see `keyapi_research.status`."""
-        counts = self.store.counts()
+        """Return what this client is connected to; see `keyapi_research.status`."""
+        counts = dict(self.store.counts())
         return Status(
             token=self.settings.token_origin,
             source=self.source,
-            mode=self._policy.mode,
+            mode=self.policy.mode,
             store=self.settings.store,
-            store_bytes=counts["bytes"],
-            answers=counts["answers"],
-            absences=counts["absences"],
-            requests=counts["requests"],
-            requests_without_answer=counts["requests_without_answer"],
-            credits_in_ledger=counts["credits"],
+            store_bytes=counts.pop("bytes"),
+            credits_in_ledger=counts.pop("credits"),
+            **counts,  # answers, absences, requests and those of them without an answer
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
             versions=", ".join(map(" ".join, versions("pandas", "requests", "requests-cache").items())),
@@ -309,8 +271,8 @@ class Client:
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client is not pickled, it has a token and limits of its own process: connect in the worker, with "
-            "kr.connect(...), to the same store"
+            "a client is never pickled: it has a token, and limits of its own process. To fetch elsewhere, connect in "
+            "the worker: kr.connect(...) to the same store, in its function or initializer"
         )
 
     def __enter__(self) -> Self:
@@ -325,11 +287,6 @@ class Client:
 
     # A call -------------------------------------------------------------------------------------------------
 
-    @property
-    def calls(self) -> Sequence[CallRecord]:
-        """What was asked in this session, each call once."""
-        return self.records.calls
-
     def plan(self, call: Call) -> Plan:
         """Return what a call would send; sends nothing."""
         return self._way(call).plan(call)
@@ -337,12 +294,9 @@ class Client:
     def collect(self, call: Call) -> Collection:
         """Return the answers of a call: from the store what it serves, from KeyAPI the rest."""
         way = self._way(call)
-        run = Run(
-            Reservation(self._account, in_force()),
-            Progress(call.name, wanted=self.settings.progress),
-            in_block=in_block(),
-        )
-        if self.offline:
+        progress = Progress(call.name, wanted=self.settings.progress)
+        run = Run(Reservation(self._account, in_force()), progress, in_block=in_block())
+        if self.policy.offline:
             return self._collect(way, call, run)
         return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
 
@@ -350,32 +304,23 @@ class Client:
         if self.closed:
             raise StoreError(CLOSED)
         self.store.check_process()
-        return self._rankings if call.endpoint.ranking else self._entities
+        return self._pages if call.endpoint.ranking else self._batches
 
     def _collect(self, way: Batches | Pages, call: Call, run: Run) -> Collection:
         collection = Collection(call)
         with self._sender.under_way(run):
-            if not self.offline:
-                with contextlib.suppress(StoreError):  # it is tried again, and then said, before anything is sent
+            if not self.policy.offline:
+                with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
                     self._sender.keep_unkept()
             run.since = self.store.last_ids()
+            over = False
             try:
                 way.collect(collection, run)
-            except BaseException:
-                if collection.sent:
-                    self._note(collection)
-                raise
+                over = True
             finally:
                 run.progress.close()
-            self._note(collection)
+                if over or collection.sent:
+                    cost = call.endpoint.cost
+                    self._account.note_saved(cost(len(collection.answers)) - cost(len(collection.arrived)))
+                    self.records.note_call(collection)
         return collection
-
-    def _note(self, collection: Collection) -> None:
-        cost = collection.call.endpoint.cost
-        with self._lock:
-            self._account.saved += max(0, cost(len(collection.answers)) - cost(len(collection.arrived)))
-        self.records.note_call(collection)
-
-    def note_read(self, observations: Sequence[Observation]) -> None:
-        """Remember what a free method read, for `freeze`."""
-        self.records.note_read(observations)

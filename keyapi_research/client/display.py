@@ -4,6 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
+
+from ..settings import MEMORY, shown_path
+
+
+class Shown:
+    """Something with a text that names a file: in full for its owner, shortly where a notebook may be published."""
+
+    def _text(self, *, whole: bool) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._text(whole=True)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(self._text(whole=not in_notebook()))
+
+
+def path_text(path: str, *, whole: bool) -> str:
+    """Write a path in full, or as a reader on another machine needs it."""
+    return path if whole and path != MEMORY else shown_path(path)
 
 
 def facts_html(title: str, facts: Mapping[str, object]) -> str:
@@ -31,11 +52,13 @@ def shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def in_notebook() -> bool:
+    """Whether this runs in a notebook's kernel."""
+    if "ipykernel" not in sys.modules or "IPython" not in sys.modules:
+        return False
+    return hasattr(sys.modules["IPython"].get_ipython(), "kernel")
+
+
 def somebody_looks() -> bool:
-    """Whether a progress bar would be seen: a terminal, or a notebook."""
-    kernel = sys.modules.get("ipykernel")
-    if kernel is not None and "IPython" in sys.modules:
-        shell = sys.modules["IPython"].get_ipython()
-        if shell is not None and hasattr(shell, "kernel"):
-            return True
-    return sys.stderr.isatty()
+    """Whether a progress bar would be seen: in a terminal or a notebook."""
+    return in_notebook() or sys.stderr.isatty()

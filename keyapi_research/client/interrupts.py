@@ -22,10 +22,19 @@ _LOOKS_EVERY: Final = 0.1  # seconds
 Result = TypeVar("Result")
 
 
-class _Seen:
-    """How often Ctrl-C was pressed, as far as this package saw it."""
+class _Presses:
+    """Counts Ctrl-C as far as this package sees it."""
 
-    count = 0
+    def __init__(self) -> None:
+        self.count = 0
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Count one, and do what Python does."""
+        self.count += 1
+        signal.default_int_handler(number, frame)
+
+
+_presses: Final = _Presses()  # of the process, as signals are
 
 
 def listen() -> None:
@@ -33,25 +42,39 @@ def listen() -> None:
 
     Only Python's own handler is stood in for, and only in the main thread: elsewhere a signal cannot be listened to.
     """
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):
-        signal.signal(signal.SIGINT, _handle)
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _presses.handle)
 
 
-def _handle(number: int, frame: FrameType | None) -> None:
-    _Seen.count += 1
-    signal.default_int_handler(number, frame)
+class _Interrupts:
+    """What a caller in another thread than the main one notices of Ctrl-C: there it is not raised."""
+
+    def __init__(self) -> None:
+        self._elsewhere = threading.current_thread() is not threading.main_thread()
+        self._being_raised = _is_being_raised()
+        self._known = _presses.count, _last_raised()
+
+    def check(self) -> None:
+        """Raise a Ctrl-C that came since the last look."""
+        now = _presses.count, _last_raised()
+        if self._elsewhere and (now != self._known or (_is_being_raised() and not self._being_raised)):
+            self._known, self._being_raised = now, True
+            raise KeyboardInterrupt
+
+    def pass_on(self) -> None:
+        """Let calls in other threads notice it."""
+        if not self._elsewhere:
+            _presses.count += 1
 
 
-def _last() -> object:
+def _last_raised() -> object:
     """Return the last Ctrl-C that ended a program or a notebook's cell."""
     last = getattr(sys, "last_value", None)
     return last if isinstance(last, KeyboardInterrupt) else None
 
 
-def _under_way() -> bool:
+def _is_being_raised() -> bool:
     """Whether the main thread is being interrupted just now: a notebook installs a handler of its own for each cell."""
     current: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)  # noqa: SLF001 - documented
     error = current[1] if isinstance(current, tuple) else current  # a tuple before Python 3.12
@@ -59,25 +82,13 @@ def _under_way() -> bool:
 
 
 def in_order(work: Callable[[], Result], stop: threading.Event, abandon: Callable[[], None]) -> Result:
-    """Do the work of a call where no signal reaches it.
+    """Return what the work of a call returned, or raise what it raised; it is done where no signal reaches it.
 
-    Parameters
-    ----------
-    work : callable
-        What is to be done; ends soon after `stop` is set.
-    stop : Event
-        Is set when the caller was interrupted.
-    abandon : callable
-        Is called when the caller was interrupted once more, and leaves while the work is not over.
-
-    Returns
-    -------
-    object
-        What the work returned; what it raised is raised.
+    An interrupt sets `stop`, after which the work ends soon. Another one calls `abandon` and leaves at once.
     """
     outcome: Future[Result] = Future()
     over = threading.Event()
-    heard = _Heard()
+    interrupts = _Interrupts()
 
     def run() -> None:
         try:
@@ -95,46 +106,25 @@ def in_order(work: Callable[[], Result], stop: threading.Event, abandon: Callabl
         except RuntimeError as error:
             raise no_thread(error) from error
         while not over.wait(_LOOKS_EVERY):
-            heard.check()
+            interrupts.check()
         return outcome.result()
     except BaseException as error:
         stop.set()
         if isinstance(error, KeyboardInterrupt):
-            heard.pass_on()
+            interrupts.pass_on()
         try:
             while worker.is_alive():
                 over.wait(_LOOKS_EVERY)
                 worker.join(_LOOKS_EVERY)
-                heard.check()
+                interrupts.check()
         except BaseException:
             abandon()
             raise
         raise
 
 
-class _Heard:
-    """What a caller in another thread than the main one hears of Ctrl-C: there it is not raised."""
-
-    def __init__(self) -> None:
-        self._elsewhere = threading.current_thread() is not threading.main_thread()
-        self._before = _under_way()
-        self._known = _Seen.count, _last()
-
-    def check(self) -> None:
-        """Raise a Ctrl-C that came since the last look."""
-        now = _Seen.count, _last()
-        if self._elsewhere and (now != self._known or (_under_way() and not self._before)):
-            self._known, self._before = now, True
-            raise KeyboardInterrupt
-
-    def pass_on(self) -> None:
-        """Let calls in other threads hear it."""
-        if not self._elsewhere:
-            _Seen.count += 1
-
-
 def no_thread(error: RuntimeError) -> KeyAPIError:
-    """Make the error of a machine that has no more threads."""
+    """Return the error of a machine that has no more threads."""
     return KeyAPIError(
         f"no thread can be started to send with ({error}), so nothing more is sent. End other threads or programs, "
         "then run the call again",

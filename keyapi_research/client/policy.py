@@ -1,4 +1,4 @@
-"""On what terms a client reads and spends: what the store may serve, what may be sent, what a call may cost."""
+"""The policy of a client: what the store may serve, what may be sent, what a call may cost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..endpoints import Endpoint, Query
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, UNDELIVERED, Call, failures_frame, priced
-from .dispatch import Run
+from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
+from .delivery import Run
 
 DAY: Final = timedelta(days=1)
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
@@ -27,10 +27,7 @@ def is_within(moment: int, length: timedelta) -> bool:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a client was told, and the store it reads.
-
-    `replaying` is the path of the archive that is replayed, if one is.
-    """
+    """The settings of a client and the store it reads; `replaying` is the path of the archive, if one is replayed."""
 
     settings: Settings
     store: Store
@@ -82,12 +79,15 @@ class Policy:
             return bool(max_age) and is_within(one.observed_at, max_age)
         return not one.absent or is_within(one.observed_at, DAY)
 
-    def check_sendable(self, call: Call, missing: Sequence[Query], requests: int) -> None:
-        """Refuse, before anything is sent, what cannot be sent or kept."""
+    def admit(self, call: Call, missing: Sequence[Query], requests: int, noun: str, run: Run) -> None:
+        """Refuse, before anything is sent, what cannot be sent, kept or paid; hold what it costs."""
         if self.offline:
             raise self.not_stored(call, missing, requests)
         self.check_answerable(missing)
         self.store.check_writable()
+        cost = requests * call.endpoint.credits
+        self.check_price(call, cost, run)
+        run.reservation.hold(cost, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
@@ -96,8 +96,27 @@ class Policy:
                 if parameter.check_before_sending is not None:
                     parameter.check_before_sending(value, self._todays)
 
+    @property
+    def _todays(self) -> tuple[date, ...]:
+        """List what may be today at the source: another base URL may be a sandbox, where time stands still."""
+        here = datetime.now(UTC).date()
+        return (SANDBOX_TODAY,) if self.synthetic else (here,) if self.source == KEYAPI else (here, SANDBOX_TODAY)
+
+    def check_price(self, call: Call, price: int, run: Run, already: int = 0) -> None:
+        """Hold a call against max_call_credits; in the sandbox only a number that was given holds."""
+        most = self.settings.max_call_credits
+        free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_passed
+        if most is None or run.in_block or free or already + price <= most:
+            return
+        so_far = f" ({already:,} spent so far)" if already else ""
+        raise BudgetExceededError(
+            f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
+            f"than max_call_credits={most:,}. If that is meant, allow it: "
+            f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
+        )
+
     def not_stored(self, call: Call, missing: Sequence[Query], requests: int) -> NotStoredError:
-        """Make the error of what is not stored and cannot be sent for; it names all of it and its cost."""
+        """Return the error of what is not stored and cannot be sent for; it names all of it and its cost."""
         moment = self.settings.as_of
         then = f" as of {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
         endless = call.endpoint.ranking and call.limit is None
@@ -112,18 +131,18 @@ class Policy:
         return error
 
     def unanswered_note(self, call: Call, missing: Sequence[Query]) -> str:
-        """Say that some of what is missing was asked for before, brought nothing, and may have been charged."""
+        """Return a note where requests for what is missing brought nothing before, and may have been charged."""
         rows = {} if self.offline else {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
         wanted = {compact_json(query.params): query.key for query in missing}
-        asked: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
+        requested: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
         for number, row in rows.items():
-            each = _asked_for(call.endpoint, json.loads(row[PARAMS]))
-            asked[number] = [(wanted[one], page) for one, page in each if one in wanted]
-        claims = self.store.claims(claim_of(*one) for each in asked.values() for one in each)
-        newest = self.store.latest({key for each in asked.values() for key, _ in each})
+            each = _requested(call.endpoint, json.loads(row[PARAMS]))
+            requested[number] = [(wanted[one], page) for one, page in each if one in wanted]
+        claims = self.store.claims(claim_of(*one) for each in requested.values() for one in each)
+        newest = self.store.latest({key for each in requested.values() for key, _ in each})
         sent = [
             rows[number]
-            for number, each in asked.items()
+            for number, each in requested.items()
             if any(key not in newest or newest[key].request < number for key, _ in each)
             and not any(claim.holds and claim.request == number for claim in claims.values())
             and not (rows[number][MESSAGE] or "").startswith(UNDELIVERED)
@@ -135,29 +154,9 @@ class Policy:
             f"{when(sent[-1][1]):%Y-%m-%d %H:%M} UTC) and may have been charged; they would be sent again"
         )
 
-    @property
-    def _todays(self) -> tuple[date, ...]:
-        """Tell the days that today may be at the source: another base URL may be a sandbox, where time stands still."""
-        here = datetime.now(UTC).date()
-        return (SANDBOX_TODAY,) if self.synthetic else (here,) if self.source == KEYAPI else (here, SANDBOX_TODAY)
 
-    def check_price(self, call: Call, price: int, run: Run, already: int = 0) -> None:
-        """Hold a call against max_call_credits; in the sandbox only one that was said holds."""
-        most = self.settings.max_call_credits
-        free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_said
-        if most is None or run.in_block or free:
-            return
-        if already + price > most:
-            so_far = f" ({already:,} spent so far)" if already else ""
-            raise BudgetExceededError(
-                f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
-                f"than max_call_credits={most:,}. If that is meant, allow it: "
-                f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
-            )
-
-
-def _asked_for(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, int]]:
-    """List what a request asked for, from its row of the ledger: parameters as of one entity, and the page."""
+def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, int]]:
+    """List what a request was for, from its row of the ledger: parameters as of one entity, and the page."""
     if endpoint.entity is None:
         page = int(params.pop("page", 0))
         params.pop("limit", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from .display import somebody_looks
@@ -13,15 +12,7 @@ _WORTH_A_BAR: Final = 5  # requests; fewer are over before a bar is read
 
 
 class Progress:
-    """Counts requests and credits of one call.
-
-    Parameters
-    ----------
-    name : str
-        Name of the fetch function.
-    wanted : bool or None
-        True, False, or None: where somebody looks and there is enough to wait for.
-    """
+    """Counts requests and credits of one call; `wanted` is True, False, or None: where it is worth it and seen."""
 
     def __init__(self, name: str, *, wanted: bool | None) -> None:
         self._name = name
@@ -29,7 +20,6 @@ class Progress:
         self._bar: Any = None
         self._total: int | None = 0
         self._done = 0
-        self._credits = 0
 
     def expect(self, requests: int | None) -> None:
         """Expect more requests; None where nobody knows how many."""
@@ -38,33 +28,27 @@ class Progress:
     def step(self, credits: int) -> None:  # noqa: A002 - the field's word
         """Count one finished request; `credits` were spent so far."""
         self._done += 1
-        self._credits = credits
-        self._try(self._draw)
+        try:
+            self._draw(credits)
+        except Exception:  # noqa: BLE001 - a closed terminal, a broken pipe: a bar never breaks a call
+            self._wanted, self._bar = False, None
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
-            self._try(self._bar.close)
+            with contextlib.suppress(Exception):
+                self._bar.close()
 
-    def _try(self, draw: Callable[[], None]) -> None:
-        """Draw, in a thread that no signal reaches: a bar never breaks a call, whatever became of where it is drawn."""
-        try:
-            draw()
-        except Exception:  # noqa: BLE001 - a closed terminal, a broken pipe: there is nobody to tell
-            self._wanted, self._bar = False, None
-
-    def _draw(self) -> None:
+    def _draw(self, credits: int) -> None:  # noqa: A002
         if self._bar is None:
             enough = self._total is None or self._total >= _WORTH_A_BAR
             wanted = self._wanted or (self._wanted is None and enough and somebody_looks())
-            # A program without a console has no stderr: a bar would have nowhere to be drawn.
-            if not wanted or sys.stderr is None:
+            if not wanted or sys.stderr is None:  # a program without a console has no stderr
                 return
-            self._bar = _bar_class()(
-                total=self._total, desc=self._name, unit="request", leave=True, file=_Lenient(sys.stderr)
-            )
+            file = _Lenient(sys.stderr)
+            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True, file=file)
         self._bar.total = self._total
-        self._bar.set_postfix_str(f"{self._credits:,} credits", refresh=False)
+        self._bar.set_postfix_str(f"{credits:,} credits", refresh=False)
         self._bar.update(self._done - self._bar.n)
 
 
@@ -75,12 +59,10 @@ class _Lenient:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write, if that can be done."""
         with contextlib.suppress(Exception):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Show what was written, if that can be done."""
         with contextlib.suppress(Exception):
             self._stream.flush()
 
@@ -89,12 +71,9 @@ class _Lenient:
 
 
 def _bar_class() -> Any:
-    if "ipykernel" in sys.modules:  # tqdm's own choice warns where ipywidgets is missing
-        try:
+    with contextlib.suppress(ImportError):  # tqdm's own choice warns where ipywidgets is missing
+        if "ipykernel" in sys.modules:
             import ipywidgets  # noqa: F401, PLC0415
-        except ImportError:
-            pass
-        else:
             from tqdm.auto import tqdm as automatic  # noqa: PLC0415 - imports IPython: only where it is used
 
             return automatic

@@ -1,4 +1,4 @@
-"""The wire: the one place that sends, and the pace it sends at."""
+"""Sending one HTTP request: the one place that does, and the pace it is done at."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import escape
 from http.client import HTTPResponse
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from requests.utils import default_headers, resolve_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.poolmanager import ProxyManager
+from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util import Retry
 
 from ..envelope import read_json
@@ -35,20 +34,20 @@ from ..settings import SANDBOX, SOURCE_HEADER, Secret, is_loopback
 from ..store import now_us
 from ..version import __version__
 
-_SHORTEST_BLOTTED: Final = 8  # blotting a shorter token would destroy data that happens to contain it
-_BLOT: Final = "[token]"
-_PROXY_BLOT: Final = "[proxy login]"
+_SHORTEST_REDACTED: Final = 8  # redacting a shorter token would destroy data that happens to contain it
 _SHORTEST_PASSWORD: Final = 4  # shorter ones are redacted together with their user only
 _IDLE: Final = 30.0  # seconds; a router or a sleeping machine may have dropped older connections without a word
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
-_READS: Final = 4  # a whole answer may take this many times the read timeout
+_READS: Final = 4  # a whole answer may last this many times the read timeout
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0
 _SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
 _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
 _FINAL: Final = 200  # lower statuses announce an answer that follows
+
+_sent: Final[ContextVar[bool]] = ContextVar("sent")  # whether this thread's request left: urllib3 does not report it
 
 
 class TransportFailure(Exception):  # noqa: N818 - never leaves the client
@@ -62,7 +61,7 @@ class TransportFailure(Exception):  # noqa: N818 - never leaves the client
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, the token blotted out."""
+    """What came back, the token redacted."""
 
     status: int
     body: bytes
@@ -73,18 +72,7 @@ class Reply:
     arrived_at: int
 
 
-class _Bearer(AuthBase):
-    """Puts the token into the header; given as `auth`, so that no .netrc replaces it."""
-
-    def __init__(self, token: Secret) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
-
-
-class _Hurried(io.RawIOBase):
+class _UntilDeadline(io.RawIOBase):
     """Reads a socket until a deadline: its own timeout starts anew with every byte that drips in."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, patience: float) -> None:
@@ -111,57 +99,16 @@ class _Response(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Hurried(self.fp.detach(), sock, sock.gettimeout() or 0.0))
+        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock, sock.gettimeout() or 0.0))
 
     def begin(self) -> None:
         super().begin()
         while self.status < _FINAL:  # http.client skips a 100 only; the next request would be given the real answer
             self.headers = None  # type: ignore[assignment]
             super().begin()
-        # What is no header is dropped here: urllib3 would log it, whatever the server wrote into it.
+        # What is not a header is dropped here: urllib3 would log it, whatever the server wrote into it.
         self.headers.defects.clear()
         self.headers.set_payload("")
-
-
-_sending = threading.local()  # whether the request of this thread began to be sent: urllib3 does not tell
-
-
-class _Telling:
-    """Tells when it begins to send: what failed before that surely never arrived."""
-
-    _connecting = False
-    idle_since = (0.0, 0.0)  # by both clocks
-
-    def connect(self) -> None:
-        self._connecting = True
-        try:
-            super().connect()  # type: ignore[misc]
-        finally:
-            self._connecting = False
-
-    def send(self, data: Any) -> None:
-        if not self._connecting:  # to a proxy more is sent while connecting
-            if getattr(self, "sock", None) is None:
-                self.connect()
-            _sending.began = True
-        super().send(data)  # type: ignore[misc]
-
-    @property
-    def debuglevel(self) -> int:
-        """Say that nothing is to be printed: http.client would print the header with the token."""
-        return 0
-
-    @debuglevel.setter
-    def debuglevel(self, level: int) -> None:
-        pass
-
-
-class _HTTPConnection(_Telling, HTTPConnection):
-    response_class = _Response
-
-
-class _HTTPSConnection(_Telling, HTTPSConnection):
-    response_class = _Response
 
 
 def _clocks() -> tuple[float, float]:
@@ -169,31 +116,28 @@ def _clocks() -> tuple[float, float]:
     return time.monotonic(), time.time()
 
 
-class _Fresh:
-    """Reuses no connection that was idle for long: what is sent on it may be lost, and may be charged."""
+class _Connection(HTTPConnection):
+    """Notes when its request leaves, and is given up when it was idle: what is sent on an old one may be lost."""
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)  # type: ignore[misc]
-        idle = (abs(now - since) for now, since in zip(_clocks(), connection.idle_since, strict=True))
-        if max(idle) >= _IDLE:
-            connection.close()  # it opens anew, also through a proxy
-        return connection
+    response_class = _Response
+    debuglevel = 0  # whatever http.client is set to: it would print the header with the token
+    _used_at = (0.0, 0.0)
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.idle_since = _clocks()
-        super()._put_conn(conn)  # type: ignore[misc]
+    @property
+    def is_connected(self) -> bool:
+        unused = (abs(now - since) for now, since in zip(_clocks(), self._used_at, strict=True))
+        return max(unused) < _IDLE and super().is_connected
 
-
-class _HTTPPool(_Fresh, HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(_Fresh, HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
+            self.connect()  # what fails here surely never arrived
+        self._used_at = _clocks()
+        _sent.set(True)
+        super().request(*args, **kwargs)
 
 
-_POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same through TLS."""
 
 
 class _Adapter(HTTPAdapter):
@@ -202,14 +146,10 @@ class _Adapter(HTTPAdapter):
     def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False))
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
-        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = _SecureConnection if pool.scheme == "https" else _Connection
+        return cast("HTTPConnectionPool", pool)
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -244,7 +184,7 @@ def _proxy_logins() -> set[str]:
         for at in (one.start() for one in re.finditer("@", rest)):  # a password may have one, too
             for login in {rest[:at], unquote(rest[:at])} - {""}:
                 user, _, password = login.partition(":")
-                # Where a slash or a number sign cuts the address short, a part of the password is taken for the port.
+                # Where a slash or a number sign cuts the address short, a part of the password is read as the port.
                 parts = {password or user, *re.split(r"[/?#@:]", password)}
                 texts = {f"{login}@", *({login} if password else ()), *parts}
                 found.update(*(_spellings(one) for one in texts if ":" in one or len(one) >= _SHORTEST_PASSWORD))
@@ -252,29 +192,17 @@ def _proxy_logins() -> set[str]:
 
 
 class Transport:
-    """Sends GET requests to one host.
-
-    Parameters
-    ----------
-    base_url : str
-        Checked: https, or this machine.
-    token : Secret
-        Goes into the Authorization header, nowhere else.
-    timeout : tuple of float
-        Seconds to connect, and to wait for data.
-    connections : int
-        Connections kept open.
-    """
+    """Sends GET requests to one host, whose address was checked: https, or this machine."""
 
     def __init__(self, base_url: str, token: Secret, *, timeout: tuple[float, float], connections: int) -> None:
         self.base_url = base_url
         self._timeout = timeout
-        self._auth = _Bearer(token)
+        self._token = token
         secret = token.reveal()
         forms = _spellings(secret)
-        self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_BLOTTED else ()
+        self._forms = tuple(Secret(form) for form in forms) if len(secret) >= _SHORTEST_REDACTED else ()
         del secret, forms
-        # No requests.Session: other programs replace that class, by one that answers from a cache, say.
+        # Not a requests.Session: other programs replace that class, for example by one that answers from a cache.
         self._adapter = _Adapter(connections)
         self._headers = default_headers()
         self._headers.update({"Accept": "application/json", "User-Agent": f"keyapi-research/{__version__}"})
@@ -285,43 +213,24 @@ class Transport:
         """Close all connections."""
         self._adapter.close()
 
-    def blot(self, text: str) -> str:
-        """Take the token out of a text."""
-        for form in self._forms:
-            text = text.replace(form.reveal(), _BLOT)
-        return text
-
-    def _redacted(self, text: str) -> str:
-        """Take the token and the proxies' passwords out of what a library says of a failure."""
-        for login in sorted(_proxy_logins(), key=len, reverse=True):
-            text = text.replace(login, _PROXY_BLOT)
-        return self.blot(text)
-
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
-        """Send one request, once.
-
-        Raises
-        ------
-        WireFailure
-            No answer came, or not all of it.
-        """
+        """Send one request, once; TransportFailure where no answer came, or not all of it."""
         started = time.monotonic()
         reply: Reply | None = None
         text = ""
-        _sending.began = False
+        _sent.set(False)
         try:
             reply = self._exchange(path, params, started)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises of an odd answer, it may be charged
-            text = self._redacted(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+        except Exception as error:  # noqa: BLE001 - whatever a library raises of a broken answer, it may be charged
+            text = self._redact_failure(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         # Raised out here so that the error does not carry the sending frames, which hold the header.
         if reply is None:
-            raise TransportFailure(text, delivered=_sending.began, elapsed_s=time.monotonic() - started)
+            raise TransportFailure(text, delivered=_sent.get(), elapsed_s=time.monotonic() - started)
         return reply
 
     def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:
-        request = requests.Request(
-            "GET", f"{self.base_url}{path}", headers=self._headers, params=params, auth=self._auth
-        ).prepare()
+        url = f"{self.base_url}{path}"
+        request = requests.Request("GET", url, headers=self._headers, params=params, auth=self._sign).prepare()
         with self._adapter.send(
             request,
             stream=True,
@@ -329,9 +238,23 @@ class Transport:
             verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
             proxies=resolve_proxies(request, {}, trust_env=self._proxied),
         ) as response:
-            return self._read(response, started)
+            body = self._read_body(response)
+        return Reply(
+            status=response.status_code,
+            body=body,
+            payload=self._read_payload(body),
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+            synthetic=response.headers.get(SOURCE_HEADER) == SANDBOX,
+            elapsed_s=time.monotonic() - started,
+            arrived_at=now_us(),
+        )
 
-    def _read(self, response: requests.Response, started: float) -> Reply:
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token into the header; given as `auth`, so that no .netrc replaces it."""
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+    def _read_body(self, response: requests.Response) -> bytes:
         pieces, size = [], 0
         for piece in response.iter_content(_PIECE):
             pieces.append(piece)
@@ -340,24 +263,28 @@ class Transport:
                 raise requests.RequestException(f"the answer is larger than {_LARGEST_BODY // 2**20} MB")
         body = b"".join(pieces)
         for form in self._forms:
-            body = body.replace(form.reveal().encode(), _BLOT.encode())
+            body = body.replace(form.reveal().encode(), b"[token]")
+        return body
+
+    def _read_payload(self, body: bytes) -> Any:
         try:
             payload = read_json(body)
         except ValueError:
-            payload = None
-        else:
-            written = json.dumps(payload)  # one spelling of every escape
-            if self.blot(written) != written:
-                payload = json.loads(self.blot(written))
-        return Reply(
-            status=response.status_code,
-            body=body,
-            payload=payload,
-            retry_after=_retry_after(response.headers.get("Retry-After")),
-            synthetic=response.headers.get(SOURCE_HEADER) == SANDBOX,
-            elapsed_s=time.monotonic() - started,
-            arrived_at=now_us(),
-        )
+            return None
+        written = json.dumps(payload)  # one spelling of every escape
+        redacted = self._redact(written)
+        return payload if redacted == written else json.loads(redacted)
+
+    def _redact(self, text: str) -> str:
+        for form in self._forms:
+            text = text.replace(form.reveal(), "[token]")
+        return text
+
+    def _redact_failure(self, text: str) -> str:
+        """Redact the token and the proxies' passwords in what a library reports of a failure."""
+        for login in sorted(_proxy_logins(), key=len, reverse=True):
+            text = text.replace(login, "[proxy login]")
+        return self._redact(text)
 
 
 class Pace:
@@ -389,7 +316,7 @@ class Pace:
             self._turn.release()
 
     def _claim(self) -> tuple[int | None, float]:
-        """Take the next moment if it has come; else say how long it takes."""
+        """Claim the next moment if it has come; else return how long it takes."""
         with self._lock:
             now = time.monotonic()
             if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:

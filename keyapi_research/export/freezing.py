@@ -156,14 +156,14 @@ def _moments(observations: Iterable[Observation]) -> list[tuple[str, int]]:
 def _is_replayed(target: Path, client: Client) -> bool:
     """Whether a path is that of the archive a client replays."""
     try:
-        return bool(client.replaying) and target.samefile(client.replaying)
+        return bool(client.policy.replaying) and target.samefile(client.policy.replaying)
     except OSError:  # one of them is not there
         return False
 
 
 def _summary_of(path: str, client: Client) -> Frozen:
     """Return what `freeze` returned when it wrote the archive that a client replays."""
-    manifest = archive.read_manifest(client.replaying)
+    manifest = archive.read_manifest(client.policy.replaying)
     try:
         calls = [(_parse_entry(entry), entry["differs"]) for entry in manifest["calls"]]
         differing = sorted(_written(call) for call, differs in calls if differs)

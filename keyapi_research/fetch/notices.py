@@ -51,7 +51,8 @@ def say_what_is_missing(collection: Collection) -> None:
 def say_what_is_old(collection: Collection, frame: pd.DataFrame, client: Client) -> None:
     """Warn, once for each table, of rows older than a day where nothing was said of their age."""
     call = collection.call
-    quiet = client.offline or client.synthetic or call.max_age is not None or client.settings.max_age is not None
+    policy = client.policy
+    quiet = policy.offline or policy.synthetic or call.max_age is not None or client.settings.max_age is not None
     if quiet or ("stale", call.table.name) in client.told:
         return
     limit = now_us() - int(DAY.total_seconds() * 1_000_000)

@@ -67,7 +67,7 @@ def run(call: Call) -> pd.DataFrame:
     if not call.queries:
         return empty_frame(call.table)
     client = find_client(call.client)
-    client.note_read(call.read)
+    client.records.note_read(call.read)
     collection = client.collect(call)
     try:
         return _conclude(collection, client)

@@ -1,0 +1,267 @@
+"""The connection in use: the client that `connect` made last is the one of every function that gets none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Hashable, Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+import pandas as pd
+
+from ..errors import InvalidArgumentError, KeyAPIError, StoreError
+from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, hide, read_replay, read_settings
+from .budgets import Budget, make_budget
+from .client import Client, Status
+from .records import Records
+
+
+class InUse:
+    """The default client of a process, and what outlives it: what was read in this session, by store."""
+
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.failed: KeyAPIError | None = None  # of the last connect: another store than the wanted one is not used
+        self._records: dict[Hashable, Records] = {}
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Let a fork begin with a lock that nobody holds."""
+        self._lock = threading.RLock()
+
+    def connect(self, given: Mapping[str, Any]) -> Client:
+        """Return the open client where it is the one wanted, else make that; where it fails there is none."""
+        with self._lock:
+            before, self.client = self.client, None
+            if before is not None and (before.closed or not before.store.of_this_process):
+                before = None  # a fork has its parent's, and no use for it
+            try:
+                self.client = self._find_or_make(before, given)
+            except KeyAPIError as error:
+                self.failed = error
+                raise
+            self.failed = None
+            return self.client
+
+    def _find_or_make(self, before: Client | None, given: Mapping[str, Any]) -> Client:
+        replaying = before is not None and before.policy.replaying
+        if before is not None and replaying and given["replay"] is None:
+            return before
+        archive = read_replay(given["replay"])
+        if archive is not None:
+            return before if before is not None and before.replays(archive) else Client(replay=archive)
+        settings = read_settings(given)
+        if before is not None and not replaying and before.settings == settings:
+            return before
+        client = Client.of(settings)
+        if client.store.identity is not None:  # a study goes on where one connects with other limits
+            client.records = self._records.setdefault(client.store.identity, client.records)
+        return client
+
+
+IN_USE: Final = InUse()  # the one thing of the package that lasts from call to call
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=IN_USE.renew_lock)
+
+
+def connect(
+    *,
+    token: str | None = None,
+    base_url: str | None = None,
+    sandbox: bool = False,
+    store: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    as_of: str | date | None = None,
+    max_age: str | timedelta | int | None = None,
+    max_credits: int | None = None,
+    max_call_credits: int | None = DEFAULT_CALL_CREDITS,
+    requests_per_second: float | None = DEFAULT_PACE,
+    max_workers: int = 4,
+    timeout: float | tuple[float, float] = (5, 30),
+    retries: int = 2,
+    progress: bool | None = None,
+    replay: str | os.PathLike[str] | bool | None = None,
+) -> Client:
+    """Connect, and use this connection from now on; sends nothing and costs nothing.
+
+    With unchanged settings the open connection is returned. In a replay (`KEYAPI_REPLAY`, or after `replay(path)`)
+    the replay is, whatever else is requested, so that a published notebook runs unchanged.
+
+    Parameters
+    ----------
+    token : str, optional
+        KeyAPI's key; else the environment's KEYAPI_TOKEN. Kept in memory only, sent to `base_url` only.
+    base_url : str, optional
+        Another server that speaks KeyAPI: https, or this machine. Else KEYAPI_BASE_URL, else https://api.keyapi.ai.
+    sandbox : bool
+        Synthetic data from a server in this process: no key, no credits.
+    store : path, optional
+        File that keeps every answer; ":memory:" keeps none. Else KEYAPI_STORE, else a file in your data folder.
+    offline : bool
+        Only what is stored; the network is never touched.
+    as_of : str or datetime, optional
+        Read the store as it was then (naive = UTC, a bare date includes its day); implies offline.
+    max_age : str or timedelta or 0, optional
+        Pay for answers newer than this ("1D", "6h"); 0 always pays; "any" never warns. By default what is stored
+        serves, with a warning when it is older than a day.
+    max_credits : int, optional
+        Most credits this connection may spend.
+    max_call_credits : int, optional
+        Most credits one call may spend outside a `budget` block; None for no limit. In the sandbox only a number that
+        is given holds.
+    requests_per_second : float, optional
+        Pace of sending; None sends as fast as answers come (the default in the sandbox).
+    max_workers : int
+        Requests in flight at once.
+    timeout : float or tuple of float
+        Seconds to connect, and to wait for data.
+    retries : int
+        How often a request is sent again where that cannot be paid twice.
+    progress : bool, optional
+        Progress bars; None: in a terminal or notebook, for more than a few requests.
+    replay : path or False, optional
+        Replay an archive that `freeze` wrote; False leaves a replay.
+
+    Returns
+    -------
+    Client
+        The connection.
+
+    Raises
+    ------
+    MissingTokenError
+        There is no token, and it is neither sandbox nor offline.
+    InvalidArgumentError
+        An option is not what it should be.
+    StoreError
+        The store cannot be opened, or belongs to another source.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> client.source
+    'sandbox'
+    """
+    token = hide(token)  # type: ignore[assignment]
+    return IN_USE.connect(locals())
+
+
+def replay(path: str | os.PathLike[str]) -> Client:
+    """Replay a study from its archive: no key, no credits, no network, the same tables.
+
+    Parameters
+    ----------
+    path : path
+        An archive that `freeze` wrote.
+
+    Returns
+    -------
+    Client
+        An offline client on the archive, now the default one; `connect(replay=False)` leaves it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        That is no path.
+    StoreError
+        The file is no such archive, or was changed.
+    """
+    return connect(replay=path if isinstance(path, str | os.PathLike) else "")
+
+
+def find_client(client: Client | None) -> Client:
+    """Return the client given, else the default one, connecting if there is none yet.
+
+    One that was closed is not replaced by itself: another might spend where that one could not.
+    """
+    if client is not None:
+        if not isinstance(client, Client):
+            raise InvalidArgumentError(f"client is what kr.connect or kr.Client returned; got {type(client).__name__}")
+        return client
+    if IN_USE.client is not None:
+        return IN_USE.client
+    if IN_USE.failed is not None:
+        raise type(IN_USE.failed)(f"the last connect failed, and nothing is sent until one succeeds: {IN_USE.failed}")
+    from multiprocessing import parent_process  # noqa: PLC0415 - of a worker it is there already
+
+    if parent_process() is not None:
+        raise StoreError(
+            "this is a worker process that another one started, and it has no connection of its own; nothing was sent. "
+            "Budgets, limits and the store of the other do not hold here, so connect in the worker: kr.connect(...) "
+            "in its function or initializer"
+        )
+    return connect()
+
+
+def open_client(client: Client | None) -> Client | None:
+    """Return the client given, else the default one if it is open; connects to nothing."""
+    if client is not None:
+        return find_client(client)
+    return None if IN_USE.client is None or IN_USE.client.closed else IN_USE.client
+
+
+def ledger(*, client: Client | None = None) -> pd.DataFrame:
+    """Tabulate every request ever sent into this store, in the order of sending.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per request: sent_at, endpoint, params (JSON text), n_entities, attempt, http_status, code, message,
+        request_id, credits, elapsed_s. `credits` is the documented price where the answer had code 0, 0 for an
+        answered refusal, missing where no answer came: whether KeyAPI charges failures is not known.
+    """
+    return find_client(client).ledger()
+
+
+def status(*, client: Client | None = None) -> Status:
+    """Return where the token and the data come from, where answers are kept and what they cost.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The connection; the default one if left out.
+
+    Returns
+    -------
+    Status
+        Facts with a repr for terminals and notebooks; never the token.
+    """
+    return find_client(client).status()
+
+
+def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A002 - its name
+    """Limit what may be spent within a `with` block, whatever client is used there; nested budgets hold together.
+
+    It holds for calls that begin while the block is open in its thread or task, and in threads that have no block of
+    their own. A call keeps the budgets that were in force when it began. A budget that is kept and entered again goes
+    on with what is left of it.
+
+    Parameters
+    ----------
+    credits : int
+        The limit. A call that would exceed it is refused before anything is sent.
+    client : Client, optional
+        Makes no difference: a block limits every client.
+
+    Returns
+    -------
+    Budget
+        For a `with` statement, which puts it in force; `spent` and `remaining` are how it stands.
+
+    Examples
+    --------
+    >>> import keyapi_research as kr
+    >>> client = kr.connect(sandbox=True, store=":memory:")
+    >>> with kr.budget(4) as budget:
+    ...     _ = kr.fetch_hashtags(["ufc324", "perfume"])
+    >>> budget.spent
+    4
+    """
+    return make_budget(credits) if client is None else find_client(client).budget(credits)

@@ -1,0 +1,263 @@
+"""One request of a call: what it requests, what it brought, and what went wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Final
+
+from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
+from ..envelope import Found, refusal
+from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, StoreError, UnexpectedResponseError
+from ..store import LEDGER_COLUMNS, Answer, Arrival
+from .budgets import Reservation
+from .call import LONGEST_WAIT, UNDELIVERED, is_hard
+from .progress import Progress
+from .transport import TransportFailure
+
+_REFUSED: Final = 400
+_BROKEN: Final = 500
+_FIRST_ANSWERS: Final = 5  # where none of these can be used, the feed is broken, and the rest is not paid for
+_LOOKS_EVERY: Final = 0.25  # seconds
+
+Delivered = list[tuple[Query, Answer | KeyAPIError | None]]  # None: another client requests it, or just stored it
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: some entities of an endpoint, or a page of a ranking."""
+
+    endpoint: Endpoint
+    queries: tuple[Query, ...]
+    page: int = 0
+    pull: int | None = None
+    rows: int | None = None  # rows a page so far in the pull; None: any number fits
+    wanted: int | None = None  # rows the call wants; None: all
+    same_call: bool = False  # whether the page before came in the same call
+    seen: set[str] = field(default_factory=set)  # of the pull; completed with what comes
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters as the API names and writes them."""
+        params = self.queries[0].params
+        if self.page:
+            return {**params, "page": str(self.page), "limit": str(PAGE_SIZE)}
+        entity = self.endpoint.entity
+        if entity is not None and self.endpoint.batch > 1:
+            params[entity.api_name] = ",".join(query.id for query in self.queries)
+        return params
+
+
+class Feed:
+    """Whether the answers of a call can be used at all; before one could, no more than the first few are in flight."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._usable = False
+        self._unusable = 0
+        self._in_flight = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether none of the first answers could be used."""
+        return not self._usable and self._unusable >= _FIRST_ANSWERS
+
+    def enter(self, stop: threading.Event) -> bool:
+        """Wait until one more request may go out; False: none may."""
+        with self._changed:
+            while not self._usable and self._in_flight and self._unusable + self._in_flight >= _FIRST_ANSWERS:
+                if stop.is_set():
+                    return False
+                self._changed.wait(_LOOKS_EVERY)
+            if self.broken:
+                return False
+            self._in_flight += 1
+            return True
+
+    def leave(self, delivered: Delivered) -> None:
+        """Count what came."""
+        got = [one for _, one in delivered if one is not None]
+        with self._changed:
+            self._in_flight -= 1
+            self._usable = self._usable or any(isinstance(one, Answer) for one in got)
+            self._unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
+            self._changed.notify_all()
+
+
+@dataclass
+class Run:
+    """A call under way.
+
+    `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
+    `in_block`: whether a budget block of the caller allows what it costs.
+    """
+
+    reservation: Reservation
+    progress: Progress
+    in_block: bool
+    since: tuple[int, int] = (0, 0)
+    stop: threading.Event = field(default_factory=threading.Event)
+    feed: Feed = field(default_factory=Feed)
+    rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
+
+
+class Delivery:
+    """A request as it is claimed, sent and sent again: `most` of the queries that are left."""
+
+    def __init__(self, left: deque[Query], template: Request, run: Run, most: int) -> None:
+        self._left = left
+        self._claimed: dict[str, Query] = {}  # by key, in the order of the request
+        self._unsettled = [template.endpoint.credits]
+        self.template, self.run, self.most = template, run, most
+        self.elsewhere: list[Query] = []
+        self.row = 0  # of the ledger
+        self.last: KeyAPIError | None = None  # what the attempt before this one brought
+
+    def offered(self) -> Iterator[str]:
+        """Offer what is left, one by one; another attempt requests the same again."""
+        yield from list(self._claimed)
+        while not self.row and self._left:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                query = self._left.popleft()
+                self._claimed[query.key] = query
+                yield query.key
+
+    def request_of(self, keys: Iterable[str]) -> Request:
+        """Return the request for some of what was offered."""
+        return replace(self.template, queries=tuple(self._claimed[key] for key in keys))
+
+    @property
+    def request(self) -> Request:
+        """The request as it is sent."""
+        return self.request_of(self._claimed)
+
+    def begin(self, row: int, elsewhere: Sequence[str]) -> bool:
+        """Note the row of the ledger, and what others request; False where nothing is left to send."""
+        self.elsewhere += [self._claimed.pop(key) for key in elsewhere]
+        self.run.rows.discard(self.row)
+        self.row = row
+        if row:
+            self.run.rows.add(row)
+        return bool(row)
+
+    def settle(self, cost: int) -> None:
+        """Count what it cost, once."""
+        if self._unsettled:
+            self.run.reservation.settle(self._unsettled.pop(), cost)
+
+    def failed(self) -> Delivered:
+        """Return its error for all it requested; where it failed before it claimed anything, for what it would have."""
+        error = self.last
+        if error is None:
+            return []
+        if not self._claimed and not self.elsewhere:
+            deque(islice(self.offered(), self.most), maxlen=0)
+        if self._claimed:
+            error.endpoint, error.params = self.template.endpoint.path, self.request.params
+            if is_hard(error):
+                self.run.stop.set()
+        return [(query, error) for query in self._claimed.values()]
+
+
+def is_worth_another(error: BaseException) -> bool:
+    """Whether sending again cannot be paid twice and may help."""
+    if isinstance(error, RateLimitedError):
+        return (error.retry_after or 0) <= LONGEST_WAIT
+    if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
+        return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
+    return isinstance(error, TransportFailure) and not error.delivered
+
+
+def no_answer(what: str, delivered: bool) -> NetworkError:
+    """Return the error of a request without a complete answer."""
+    if delivered:
+        return NetworkError(
+            "no complete answer came after the request was sent, so it may have been charged and is not sent again by "
+            f"itself ({what}). Check the connection and run the call again"
+        )
+    return NetworkError(
+        f"KeyAPI could not be reached, nothing was delivered or charged ({what}). Check the network and base_url, "
+        "then run the call again; what is stored can be read with connect(offline=True)"
+    )
+
+
+def error_of_row(row: Sequence[Any]) -> KeyAPIError:
+    """Return the error of a request that another client sent, from its row of the ledger."""
+    cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
+    status, code, message = cells["http_status"], cells["code"], cells["message"]
+    who = "another client requested the same at that moment, so it was not sent again"
+    error: KeyAPIError
+    if status is None:
+        delivered = not (message or "").startswith(UNDELIVERED)
+        error = no_answer(f"{who}; {message or 'nobody knows how that ended'}", delivered)
+    elif status < _REFUSED and code in (None, 0):
+        error = UnexpectedResponseError(
+            f"{who}, and its answer could not be used: {message or 'it was about somebody else, or had another shape'}"
+        )
+    else:
+        error = refusal(
+            status=status, code=code, message=message, request_id=cells["request_id"], retry_after=None, answer=None
+        )
+    error.status_code, error.code, error.request_id = status, code, cells["request_id"]
+    return error
+
+
+def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:
+    """Return the error of a call whose first answers could not be used."""
+    first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
+    return UnexpectedResponseError(
+        f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not sent for: "
+        f"{first.message} To go on, look at .answer and at base_url; fetch one id by itself, and when its answer is "
+        "right again, run the call again",
+        status_code=first.status_code,
+        code=first.code,
+        request_id=first.request_id,
+        endpoint=first.endpoint,
+        params=first.params,
+        answer=first.answer,
+    )
+
+
+def closed() -> StoreError:
+    """Return the error of a client that was closed while it was used."""
+    return StoreError("this client was closed meanwhile, nothing more is sent; connect again")
+
+
+def make_arrival(request: Request, found: Found) -> Arrival:
+    """Return what an answer has of one entity, or of a page, as the store keeps it."""
+    params = found.query.params
+    if not request.page:
+        return Arrival(found.query.key, params, found.envelope, absent=found.absent)
+    new = {one for one in found.ids if one is not None} - request.seen
+    request.seen.update(new)
+    return Arrival(
+        found.query.key,
+        {**params, "page": str(request.page)},
+        found.envelope,
+        page=request.page,
+        rows=len(found.ids),
+        pull=request.pull if _continues(request, found, len(new)) else None,
+        fresh=len(new),
+        more=found.more,
+        wanted=request.wanted,
+    )
+
+
+def _continues(request: Request, found: Found, fresh: int) -> bool:
+    """Whether a page goes on where the page before it ended; else the server cuts pages differently now.
+
+    What is stored is continued with the same rows a page only. Within a call pages may be shorter than others; but
+    larger ones after those of a cap leave rows out, and those of a cap after larger ones repeat rows.
+    """
+    rows = len(found.ids)
+    if request.rows is None or rows == request.rows:
+        return True
+    if not request.same_call:
+        return rows < request.rows and found.more is not True
+    leaves_out = rows > request.rows == SMALLEST_PAGE
+    repeats = rows == SMALLEST_PAGE and fresh == 0 and found.more is True
+    return not (leaves_out or repeats)
