@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import keyapi_research
-from keyapi_research import endpoints
-from keyapi_research.endpoints import HASHTAG_DETAIL, Query
+from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
+from keyapi_research.model import Query, make_queries
 from keyapi_research.store import Observation, Store, now_us
 
 TOKEN = "a-token-of-the-benchmarks"
@@ -152,7 +152,7 @@ def hashtag_answers(count: int) -> Iterator[tuple[Query, dict[str, Any]]]:
     """Make stored answers: a few hundred from the sandbox, then the same under other names."""
     with serving() as url:
         samples = [fetch_by_hand(url, name) for name in names(min(count, _DIFFERENT))]
-    for number, query in enumerate(endpoints.make_queries(HASHTAG_DETAIL, names(count), DEFAULTS)):
+    for number, query in enumerate(make_queries(HASHTAG_DETAIL, names(count), DEFAULTS)):
         sample = samples[number % len(samples)]
         info = {**sample["data"]["info"], "hashtag_name": query.id, "hashtag_id": str(7_000_000_000_000_000 + number)}
         yield query, {**sample, "data": {"info": info}}

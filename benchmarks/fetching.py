@@ -13,7 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import keyapi_research as kr
-from keyapi_research.endpoints import HASHTAG_DETAIL, VIDEO_ANALYTICS
+from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
+from keyapi_research.catalogue.videos import VIDEO_ANALYTICS
 
 from .common import DEFAULTS, TOKEN, Measure, clocked, in_turns, names, serving
 

@@ -15,7 +15,7 @@ import requests
 from requests_cache import CachedSession
 
 import keyapi_research as kr
-from keyapi_research.endpoints import HASHTAG_DETAIL
+from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
 
 from .common import DEFAULTS, Measure, clocked, fill, hashtag_answers, in_turns, names
 

@@ -7,6 +7,27 @@ import importlib
 import typing
 
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
+from .catalogue import (
+    fetch_hashtag_audience,
+    fetch_hashtag_trends,
+    fetch_hashtags,
+    fetch_music,
+    fetch_music_audience,
+    fetch_music_trends,
+    fetch_music_videos,
+    fetch_product_audience,
+    fetch_product_details,
+    fetch_product_hashtags,
+    fetch_product_insights,
+    fetch_product_posts,
+    fetch_related_hashtags,
+    fetch_trending_hashtag_creators,
+    fetch_trending_hashtag_trends,
+    fetch_trending_hashtags,
+    fetch_trending_music,
+    fetch_trending_music_trends,
+    fetch_videos,
+)
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .dictionary import describe, tables
 from .errors import (
@@ -33,28 +54,7 @@ from .errors import (
     UnexpectedMarketWarning,
     UnexpectedResponseError,
 )
-from .fetch import (
-    fetch_hashtag_audience,
-    fetch_hashtag_trends,
-    fetch_hashtags,
-    fetch_music,
-    fetch_music_audience,
-    fetch_music_trends,
-    fetch_music_videos,
-    fetch_product_audience,
-    fetch_product_details,
-    fetch_product_hashtags,
-    fetch_product_insights,
-    fetch_product_posts,
-    fetch_related_hashtags,
-    fetch_trending_hashtag_creators,
-    fetch_trending_hashtag_trends,
-    fetch_trending_hashtags,
-    fetch_trending_music,
-    fetch_trending_music_trends,
-    fetch_videos,
-    plan,
-)
+from .fetch import plan
 from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Final
 
 import pandas as pd
 
-from . import schema
 from .errors import InvalidArgumentError, shown
 from .settings import is_number
+from .texts import normal_hashtag
 
 Value = str | int | bool | None
 
@@ -93,7 +93,7 @@ def check_hashtag(name: str, value: object) -> str:
         raise InvalidArgumentError(
             f"{name}: {shown(value)} has {len(value):,} characters, a hashtag has {_LONGEST_NAME} at most"
         )
-    text = schema.normal_hashtag(value)
+    text = normal_hashtag(value)
     if "/" in text:
         advice = "Of an address, pass the name after /tag/" if "tag/" in text else "A name has no slash"
         raise InvalidArgumentError(f"{name}: {shown(value)} is not the name of one hashtag. {advice}.")

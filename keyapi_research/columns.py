@@ -18,7 +18,8 @@ import pandas as pd
 
 from .arguments import plain_value
 from .errors import InvalidArgumentError, shown
-from .schema import DTYPES, FLAG_WORDS, NO_ID, NOT_AVAILABLE, Column, is_blank, normal_hashtag, plain_id, writable
+from .model import DTYPES, Column
+from .texts import FLAG_WORDS, NO_ID, NOT_AVAILABLE, is_blank, normal_hashtag, plain_id, writable
 
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 

@@ -1,6 +1,6 @@
 """The dictionary: what each table and column is, how far that is known, and what to be careful with.
 
-All of it is read off the declarations in `schema` and `endpoints`; only the cautions are written here.
+All of it is read off the declarations in `catalogue`; only the cautions are written here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Final
 
 import pandas as pd
 
-from .endpoints import ENDPOINT_OF, ENDPOINTS, Endpoint
+from .catalogue.shared import AGE_BANDS
 from .errors import InvalidArgumentError
-from .schema import AGE_BANDS, NOT_AVAILABLE, TABLES, Column, Field, Table
+from .model import TABLES, Column, Endpoint, Field, Table, endpoints
+from .texts import NOT_AVAILABLE
 
 
 def describe(table: str) -> pd.DataFrame:
-    """Describe the columns of a table.
+    """Return a description of the columns of a table.
 
     Parameters
     ----------
@@ -36,14 +37,13 @@ def describe(table: str) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import keyapi_research as kr
     >>> page = kr.describe("hashtag_trends").set_index("column")
     >>> page.loc["share_of_peak", "status"]
     'inferred'
     """
     declared = TABLES.get(table) if isinstance(table, str) else None
     if declared is None:
-        raise InvalidArgumentError(f"{table!r:.60} is no table; there are {', '.join(TABLES)}")
+        raise InvalidArgumentError(f"{table!r:.60} is not a table; there are {', '.join(TABLES)}")
     return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
 
 
@@ -60,7 +60,7 @@ def _facts(column: Column) -> dict[str, str]:
 
 
 def tables() -> pd.DataFrame:
-    """List the tables.
+    """Return the list of tables, one row per table.
 
     Returns
     -------
@@ -70,14 +70,13 @@ def tables() -> pd.DataFrame:
 
     Examples
     --------
-    >>> import keyapi_research as kr
     >>> kr.tables().set_index("table").loc["hashtag_trends", "endpoint"]
     '/v1/tiktok/trending/hashtag/detail'
     """
     rows = [
         (table.name, table.row, ", ".join(table.key), endpoint.path, endpoint.credits, f"fetch_{table.name}")
         for table in TABLES.values()
-        for endpoint in [ENDPOINT_OF[table.name]]
+        for endpoint in [table.endpoint]
     ]
     frame = pd.DataFrame(rows, columns=["table", "row", "key", "endpoint", "credits", "fetch"])
     return frame.astype(dict.fromkeys(frame.columns, "string") | {"credits": "Int64"})
@@ -88,7 +87,7 @@ def tables() -> pd.DataFrame:
 _HEAD: Final = """\
 # Data dictionary
 
-Written from the declarations in `keyapi_research/schema.py` and `keyapi_research/endpoints.py` by
+Written from the declarations in `keyapi_research/catalogue` by
 `python docs/make_dictionary.py`; do not edit it. In a notebook: `kr.tables()`, `kr.describe("hashtags")`.
 
 Every column has a **status**:
@@ -129,30 +128,31 @@ _CAUTIONS: Final = f"""\
 - **The currency of `cost`, `cpa` and `gmv_est` is not documented.** Implied costs per thousand impressions fit USD.
 - **`cost`, `impressions` and `posts` are rounded** to about three digits, and the columns of one row do not reconcile:
   do not derive clicks or conversions from `ctr_pct`, `cvr_pct`, `cpa`.
-- **`posts_all` and `views_all`**: whether overall means worldwide or within the region asked for is unknown.
+- **`posts_all` and `views_all`**: whether overall means worldwide or within the region requested is unknown.
 - **`share_of_peak` is relative to the series' own peak in its own window.** Levels of two series, two regions, two
   periods or two pulls cannot be compared, and overlapping pulls must not be joined. The highest value shown may be
   below 1. Take the step from the dates (daily at 7 days, weekly at 120, others unknown), never from the period.
 - **Where a zero is no evidence**: `popular_days` and `current_popularity` are 0 in every sample seen. A `cpa` of 0
   beside a `cvr_pct` of 0 means no conversions, not free, and is missing here. `units_sold_est` and `gmv_est` of 0 stand
-  beside a `sales_flag` that says the video sells. Increments (`views_1d` and so on) may be behind the call: 1- and
+  beside a `sales_flag` that says the video sells; until mid-2026 a user saw a `gmv_est` of 0 for every video, so it may
+  mean not computed. Increments (`views_1d` and so on) may be behind the call: 1- and
   7-day increments of 0 were seen beside a 30-day increment equal to the lifetime total.
 - **{NOT_AVAILABLE} and any other negative lifetime count mean not available** and are missing here (inferred).
 - **`units_sold_est` and `gmv_est` are KeyAPI's estimates**, not sales records.
 - **What the answers do not say**: the day the figures refer to, the region, window, search and filters they are for.
-  `region`, `time_scope`, `period`, `search`, `filter_*`, `new_only` and `commercial_only` are what was asked for;
+  `region`, `time_scope`, `period`, `search`, `filter_*`, `new_only` and `commercial_only` are what was requested;
   `observed_at` is when the answer arrived; `market` is what the answer itself names, and a call warns where it differs.
 - **`n_*` of 0 and missing differ**: the answer had an empty list, or did not tell.
-- **`rank_movement` is inferred** (codes 1, 2, 4 from KeyAPI's own examples, 3 = down by elimination); the sign of
-  `rank_change` when falling is unknown. `sales_flag` stays a code: only 0 (does not sell) is documented
-  for this endpoint.
+- **`rank_change` is a size, `rank_movement` its direction** (codes 1, 2, 4 from KeyAPI's own examples; 3 = down is
+  supported by a real answer of 100 hashtags, whose sizes are all positive, 15 of them with code 3).
+- **`sales_flag` stays a code**: only 0 (does not sell) is documented for this endpoint.
 - **Ids ending in 000 in `music_videos`** may have been rounded before they reached KeyAPI; that cannot be repaired.
 - **Addresses** (`cover_url`, `audio_url`) may be signed and expire.
 """
 
 
 def page() -> str:
-    """Write the page `docs/data-dictionary.md`.
+    """Return the page `docs/data-dictionary.md`.
 
     Returns
     -------
@@ -162,23 +162,23 @@ def page() -> str:
     listing = _grid(
         ("table", "one row per", "key", "from", "price"),
         (
-            (f"[{t.name}](#{t.name})", t.row, ", ".join(t.key), f"`{ENDPOINT_OF[t.name].path}`", _price(t))
+            (f"[{t.name}](#{t.name})", t.row, ", ".join(t.key), f"`{t.endpoint.path}`", _price(t))
             for t in TABLES.values()
         ),
     )
-    chapters = [_chapter(table) for endpoint in ENDPOINTS for table in endpoint.tables]
+    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables]
     return "\n".join([_HEAD, "## Tables\n", listing, _CAUTIONS, *chapters])
 
 
 def _price(table: Table) -> str:
-    endpoint = ENDPOINT_OF[table.name]
+    endpoint = table.endpoint
     if endpoint.tables[0] is not table:
         return f"0 more: the same answer as {endpoint.tables[0].name}"
     return endpoint.price
 
 
 def _chapter(table: Table) -> str:
-    endpoint = ENDPOINT_OF[table.name]
+    endpoint = table.endpoint
     columns = _grid(
         ("column", "dtype", "unit", "meaning", "place in the answer", "status"),
         (_line(column, is_key=column.name in table.key) for column in table.columns),
@@ -188,7 +188,7 @@ def _chapter(table: Table) -> str:
         f"Price: {_price(table)} (`GET {endpoint.path}`)."
     )
     own = endpoint.tables[0] is table
-    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_asked(endpoint) if own else [])])
+    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_inputs(endpoint) if own else [])])
 
 
 def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
@@ -197,9 +197,9 @@ def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
     return name, column.dtype, column.unit, column.meaning, f"`{column.place}`", known
 
 
-def _asked(endpoint: Endpoint) -> Iterable[str]:
-    """Say what an endpoint is asked, and what of its answer has no column."""
-    yield "Asked with:\n"
+def _inputs(endpoint: Endpoint) -> Iterable[str]:
+    """Describe the parameters of an endpoint, and what of its answer has no column."""
+    yield "Parameters:\n"
     for p in endpoint.inputs:
         default = f" Default: {p.default!r}." if p.default is not None else ""
         yield f"- `{p.argument}` (`{p.api_name}`): {p.meaning}{default}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 from typing import Any, Final
 
-from .endpoints import Endpoint
-from .schema import Coded, CountOf, DeepestLevel, Field, FromQuery, PerList, is_blank, writable
+from .model import Coded, CountOf, DeepestLevel, Endpoint, Field, FromQuery, PerList
+from .texts import is_blank, writable
 
 _CHUNK: Final = 100  # answers compared at once
 _LONGEST_NAME: Final = 200  # of a field that a warning quotes

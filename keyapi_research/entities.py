@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import InvalidArgumentError
-from .schema import COLUMN_DTYPES, TABLES
+from .model import COLUMN_DTYPES, TABLES
 
 _NAMED: Final = (  # id, the column with its name, and what stands before the id where that is not there
     ("hashtag_name", "hashtag_name", "#"),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import errors
-from .endpoints import Endpoint, Query
 from .errors import KeyAPIError, UnexpectedResponseError
-from .schema import FLAG_WORDS, DeepestLevel, is_blank, normal_hashtag, plain_id, writable
+from .model import DeepestLevel, Endpoint, Query
+from .texts import FLAG_WORDS, is_blank, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
 _OK: Final = 200

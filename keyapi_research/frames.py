@@ -20,9 +20,8 @@ import pandas as pd
 from .arguments import Value
 from .client import Client, find_client
 from .columns import read_column, read_times
-from .endpoints import ENDPOINT_OF, Parameter, Query
 from .errors import CLOSED, InvalidArgumentError, StoreError
-from .schema import OBSERVED_AT, SOURCE, TABLES, Column, Metadata, Position, Table
+from .model import OBSERVED_AT, SOURCE, TABLES, Column, Metadata, Parameter, Position, Query, Table
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
 Numbered = tuple[npt.NDArray[np.intp], list[Any]]  # for each row the number of its value, and the values
@@ -82,7 +81,7 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         if not explained:
             break
         # Of an answer that is known already, one more key column is more likely the user's own than another table.
-        known = any(ENDPOINT_OF[table.name] is ENDPOINT_OF[best.name] for table in found)
+        known = any(table.endpoint is best.endpoint for table in found)
         if best in there and (not known or explained - set(best.key)):
             found.append(best)
         left -= explained
@@ -99,7 +98,7 @@ def choose(tables: Collection[Table], *, for_answers: bool = False) -> Table | N
     if not tables:
         return None
     finest = max(tables, key=lambda table: len(table.key))
-    one_answer = all(ENDPOINT_OF[table.name] is ENDPOINT_OF[finest.name] for table in tables)
+    one_answer = all(table.endpoint is finest.endpoint for table in tables)
     nested = all(table is finest or set(table.key) < set(finest.key) for table in tables)
     return finest if one_answer and (nested or for_answers) else None
 
@@ -157,7 +156,7 @@ def _numbered(series: pd.Series[Any], read: Callable[[pd.Series[Any]], list[Any]
 def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
     """Return the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows."""
     check_partners(frame, table)
-    endpoint = ENDPOINT_OF[table.name]
+    endpoint = table.endpoint
     columns = [_checked(frame[p.column], table[p.column], p) for p in endpoint.inputs]
     nothing = (np.zeros(len(frame), dtype=np.intp), [None])
     columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else nothing)

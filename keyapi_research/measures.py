@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .catalogue.hashtags import HASHTAG_AUDIENCE
 from .entities import Entities, Name, Needs, check_columns, find_entities, numbered, typed
 from .errors import InvalidArgumentError
-from .schema import HASHTAG_AUDIENCE, Constant, PerList
+from .model import Constant, PerList
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +25,7 @@ def _constants(column: str) -> list[str]:
     return [one.value for one in place.places if isinstance(one, Constant)] if isinstance(place, PerList) else []
 
 
+RATES: Final = ("like_rate", "comment_rate", "share_rate", "engagement_rate")  # df.keyapi.engagement() adds them
 PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )

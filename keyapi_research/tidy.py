@@ -18,24 +18,24 @@ import pandas as pd
 
 from .arguments import ALL_REGIONS
 from .columns import Array, moments, read_values, whole_number
-from .endpoints import Endpoint, Query
 from .envelope import identify
-from .schema import (
+from .model import (
     Coded,
     Column,
     Constant,
     CountOf,
     DeepestLevel,
+    Endpoint,
     Field,
     FromQuery,
     Metadata,
     PerList,
     Position,
+    Query,
     Table,
-    is_blank,
-    writable,
 )
 from .store import Answer
+from .texts import is_blank, writable
 
 Envelopes = Iterable[Mapping[str, Any]]
 Index = npt.NDArray[np.intp]

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from keyapi_research.endpoints import ENDPOINTS, Endpoint, Query, make_queries, make_query
+from keyapi_research.model import Endpoint, Query, endpoints, make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 Place = tuple[str | int, ...]
@@ -57,7 +57,7 @@ def make_case(endpoint: Endpoint) -> Case:
     return Case(endpoint, queries, tuple(pages))
 
 
-CASES = {endpoint.name: make_case(endpoint) for endpoint in ENDPOINTS}
+CASES = {endpoint.name: make_case(endpoint) for endpoint in endpoints}
 
 # Values ---------------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import accessor, endpoints, frames, plots
+from keyapi_research import accessor, frames, plots
 from keyapi_research.accessor import follow, methods, pictures
+from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.schema import TABLES
 
 METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}
 PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
@@ -510,9 +510,9 @@ def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pyt
     assert [table.name for table in frames.tables_in(columns)] == ["hashtags"]
     tags = TABLES["hashtags"]
     mine = replace(tags, name="mine", columns=(*tags.columns[:3], replace(tags["views"], name="views_day")))
-    own = {"mine": endpoints.ENDPOINT_OF["hashtags"]}
+    own = {"mine": TABLES["hashtags"].endpoint}
     monkeypatch.setattr(frames, "TABLES", {**TABLES, "mine": mine})
-    monkeypatch.setattr(frames, "ENDPOINT_OF", {**endpoints.ENDPOINT_OF, **own})
+    monkeypatch.setattr(frames, "ENDPOINT_OF", {**ENDPOINT_OF, **own})
     assert [table.name for table in frames.tables_in(columns)] == ["mine"]
     assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
 

@@ -10,7 +10,7 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research.columns import infer_cells, read_cells, read_column, read_times, read_values
-from keyapi_research.schema import TABLES
+from keyapi_research.model import TABLES
 
 VIDEOS = TABLES["videos"]
 ID = "7117191641181555995"

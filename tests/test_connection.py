@@ -14,9 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import keyapi_research as kr
 from keyapi_research.client import Call, Collection, display
-from keyapi_research.endpoints import ENDPOINT_OF, make_queries, make_query
+from keyapi_research.model import TABLES, make_queries, make_query
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.schema import TABLES
 
 PACKAGE = str(Path(kr.__file__).parent)
 Make = Callable[..., kr.Client]
@@ -159,7 +158,7 @@ def test_pickling_what_has_a_token_says_to_connect_in_the_worker(client: kr.Clie
 
 
 def collect(client: kr.Client, table: str, ids: list[str] | None = None, limit: int | None = None) -> Collection:
-    endpoint = ENDPOINT_OF[table]
+    endpoint = TABLES[table].endpoint
     options = {p.argument: p.default for p in endpoint.parameters}
     queries = tuple(make_queries(endpoint, ids, options)) if ids else (make_query(endpoint, options),)
     return client.collect(Call(TABLES[table], endpoint, queries, limit=limit))

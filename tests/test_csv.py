@@ -29,8 +29,8 @@ import keyapi_research as kr
 from keyapi_research.export import csv as csv_file
 from keyapi_research.export import read_csv, write_csv
 from keyapi_research.export.csv import DTYPE_OF, csv_bytes, parse_csv
+from keyapi_research.model import TABLES, Column
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.schema import TABLES, Column
 
 BOTH_FORMS = pytest.mark.parametrize("excel", [False, True], ids=["plain", "excel"])
 ID = "7117191641181555995"

@@ -11,7 +11,7 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research.dictionary import describe, page, tables
-from keyapi_research.schema import TABLES
+from keyapi_research.model import TABLES
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -56,12 +56,16 @@ def test_what_it_says_of_some_columns() -> None:
         assert "100 = average" in facts(table, "score")["meaning"]
         assert "country" in facts(table, "dimension")["source"]
     assert facts("trending_music", "rank_movement")["status"] == "inferred"
+    for table in ("trending_hashtags", "trending_music"):
+        assert "size only: the direction is rank_movement" in facts(table, "rank_change")["meaning"]
+        assert "3 = down is supported by a real answer" in facts(table, "rank_movement")["reason"]
+    assert "A 0 may mean not computed" in facts("videos", "gmv_est")["meaning"]
     assert facts("hashtag_trends", "share_of_peak")["unit"] == "share of own peak"
 
 
 @pytest.mark.parametrize("table", ["hashtag", "", None, 5, ["hashtags"]])
-def test_a_table_that_is_none(table: object) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="is no table; there are product_insights, "):
+def test_what_is_not_a_table_is_refused(table: object) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="is not a table; there are product_insights, "):
         describe(table)  # type: ignore[arg-type]
 
 
@@ -115,12 +119,15 @@ def test_the_page_says_what_to_be_careful_with() -> None:
         "end at 55+. Hashtags and music (3 = 18-24, 4 = 25-34, 5 = 35+)",
         "they end at 35+",
         "The currency of `cost`, `cpa` and `gmv_est` is not documented",
-        "`posts_all` and `views_all`**: whether overall means worldwide or within the region asked for is unknown",
+        "`posts_all` and `views_all`**: whether overall means worldwide or within the region requested is unknown",
         "100 is average",
         "never summed",
         "Where a zero is no evidence**: `popular_days` and `current_popularity`",
         "Levels of two series, two regions",
         "-99999",
+        "`rank_change` is a size, `rank_movement` its direction",
+        "3 = down is supported by a real answer of 100 hashtags",
+        "until mid-2026 a user saw a `gmv_est` of 0 for every video, so it may mean not computed",
     ):
         assert caution in said
     columns = {column.name for table in TABLES.values() for column in table.columns}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyapi_research import schema
-from keyapi_research.endpoints import ENDPOINTS, Endpoint
+from keyapi_research.model import TABLES, Endpoint, FromQuery, endpoints
 from keyapi_research.sandbox.routes import ROUTES
 
 PAGING = {"page", "limit"}
@@ -21,11 +20,11 @@ PRICES = {
 
 
 def test_prices() -> None:
-    assert {e.path: (e.credits, e.batch) for e in ENDPOINTS} == PRICES
+    assert {e.path: (e.credits, e.batch) for e in endpoints()} == PRICES
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
-def test_what_goes_over_the_wire_is_what_the_server_knows(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", endpoints(), ids=lambda e: e.name)
+def test_what_is_sent_is_what_the_server_knows(endpoint: Endpoint) -> None:
     route = next(route for route in ROUTES if route.path == endpoint.path)
     known = {parameter.api_name: parameter.default for parameter in route.parameters}
     asked = {p.api_name: p.write(p.default) for p in endpoint.parameters}
@@ -36,25 +35,33 @@ def test_what_goes_over_the_wire_is_what_the_server_knows(endpoint: Endpoint) ->
     assert route.credits == endpoint.credits
 
 
-def test_every_table_comes_from_one_endpoint_and_has_its_asked_columns() -> None:
-    tables = [table for endpoint in ENDPOINTS for table in endpoint.tables]
-    assert [table.name for table in tables] == list(schema.TABLES)
-    for endpoint in ENDPOINTS:
+def test_every_table_comes_from_one_endpoint_and_has_the_columns_of_its_query() -> None:
+    tables = [table for endpoint in endpoints() for table in endpoint.tables]
+    assert [table.name for table in tables] == list(TABLES)
+    for endpoint in endpoints():
         for table in endpoint.tables:
-            asked = {c.name for c in table.columns if isinstance(c.place, schema.FromQuery)}
-            assert asked == set(endpoint.columns)
+            requested = {c.name for c in table.columns if isinstance(c.place, FromQuery)}
+            assert requested == set(endpoint.columns)
+
+
+def test_an_answer_is_identified_by_what_the_own_table_has() -> None:
+    for endpoint in endpoints():
+        own = endpoint.tables[0]
+        column = own[endpoint.entity.column if endpoint.entity else own.key[-1]]
+        place = column.place.checked if isinstance(column.place, FromQuery) else column.place
+        assert (place, column.kind) == (endpoint.identity, endpoint.identity_kind)
 
 
 def test_a_column_name_has_one_dtype_everywhere() -> None:
     dtypes: dict[str, set[str]] = {}
-    for table in schema.TABLES.values():
+    for table in TABLES.values():
         for column in table.columns:
             dtypes.setdefault(column.name, set()).add(column.dtype)
     assert {name for name, kinds in dtypes.items() if len(kinds) > 1} == set()
 
 
 def test_every_status_has_its_reason() -> None:
-    for table in schema.TABLES.values():
+    for table in TABLES.values():
         for column in table.columns:
             assert column.status in {"documented", "inferred", "unknown"}, (table.name, column.name)
             assert column.reason, (table.name, column.name)

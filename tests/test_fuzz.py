@@ -27,10 +27,9 @@ from mutations import CASES, IDS, SCALARS, Case, conversations, envelopes, repla
 
 import keyapi_research as kr
 from keyapi_research.drift import find_drift
-from keyapi_research.endpoints import ENDPOINT_OF, Endpoint, Query, make_queries, make_query
 from keyapi_research.envelope import Found, match, open_envelope, read_json
+from keyapi_research.model import TABLES, Column, Endpoint, Query, Table, make_queries, make_query
 from keyapi_research.sandbox import Fault, Sandbox
-from keyapi_research.schema import TABLES, Column, Table
 from keyapi_research.store import Answer, Observation
 from keyapi_research.tidy import make_frames
 
@@ -338,10 +337,10 @@ def check_call(line: Line, case: Case, table: Table, answers: Sequence[bytes]) -
 def test_any_answer_over_http(examples: int, line: Line) -> None:
     def check(call: tuple[str, list[bytes]]) -> None:
         table, answers = call
-        check_call(line, CASES[ENDPOINT_OF[table].name], TABLES[table], answers)
+        check_call(line, CASES[TABLES[table].endpoint.name], TABLES[table], answers)
 
     tables = st.sampled_from(sorted(TABLES))
-    explore(examples, tables.flatmap(lambda t: st.tuples(st.just(t), conversations(ENDPOINT_OF[t].name))), check)
+    explore(examples, tables.flatmap(lambda t: st.tuples(st.just(t), conversations(TABLES[t].endpoint.name))), check)
 
 
 def test_an_answer_with_a_foreign_row_is_stored_and_on_the_error(line: Line) -> None:

@@ -28,7 +28,6 @@ import keyapi_research as kr
 from keyapi_research.client import transport
 from keyapi_research.envelope import open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
-from keyapi_research.schema import normal_hashtag
 from keyapi_research.settings import (
     DEFAULT_CALL_CREDITS,
     Secret,
@@ -40,6 +39,7 @@ from keyapi_research.settings import (
     read_token,
     source_of,
 )
+from keyapi_research.texts import normal_hashtag
 
 Make = Callable[..., kr.Client]
 TOKEN = "a-token-of-the-tests"

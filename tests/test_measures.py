@@ -11,7 +11,7 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research import entities, measures
-from keyapi_research.schema import TABLES
+from keyapi_research.model import TABLES
 
 KEYS = {"hashtag_audience": "hashtag_name", "music_audience": "clip_id"}
 

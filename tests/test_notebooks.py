@@ -94,16 +94,16 @@ VALUES = {
         "unsold": [len(flagged), float(unsold)],
     }""",
     "05_campaign_brief": """{
-        "circle": circle,
+        "cluster": cluster,
         "sound": best,
         "lead": lead,
-        "likeness": list(fit["likeness"].head(2)),
+        "similarity": list(fit["similarity"].head(2)),
         "commercial": bool(fit["commercial_use"].iloc[0]),
-        "by_keyword": bool(of_circle),
+        "by_keyword": bool(of_cluster),
         "untested": untested,
         "own": own,
         "singled_out": list(singled_out.index),
-        "likeness_of_hashtags": [inside.min(), across.max()],
+        "similarity_of_hashtags": [inside.min(), across.max()],
         "stands_at": stands_at,
         "this_month": this_month,
         "length": [short_low, short_high],
@@ -113,9 +113,9 @@ VALUES = {
         "brief": brief,
     }""",
     "06_reproduce_and_share": """{
-        "same_bytes": bool(same_bytes), "replayed": bool(replayed_is_equal), "stranger": by_stranger,
+        "same_bytes": bool(same_bytes), "replayed": bool(replayed_is_equal), "reader": by_reader,
         "package": package_is_equal, "observations": len(history), "hashtags": HASHTAGS, "own": bool(still_its_own),
-        "groups": groups, "answer": answer, "made_a_store": (stranger / "own.sqlite").exists(),
+        "groups": groups, "answer": answer, "made_a_store": (reader / "own.sqlite").exists(),
     }""",
 }
 
@@ -551,7 +551,7 @@ def test_the_groups_are_the_families(world: World) -> None:
     assert min(found["likest"][:2]) > 0.9  # documented for 30 days; weeks average the wobble out
 
 
-def test_unknown_likeness_is_not_taken_for_none(world: World) -> None:
+def test_unknown_similarity_is_not_taken_for_none(world: World) -> None:
     told, missing = world("03_hashtags_and_music").values["unknown"]
     assert told == missing > 0
 
@@ -649,17 +649,17 @@ def test_shares_of_videos_that_sell_are_as_planted(runs: World) -> None:
 def test_the_brief_names_family_sound_and_time(world: World) -> None:
     found = world("05_campaign_brief").values
     peak, every_days = effects.FAMILY_BURSTS["perfume"]
-    assert set(found["circle"]) == set(effects.FAMILIES["perfume"])
+    assert set(found["cluster"]) == set(effects.FAMILIES["perfume"])
     assert found["by_keyword"]
     assert found["sound"] == effects.TWIN_SOUND
     assert found["commercial"]
     assert found["lead"] == pytest.approx(effects.TWIN_LEAD_DAYS, abs=1)
-    best, next_best = found["likeness"]
+    best, next_best = found["similarity"]
     assert next_best < 0.5 < best
     assert abs(date.fromisoformat(found["last_peak"]) - peak) <= timedelta(days=1)
     first, last = map(date.fromisoformat, found["coming"])
     assert first <= peak + timedelta(days=every_days) <= last
-    for claim in (*found["circle"], effects.TWIN_SOUND):
+    for claim in (*found["cluster"], effects.TWIN_SOUND):
         assert claim in found["brief"]
     # Perfume is an opportunity; beside its level 1 alone, whose own median is not planted, only roughly so.
     expected = -math.log(effects.OPPORTUNITY_CTR * effects.OPPORTUNITY_CVR)
@@ -671,11 +671,11 @@ def test_the_brief_says_no_more_than_is_known(world: World) -> None:
     # All categories of a level 1 have the same ages but for chance.
     assert not found["singled_out"]
     assert "ages do not stand out" in found["brief"]
-    assert set(found["untested"]) <= set(found["own"]) - set(found["circle"]) - {"perfume"}
+    assert set(found["untested"]) <= set(found["own"]) - set(found["cluster"]) - {"perfume"}
     low, high = found["length"]
     assert ("| **How long** |" in found["brief"]) == (not low <= 1 <= high)
     assert ("whether shorter is better" in found["brief"]) == (low <= 1 <= high)
-    inside, across = found["likeness_of_hashtags"]
+    inside, across = found["similarity_of_hashtags"]
     assert across < 0.5 < inside
     # The last day is four after the peak: 0.45 of the height above the usual 1 are left, of 7 in all a half.
     x = 4 / effects.FAMILY_FALL
@@ -692,7 +692,7 @@ def test_sharing_keeps_every_promise(world: World) -> None:
     assert found["same_bytes"]
     assert found["replayed"]
     assert found["own"]
-    assert found["stranger"] == dict.fromkeys(("hashtags.csv", "trends.csv", "likeness.csv"), True)
+    assert found["reader"] == dict.fromkeys(("hashtags.csv", "trends.csv", "similarity.csv"), True)
     assert found["package"] == dict.fromkeys(("hashtags", "hashtag_trends"), True)
     assert found["observations"] == 2 * len(found["hashtags"])
     assert b"sqlite" not in (first.saved / "study.zip").read_bytes().lower()

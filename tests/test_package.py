@@ -20,10 +20,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research.endpoints import ENDPOINT_OF
 from keyapi_research.export import read_package, write_package
+from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.schema import TABLES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning")
 
@@ -40,7 +39,7 @@ def every_table(client: kr.Client) -> dict[str, pd.DataFrame]:
     """Fetch all tables there are."""
     frames = {}
     for name in TABLES:
-        fetch, ids = getattr(kr, f"fetch_{name}"), IDS_OF.get(ENDPOINT_OF[name].name)
+        fetch, ids = getattr(kr, f"fetch_{name}"), IDS_OF.get(TABLES[name].endpoint.name)
         frames[name] = fetch(limit=25, client=client) if ids is None else fetch(ids, client=client)
     return frames
 

@@ -28,9 +28,9 @@ from matplotlib.text import Text
 import keyapi_research as kr
 from keyapi_research import entities, plots
 from keyapi_research.entities import Name
+from keyapi_research.model import TABLES
 from keyapi_research.plots import category_bars, engagement_strips, overlap_map, style, trend_lines
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.schema import TABLES
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 OBSERVED = pd.Timestamp("2026-02-03 08:30", tz="UTC")

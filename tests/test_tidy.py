@@ -8,16 +8,25 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from keyapi_research import schema
+from keyapi_research.catalogue.hashtags import (
+    HASHTAG_AUDIENCE,
+    HASHTAG_DETAIL,
+    HASHTAG_RANKING,
+    HASHTAG_TRENDS,
+    HASHTAGS,
+    RELATED_HASHTAGS,
+    TRENDING_HASHTAG_TRENDS,
+    TRENDING_HASHTAGS,
+)
 from keyapi_research.drift import find_drift
-from keyapi_research.endpoints import HASHTAG_DETAIL, TRENDING_HASHTAGS, Query, make_queries, make_query
+from keyapi_research.model import Query, Table, make_queries, make_query
 from keyapi_research.store import Answer, Observation
 from keyapi_research.tidy import empty_frame, make_frame, make_frames
 
 NOON = 1_770_120_000_000_000  # 2026-02-03 12:00 UTC
 DAY = 86_400
-TABLES = (schema.HASHTAGS, schema.HASHTAG_TRENDS, schema.HASHTAG_AUDIENCE, schema.RELATED_HASHTAGS)
-LIST_TABLES = (schema.TRENDING_HASHTAGS, schema.TRENDING_HASHTAG_TRENDS)
+TABLES = (HASHTAGS, HASHTAG_TRENDS, HASHTAG_AUDIENCE, RELATED_HASHTAGS)
+LIST_TABLES = (TRENDING_HASHTAGS, TRENDING_HASHTAG_TRENDS)
 
 
 def observed(queries: Sequence[Query]) -> list[Answer]:
@@ -34,7 +43,7 @@ def hashtags(*names: str) -> list[Answer]:
 
 def pages(count: int) -> list[Answer]:
     arguments = {"region": "US", "period": 7, "industry": None, "new_only": False}
-    return observed([make_query(TRENDING_HASHTAGS, arguments)] * count)
+    return observed([make_query(HASHTAG_RANKING, arguments)] * count)
 
 
 def detail(name: str, **changes: Any) -> dict[str, Any]:
@@ -73,7 +82,7 @@ def test_several_tables_come_of_one_reading() -> None:
 
 
 @pytest.mark.parametrize("table", [*TABLES, *LIST_TABLES], ids=lambda table: table.name)
-def test_no_answers_give_the_empty_frame(table: schema.Table) -> None:
+def test_no_answers_give_the_empty_frame(table: Table) -> None:
     frame, _ = make_frame(table, [], [], source="sandbox")
     pd.testing.assert_frame_equal(frame, empty_frame(table))
     assert frame.dtypes.astype(str).tolist() == [column.dtype for column in table.columns]
@@ -81,7 +90,7 @@ def test_no_answers_give_the_empty_frame(table: schema.Table) -> None:
 
 def test_what_came_twice_is_counted_apart_from_what_cannot_be_read() -> None:
     trend = [{"time": DAY, "value": 0.5}, {"time": DAY, "value": 1}, {"time": "soon", "value": 1}]
-    frame, issues = make_frame(schema.HASHTAG_TRENDS, hashtags("cats"), [detail("cats", trend=trend)], source="sandbox")
+    frame, issues = make_frame(HASHTAG_TRENDS, hashtags("cats"), [detail("cats", trend=trend)], source="sandbox")
     assert frame["share_of_peak"].tolist() == [0.5]
     assert issues.duplicates == {"hashtag_trends (date)": 1}
     assert issues.unreadable == {"data.info.trend[].time": 1, "the key (date) of hashtag_trends": 1}
@@ -99,7 +108,7 @@ def test_what_is_not_a_number_is_missing_and_counted(written: Any) -> None:
 @pytest.mark.parametrize("written", [48, 48.0, "48", " 48 ", "4.8e1", "+48"])
 def test_a_number_may_come_as_text(written: Any) -> None:
     envelopes = [detail("cats", publish_cnt=written)]
-    frame, issues = make_frame(schema.HASHTAGS, hashtags("cats"), envelopes, source="sandbox")
+    frame, issues = make_frame(HASHTAGS, hashtags("cats"), envelopes, source="sandbox")
     assert frame["posts"].tolist() == [48]
     assert not issues.unreadable
 
@@ -116,12 +125,12 @@ def test_an_entity_of_a_ranking_keeps_its_first_place_over_many_pages() -> None:
 @pytest.mark.parametrize(("limit", "expected"), [(1, ["a"]), (4, ["a", "b", "c"]), (None, ["a", "b", "c", "d"])])
 def test_a_limit_counts_rows_of_all_pages_those_that_came_twice_too(limit: int | None, expected: list[str]) -> None:
     envelopes = [page("a", "b"), page("b", "c", "d")]
-    frame, _ = make_frame(schema.TRENDING_HASHTAGS, pages(2), envelopes, source="sandbox", limit=limit)
+    frame, _ = make_frame(TRENDING_HASHTAGS, pages(2), envelopes, source="sandbox", limit=limit)
     assert frame["hashtag_name"].tolist() == expected
 
 
 def test_a_row_of_a_ranking_without_a_name_is_dropped_and_counted() -> None:
-    frame, issues = make_frame(schema.TRENDING_HASHTAGS, pages(1), [page("a", None, "b")], source="sandbox")
+    frame, issues = make_frame(TRENDING_HASHTAGS, pages(1), [page("a", None, "b")], source="sandbox")
     assert frame["hashtag_name"].tolist() == ["a", "b"]
     assert issues.unreadable == {"a row without data.list[].hashtag_name": 1}
 
@@ -129,7 +138,7 @@ def test_a_row_of_a_ranking_without_a_name_is_dropped_and_counted() -> None:
 def test_another_market_is_counted_by_region_and_name() -> None:
     markets = {"cats": "US", "dogs": "GB", "cows": 7}
     envelopes = [detail(name, country_info={"label": label}) for name, label in markets.items()]
-    _, issues = make_frame(schema.HASHTAGS, hashtags(*markets), envelopes, source="sandbox")
+    _, issues = make_frame(HASHTAGS, hashtags(*markets), envelopes, source="sandbox")
     assert issues.markets == {("US", "GB"): 1}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..schema import COLUMN_DTYPES
+from ..model import COLUMN_DTYPES
 
 __all__ = ["KeyAPIAccessor"]
 

@@ -12,11 +12,11 @@ import pandas as pd
 
 from ..client import Client, failures_frame, priced
 from ..columns import read_column, read_times
-from ..endpoints import ENDPOINT_OF, PAGE_SIZE, Query
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
-from ..fetch import read_table, say_what_is_odd
+from ..fetch import read_table
 from ..frames import Row, check_column, columns_of, rows_of
-from ..schema import OBSERVED_AT, SOURCE, Table
+from ..model import OBSERVED_AT, PAGE_SIZE, SOURCE, Query, Table
+from ..notices import warn_of_drift
 from ..store import Answer, Observation, when
 from ..tidy import empty_frame
 
@@ -163,7 +163,7 @@ def distinct(found: Found) -> list[Observation]:
 def _tabled(table: Table, found: Sequence[Answer], client: Client) -> pd.DataFrame:
     """Make a table of stored answers, and warn of what it leaves out."""
     frame, odd = read_table(table, found, client)
-    say_what_is_odd(table, odd, client)
+    warn_of_drift(table, odd, client)
     return frame
 
 
@@ -171,7 +171,7 @@ def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
     if not found:
         return empty_frame(table)
-    if not ENDPOINT_OF[table.name].ranking:
+    if not table.endpoint.ranking:
         answers = {one.id: Answer(row.query, one) for row, one in found}
         return _tabled(table, list(answers.values()), client)
     places = {(row.query, row.who, one.observed_at): place for place, (row, one) in enumerate(found)}
@@ -198,7 +198,7 @@ def read_history(frame: pd.DataFrame, table: Table, client: Client, method: str)
         raise _not_stored(method, missing, client, foreign)
     client.records.note_read([one for found in pulls.values() for pull in found for one in pull])
     each = [[Answer(query, one) for one in pull if not one.absent] for query, found in pulls.items() for pull in found]
-    if not ENDPOINT_OF[table.name].ranking:  # an entity counts once in each pull of a ranking
+    if not table.endpoint.ranking:  # an entity counts once in each pull of a ranking
         each = [[one for pull in each for one in pull]]
     parts = [_tabled(table, pull, client) for pull in each if pull]
     if not parts:
@@ -222,7 +222,7 @@ def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[lis
 
 def _keys(frame: pd.DataFrame, table: Table) -> list[tuple[Any, ...]]:
     """Return the keys of rows as plain values, whatever dtypes the frame has."""
-    inputs = ENDPOINT_OF[table.name].columns
+    inputs = table.endpoint.columns
     columns = []
     for name in table.key:
         series, column = frame[name], table[name]

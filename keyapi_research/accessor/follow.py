@@ -13,10 +13,9 @@ import pandas as pd
 
 from ..arguments import Value
 from ..columns import read_column
-from ..endpoints import ENDPOINT_OF, Endpoint, Parameter, Query
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
 from ..frames import Needs, check_column, check_partners, identifying_columns
-from ..schema import TABLES, Column, FromQuery, Table
+from ..model import TABLES, Column, Endpoint, FromQuery, Parameter, Query, Table
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Extras:
     def by_table(self) -> dict[str, Table]:
         """Return them by the name of the table whose rows lead to them."""
         tables = [table for table in TABLES.values() if self.which in (table.name, *table.key)]
-        firsts = [(ENDPOINT_OF[table.name].tables[0], table) for table in tables]
+        firsts = [(table.endpoint.tables[0], table) for table in tables]
         return {first.name: table for first, table in firsts if first is not table}
 
     def needs(self) -> Needs:
@@ -64,7 +63,7 @@ class Links:
         """Return them by the name of the table whose rows have them, or whose answers do."""
         links = {link.table.name: link for link in find_links() if link.target.name in self.to}
         own = {name: link for name, link in links.items() if link.table.references or not self.of_details}
-        return {ENDPOINT_OF[self.by].tables[0].name: links[self.by], **own} if self.by else own
+        return {TABLES[self.by].endpoint.tables[0].name: links[self.by], **own} if self.by else own
 
     def needs(self) -> Needs:
         """Return the columns that following them needs, by table."""
@@ -82,7 +81,7 @@ def find_links() -> tuple[Link, ...]:
 
 @lru_cache(maxsize=2)  # tables may be declared at any time
 def _links_of(tables: tuple[Table, ...]) -> tuple[Link, ...]:
-    endpoints = dict.fromkeys(ENDPOINT_OF[table.name] for table in tables)
+    endpoints = dict.fromkeys(table.endpoint for table in tables)
     by_id = [(endpoint, endpoint.entity) for endpoint in endpoints if endpoint.entity is not None]
     return tuple(
         Link(table, column, endpoint, entity)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pandas as pd
 
 from ..client import Call, Client, find_client, ledger_frame
+from ..docstrings import COMMON, complete
 from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetches, make_call
-from ..fetch.docstrings import COMMON, complete
 from ..frames import Needs, identifying_columns, reading_client
 from ..measures import PARTS, engagement_rates
-from ..schema import OBSERVED_AT, SOURCE, Table
+from ..model import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers

@@ -7,10 +7,9 @@ from typing import Final
 
 import pandas as pd
 
-from ..endpoints import ENDPOINT_OF
 from ..errors import InvalidArgumentError
 from ..frames import Needs, choose, columns_of, identifying_columns, nearest, tables_in
-from ..schema import COLUMN_DTYPES, TABLES, Table
+from ..model import COLUMN_DTYPES, TABLES, Table
 
 _SHOWN: Final = 8
 
@@ -106,8 +105,8 @@ def _explain_missing(table: Table, needed: Collection[str], frame: pd.DataFrame)
 
 def _if_unset(table: Table, name: str) -> str:
     """Explain how a parameter is written that the call did not set."""
-    parameter = ENDPOINT_OF[table.name].columns.get(name)
-    unset = parameter is not None and parameter is not ENDPOINT_OF[table.name].entity and parameter.default is None
+    parameter = table.endpoint.columns.get(name)
+    unset = parameter is not None and parameter is not table.endpoint.entity and parameter.default is None
     return f" (where none was requested: df.assign({name}=None))" if unset else ""
 
 

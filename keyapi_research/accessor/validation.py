@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..columns import read_column
-from ..endpoints import ENDPOINT_OF, Parameter
 from ..errors import InvalidArgumentError, listed, shown
 from ..frames import columns_of, identifying_columns, nearest
-from ..schema import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, PerList, Table
+from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, Parameter, PerList, Table
 from .recognise import find_table, fitting
 
 _ID: Final = re.compile(r"[0-9]{1,32}")
@@ -68,7 +67,7 @@ def _count_repeated(keys: pd.DataFrame) -> int:
 def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator[str]:
     if str(series.dtype) != column.dtype:
         yield f"{column.name} has dtype {series.dtype}, not {column.dtype}"
-    parameter = ENDPOINT_OF[table.name].columns.get(column.name)
+    parameter = table.endpoint.columns.get(column.name)
     if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
         yield from _not_as_requested(series, column, parameter)
     if parameter is None and column.kind == "id":

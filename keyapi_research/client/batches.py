@@ -6,8 +6,8 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from ..endpoints import Query
 from ..errors import KeyAPIError
+from ..model import Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Delivered, Request, Run, broken_feed, closed

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..endpoints import Endpoint, Query
 from ..errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -19,7 +18,7 @@ from ..errors import (
     RateLimitedError,
     StoreError,
 )
-from ..schema import DTYPES, Table
+from ..model import DTYPES, Endpoint, Query, Table
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import facts_html, facts_text
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..envelope import Found, refusal
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, StoreError, UnexpectedResponseError
+from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..store import LEDGER_COLUMNS, Answer, Arrival
 from .budgets import Reservation
 from .call import LONGEST_WAIT, UNDELIVERED, is_hard

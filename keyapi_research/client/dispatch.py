@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from ..endpoints import Query
 from ..envelope import Found, match, open_envelope
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError, UnexpectedResponseError
-from ..schema import writable
+from ..model import Query
 from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
 from ..store import Answer, Arrival, Claim, Observation, Outcome, Store, claim_of, in_this_process
+from ..texts import writable
 from .call import LONGEST_WAIT, UNDELIVERED, writable_code
 from .delivery import Delivered, Delivery, Request, Run, closed, error_of_row, is_worth_another, make_arrival, no_answer
 from .interrupts import no_thread

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from ..endpoints import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
+from ..model import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Delivered, Request, Run

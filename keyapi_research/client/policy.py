@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..endpoints import Endpoint, Query
 from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
+from ..model import Endpoint, Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..endpoints import Query, query_of
+from ..model import Query, query_of
 from ..store import Observation
 from .call import Collection
 

@@ -23,13 +23,12 @@ import pandas as pd
 
 from ..columns import Array, as_text, infer_cells, read_cells
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, shown, warn
-from ..schema import COLUMN_DTYPES, DTYPES, RATES, TABLES
+from ..measures import RATES
+from ..model import COLUMN_DTYPES, DTYPES, TABLES
 from .compression import pack, unpack
 from .files import as_path, read_buffer, read_bytes, write_bytes
 
 BOM: Final = b"\xef\xbb\xbf"
-DTYPE_OF: Final[Mapping[str, str]] = MappingProxyType({**dict.fromkeys(RATES, DTYPES["number"]), **COLUMN_DTYPES})
-IDS: Final = frozenset(column.name for table in TABLES.values() for column in table.columns if column.kind == "id")
 
 _NEEDS_QUOTES: Final = re.compile(r'[",\r\n]|\A\s|\s\Z')
 _SEPARATORS: Final[Mapping[str, str]] = MappingProxyType({";": "semicolons", "\t": "tabs"})  # of other CSV files
@@ -50,6 +49,16 @@ _MOST_NAMED: Final = 5  # columns that one warning names
 _MOST_SHOWN: Final = 30  # characters of a value
 
 Cells = Sequence[str]
+
+
+def known_dtypes() -> Mapping[str, str]:
+    """Return the dtype of every column name that a table declares or a method adds."""
+    return {**dict.fromkeys(RATES, DTYPES["number"]), **COLUMN_DTYPES}
+
+
+def id_columns() -> frozenset[str]:
+    """Return the names of columns of ids."""
+    return frozenset(column.name for table in TABLES.values() for column in table.columns if column.kind == "id")
 
 
 # Files ------------------------------------------------------------------------------------------------------
@@ -146,9 +155,9 @@ def _written(column: pd.Series[Any], *, excel: bool) -> list[str]:
     """Write the values of a column as fields."""
     kind = column.dtype.kind
     plain: Callable[[Any], str | None] = repr if kind == "f" else str if kind in "biu" else plain_text
-    if kind == "M" and DTYPE_OF.get(str(column.name)) == DTYPES["time"]:
+    if kind == "M" and known_dtypes().get(str(column.name)) == DTYPES["time"]:
         column, plain = pd.Series(_moments(column), index=column.index), str
-    own = column.name not in DTYPE_OF
+    own = column.name not in known_dtypes()
     return [
         "" if missing else _field(plain(value), value, own=own, excel=excel)
         for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True)
@@ -215,7 +224,7 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
     _check_separator(content)
     try:
         form = _recognised(content, excel=excel)
-        declared = {**DTYPE_OF, **(own or {})}
+        declared = {**known_dtypes(), **(own or {})}
         columns, unread = _read(content, form, [declared.get(name) for name in form.names])
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None
@@ -308,7 +317,7 @@ class _Column:
             free = list(map(_unguarded, cells))
             self.marked = self.marked or free != cells
             return free
-        if "'" in joined and self.name in IDS:
+        if "'" in joined and self.name in id_columns():
             self.guarded = self.guarded or any(map(_GUARDED_ID.fullmatch, cells))
         return cells
 

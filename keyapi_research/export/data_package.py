@@ -22,13 +22,12 @@ import pandas as pd
 from ..archive import stamp
 from ..client import Client, open_client
 from ..columns import as_text, text_dtype
-from ..endpoints import ENDPOINT_OF, Query
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
-from ..schema import OBSERVED_AT, SOURCE, TABLES, Column, Table
+from ..model import OBSERVED_AT, SOURCE, TABLES, Column, Query, Table
 from ..store import Observation
 from ..version import versions
-from .csv import DTYPE_OF, IDS, csv_bytes, parse_csv
+from .csv import csv_bytes, id_columns, known_dtypes, parse_csv
 from .files import as_path, read_bytes, reason_of, write_files
 
 DESCRIPTOR: Final = "datapackage.json"
@@ -204,7 +203,7 @@ def _tables_of(name: str, frame: pd.DataFrame) -> list[Table]:
 def _described(table: Table | None) -> dict[str, Any]:
     if table is None:
         return {}
-    endpoint = ENDPOINT_OF[table.name]
+    endpoint = table.endpoint
     source = {"title": f"KeyAPI, GET {endpoint.path}: {endpoint.page}", "path": "https://docs.keyapi.ai"}
     return {"title": table.name, "description": f"One row per {table.row}.", "sources": [source]}
 
@@ -235,7 +234,7 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
         facts = {"unit": column.unit, "source": str(column.place), "status": column.status, "reason": column.reason}
         described |= {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
     dtype = _dtype_of(values)
-    if dtype is not None and dtype != DTYPE_OF.get(name):
+    if dtype is not None and dtype != known_dtypes().get(name):
         described["dtype"] = dtype  # the dictionary has another for this name, or does not know it
     return described
 
@@ -300,7 +299,7 @@ def _provenance(table: Table | None, frame: pd.DataFrame, client: Client | None)
     if table is None:
         return {}
     queries = _queries(table, frame)
-    endpoint = ENDPOINT_OF[table.name]
+    endpoint = table.endpoint
     parameters = {
         p.api_name: sorted({query.params[p.api_name] for query, _ in queries if p.api_name in query.params})
         for p in endpoint.inputs
@@ -439,7 +438,7 @@ def _declared_dtypes(schema: object) -> dict[str, str]:
             continue
         if _RESTORED.fullmatch(str(one.get("dtype"))):
             dtypes[name] = str(one["dtype"])
-        elif one.get("type") == "string" and name not in DTYPE_OF:
+        elif one.get("type") == "string" and name not in known_dtypes():
             dtypes[name] = _TEXT
     return dtypes
 
@@ -450,7 +449,7 @@ def _read_first_as(name: str, dtype: str) -> str | None:
     Categories are read as what they are categories of; the rest as what pandas infers (None).
     """
     if dtype == "category":
-        return DTYPE_OF.get(name)
+        return known_dtypes().get(name)
     return "string" if dtype in (_TEXT, "string") or _MOMENTS.fullmatch(dtype) else None
 
 
@@ -469,7 +468,7 @@ def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
             same = _is_same(values, restored)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
-    if not same or (values.name in IDS and restored.dtype.kind in "fb" and restored.notna().any()):
+    if not same or (values.name in id_columns() and restored.dtype.kind in "fb" and restored.notna().any()):
         raise InvalidArgumentError(
             f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, for values would become others. "
             f'Take its "dtype" out of {DESCRIPTOR}'

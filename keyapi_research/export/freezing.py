@@ -11,10 +11,9 @@ from typing import Any
 from .. import archive
 from ..client import Call, CallRecord, Client
 from ..client.display import facts_html, facts_text
-from ..endpoints import ENDPOINT_OF, Query, make_queries, make_query
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..frames import reading_client
-from ..schema import TABLES
+from ..model import TABLES, Query, make_queries, make_query
 from ..store import Observation, compact_json
 from .files import as_path
 
@@ -141,7 +140,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
 
 
 def _call(table: str, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
-    return Call(TABLES[table], ENDPOINT_OF[table], tuple(queries), limit, partial=partial)
+    return Call(TABLES[table], TABLES[table].endpoint, tuple(queries), limit, partial=partial)
 
 
 def _key(call: Call) -> Hashable:
@@ -220,7 +219,7 @@ def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
 
 def _parse_entry(entry: Mapping[str, Any]) -> Call:
     """Return the call of an entry of a manifest."""
-    endpoint = ENDPOINT_OF[entry["table"]]
+    endpoint = TABLES[entry["table"]].endpoint
     entity = endpoint.entity
     queries: list[Query] = []
     for group in entry["asked"]:

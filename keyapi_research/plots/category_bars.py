@@ -12,9 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import check_columns, elide, shared_window, typed
 from ..errors import InvalidArgumentError
-from ..schema import PRODUCT_INSIGHTS, Column
+from ..model import Column
 from . import style
 from .reading import NEEDS, find_origin, rows_text
 

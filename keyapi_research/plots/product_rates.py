@@ -15,10 +15,10 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
 from ..measures import Floats
-from ..schema import PRODUCT_INSIGHTS
 from . import style
 from .reading import NEEDS, find_origin, rows_text
 

@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib import dates as mdates
 from matplotlib.axes import Axes
 
+from ..catalogue.hashtags import HASHTAG_TRENDS
 from ..entities import Name, check_columns, find_entities, typed
 from ..errors import InvalidArgumentError
 from ..measures import Floats
-from ..schema import HASHTAG_TRENDS
 from . import style
 from .reading import NEEDS, Origin, find_origin
 

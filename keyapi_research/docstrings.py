@@ -1,0 +1,80 @@
+"""Docstrings completed from the declarations, and by what many functions have in common.
+
+Taken apart and put together without their indentation: Python 3.13 strips it when it compiles, earlier ones keep it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from .model import OBSERVED_AT, PAGE_SIZE, Column, Parameter, Table
+
+F = TypeVar("F", bound=Callable[..., object])
+_WIDTH: Final = 96
+_ORDER: Final = ("Parameters", "Returns", "Raises", "Notes", "Examples")  # numpydoc's
+_BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
+
+COMMON: Final[Mapping[str, str]] = {
+    "limit": f"limit : int or None\n    Most rows; fetched in pages of {PAGE_SIZE}. None: all pages.",
+    "max_age": 'max_age : str or timedelta or 0, optional\n    Pay for answers newer than this ("1D", "6h"); 0 always '
+    'fetches; "any" never warns.',
+    "errors": 'errors : {"raise", "warn"}\n    When some ids fail: finish the others, then raise; or warn and return '
+    "the partial table.",
+    "of": "of : str, optional\n    The table that is meant, where the frame holds several that may be.",
+    "client": "client : Client, optional\n    The connection; the default one if left out.",
+}  # parameters that mean the same wherever they stand
+_ERRORS: Final = """\
+InvalidArgumentError, BudgetExceededError, NotStoredError
+    Nothing was sent: an argument is wrong, it costs more than allowed, or offline not all is stored.
+AuthenticationError, CreditsExhaustedError, AccessDeniedError, StoreError
+    Nothing more was sent.
+FetchIncompleteError
+    Some ids failed; `.frame` has the others, `.failures` the reasons."""
+
+
+def complete(function: Callable[..., object], added: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+    """Complete a docstring by sections; `added` gets those it has by heading, and returns those to add or replace."""
+    if not function.__doc__:  # python -OO
+        return
+    summary, *parts = _BEFORE_SECTION.split(inspect.cleandoc(function.__doc__))
+    written = {heading: body for heading, _, body in (part.split("\n", 2) for part in parts)}
+    ordered = sorted({**written, **added(written)}.items(), key=lambda section: _ORDER.index(section[0]))
+    parts = [f"{heading}\n{'-' * len(heading)}\n{body.strip()}" for heading, body in ordered]
+    function.__doc__ = "\n\n".join([summary.strip(), *parts]) + "\n"
+
+
+def document(function: F, table: Table) -> F:
+    """Complete a fetch function's docstring: parameters, columns, price, errors, source."""
+    endpoint = table.endpoint
+    common = ("limit", "max_age", "client") if endpoint.ranking else ("max_age", "errors", "client")
+    inputs = [_describe_input(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.inputs]
+    own = endpoint.tables[0]
+    again = "" if own is table else f"; nothing more where `fetch_{own.name}` or a sibling was called alike"
+    columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
+    sections = {
+        "Parameters": "\n".join([*inputs, *(COMMON[name] for name in common)]),
+        "Returns": f"pandas.DataFrame\n    One row per {table.row}, the key is {', '.join(table.key)}.\n"
+        + textwrap.indent("\n".join(columns), "    ")
+        + f'\n    `kr.describe("{table.name}")` says what each means, and how sure that is.',
+        "Raises": _ERRORS,
+        "Notes": f"Price: {endpoint.price}{again}; what is stored costs nothing.\n"
+        f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
+    }
+    complete(function, lambda _: sections)
+    return function
+
+
+def _describe_input(parameter: Parameter, *, ids: bool) -> str:
+    kind = "one id or iterable of them" if ids else "str, optional"
+    if parameter.default is not None and not ids:
+        kind = f"{type(parameter.default).__name__}, default {parameter.default!r}"
+    return f"{parameter.argument} : {kind}\n    {parameter.meaning}"
+
+
+def _describe_column(column: Column) -> str:
+    unit = f" [{column.unit}]" if column.unit not in column.name and column.dtype != OBSERVED_AT.dtype else ""
+    return f"{column.name} ({column.dtype}{unit})"

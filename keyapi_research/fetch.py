@@ -1,0 +1,178 @@
+"""The one way through: a fetch function makes a call, the client gets its answers, tidy makes the table."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from types import MethodType
+from typing import Any, Literal, ParamSpec
+
+import pandas as pd
+
+from .arguments import check_limit
+from .client import Call, Client, Collection, Plan, failures_frame, find_client
+from .docstrings import document
+from .errors import InvalidArgumentError, KeyAPIWarning, StoreError
+from .model import Query, Table, make_queries, make_query
+from .notices import (
+    failure_of,
+    unkept,
+    warn_of_confirmed_missing,
+    warn_of_drift,
+    warn_of_failures,
+    warn_of_markets,
+    warn_of_old_rows,
+)
+from .settings import read_max_age
+from .store import Answer
+from .tidy import Issues, empty_frame, make_frame
+
+P = ParamSpec("P")
+Ids = str | int | Iterable[str | int]
+MaxAge = str | timedelta | int | None
+Errors = Literal["raise", "warn"]
+
+
+# Making calls -----------------------------------------------------------------------------------------------
+
+
+def make_call(
+    table: Table,
+    queries: Sequence[Query],
+    *,
+    limit: int | None = None,
+    max_age: MaxAge,
+    errors: Errors = "raise",
+    client: Client | None,
+) -> Call:
+    """Return the call of one table and some queries, its options checked; nothing is sent."""
+    if errors not in ("raise", "warn"):
+        raise InvalidArgumentError(f'errors is "raise" or "warn"; got {errors!r}')
+    age = read_max_age(max_age)
+    return Call(table, table.endpoint, tuple(queries), limit, age, partial=errors == "warn", client=client)
+
+
+def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
+    """Return the call of the arguments of a fetch function, all of them checked; nothing is sent."""
+    endpoint, max_age, client = table.endpoint, arguments["max_age"], arguments["client"]
+    if endpoint.entity is None:
+        limit = check_limit(arguments["limit"])
+        return make_call(table, (make_query(endpoint, arguments),), limit=limit, max_age=max_age, client=client)
+    queries = make_queries(endpoint, arguments[endpoint.entity.argument], arguments)
+    return make_call(table, queries, max_age=max_age, errors=arguments["errors"], client=client)
+
+
+def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
+    """Turn a function that makes a call into the public one, which runs it; `plan` uses the former."""
+
+    @functools.wraps(make)
+    def fetch(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
+        return run(make(*args, **kwargs))
+
+    fetch.__annotations__ = {**make.__annotations__, "return": "pd.DataFrame"}
+    fetch.__signature__ = inspect.signature(make).replace(return_annotation="pd.DataFrame")  # type: ignore[attr-defined]
+    fetch.make_call = make  # type: ignore[attr-defined]
+    return fetch
+
+
+def fetch_function(table: Table) -> Callable[[Callable[P, Call]], Callable[P, pd.DataFrame]]:
+    """Make a table's public fetch function, its docstring completed from the declarations."""
+    return lambda make: document(fetches(make), table)
+
+
+# Running calls ----------------------------------------------------------------------------------------------
+
+
+def run(call: Call) -> pd.DataFrame:
+    """Return the table of a call, paying for what is not stored; warn of what its numbers do not show."""
+    if not call.queries:
+        return empty_frame(call.table)
+    client = find_client(call.client)
+    client.records.note_read(call.read)
+    collection = client.collect(call)
+    try:
+        return _conclude(collection, client)
+    except StoreError as error:
+        if error.frame is None:  # the store broke, or was closed, while the table was made
+            error.frame, error.failures = empty_frame(call.table), failures_frame(collection.failures, error)
+            error.answer = unkept(collection)
+        raise
+
+
+def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
+    """Make the table of what a call got; what went wrong comes before any warning."""
+    call = collection.call
+    there = [one for one in collection.answers if not one.observation.absent]
+    frame, issues = read_table(call.table, there, client, limit=call.limit)
+    failed = bool(collection.failures) or collection.stop is not None
+    if failed and (collection.stop is not None or not call.partial):
+        with contextlib.suppress(KeyAPIWarning):  # a filter that makes an error of a warning must not hide this one
+            _warn(collection, frame, issues, client)
+        raise failure_of(collection, frame, client) from None
+    if failed:
+        warn_of_failures(collection, client)
+    _warn(collection, frame, issues, client)
+    return frame
+
+
+def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: Client) -> None:
+    warn_of_confirmed_missing(collection)
+    warn_of_old_rows(collection, frame, client)
+    arrived = [one for one in collection.answers if one.observation.id in collection.arrived]
+    warn_of_drift(collection.call.table, issues, client, arrived=_envelopes(arrived, client) if arrived else None)
+    warn_of_markets(collection.call.table, issues)
+
+
+def read_table(
+    table: Table, answers: Sequence[Answer], client: Client, *, limit: int | None = None
+) -> tuple[pd.DataFrame, Issues]:
+    """Make a table of stored answers."""
+    return make_frame(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
+
+
+def _envelopes(answers: Iterable[Answer], client: Client) -> Iterator[Mapping[str, Any]]:
+    """Yield the envelopes of answers: as they arrived in this call, else as the store has them."""
+    some = list(answers)
+    stored = iter(client.store.envelopes([one.observation.id for one in some if one.envelope is None]))
+    for one in some:
+        yield next(stored) if one.envelope is None else one.envelope
+
+
+def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
+    """Return what a call would send and cost, before it does; sends nothing.
+
+    Parameters
+    ----------
+    fetch : callable
+        A fetch function, or a bound `df.keyapi.fetch_...` method.
+    *args, **kwargs
+        What it would be called with.
+
+    Returns
+    -------
+    Plan
+        requests, credits, credits_max, stored, oldest.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The arguments are not what the function takes, or it is not a fetch function.
+
+    Examples
+    --------
+    >>> kr.plan(kr.fetch_videos, range(7_100_000_000_000_000_000, 7_100_000_000_000_000_025)).credits
+    3
+    """
+    name = getattr(fetch, "__name__", "")
+    make: Callable[..., Call] | None = getattr(fetch, "make_call", None)
+    if make is None or not name.startswith("fetch_"):
+        what = f"{name} is not a fetch function of this package. " if name.startswith("fetch_") else ""
+        raise InvalidArgumentError(
+            f"{what}plan takes a fetch function and its arguments without calling it, as "
+            "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
+        )
+    call = make(fetch.__self__, *args, **kwargs) if isinstance(fetch, MethodType) else make(*args, **kwargs)
+    return find_client(call.client).plan(call)

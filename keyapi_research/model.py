@@ -1,0 +1,444 @@
+"""The language of declarations: endpoints, their parameters, the tables their answers give, the columns of these.
+
+From declarations come requests, parsing, dtypes, empty frames, `describe` and the data dictionary, CSV, packages and
+the tests; the package's own are in `catalogue`. A path starts at the answer's `data`; `[]` means "each item": a table
+has one row per answer (no `[]` in its `rows`) or one per item of a list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, lru_cache
+from json.encoder import encode_basestring_ascii as quoted
+from types import MappingProxyType
+from typing import Final, Literal
+
+import pandas as pd
+
+from .arguments import Value, is_missing, plain_value
+from .errors import InvalidArgumentError, listed
+
+DTYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "id": "string",
+        "text": "string",
+        "hashtag": "string",
+        "count": "Int64",
+        "integer": "Int64",
+        "number": "float64",
+        "flag": "boolean",
+        "time": "datetime64[us, UTC]",
+    }
+)
+PAGE_SIZE: Final = 20
+SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
+_KEY_VERSION: Final = "1"
+
+
+# Where a value comes from -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value of the answer."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"data.{self.path}".replace("data.[]", "data[]")
+
+
+@dataclass(frozen=True, slots=True)
+class CountOf:
+    """The number of items of a list of the answer."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"len(data.{self.path})"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The place in the list the rows come from, from 1."""
+
+    of: str
+
+    def __str__(self) -> str:
+        return f"place in {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Which of several lists a row comes from."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f'"{self.value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A code of the answer, translated; codes that are not listed become missing values."""
+
+    path: str
+    codes: Mapping[int, str]
+
+    def __str__(self) -> str:
+        return f"{Field(self.path)} ({', '.join(f'{code} = {name}' for code, name in self.codes.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class DeepestLevel:
+    """A leaf of the deepest level whose id is there; an id that cannot be read is there, too."""
+
+    levels: tuple[str, ...]
+    leaf: str
+
+    def __str__(self) -> str:
+        return f"deepest present of {', '.join(f'{Field(level)}.{self.leaf}' for level in self.levels)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromQuery:
+    """A parameter of the query. The answers do not repeat it, but for the id, which is checked."""
+
+    checked: Field | DeepestLevel | None = None
+
+    def __str__(self) -> str:
+        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class PerList:
+    """One place for each list of the table's rows, in their order."""
+
+    places: tuple[Constant | Field | Coded | None, ...]
+
+    def __str__(self) -> str:
+        return " or ".join("NA" if place is None else str(place) for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Something the package knows about the answer itself."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return self.what
+
+
+Place = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | PerList | Metadata
+
+
+# What a table is --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    `evidence` is the status and its reason; where parts of a meaning are known differently, the weakest counts.
+    `least` and `most` are the values that can be right: others become missing, reported unless they are negative
+    counts. `zero_beside` names a column whose zero makes a zero here mean "not computable". `optional` columns
+    are known to be left out of answers at times.
+    """
+
+    name: str
+    kind: str
+    place: Place
+    meaning: str
+    evidence: str
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    zero_beside: str = ""
+    optional: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """The pandas dtype."""
+        return DTYPES[self.kind]
+
+    @property
+    def status(self) -> str:
+        """How far its meaning is known: documented, inferred or unknown."""
+        return self.evidence.partition(":")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it is known that far."""
+        return self.evidence.partition(": ")[2]
+
+
+OBSERVED_AT = Column(
+    "observed_at",
+    "time",
+    Metadata("when the answer arrived"),
+    "When the answer arrived here. The day the figures refer to is not in the answer.",
+    "documented: stamped by this package",
+    "UTC",
+)
+SOURCE = Column(
+    "source",
+    "text",
+    Metadata("where the answer came from"),
+    "keyapi, sandbox (synthetic data), or the host of another base URL.",
+    "documented: stamped by this package",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter: the argument of the fetch function, the column of the tables and the name in the API.
+
+    `unset` is what KeyAPI takes for "none"; None leaves the parameter out.
+    """
+
+    argument: str
+    column: str
+    api_name: str
+    check: Callable[[str, object], Value]
+    meaning: str
+    default: Value = None
+    unset: str | None = None
+    check_before_sending: Callable[[Value, Sequence[date]], None] | None = None
+
+    def write(self, value: Value) -> str | None:
+        """Return a value as it is sent."""
+        if value is None:
+            return self.unset
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def read_sent(self, params: Mapping[str, str]) -> Value:
+        """Return the value of some parameters as they were sent."""
+        text: str | bool | None = params.get(self.api_name)
+        if text == self.unset:
+            text = None
+        elif isinstance(self.default, bool):
+            text = {"true": True, "false": False}[str(text)]
+        return self.check(self.argument, text)
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """One endpoint of KeyAPI.
+
+    `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
+    has the id it is about. `batch` ids go into one request; a ranking (no `entity`) has pages instead of ids. `page` is
+    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has.
+    """
+
+    name: str
+    path: str
+    credits: int
+    page: str
+    parameters: tuple[Parameter, ...]
+    record: str
+    identity: Field | DeepestLevel
+    identity_kind: Literal["id", "hashtag"] = "id"
+    entity: Parameter | None = None
+    batch: int = 1
+    not_tabled: tuple[str, ...] = ()
+
+    @property
+    def ranking(self) -> bool:
+        """Whether the endpoint is called page by page instead of by id."""
+        return self.entity is None
+
+    @cached_property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """All parameters that make up a query, the id first."""
+        return self.parameters if self.entity is None else (self.entity, *self.parameters)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Parameter]:
+        """Parameters by the column they fill."""
+        return {parameter.column: parameter for parameter in self.inputs}
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables its answers give; the first is its own, the others come free with it."""
+        return tuple(table for table in TABLES.values() if table.endpoint is self)
+
+    @cached_property
+    def market(self) -> Field | None:
+        """Where an answer names its market."""
+        places = (column.place for column in self.tables[0].columns if column.name == "market")
+        return next((place for place in places if isinstance(place, Field)), None)
+
+    @property
+    def price(self) -> str:
+        """What a request costs, and how much it brings."""
+        each = f"a page of up to {PAGE_SIZE} rows" if self.ranking else f"per request of up to {self.batch} ids"
+        each = "an id" if self.batch == 1 and not self.ranking else each
+        return f"{self.credits} credit{'s' if self.credits > 1 else ''} {each}"
+
+    def cost(self, entities: int) -> int:
+        """Credits of requesting so many entities (or pages)."""
+        return math.ceil(entities / self.batch) * self.credits
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One tidy table: its endpoint, columns, key and the lists its rows come from."""
+
+    endpoint: Endpoint
+    name: str
+    row: str
+    key: tuple[str, ...]
+    rows: tuple[str, ...]
+    columns: tuple[Column, ...]
+    sorted_by: str = ""
+    references: tuple[tuple[tuple[str, ...], str], ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    def __getitem__(self, name: str) -> Column:
+        return self._by_name[name]
+
+
+_tables: Final[dict[str, Table]] = {}  # the register of declared tables
+_dtypes: Final[dict[str, str]] = {}
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(_tables)
+COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name has one dtype in all tables
+
+
+def declare(table: Table) -> Table:
+    """Register a table under its name, and return it."""
+    _tables[table.name] = table
+    _dtypes.update({column.name: column.dtype for column in table.columns})
+    return table
+
+
+def endpoints() -> tuple[Endpoint, ...]:
+    """List the endpoints of the declared tables, in order of declaration."""
+    return tuple(dict.fromkeys(table.endpoint for table in TABLES.values()))
+
+
+def endpoint_at(path: str) -> Endpoint | None:
+    """Return the endpoint of a path; None where no declared table has it."""
+    return next((table.endpoint for table in TABLES.values() if table.endpoint.path == path), None)
+
+
+# What is requested ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Query:
+    """One entity as requested: a video, a hashtag x region x period, or a whole ranking."""
+
+    endpoint: Endpoint
+    values: tuple[Value, ...]  # in the order of `endpoint.inputs`
+
+    @property
+    def value_of(self) -> dict[str, Value]:
+        """What is requested, by column."""
+        return dict(zip((p.column for p in self.endpoint.inputs), self.values, strict=True))
+
+    @property
+    def id(self) -> str:
+        """The id or name requested; of a ranking, its parameters."""
+        if self.endpoint.entity is not None:
+            return str(self.values[0])
+        return ", ".join(f"{name}={value}" for name, value in self.value_of.items() if value is not None)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters as they are sent."""
+        written = {p.api_name: p.write(value) for p, value in zip(self.endpoint.inputs, self.values, strict=True)}
+        return {api_name: text for api_name, text in written.items() if text is not None}
+
+    @cached_property
+    def key(self) -> str:
+        """Stable key of the entity: versioned, without host, the same on every machine."""
+        entity = self.endpoint.entity
+        if entity is None:
+            return _hash(_write_params(self.endpoint, self.params))
+        before, after = _around_id(self.endpoint, self.values[1:])  # many queries differ in their id only
+        return _hash(f"{before}{quoted(str(entity.write(self.values[0])))}{after}")
+
+
+def _hash(written: str) -> str:
+    return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
+
+
+def _write_params(endpoint: Endpoint, params: Mapping[str, str]) -> str:
+    return json.dumps([_KEY_VERSION, endpoint.path, sorted(params.items())])
+
+
+@lru_cache(maxsize=64)
+def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
+    """Return what stands before and after the id in the parameters that are hashed."""
+    before, after = _write_params(endpoint, Query(endpoint, ("\0", *rest)).params).split(quoted("\0"))
+    return before, after
+
+
+def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
+    """Check the arguments of one call, and return the query of a ranking."""
+    return Query(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.inputs))
+
+
+def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Query, ...]:
+    """Check ids and arguments; return one query for each distinct id, in the order given."""
+    entity = endpoint.entity
+    if entity is None:
+        raise TypeError(f"{endpoint.name} has no ids")
+    rest = tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters)
+    distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
+    return tuple(Query(endpoint, (one, *rest)) for one in distinct)
+
+
+def query_of(path: str, params: Mapping[str, str]) -> Query:
+    """Read a query from the parameters that were sent for it.
+
+    Raises
+    ------
+    KeyError
+        No declared table has such an endpoint, or a parameter is missing.
+    InvalidArgumentError
+        A parameter is not what the endpoint takes.
+    """
+    endpoint = endpoint_at(path)
+    if endpoint is None:
+        raise KeyError(path)
+    return Query(endpoint, tuple(parameter.read_sent(params) for parameter in endpoint.inputs))
+
+
+def each_id(entity: Parameter, ids: object) -> Iterable[object]:
+    """Return one id, or any iterable of them, as an iterable."""
+    if isinstance(ids, pd.DataFrame):
+        has = listed([str(column) for column in ids.columns]) or "no columns"
+        raise InvalidArgumentError(
+            f"{entity.argument} takes ids, not a DataFrame: "
+            + (
+                f'pass its column, as df["{entity.column}"]'
+                if entity.column in ids.columns
+                else f"pass the column that has them. There is no {entity.column} in this one; it has {has}"
+            )
+        )
+    ids = plain_value(ids)
+    if getattr(ids, "ndim", 1) == 0:  # one value in an array of NumPy's
+        ids = ids.item()  # type: ignore[attr-defined]
+    if isinstance(ids, str | numbers.Number | None) or is_missing(ids):
+        return (ids,)
+    if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
+        raise InvalidArgumentError(
+            f"{entity.argument} takes one id, or a list, Series or Index of them; got {type(ids).__name__}"
+        )
+    return ids

@@ -1,0 +1,214 @@
+"""What a call warns of: what is missing, old or changed, what failed, and what a rerun would cost."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from .arguments import month_is_over
+from .client import DAY, Client, Collection, failures_frame, priced
+from .drift import find_drift
+from .errors import (
+    MOST_NAMED,
+    FetchIncompleteError,
+    IncompleteDataWarning,
+    KeyAPIError,
+    MissingDataWarning,
+    SchemaDriftWarning,
+    StaleDataWarning,
+    StoreError,
+    UnexpectedMarketWarning,
+    UnexpectedResponseError,
+    listed,
+    warn,
+)
+from .model import OBSERVED_AT, Table
+from .store import Answer, now_us, when
+from .tidy import Issues
+
+_MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
+_LONGEST_REASON: Final = 120
+_MOST_FAILED: Final = 10  # ids whose failure a warning explains
+_DAY_US: Final = int(DAY.total_seconds() * 1_000_000)
+_LOG: Final = logging.getLogger("keyapi_research")
+
+
+def warn_of_confirmed_missing(collection: Collection) -> None:
+    """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
+    missing = [one.query.id for one in collection.answers if one.observation.absent]
+    if missing:
+        entity = collection.call.endpoint.entity
+        what = entity.column if entity else "page"
+        warn(
+            f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
+            f"{listed(missing, MOST_NAMED)}. They have no row. Online they are requested again after a day, or with "
+            "max_age=0",
+            MissingDataWarning,
+        )
+
+
+def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client) -> None:
+    """Warn, once for each table, of rows older than a day where nothing was said of their age."""
+    call = collection.call
+    quiet = client.policy.offline or client.policy.synthetic or call.max_age is not None or client.settings.max_age is not None
+    if quiet or ("stale", call.table.name) in client.told:
+        return
+    now = now_us()
+    old = [
+        one.observation.observed_at
+        for one in collection.answers
+        if one.observation.observed_at < now - _DAY_US and not one.observation.absent and not _is_settled(one)
+    ]
+    moments = pd.to_datetime(sorted({when(at) for at in old}), utc=True)
+    rows = int(frame[OBSERVED_AT.name].isin(moments).sum()) if old else 0
+    if not rows:
+        return
+    client.told.add(("stale", call.table.name))
+    warn(
+        f"{rows:,} of {len(frame):,} rows of {call.table.name} were observed more than a day ago (the oldest "
+        f"{when(min(old)):%Y-%m-%d}, {(now - min(old)) / _DAY_US:.0f} days). They cost nothing; refreshing them takes "
+        f'{call.endpoint.cost(len(old)):,} credits: {call.name}(..., max_age="1D"). max_age="any" accepts any age',
+        StaleDataWarning,
+    )
+
+
+def _is_settled(one: Answer) -> bool:
+    """Whether an answer is about a month that was over when it came."""
+    return month_is_over(one.query.value_of.get("time_scope"), when(one.observation.observed_at).date())
+
+
+def warn_of_drift(
+    table: Table, issues: Issues, client: Client, *, arrived: Iterable[Mapping[str, Any]] | None = None
+) -> None:
+    """Warn of answers that are not as documented: of fields in those that just arrived, of values no column can hold.
+
+    Rows that come twice are normal in a ranking: they are counted and logged.
+    """
+    name, endpoint, told = table.name, table.endpoint, client.told
+    found: dict[str, list[str]] = {}
+    if arrived is not None:
+        new, gone = find_drift(endpoint, arrived)
+        found["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
+        found["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
+        for place, number in issues.duplicates.items():
+            _LOG.info("%s: %d rows came twice, the first is kept: %s", name, number, place)
+    unreadable = _untold(issues.unreadable, name, told)
+    found["values or rows that could not be read and are missing"] = _counted(issues.unreadable, unreadable)
+    texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in found.items() if places]
+    if texts:
+        warn(f"{name}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
+
+
+def warn_of_markets(table: Table, issues: Issues) -> None:
+    """Warn of answers that name another market than the region requested."""
+    if issues.markets:
+        named = [
+            f"{market} where {region} was requested ({number:,})"
+            for (region, market), number in issues.markets.items()
+        ]
+        warn(
+            f"{table.name}: answers name another market: {listed(named)}. Compare the column market before use",
+            UnexpectedMarketWarning,
+        )
+
+
+def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:
+    """List what was not said of an endpoint or a table yet, as much as one warning names, and note that it is now."""
+    new = [place for place in sorted(places) if (of, place) not in told][:_MOST_PLACES]
+    told.update((of, place) for place in new)
+    return new
+
+
+def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
+    return [f"{counts[place]:,} x {place}" for place in places]
+
+
+# What failed ------------------------------------------------------------------------------------------------
+
+
+def warn_of_failures(collection: Collection, client: Client) -> None:
+    """Warn of the ids that a partial table lacks, why, and what a rerun costs."""
+    failures = collection.failures
+    named = [f"{query.id} ({_reason(error)})" for query, error in failures.items()]
+    warn(
+        f"{len(failures):,} of {len(collection.call.queries):,} ids of {collection.call.name} failed and are not in "
+        f"the table: {listed(named, _MOST_FAILED)}. {_rerun(collection, client)}{_older(collection, client)}",
+        IncompleteDataWarning,
+    )
+
+
+def _reason(error: KeyAPIError | None) -> str:
+    if error is None:
+        return "not sent"
+    said = f": {error.message[:_LONGEST_REASON]}" if error.status_code is not None and error.message else ""
+    return f"{type(error).__name__}{said}"
+
+
+def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> KeyAPIError:
+    """Return the error of a call that failed: what came, what did not, and what a rerun costs."""
+    call, failed, total = collection.call, len(collection.failures), len(collection.call.queries)
+    came = f"{len(frame):,} rows" if call.endpoint.ranking else f"{total - failed:,} of {total:,}"
+    rest = f"{_rerun(collection, client)}{_older(collection, client)}"
+    errors = [error for error in collection.failures.values() if error is not None]
+    same = failed == total and len({(type(error), error.code) for error in errors}) == 1
+    first = collection.stop or next(iter(errors), None)
+    if first is not None and (collection.stop is not None or same):
+        error = copy.copy(first)  # the same one may be raised in another thread, with other rows
+        error.args = (f"{first.args[0] if first.args else ''} [{call.name}: {came} came. {rest}]",)
+    else:
+        error = FetchIncompleteError(
+            f"{failed:,} of {total:,} ids of {call.name} failed ({_kinds(collection)}). The rest is stored and on "
+            f'.frame, the failures are on .failures. {rest} With errors="warn" the table comes without them',
+            retryable=any(e is None or e.retryable for e in collection.failures.values()),
+        )
+        error.endpoint = call.endpoint.path
+    if isinstance(error, StoreError | FetchIncompleteError):
+        error.answer = unkept(collection)
+    error.frame, error.failures = frame, failures_frame(collection.failures, collection.stop)
+    return error
+
+
+def unkept(collection: Collection) -> list[Any]:
+    """List the answers that may have been paid for and are not stored: several may have been in flight."""
+    answers: list[Any] = []
+    for error in collection.failures.values():
+        if isinstance(error, StoreError):
+            answers += error.answer or ()
+        elif isinstance(error, UnexpectedResponseError):
+            answers.append(error.answer)
+    return list({id(answer): answer for answer in answers}.values())  # an answer about ten ids is on ten errors
+
+
+def _rerun(collection: Collection, client: Client) -> str:
+    """Return what the same call would cost now, as a sentence."""
+    call = collection.call
+    try:
+        plan = client.plan(call)
+    except KeyAPIError:  # what refuses it is what is being told
+        return "A rerun pays only for what is missing."
+    cost = priced(plan.requests, call.endpoint)
+    if not call.endpoint.ranking:
+        return f"A rerun pays only for what is missing: {cost}."
+    kept = "The pages that came are stored and on .frame. " if collection.answers else ""
+    least = "at least " if plan.credits_max is None else ""
+    return f"{kept}A rerun within the hour takes {least}{cost}."
+
+
+def _older(collection: Collection, client: Client) -> str:
+    """Return a sentence where what a failed refresh would have replaced is still there."""
+    keys = [query.key for query in collection.failures]
+    if collection.call.endpoint.ranking:
+        found = {one.observation.id for one in collection.answers}
+        before = any(pull[0].id not in found for key in keys for pull in client.store.pulls(key))
+        return " The ranking observed before is kept and served without max_age." if before else ""
+    kept = client.store.latest(keys) if keys else {}
+    return f" Older answers of {len(kept):,} of them are kept and served without max_age." if kept else ""
+
+
+def _kinds(collection: Collection) -> str:
+    names = [type(error).__name__ if error is not None else "not sent" for error in collection.failures.values()]
+    return ", ".join(f"{names.count(name):,} {name}" for name in dict.fromkeys(names))
