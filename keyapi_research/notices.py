@@ -54,7 +54,9 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
 def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client) -> None:
     """Warn, once for each table, of rows older than a day where nothing was said of their age."""
     call = collection.call
-    quiet = client.policy.offline or client.policy.synthetic or call.max_age is not None or client.settings.max_age is not None
+    policy = client.policy
+    aged = (call.max_age, client.settings.max_age) != (None, None)
+    quiet = policy.offline or policy.synthetic or aged
     if quiet or ("stale", call.table.name) in client.told:
         return
     now = now_us()

@@ -510,9 +510,7 @@ def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pyt
     assert [table.name for table in frames.tables_in(columns)] == ["hashtags"]
     tags = TABLES["hashtags"]
     mine = replace(tags, name="mine", columns=(*tags.columns[:3], replace(tags["views"], name="views_day")))
-    own = {"mine": TABLES["hashtags"].endpoint}
     monkeypatch.setattr(frames, "TABLES", {**TABLES, "mine": mine})
-    monkeypatch.setattr(frames, "ENDPOINT_OF", {**ENDPOINT_OF, **own})
     assert [table.name for table in frames.tables_in(columns)] == ["mine"]
     assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
 
