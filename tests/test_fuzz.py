@@ -227,7 +227,7 @@ def test_normal_answers_arrive_whole(name: str) -> None:
         assert breaches(table, frame, case.queries) == []
 
 
-@budget(40, 2_000)
+@budget(30, 2_000)
 @pytest.mark.parametrize("name", CASES)
 def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> None:
     reached: Counter[str] = Counter()
@@ -247,7 +247,7 @@ def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> Non
     assert min(reached["error"], reached["table"]) > examples / 20, reached
 
 
-@budget(120, 5_000)
+@budget(100, 5_000)
 def test_any_envelope_is_data_or_a_typed_error(examples: int) -> None:
     kinds: Counter[str] = Counter()
 
@@ -430,7 +430,7 @@ def make_some(endpoint: Endpoint, ids: Any, **given: Any) -> tuple[Query, ...]:
     return ()
 
 
-@budget(200, 20_000)
+@budget(100, 20_000)
 def test_any_argument_becomes_queries_or_is_refused(examples: int) -> None:
     def check(call: tuple[str, Any, dict[str, Any]]) -> None:
         name, ids, given = call
@@ -448,7 +448,7 @@ def test_any_argument_becomes_queries_or_is_refused(examples: int) -> None:
     explore(examples, calls(), check)
 
 
-@budget(200, 20_000)
+@budget(100, 20_000)
 def test_a_hashtag_has_one_name(examples: int) -> None:
     endpoint = CASES["hashtag_detail"].endpoint
 
