@@ -96,8 +96,10 @@ def warn_of_drift(
         new, gone = find_drift(endpoint, arrived)
         found["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
         found["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
-        for place, number in issues.duplicates.items():
-            _LOG.info("%s: %d rows came twice, the first is kept: %s", name, number, place)
+    again = _untold(issues.duplicates, name, told)
+    for place in again if arrived is None else issues.duplicates:  # what came with this call is new in any case
+        client.duplicates[name] += issues.duplicates[place]
+        _LOG.info("%s: %d rows came twice, the first is kept: %s", name, issues.duplicates[place], place)
     unreadable = _untold(issues.unreadable, name, told)
     found["values or rows that could not be read and are missing"] = _counted(issues.unreadable, unreadable)
     texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in found.items() if places]

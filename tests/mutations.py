@@ -57,7 +57,7 @@ def make_case(endpoint: Endpoint) -> Case:
     return Case(endpoint, queries, tuple(pages))
 
 
-CASES = {endpoint.name: make_case(endpoint) for endpoint in endpoints}
+CASES = {endpoint.name: make_case(endpoint) for endpoint in endpoints()}
 
 # Values ---------------------------------------------------------------------------------------------------------
 

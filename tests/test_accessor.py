@@ -443,7 +443,7 @@ def test_two_entities_in_one_frame_need_of(unsent: World) -> None:
 
 
 def test_of_names_a_table_the_method_is_for(unsent: World) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of hashtags, music, .*; got 'videos'"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"of is one of hashtags, trending_hashtags, .*; got 'videos'"):
         unsent["hashtags"].keyapi.trend(of="videos", client=unsent.client)
     with pytest.raises(kr.InvalidArgumentError, match="got 'hashtag'"):
         unsent["hashtags"].keyapi.raw(of="hashtag", client=unsent.client)
@@ -587,8 +587,8 @@ def test_an_old_frame_reads_the_answers_it_came_from(client: kr.Client, sandbox:
 def test_an_old_ranking_reads_its_own_pages(client: kr.Client, sandbox: Sandbox) -> None:
     options = {"region": "US", "limit": 40, "client": client}
     old = kr.fetch_trending_hashtags(**options)
-    with pytest.warns(kr.SchemaDriftWarning, match=r"\d x trending_hashtag_trends \(hashtag_name, date\)"):
-        before = old.keyapi.trend(client=client)
+    before = old.keyapi.trend(client=client)
+    assert client.status().duplicates > 0  # the trends of some hashtags have a day twice
     new = kr.fetch_trending_hashtags(**options, max_age=0)
     sent = len(sandbox.requests)
     assert_frame_equal(old.keyapi.trend(client=client), before)

@@ -36,7 +36,6 @@ from keyapi_research.sandbox import Fault, Sandbox
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::keyapi_research.MissingDataWarning"),
-    pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning"),
 ]
 
 CLIP = "6703723351497508865"

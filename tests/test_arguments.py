@@ -158,7 +158,7 @@ def test_regions_are_written_one_way() -> None:
     assert len({query.key for query in queries}) == 1
 
 
-@pytest.mark.parametrize("table", [t.name for e in endpoints if e.entity for t in e.tables])
+@pytest.mark.parametrize("table", [t.name for e in endpoints() if e.entity for t in e.tables])
 def test_an_empty_list_gives_the_empty_frame(table: str, client: kr.Client, sandbox: Sandbox) -> None:
     frame = getattr(kr, f"fetch_{table}")([], client=client)
     declared = kr.describe(table)
@@ -228,6 +228,6 @@ def golden_ask(endpoint: Endpoint) -> Any:
     return make_query(endpoint, arguments) if one is None else make_queries(endpoint, one, arguments)[0]
 
 
-@pytest.mark.parametrize("endpoint", endpoints, ids=lambda e: e.name)
+@pytest.mark.parametrize("endpoint", endpoints(), ids=lambda e: e.name)
 def test_keys_never_change(endpoint: Endpoint) -> None:
     assert golden_ask(endpoint).key == GOLDEN_KEYS[endpoint.name]

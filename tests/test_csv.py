@@ -28,7 +28,7 @@ from pandas.testing import assert_frame_equal
 import keyapi_research as kr
 from keyapi_research.export import csv as csv_file
 from keyapi_research.export import read_csv, write_csv
-from keyapi_research.export.csv import DTYPE_OF, csv_bytes, parse_csv
+from keyapi_research.export.csv import csv_bytes, known_dtypes, parse_csv
 from keyapi_research.model import TABLES, Column
 from keyapi_research.sandbox import Sandbox
 
@@ -134,7 +134,7 @@ def test_fifteen_digits_are_a_number() -> None:
 @given(
     texts=st.lists(TEXTS.filter(lambda text: text is not None), min_size=1),
     excel=st.booleans(),
-    name=st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(lambda name: name not in DTYPE_OF),
+    name=st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(lambda name: name not in known_dtypes()),
 )
 def test_any_text_and_any_name_of_the_users_own(texts: list[str], excel: bool, name: str) -> None:
     frame = pd.DataFrame({"region": column(["NA"] * len(texts)), f"my{name}": texts, name: texts[::-1]})

@@ -63,7 +63,6 @@ DOCSTRINGS = """
     import inspect, json
     import keyapi_research as kr
     from keyapi_research.accessor.methods import Methods
-from keyapi_research.columns import moments
     from keyapi_research.accessor.pictures import PICTURES
 
     things = {name: getattr(kr, name) for name in kr.__all__}

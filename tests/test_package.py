@@ -24,8 +24,6 @@ from keyapi_research.export import read_package, write_package
 from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*rows that came twice:keyapi_research.SchemaDriftWarning")
-
 VIDEOS = ["7117191641181555995", *(str(7300000000000000001 + n) for n in range(11))]
 IDS_OF: dict[str, Any] = {
     "video_analytics": VIDEOS,

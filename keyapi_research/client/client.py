@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
@@ -68,6 +69,7 @@ class Status(Shown):
     credits_in_ledger: int
     credits_spent: int
     credits_saved: int
+    duplicates: int
     versions: str
 
     def _facts(self, *, whole: bool) -> dict[str, object]:
@@ -77,6 +79,7 @@ class Status(Shown):
             "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
+            "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
         }
         return {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
 
@@ -165,6 +168,7 @@ class Client(Shown):
         self.policy = Policy(settings, self.store, replaying)
         self.records = Records()
         self.told: set[tuple[str, str]] = set()  # warnings that come once
+        self.duplicates: Counter[str] = Counter()  # rows that came twice, by table
         self._replayed = state
         self._account = Account(settings.max_credits)
         self._sender = Sender(settings, self.store)
@@ -251,6 +255,7 @@ class Client(Shown):
             **counts,  # answers, absences, requests and those of them without an answer
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
+            duplicates=self.duplicates.total(),
             versions=", ".join(map(" ".join, versions("pandas", "requests", "requests-cache").items())),
         )
 
