@@ -411,7 +411,7 @@ def test_the_index_is_never_written(unsent: World, tmp_path: Path) -> None:
     videos = unsent["videos"].set_index(pd.Index(range(100, 112), name="mine"))
     videos.keyapi.to_csv(tmp_path / "videos.csv", index=False)
     assert kr.read_csv(tmp_path / "videos.csv").columns.tolist() == videos.columns.tolist()
-    with pytest.raises(kr.InvalidArgumentError, match=r"never writes the index\. .* df\.reset_index\(\)"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"the index is never written\. .* df\.reset_index\(\)"):
         videos.keyapi.to_csv(tmp_path / "other.csv", index=True)
     assert not (tmp_path / "other.csv").exists()
 

@@ -139,7 +139,6 @@ def connect(
 
     Examples
     --------
-    >>> import keyapi_research as kr
     >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> client.source
     'sandbox'
@@ -257,8 +256,6 @@ def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A0
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> with kr.budget(4) as budget:
     ...     _ = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> budget.spent

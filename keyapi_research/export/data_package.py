@@ -87,8 +87,6 @@ def write_package(
     Examples
     --------
     >>> import tempfile
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> tags = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     kr.write_package(f"{folder}/study", {"hashtags": tags, "trends": kr.fetch_hashtag_trends("ufc324")})

@@ -97,8 +97,6 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     Examples
     --------
     >>> import tempfile
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> _ = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     kr.freeze(f"{folder}/study.zip").credits
