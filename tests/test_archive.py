@@ -31,7 +31,7 @@ import requests_cache
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import archive
+from keyapi_research import archive_format as archive
 from keyapi_research.sandbox import Fault, Sandbox
 
 pytestmark = [

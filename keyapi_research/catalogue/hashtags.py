@@ -9,6 +9,7 @@ from ..arguments import check_hashtag, check_industry
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
 from ..model import Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
     ANY_REGION,
@@ -20,8 +21,6 @@ from .shared import (
     REGION,
     SAMPLE,
     TREND_POINTS,
-    audience_columns,
-    audience_rows,
     count_of,
     id_column,
     longevity_columns,

@@ -10,6 +10,7 @@ from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
 from ..model import Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
 from ..settings import read_flag
+from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
     BY_NAME,
@@ -25,8 +26,6 @@ from .shared import (
     SEARCH,
     SEARCH_PARAMETER,
     TREND_POINTS,
-    audience_columns,
-    audience_rows,
     count_of,
     cover,
     id_column,

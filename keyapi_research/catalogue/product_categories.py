@@ -9,6 +9,7 @@ from ..arguments import check_category_filter, check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
 from ..model import Column, DeepestLevel, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
     ANY_REGION,
@@ -19,8 +20,6 @@ from .shared import (
     SEARCH_PARAMETER,
     TIME_SCOPE,
     TIME_SCOPE_PARAMETER,
-    audience_columns,
-    audience_rows,
     count_of,
     cover,
     id_column,

@@ -143,7 +143,7 @@ class Client(Shown):
         if archived is None:
             self._set_up(read_settings(given))
             return
-        from ..archive import load  # noqa: PLC0415 - only where one is replayed
+        from ..archive_format import load  # noqa: PLC0415 - only where one is replayed
 
         state = _state_of(archived)  # as it was when it was read
         opened, settings = load(archived)

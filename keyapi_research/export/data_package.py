@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..archive import stamp
+from ..archive_format import stamp
 from ..client import Client, open_client
 from ..columns import as_text, text_dtype
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn

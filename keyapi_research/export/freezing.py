@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import archive
+from .. import archive_format as archive
 from ..client import Call, CallRecord, Client
 from ..client.display import facts_html, facts_text
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..catalogue.shared import AGE_BANDS
+from ..catalogue.audiences import AGE_BANDS
 from ..entities import Name, check_columns, find_entities
 from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimension, spread_scores
 from . import style
