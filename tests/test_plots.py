@@ -54,6 +54,7 @@ def slow(case: Any) -> Any:
 @pytest.fixture(autouse=True)
 def nothing_global(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test may leave a setting changed; nothing is ever shown or saved by the package."""
+    plt.close("all")  # of examples elsewhere
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("the package shows and saves nothing")
