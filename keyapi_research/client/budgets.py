@@ -69,7 +69,7 @@ class Budget:
     def __enter__(self) -> Self:
         with _register.lock:
             if self in _register.open:
-                raise InvalidArgumentError(f"this budget is in force already; nest another one: {self!r}")
+                raise InvalidArgumentError(f"this budget is already in force: {self!r}. To nest, create another one")
             self.begun = True
             _register.open.append(self)
         _register.own.set((*_register.own.get(), self))
@@ -98,7 +98,7 @@ class Budget:
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
     """Return a budget that limits what is spent within its block."""
     if not is_number(credits, whole=True) or credits < 0:
-        raise InvalidArgumentError(f"a budget is a whole number of credits, as budget(20); got {credits!r}")
+        raise InvalidArgumentError(f"a budget must be a whole number of credits, such as budget(20); got {credits!r}")
     return Budget(int(credits))
 
 
@@ -173,9 +173,9 @@ class Reservation:
 
 def _exceeded(budget: Budget, amount: int, what: str) -> BudgetExceededError:
     needed = budget.spent + budget.held + amount
-    whose, allow = f"the budget of {budget.credits:,} credits", f"allow it: with kr.budget({needed}): ..."
+    whose, allow = f"the budget of {budget.credits:,} credits", f"To allow it: with kr.budget({needed}): ..."
     if budget.whole_client:
-        whose, allow = "connect(max_credits=...)", f"connect with max_credits={needed} or more"
+        whose, allow = "connect(max_credits=...)", f"Connect with max_credits={needed} or more"
     return BudgetExceededError(
-        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. Nothing was sent for it; {allow}"
+        f"{what} costs {amount:,} credits, but {whose} has {budget.remaining:,} left; nothing was sent. {allow}"
     )

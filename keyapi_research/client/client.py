@@ -76,7 +76,7 @@ class Status(Shown):
         written = {
             "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
-            "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
+            "credits_in_ledger": f"{self.credits_in_ledger:,} (everything in the store)",
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
@@ -264,7 +264,9 @@ class Client(Shown):
         try:
             return ledger_frame(self.store.ledger())
         except (TypeError, ValueError, OverflowError) as error:
-            raise StoreError(f"{self.store.path}: the ledger cannot be read, the file is damaged: {error}") from error
+            raise StoreError(
+                f"{self.store.path}: the ledger cannot be read because the file is damaged: {error}"
+            ) from error
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
@@ -276,8 +278,8 @@ class Client(Shown):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client is never pickled: it has a token, and limits of its own process. To fetch elsewhere, connect in "
-            "the worker: kr.connect(...) to the same store, in its function or initializer"
+            "a client cannot be pickled: its token and limits belong to its own process. To fetch in a worker, call "
+            "kr.connect(...) with the same store in its function or initializer"
         )
 
     def __enter__(self) -> Self:

@@ -178,19 +178,18 @@ def find_client(client: Client | None) -> Client:
     """
     if client is not None:
         if not isinstance(client, Client):
-            raise InvalidArgumentError(f"client is what kr.connect or kr.Client returned; got {type(client).__name__}")
+            raise InvalidArgumentError(f"client must come from kr.connect or kr.Client; got {type(client).__name__}")
         return client
     if IN_USE.client is not None:
         return IN_USE.client
     if IN_USE.failed is not None:
-        raise type(IN_USE.failed)(f"the last connect failed, and nothing is sent until one succeeds: {IN_USE.failed}")
+        raise type(IN_USE.failed)(f"the last connect failed, so nothing is sent until one succeeds: {IN_USE.failed}")
     from multiprocessing import parent_process  # noqa: PLC0415 - of a worker it is there already
 
     if parent_process() is not None:
         raise StoreError(
-            "this is a worker process that another one started, and it has no connection of its own; nothing was sent. "
-            "Budgets, limits and the store of the other do not hold here, so connect in the worker: kr.connect(...) "
-            "in its function or initializer"
+            "this worker process has no connection of its own, and nothing was sent. The budgets, limits and store of "
+            "the parent process do not apply here: call kr.connect(...) in the worker's function or initializer"
         )
     return connect()
 

@@ -147,13 +147,13 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
     InvalidArgumentError
         There is something else.
     """
-    advice = "nothing is overwritten: choose another folder"
+    advice = "Nothing is overwritten; choose another folder"
     try:
         if not target.exists():
             return {}, []
         there = {path.name: path for path in target.iterdir() if not path.name.startswith(".")}
     except OSError as error:
-        raise InvalidArgumentError(f"{target} is not a folder to write into ({reason_of(error)}); {advice}") from error
+        raise InvalidArgumentError(f"{target} is not a usable folder ({reason_of(error)}). {advice}") from error
     if not there:
         return {}, []
     try:
@@ -163,10 +163,10 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
     hashes = {str(resource.get("path")): resource.get("hash") for resource in resources.values()}
     ours = descriptor.get("$schema") == _PROFILE and "keyapi-research" in str(descriptor.get("versions"))
     if not ours or not there.keys() <= {DESCRIPTOR, *hashes}:
-        raise InvalidArgumentError(f"{target} is there already and not empty; {advice}")
+        raise InvalidArgumentError(f"{target} already exists and is not empty. {advice}")
     for name, path in there.items():
         if name != DESCRIPTOR and (path.is_symlink() or not path.is_file() or _hash(read_bytes(path)) != hashes[name]):
-            raise InvalidArgumentError(f"{path} was changed since the package was written; {advice}")
+            raise InvalidArgumentError(f"{path} was changed since the package was written. {advice}")
     return descriptor, sorted(there, key=lambda name: name != DESCRIPTOR)
 
 
@@ -176,17 +176,18 @@ def _hash(content: bytes) -> str:
 
 def _check_tables(tables: object) -> None:
     if not isinstance(tables, Mapping) or not tables:
-        raise InvalidArgumentError('tables is a mapping of names to frames, as {"hashtags": df}')
+        raise InvalidArgumentError('tables must map names to frames, such as {"hashtags": df}')
     for name, frame in tables.items():
         if not isinstance(name, str) or _NAME.fullmatch(name) is None:
             raise InvalidArgumentError(
-                f"{str(name)[:60]!r} cannot name a table: take small letters, digits, dots, hyphens, underscores"
+                f"{str(name)[:60]!r} is not a valid table name. Use lower-case letters, digits, dots, hyphens and "
+                "underscores"
             )
         if not isinstance(frame, pd.DataFrame):
-            raise InvalidArgumentError(f"{name} is not a DataFrame but {type(frame).__name__}")
+            raise InvalidArgumentError(f"{name} must be a DataFrame, not {type(frame).__name__}")
         if frame.columns.duplicated().any():
             again = frame.columns[frame.columns.duplicated()][0]
-            raise InvalidArgumentError(f"{name} has the column {again!r} twice; a data package cannot")
+            raise InvalidArgumentError(f"{name} has the column {again!r} twice. Keep one")
 
 
 def _slug(name: str) -> str:
@@ -382,7 +383,7 @@ def _read_descriptor(base: Path) -> tuple[dict[str, Any], dict[str, dict[str, An
         descriptor = json.loads(content)
         resources = [(str(one["name"]), dict(one)) for one in descriptor["resources"]]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InvalidArgumentError(f"{base / DESCRIPTOR} is not the descriptor of a data package") from error
+        raise InvalidArgumentError(f"{base / DESCRIPTOR} is not a valid data package descriptor") from error
     again = [name for name, count in Counter(name for name, _ in resources).items() if count > 1]
     if again:
         raise InvalidArgumentError(
@@ -396,10 +397,10 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
     file = base / path
     try:
         inside = file.resolve().is_relative_to(base.resolve())
-    except (OSError, ValueError, RuntimeError):  # a name too long, or links in a circle
+    except (OSError, ValueError, RuntimeError):  # a name too long, or links in a loop
         inside = False
     if not inside or re.search(r"\\|:|\0|^/|(^|/)\.\.(/|$)", path):
-        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which leads out of the package's folder")
+        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which is outside the package's folder")
     content = read_bytes(file)
     _check_hash(file, content, str(resource.get("hash") or ""))
     dtypes = _declared_dtypes(resource.get("schema"))
@@ -419,12 +420,13 @@ def _check_hash(file: Path, content: bytes, promised: str) -> None:
     if algorithm in _ALGORITHMS.values():
         if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
             raise InvalidArgumentError(
-                f'{file} was changed since the package was written. If that was meant, take "hash" out of {DESCRIPTOR}'
+                f'{file} was changed since the package was written. If that was intended, remove its "hash" from '
+                f'{DESCRIPTOR}'
             )
     elif promised:
         warn(
-            f"{file} was not checked for changes, for its hash {promised[:20]!r} is of an unknown kind. "
-            f"Known are {', '.join(_ALGORITHMS.values())}",
+            f"{file} was not checked for changes, because its hash {promised[:20]!r} is of an unknown kind. "
+            f"Known kinds: {', '.join(_ALGORITHMS.values())}",
             KeyAPIWarning,
         )
 
@@ -470,8 +472,8 @@ def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
         raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
     if not same or (values.name in id_columns() and restored.dtype.kind in "fb" and restored.notna().any()):
         raise InvalidArgumentError(
-            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, for values would become others. "
-            f'Take its "dtype" out of {DESCRIPTOR}'
+            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, because values would change. "
+            f'Remove its "dtype" from {DESCRIPTOR}'
         )
     return restored
 

@@ -109,19 +109,19 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     if _is_replayed(target, connection):
         return _summary_of(str(path), connection)
     if target.exists():
-        raise InvalidArgumentError(f"{target} is there already and is never overwritten. Choose another path")
+        raise InvalidArgumentError(f"{target} already exists and is not overwritten. Choose another path")
     read = connection.records.read
     if not read:
         raise InvalidArgumentError(
-            "this connection has read nothing yet, so there is nothing to freeze. Run the notebook first (what is "
-            "stored costs nothing), and freeze at its end"
+            "nothing to freeze: this connection has not read any answers yet. Run the notebook first (stored answers "
+            "cost nothing) and freeze at its end"
         )
     observations = {one.id: one for one in connection.store.observations(read)}
     records = [(record, record.queries(observations)) for record in connection.records.calls]
     failed = _failed(records, observations)
     if failed and not partial:
         raise FetchIncompleteError(
-            f"{len(failed):,} ids failed and were not fetched since: {listed([query.id for query in failed], 10)}. "
+            f"{len(failed):,} ids failed and were not fetched later: {listed([query.id for query in failed], 10)}. "
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
@@ -167,7 +167,7 @@ def _summary_of(path: str, client: Client) -> Frozen:
         calls = [(_parse_entry(entry), entry["differs"]) for entry in manifest["calls"]]
         differing = sorted(_written(call) for call, differs in calls if differs)
     except (LookupError, TypeError, ValueError) as error:
-        raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
+        raise StoreError(f"the calls in the manifest of {path} are not valid") from error
     queries = dict.fromkeys(query for call, _ in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
     counts = {name: manifest[name] for name in archive.COUNTS}
