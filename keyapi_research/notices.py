@@ -95,7 +95,7 @@ def warn_of_drift(
     if arrived is not None:
         new, gone = find_drift(endpoint, arrived)
         found["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
-        found["fields that no answer has any more"] = _untold(gone, endpoint.path, told)
+        found["fields that are missing from every answer"] = _untold(gone, endpoint.path, told)
     again = _untold(issues.duplicates, name, told)
     for place in again if arrived is None else issues.duplicates:  # what came with this call is new in any case
         client.duplicates[name] += issues.duplicates[place]
@@ -198,7 +198,7 @@ def _rerun(collection: Collection, client: Client) -> str:
         return f"A rerun pays only for what is missing: {cost}."
     kept = "The pages that came are stored and on .frame. " if collection.answers else ""
     least = "at least " if plan.credits_max is None else ""
-    return f"{kept}A rerun within the hour costs {least}{cost}."
+    return f"{kept}A rerun within the hour takes {least}{cost}."
 
 
 def _older(collection: Collection, client: Client) -> str:

@@ -73,8 +73,9 @@ class Secret:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a token, or an object that holds one, cannot be pickled. To fetch in a worker, set KEYAPI_TOKEN there and "
-            "call kr.connect(...) in its function or initializer"
+            "a token, or an object that holds one, cannot be pickled. Instead, connect in the worker: kr.connect(...) "
+            "in "
+            "its function or initializer, with KEYAPI_TOKEN set there"
         )
 
 

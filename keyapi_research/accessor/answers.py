@@ -118,7 +118,7 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         what = "Fetching what is not stored" if others else "Fetching"
         least = "at least " if endpoint.ranking else ""
-        text += f" {what} costs {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
+        text += f" {what} takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
     if foreign:
         text += f" The rows come from {' and '.join(foreign)}, but this connection reads {client.source}."
     elif others:

@@ -173,9 +173,9 @@ class Reservation:
 
 def _exceeded(budget: Budget, amount: int, what: str) -> BudgetExceededError:
     needed = budget.spent + budget.held + amount
-    whose, allow = f"the budget of {budget.credits:,} credits", f"To allow it: with kr.budget({needed}): ..."
+    whose, allow = f"the budget of {budget.credits:,} credits", f"allow it: with kr.budget({needed}): ..."
     if budget.whole_client:
-        whose, allow = "connect(max_credits=...)", f"Connect with max_credits={needed} or more"
+        whose, allow = "connect(max_credits=...)", f"connect with max_credits={needed} or more"
     return BudgetExceededError(
-        f"{what} costs {amount:,} credits, but {whose} has {budget.remaining:,} left; nothing was sent. {allow}"
+        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. Nothing was sent for it; {allow}"
     )

@@ -76,7 +76,7 @@ class Status(Shown):
         written = {
             "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
-            "credits_in_ledger": f"{self.credits_in_ledger:,} (everything in the store)",
+            "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
@@ -278,8 +278,9 @@ class Client(Shown):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client cannot be pickled: its token and limits belong to its own process. To fetch in a worker, call "
-            "kr.connect(...) with the same store in its function or initializer"
+            "a client cannot be pickled: its token and limits belong to its own process. Instead, connect in the "
+            "worker: "
+            "kr.connect(...) with the same store, in its function or initializer"
         )
 
     def __enter__(self) -> Self:

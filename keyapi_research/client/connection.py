@@ -188,8 +188,9 @@ def find_client(client: Client | None) -> Client:
 
     if parent_process() is not None:
         raise StoreError(
-            "this worker process has no connection of its own, and nothing was sent. The budgets, limits and store of "
-            "the parent process do not apply here: call kr.connect(...) in the worker's function or initializer"
+            "this worker process has no connection of its own, so nothing was sent. The budgets, limits and store of "
+            "the "
+            "parent process do not apply here. Connect in the worker: kr.connect(...) in its function or initializer"
         )
     return connect()
 

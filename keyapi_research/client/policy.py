@@ -123,7 +123,7 @@ class Policy:
         error = NotStoredError(
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
             f"{listed([repr(query.id) for query in missing], MOST_NAMED)}{then}. "
-            f"Fetching {'them' if len(missing) > 1 else 'it'} online costs {'at least ' if endless else ''}"
+            f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
             f"{priced(requests, call.endpoint)}; for that, connect without offline, as_of and replay "
             "(connect(replay=False))",
             endpoint=call.endpoint.path,
