@@ -16,7 +16,7 @@ import pandas as pd
 
 from .errors import InvalidArgumentError, shown
 from .settings import is_number
-from .texts import normal_hashtag
+from .spelling import normal_hashtag
 
 Value = str | int | bool | None
 

@@ -19,7 +19,7 @@ import pandas as pd
 from .arguments import plain_value
 from .errors import InvalidArgumentError, shown
 from .model import DTYPES, Column
-from .texts import FLAG_WORDS, NO_ID, NOT_AVAILABLE, is_blank, normal_hashtag, plain_id, writable
+from .spelling import FLAG_WORDS, NO_ID, NOT_AVAILABLE, is_blank, normal_hashtag, plain_id, writable
 
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 

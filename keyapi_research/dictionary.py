@@ -10,10 +10,10 @@ from typing import Final
 
 import pandas as pd
 
-from .catalogue.shared import AGE_BANDS
+from .catalogue.audiences import AGE_BANDS
 from .errors import InvalidArgumentError
 from .model import TABLES, Column, Endpoint, Field, Table, endpoints
-from .texts import NOT_AVAILABLE
+from .spelling import NOT_AVAILABLE
 
 
 def describe(table: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from itertools import chain, islice, pairwise
 from typing import Any, Final
 
 from .model import Coded, CountOf, DeepestLevel, Endpoint, Field, FromQuery, PerList
-from .texts import is_blank, writable
+from .spelling import is_blank, writable
 
 _CHUNK: Final = 100  # answers compared at once
 _LONGEST_NAME: Final = 200  # of a field that a warning quotes

@@ -11,7 +11,7 @@ from typing import Any, Final
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
 from .model import DeepestLevel, Endpoint, Query
-from .texts import FLAG_WORDS, is_blank, normal_hashtag, plain_id, writable
+from .spelling import FLAG_WORDS, is_blank, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
 _OK: Final = 200

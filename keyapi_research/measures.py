@@ -88,8 +88,6 @@ def audience_similarity(df: pd.DataFrame, *, dimension: str = "country") -> pd.D
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
     >>> kr.audience_similarity(tags).round(2)
              first      second  similarity  n_common

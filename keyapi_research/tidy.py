@@ -34,8 +34,8 @@ from .model import (
     Query,
     Table,
 )
+from .spelling import is_blank, writable
 from .store import Answer
-from .texts import is_blank, writable
 
 Envelopes = Iterable[Mapping[str, Any]]
 Index = npt.NDArray[np.intp]

@@ -31,7 +31,7 @@ import requests_cache
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import archive
+from keyapi_research import archive_format as archive
 from keyapi_research.sandbox import Fault, Sandbox
 
 pytestmark = [
@@ -796,7 +796,7 @@ NOT_ITS_OWN = "line 5 of its answers.jsonl is not an answer to its query: "
 FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "another program's manifest": (lambda p: p.manifest.update(format="other"), "not from keyapi_research"),
     "another format version": (
-        lambda p: p.manifest.update(format_version=2), "has format 2, this version .* reads 1. Update the package"),
+        lambda p: p.manifest.update(format_version=2), "has format 2, but this version .* reads 1. Update the package"),
     "a manifest with more in it": (lambda p: p.manifest.update(hook="os.system"), "manifest does not have the "
     "expected"),
     "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest does not have the expected "

@@ -746,7 +746,7 @@ def break_pace(patch: pytest.MonkeyPatch, _: Path) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no clock")
 
-    patch.setattr("keyapi_research.client.transport.Pace.wait", broken)
+    patch.setattr("keyapi_research.client.pacing.Pace.wait", broken)
 
 
 def break_transport(patch: pytest.MonkeyPatch, _: Path) -> None:

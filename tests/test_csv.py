@@ -435,7 +435,7 @@ TWO_LEVELS = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [([1], "not list"), (pd.DataFrame(), "must have columns"), (pd.DataFrame([[1, 2]], columns=TWO_LEVELS), "MultiIndex"),
+    [([1], "not list"), (pd.DataFrame(), "have columns"), (pd.DataFrame([[1, 2]], columns=TWO_LEVELS), "MultiIndex"),
      (pd.DataFrame({"a": pd.Series(["\ud800"], dtype=object)}), "an incomplete character")],
 )  # fmt: skip
 def test_what_cannot_be_written_is_refused(what: Any, said: str, tmp_path: Path) -> None:
@@ -646,7 +646,7 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(kr.StoreError, match="was not written: No space left on device. Free some space"):
+    with pytest.raises(kr.StoreError, match=r"was not written: No space left on device\. Free some space"):
         write_csv(pd.DataFrame({"a": range(100)}), file)
     assert file.read_text() == "a\n1\n2\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "table.csv"]

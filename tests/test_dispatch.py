@@ -23,7 +23,7 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research.client.delivery import is_worth_another
-from keyapi_research.client.transport import Pace
+from keyapi_research.client.pacing import Pace
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
 Make = Callable[..., kr.Client]

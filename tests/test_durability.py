@@ -64,7 +64,7 @@ def names_of(answers: list[Any]) -> set[str]:
 FETCH_AGAIN_AND_AGAIN = """
     import os, sys
     import keyapi_research as kr
-    import keyapi_research.sandbox, tenacity, tqdm
+    import keyapi_research.sandbox, tqdm
     url, store = sys.argv[1:]
     for _ in sys.stdin:  # a fork for each line: importing pandas each time would take a minute
         child = os.fork()

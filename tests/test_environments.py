@@ -161,7 +161,7 @@ def test_without_a_home_a_store_is_to_be_named(
     connect: Callable[[], object], homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(kr.StoreError, match="this user has no home. Name a file with store="):
+    with pytest.raises(kr.StoreError, match=r"this user has no home\. Name a file with store="):
         connect()
     assert list(tmp_path.iterdir()) == []  # no folder called ~ either
 

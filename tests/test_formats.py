@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research import archive, store
+from keyapi_research import archive_format as archive
+from keyapi_research import store
 
 DATA = Path(__file__).parent / "data"
 STORES = {version: DATA / "formats" / f"store-v{version}.db" for version in range(1, store.FORMAT + 1)}

@@ -478,7 +478,7 @@ def test_offline_warn_leaves_out_what_is_not_stored(client: kr.Client, cut_off: 
     online = kr.fetch_hashtags(tags(1, 2), client=client)
     cut_off()
     with kr.Client(store=client.settings.store, offline=True) as offline:
-        with pytest.warns(kr.IncompleteDataWarning, match=r"1 of 3 ids.*: tag3 \(NotStoredError\).*1 request = 2 credits"):
+        with pytest.warns(kr.IncompleteDataWarning, match=r"1 of 3 .*: tag3 \(NotStoredError\).*1 request = 2 credits"):
             frame = kr.fetch_hashtags(tags(1, 3, 2), errors="warn", client=offline)
         pd.testing.assert_frame_equal(frame, online)
         with pytest.warns(kr.IncompleteDataWarning, match="1 of 1"):

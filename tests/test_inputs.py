@@ -39,7 +39,7 @@ from keyapi_research.settings import (
     read_token,
     source_of,
 )
-from keyapi_research.texts import normal_hashtag
+from keyapi_research.spelling import normal_hashtag
 
 Make = Callable[..., kr.Client]
 TOKEN = "a-token-of-the-tests"

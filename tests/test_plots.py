@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -229,9 +230,8 @@ def test_axes_of_any_figure_are_drawn_into(plot: str, kind: str) -> None:
         assert ax.get_position(original=True).bounds == pytest.approx((0.2, 0.3, 0.5, 0.5))
         assert figure.get_layout_engine() is None
     else:
-        assert (
-            type(figure.get_layout_engine()).__name__ == f"{'Tight' if kind == 'tight' else 'Constrained'}LayoutEngine"
-        )
+        engine = type(figure.get_layout_engine().engine).__name__
+        assert engine == f"{'Tight' if kind == 'tight' else 'Constrained'}LayoutEngine"
 
 
 def test_on_a_dark_style_all_that_is_written_shows(plot: str) -> None:
@@ -336,6 +336,64 @@ def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -
     footers = [text.get_window_extent() for text in figure.findobj(Text) if text.get_gid() == "footer"]
     assert len(footers) == 6
     assert not any(a.overlaps(b) for a, b in combinations(footers, 2))
+
+
+def lines_in_sight(ax: Axes, **how: Any) -> bool:
+    """Whether every line of the footer is on the saved picture, and below all labels."""
+    figure, seen = ax.figure.canvas.figure, []
+    (text,) = [one for one in figure.findobj(Text) if one.get_gid() == "footer"]
+    drawn = text.draw
+
+    def look(*given: Any) -> None:
+        seen.append((text.get_window_extent(), figure.bbox.frozen(), ax.xaxis.get_tightbbox().y0))
+        drawn(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "draw", look)
+        figure.savefig(io.BytesIO(), **how)
+    box, edges, lowest = seen[-1]
+    return bool(edges.x0 <= box.x0 and box.x1 <= edges.x1 and edges.y0 <= box.y0 and box.y1 <= lowest + 1)
+
+
+@pytest.mark.parametrize("name", ["overlap", "trend", "categories"])
+def test_source_and_age_are_on_the_picture_however_it_is_saved(name: str) -> None:
+    # the map of nine with long names is about as wide as high with all around it: a layout in one go falls short
+    nine = [people("x" * 24 + str(i), "country", {"Macao": 200, f"C{i}": 300}) for i in range(9)]
+    ax = getattr(plots, name)(pd.concat(nine) if name == "overlap" else hard(name))
+    for dpi in (60, 100, 300):
+        assert lines_in_sight(ax, dpi=dpi, bbox_inches=None)
+    assert lines_in_sight(ax, dpi=60, bbox_inches="tight")  # as notebooks do
+    lines = texts(ax, "footer")[0].count("\n")
+    ax.figure.set_size_inches(5, 6)
+    assert lines_in_sight(ax, dpi=60)
+    assert texts(ax, "footer")[0].count("\n") > lines  # broken anew
+    ax.figure.set_size_inches(8, 6)
+    assert lines_in_sight(ax, dpi=60)
+    assert texts(ax, "footer")[0].count("\n") == lines
+
+
+@pytest.mark.parametrize("layout", [None, slow("constrained"), slow("tight"), slow("compressed")])
+def test_source_and_age_stay_below_a_picture_that_keeps_its_shape(layout: str | None) -> None:
+    figure, ax = plt.subplots(layout=layout)
+    ax.imshow(np.eye(3))
+    ax.set_xticks(range(3), ["a long name that stands upright"] * 3, rotation=90)
+    plots.stamp(ax, series("a", days(1, 2), source="sandbox"))
+    for size in ((3, 9), (5, 6), (3, 9), (5, 7), (9, 3), (5, 7), (3, 9), (5, 8)):  # what limits it changes each time
+        figure.set_size_inches(size)
+        assert lines_in_sight(ax, dpi=50)
+
+
+def test_what_the_user_has_changed_stays_when_the_size_changes() -> None:
+    ax = plots.trend(series("a", days(1, 2)))
+    ax.set_title("Mine,\nin two lines", loc="left")
+    ax.figure.set_size_inches(4, 4)
+    draw(pickle.loads(pickle.dumps(ax.figure)))
+    draw(ax.figure)
+    assert ax.get_title(loc="left") == "Mine,\nin two lines"
+    ax.clear()
+    ax.figure.set_size_inches(5, 5)
+    draw(ax.figure)
+    assert texts(ax, "footer") == []
 
 
 def test_one_synthetic_row_stamps_the_whole_picture_behind_its_data_and_numbers(plot: str) -> None:

@@ -191,7 +191,7 @@ def test_importing_is_light_and_silent(tmp_path: Path) -> None:
 
 
 def test_what_most_cells_do_not_need_is_imported_late() -> None:
-    late = ["keyapi_research.plots", "keyapi_research.export", "keyapi_research.archive",
+    late = ["keyapi_research.plots", "keyapi_research.export", "keyapi_research.archive_format",
             "keyapi_research.accessor.methods"]
     code = (
         "import sys; import keyapi_research as kr, pandas as pd; assert hasattr(pd.DataFrame, 'keyapi'); "

@@ -35,7 +35,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keyapi_research as kr
-from keyapi_research.client import transport
+from keyapi_research.client import pacing, transport
 from keyapi_research.settings import Secret
 
 GOOD = http(envelope())
@@ -362,7 +362,7 @@ def test_idle_connections_that_the_server_closes_are_replaced(make_client: Calla
 def test_a_storm_of_429_ends_in_time(
     make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_SLOWEST", 0.1)
+    monkeypatch.setattr(pacing, "_SLOWEST", 0.1)
     with Faulty(refuse(429)) as server:
         client = connect(make_client, server, retries=2)
         error = fails(client, ["a", "b", "c"], longest=6)
@@ -379,7 +379,7 @@ def test_a_storm_of_429_ends_in_time(
 def test_a_storm_of_429_that_passes_is_survived(
     make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_SLOWEST", 0.1)
+    monkeypatch.setattr(pacing, "_SLOWEST", 0.1)
     names = [f"name{n}" for n in range(5)]
     wait = refuse(429, "Retry-After: 1")
     with Faulty(wait, *[http(envelope(name)) for name in names]) as server:

@@ -28,8 +28,6 @@ class KeyAPIAccessor:
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> tags = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> tags[tags["views"] > 0].keyapi.audience("age")["segment"].unique().tolist()
     ['18-24', '25-34', '35+']

@@ -343,11 +343,9 @@ class Methods:
         '7117191641181555995'
         """
         _check_client(client)
-        if index:
-            raise InvalidArgumentError("to_csv does not write the index. Make it a column first: df.reset_index()")
         from ..export import write_csv  # noqa: PLC0415 - Tab does not wait for what only this needs
 
-        write_csv(self._frame, path, excel=excel)
+        write_csv(self._frame, path, excel=excel, index=index)
 
     @property
     def plot(self) -> Pictures:

@@ -9,6 +9,7 @@ from ..arguments import check_category_filter, check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
 from ..model import Column, DeepestLevel, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
     ANY_REGION,
@@ -19,8 +20,6 @@ from .shared import (
     SEARCH_PARAMETER,
     TIME_SCOPE,
     TIME_SCOPE_PARAMETER,
-    audience_columns,
-    audience_rows,
     count_of,
     cover,
     id_column,
@@ -139,7 +138,7 @@ def fetch_product_insights(
     max_age: MaxAge = None,
     client: Client | None = None,
 ) -> Call:
-    """Return the ranking of product categories: reach, rates and costs of their ads.
+    """Return the ranking of product categories by their ads: reach, rates and costs.
 
     Examples
     --------
@@ -237,7 +236,7 @@ def fetch_product_details(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return product categories: their levels, and how much else the answers have.
+    """Return the names and levels of product categories, one row per category.
 
     Examples
     --------
@@ -257,7 +256,7 @@ def fetch_product_audience(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return who watches product categories: shares of ages, index of interests.
+    """Return the audience of product categories: percentages by age, indices by interest.
 
     Examples
     --------

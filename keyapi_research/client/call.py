@@ -10,31 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import (
-    AccessDeniedError,
-    AuthenticationError,
-    BudgetExceededError,
-    CreditsExhaustedError,
     KeyAPIError,
-    RateLimitedError,
     StoreError,
 )
 from ..model import DTYPES, Endpoint, Query, Table
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import facts_html, facts_text
+from .pacing import is_hard
 
 if TYPE_CHECKING:
     from .client import Client
 
 UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
-LONGEST_WAIT: Final = 60.0  # seconds; a service that wants a longer wait is an error at once
 _MOST_ENVELOPES: Final = 1_000  # of a call that stay in memory until it ends; the store has all
-_HARD: Final = (AuthenticationError, CreditsExhaustedError, AccessDeniedError, BudgetExceededError, StoreError)
-
-
-def is_hard(error: KeyAPIError) -> bool:
-    """Whether nothing more is sent after an error."""
-    too_long = isinstance(error, RateLimitedError) and (error.retry_after or 0) > LONGEST_WAIT
-    return isinstance(error, _HARD) or too_long
 
 
 @dataclass(frozen=True)

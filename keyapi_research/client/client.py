@@ -48,9 +48,9 @@ class Status(Shown):
     Attributes
     ----------
     token : str
-        Where the token came from, never the token.
+        Where the token came from, not the token itself.
     source : str
-        Whom the answers come from.
+        Where the answers come from.
     store : str
         Path of the store.
     mode : str
@@ -100,7 +100,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
 
 
 class Client(Shown):
-    """A connection: a source, a store and what it may spend; `connect` makes one and makes it the default.
+    """A connection: its source, store and spending limits; `connect` creates one and makes it the default.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Client(Shown):
         if archived is None:
             self._set_up(read_settings(given))
             return
-        from ..archive import load  # noqa: PLC0415 - only where one is replayed
+        from ..archive_format import load  # noqa: PLC0415 - only where one is replayed
 
         state = _state_of(archived)  # as it was when it was read
         opened, settings = load(archived)

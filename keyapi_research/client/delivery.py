@@ -15,7 +15,8 @@ from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, S
 from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..store import LEDGER_COLUMNS, Answer, Arrival
 from .budgets import Reservation
-from .call import LONGEST_WAIT, UNDELIVERED, is_hard
+from .call import UNDELIVERED
+from .pacing import LONGEST_WAIT, is_hard
 from .progress import Progress
 from .transport import TransportFailure
 

@@ -20,12 +20,13 @@ from ..envelope import Found, match, open_envelope
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError, UnexpectedResponseError
 from ..model import Query
 from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
+from ..spelling import writable
 from ..store import Answer, Arrival, Claim, Observation, Outcome, Store, claim_of, in_this_process
-from ..texts import writable
-from .call import LONGEST_WAIT, UNDELIVERED, writable_code
+from .call import UNDELIVERED, writable_code
 from .delivery import Delivered, Delivery, Request, Run, closed, error_of_row, is_worth_another, make_arrival, no_answer
 from .interrupts import no_thread
-from .transport import Pace, Reply, Transport, TransportFailure, jittered
+from .pacing import LONGEST_WAIT, Pace, jittered
+from .transport import Reply, Transport, TransportFailure
 
 if TYPE_CHECKING:
     from ..sandbox import Sandbox

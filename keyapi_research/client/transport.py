@@ -1,4 +1,4 @@
-"""Sending one HTTP request: the one place that does, and the pace it is done at."""
+"""Sending one HTTP request: the one place that does."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import base64
 import io
 import json
 import os
-import random
 import re
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -40,9 +38,6 @@ _IDLE: Final = 30.0  # seconds; a router or a sleeping machine may have dropped 
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole answer may last this many times the read timeout
-_SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
-_FORGETS_AFTER: Final = 30.0
-_SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
 _LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
 _FINAL: Final = 200  # lower statuses announce an answer that follows
@@ -285,58 +280,3 @@ class Transport:
         for login in sorted(_proxy_logins(), key=len, reverse=True):
             text = text.replace(login, "[proxy login]")
         return self._redact(text)
-
-
-class Pace:
-    """Even pacing: sends at least an interval apart, by the clock they are stamped with.
-
-    Rate limiters of the shelf count requests in buckets, which lets bursts through, and know nothing of an answer
-    that says "wait": both matter here, where a refused burst may be charged.
-    """
-
-    def __init__(self, per_second: float | None) -> None:
-        self._usual = 0.0 if per_second is None else 1 / per_second
-        self._interval = self._usual
-        self._next = 0.0
-        self._refused_at = 0.0
-        self._turn = threading.Lock()  # held while waiting: the next in line cannot wake early
-        self._lock = threading.Lock()
-
-    def wait(self, stop: threading.Event) -> int | None:
-        """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
-        while not self._turn.acquire(timeout=_SLICE):
-            if stop.is_set():
-                return None
-        try:
-            stamp, left = self._claim()
-            while stamp is None and not stop.wait(left):
-                stamp, left = self._claim()
-            return None if stop.is_set() else stamp
-        finally:
-            self._turn.release()
-
-    def _claim(self) -> tuple[int | None, float]:
-        """Claim the next moment if it has come; else return how long it takes."""
-        with self._lock:
-            now = time.monotonic()
-            if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:
-                self._interval = self._usual
-            if now < self._next:
-                return None, self._next - now
-            stamp = now_us()
-            margin = 0.0005 if self._interval else 0.0  # the two clocks differ a little
-            self._next = time.monotonic() + self._interval + margin  # counted from after the stamp
-            return stamp, 0.0
-
-    def slow_down(self, seconds: float) -> None:
-        """Send nothing for some time, and more slowly after it."""
-        with self._lock:
-            now = time.monotonic()
-            self._refused_at = now + seconds
-            self._next = max(self._next, now + seconds)
-            self._interval = min(max(self._interval * 2, 0.05), max(_SLOWEST, self._usual))
-
-
-def jittered(attempt: int) -> float:
-    """Seconds before attempt number n + 1: growing, and different for each who waits."""
-    return float(min(0.5 * 2 ** (attempt - 1), 8.0)) * (0.5 + random.random() / 2)  # noqa: S311 - no secret depends on it

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..archive import stamp
+from ..archive_format import stamp
 from ..client import Client, open_client
 from ..columns import as_text, text_dtype
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
@@ -56,39 +56,38 @@ Kept = tuple[Hashable, ...]
 def write_package(
     folder: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame], *, client: Client | None = None
 ) -> None:
-    """Write tables as a data package: a CSV file each, and `datapackage.json` that describes them.
+    """Write tables as a data package: one CSV file per table, and `datapackage.json`, which describes them.
 
     Parameters
     ----------
     folder : path
-        Where to; a new folder, an empty one, or one with such a package and nothing else, which is then replaced: so a
-        notebook runs again. Files whose names start with a dot do not count.
+        A new folder, an empty one, or one with only such a package, which is then replaced, so a notebook can be run
+        again. Files whose names start with a dot are ignored.
     tables : mapping of str to DataFrame
-        The frames, by the names they get in the package: small letters, digits, dots, hyphens and underscores.
+        The frames, by their names in the package: lower-case letters, digits, dots, hyphens and underscores.
     client : Client, optional
-        The connection whose store knows which requests brought the rows; the default one if left out and open.
+        The connection whose store has the requests behind the rows; by default the current one, if it is open.
 
     Raises
     ------
     InvalidArgumentError
-        There is something else in the folder, or a table cannot be written.
+        The folder has other content, or a table cannot be written.
     StoreError
-        The folder cannot be written; what was there is untouched.
+        The folder cannot be written; its old content is unchanged.
 
     Notes
     -----
-    Types, units, meanings and statuses are those of `describe`. A primary key is declared where it holds: key columns
-    without a missing value (a filter that no call used is left out), with `observed_at` where one entity was
-    observed several times. A foreign key is declared where its table is in the package and has all the rows it needs.
-    Provenance has the endpoint, its parameters, when it was observed and, where the store knows them, each request with
-    its id and credits. No licence is stated: whether and how you may publish the data is between you and KeyAPI; add
-    the descriptor's `licenses` yourself. What you add to the descriptor stays when the package is written again.
+    Types, units, meanings and statuses are those of `describe`. A primary key is declared if the key columns have no
+    missing values and identify each row (without filters that no call used, and with `observed_at` if an entity was
+    observed several times). A foreign key is declared if its table is in the package and has all the rows it needs.
+
+    The provenance lists the endpoint, its parameters, the time of observation and, if they are in the store, the
+    requests with their ids and credits. No licence is stated: whether and how you may publish the data is between you
+    and KeyAPI. Add `licenses` to the descriptor yourself; your additions stay when the package is written again.
 
     Examples
     --------
     >>> import tempfile
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> tags = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     kr.write_package(f"{folder}/study", {"hashtags": tags, "trends": kr.fetch_hashtag_trends("ufc324")})

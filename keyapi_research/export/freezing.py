@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import archive
+from .. import archive_format as archive
 from ..client import Call, CallRecord, Client
 from ..client.display import facts_html, facts_text
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
@@ -63,42 +63,40 @@ class Frozen:
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
-    """Write what this session read from the store into one archive that anybody can replay; sends nothing.
+    """Write the answers this session read into one archive that anybody can replay; nothing is sent.
 
     Parameters
     ----------
     path : path
-        The archive, as "study.zip"; nothing may be there. In a replay of that very file nothing is written, and what
-        it has is returned.
+        The archive, such as "study.zip"; the file must not exist. During a replay of the same file nothing is
+        written, and its content is described.
     partial : bool
-        Freeze although some ids failed and were not fetched since.
+        Freeze even if some ids failed and were not fetched later.
     client : Client, optional
-        The connection; the default one if left out.
+        The connection; the default one if omitted.
 
     Returns
     -------
     Frozen
-        What is in it, and which calls a replay answers otherwise.
+        What the archive contains, and which calls a replay answers differently.
 
     Raises
     ------
     InvalidArgumentError
-        Something is there already, or nothing was read yet.
+        The file already exists, or no answer was read yet.
     FetchIncompleteError
-        Some ids failed and were not fetched since.
+        Some ids failed and were not fetched later.
     StoreError
         The archive cannot be written, or the client is closed.
 
     Notes
     -----
-    The archive has answers and requests; no token, no path, no name, no clock: the same study makes the same
-    bytes. `replay(path)`, or KEYAPI_REPLAY in the environment of the unchanged notebook, reads it.
+    The archive has answers and requests, but no token, path, name or time of writing, so the same study always gives
+    the same bytes. To read it, use `replay(path)`, or set KEYAPI_REPLAY and run the unchanged notebook.
 
     Examples
     --------
     >>> import tempfile
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> _ = kr.fetch_hashtags(["ufc324", "perfume"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     kr.freeze(f"{folder}/study.zip").credits

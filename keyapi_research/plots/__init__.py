@@ -51,8 +51,6 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> trends = kr.fetch_hashtag_trends(["ufc324", "perfumetok"])
     >>> kr.plots.trend(trends).get_ylabel()
     'popularity (share of own peak, 0 to 1)'
@@ -83,8 +81,6 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> kr.plots.audience(kr.fetch_hashtag_audience("ufc324")).get_ylabel()
     'share of the audience (percent)'
     """
@@ -114,8 +110,6 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> kr.plots.products(kr.fetch_product_insights(region="US", limit=40)).get_xlabel()
     'click-through rate (percent)'
     """
@@ -157,8 +151,6 @@ def categories(
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> ranking = kr.fetch_product_insights(region="US", limit=40)
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
     'ctr_pct (percent), median of the categories below'
@@ -187,8 +179,6 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> kr.plots.engagement(kr.fetch_videos(["7117191641181555995"])).get_xscale()
     'log'
     """
@@ -227,8 +217,6 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
     >>> [label.get_text() for label in kr.plots.overlap(tags).get_yticklabels()]
     ['#perfumetok', '#smellgood', '#ufc324']
@@ -257,8 +245,6 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
 
     Examples
     --------
-    >>> import keyapi_research as kr
-    >>> client = kr.connect(sandbox=True, store=":memory:")
     >>> ranking = kr.fetch_product_insights(region="US", limit=40)
     >>> import matplotlib.pyplot as plt
     >>> figure, ax = plt.subplots()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..catalogue.shared import AGE_BANDS
+from ..catalogue.audiences import AGE_BANDS
 from ..entities import Name, check_columns, find_entities
 from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimension, spread_scores
 from . import style
@@ -53,14 +53,10 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
         style.write_inside(ax, "no known scores" if audience.names else "no rows")
     whose = labels.texts[0] if len(audience.names) == 1 else ""
     words = (f"Audience by {audience.dimension}", whose, audience.shared)
-    style.set_texts(ax, words, *_axis_labels(audience.dimension))
+    index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
+    shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
+    style.set_texts(ax, words, *(shares if ages else index))
     return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
-
-
-def _axis_labels(dimension: str) -> tuple[str, str]:
-    if DIMENSIONS[dimension] == "percent":
-        return f"{dimension} band (inferred)", "share of the audience (percent)"
-    return f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
 
 
 def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:

@@ -49,9 +49,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     if size:
         _write_cells(ax, found, shown, size)
         notes.insert(0, f"Small numbers: {dimension} segments in both lists (diagonal: in its list).")
-    style.finish(ax, find_origin(df), notes)
-    style.fit(ax.child_axes[0].yaxis.label, ax.get_window_extent().height)
-    return ax
+    return style.finish(ax, find_origin(df), notes)
 
 
 def _select(found: Similarity, order: list[int]) -> Similarity:

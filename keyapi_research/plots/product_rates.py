@@ -54,7 +54,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
-        handles = [_handle(ax, _shape(found, i), _colour(found, i)) for i in range(len(found.groups))]
+        look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
+        handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(found)]
         style.add_legend(ax, handles, groups, "colour: level-1 category")
     rates = [f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items()]
     count = len(found.rows)
@@ -65,26 +66,19 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     return ax
 
 
-def _handle(ax: Axes, shape: str, colour: str) -> Line2D:
-    look = {"markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
-    return Line2D([], [], linestyle="", marker=shape, color=colour, **look)
-
-
-def _colour(found: Points, group: int) -> str:
-    return _LIGHT if found.groups[group] == OTHER else style.COLOURS[group]
-
-
-def _shape(found: Points, group: int) -> str:
-    return "o" if found.groups[group] == OTHER else style.MARKERS[group]
+def _looks(found: Points) -> list[tuple[str, str]]:
+    """Return shape and colour of each group."""
+    looks = zip(found.groups, (*style.MARKERS, "o"), (*style.COLOURS, _LIGHT), strict=False)
+    return [("o", _LIGHT) if group == OTHER else (shape, colour) for group, shape, colour in looks]
 
 
 def _draw_symbols(ax: Axes, found: Points, scale: float) -> None:
     rows = found.rows.sort_values("impressions", ascending=False, kind="stable")  # small ones on top
     rest, rows = rows[rows["impressions"].isna()], rows.dropna(subset=["impressions"])
-    shapes = [MarkerStyle(_shape(found, group)) for group in range(len(found.groups))]
+    shapes = [MarkerStyle(shape) for shape, _ in _looks(found)]
     areas = np.array([_AREAS.get(str(shape.get_marker()), 1.0) for shape in shapes])[rows["group"]]
     sizes = np.maximum(rows["impressions"] * scale, _SMALLEST) * _AREAS["o"] / areas
-    colours = np.array([_colour(found, group) for group in range(len(found.groups))])
+    colours = np.array([colour for _, colour in _looks(found)])
     look = {"alpha": 0.7, "edgecolors": style.ink(ax), "linewidths": 0.5, "zorder": 2.5}
     symbols = ax.scatter(rows["ctr_pct"], rows["cvr_pct"], s=sizes, c=colours[rows["group"]], **look)
     paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
@@ -95,7 +89,6 @@ def _draw_symbols(ax: Axes, found: Points, scale: float) -> None:
 
 def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
     """Name the first rows beside their symbols, where a name covers no other name and no other symbol."""
-    style.lay_out(ax)
     inside = ax.get_window_extent()
     places = found.rows[["ctr_pct", "cvr_pct"]].to_numpy()
     radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2

@@ -23,6 +23,7 @@ from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine, PlaceHolderLayoutEngine, TightLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
@@ -39,6 +40,7 @@ LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
+_MOST_GOES: Final = 20  # of tight layout, until nothing moves
 _AROUND: Final = 110  # points, about what title, ticks, axis label and footer take of the height
 
 # Axes -------------------------------------------------------------------------------------------------------
@@ -186,17 +188,13 @@ def finish(ax: Axes, origin: Origin, notes: Iterable[str] = (), *, own: bool = T
     Where the picture is the user's `own` is false, and its title and labels stay as they are.
     """
     _remove(ax, "footer")
-    lay_out(ax)
-    box, around = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
-    most = min(around.width, 0.95 * room(ax)[0] * root(ax).dpi / 72)  # neighbours may take what is free now
-    if own:
-        fit(next(one for one in ax.get_children() if one.get_gid() == "title"), most - box.x0 + around.x0)
-        fit(ax.xaxis.label, min(box.width, 0.8 * most))
-        fit(ax.yaxis.label, box.height)
     text = "\n".join(filter(None, (" ".join(notes), origin.text)))
     below = (ax.yaxis.label, ax.xaxis.label)  # from the leftmost label on, below the lowest
-    look = {"va": "top", "fontsize": small(ax), "color": ink(ax), "alpha": 0.75, **text_style(text)}
-    fit(ax.annotate(text, (0, 0), (0, -6), below, "offset points", annotation_clip=False, gid="footer", **look), most)
+    look = {"va": "top", "fontsize": small(ax), "color": ink(ax), "alpha": 0.75, "in_layout": False, **text_style(text)}
+    footer = ax.annotate(text, (0, 0), (0, -6), below, "offset points", annotation_clip=False, gid="footer", **look)
+    title = [one for one in ax.get_children() if one.get_gid() == "title"]
+    labels = [axis.label for axis in (ax.xaxis, ax.yaxis, *(scale.yaxis for scale in ax.child_axes))]
+    lay_out(ax, [footer, *title, *labels] if own else [footer])
     stamp(ax, origin)
     return ax
 
@@ -224,18 +222,92 @@ def dress(ax: object, df: object) -> None:
         stamp(panel, origin)
 
 
-def lay_out(ax: Axes) -> None:
-    """Lay out what stands around the data now, so that what is measured is what will be drawn."""
+def lay_out(ax: Axes, texts: Sequence[Any] = ()) -> None:
+    """Lay out what stands around the data, so that what is measured is what will be drawn; break texts into lines."""
     figure = root(ax)
-    if ax.get_subplotspec() is None:
-        return  # placed by hand
-    if figure.get_layout_engine() is None:
+    engine = figure.get_layout_engine()
+    if ax.get_subplotspec() is None or isinstance(engine, PlaceHolderLayoutEngine):  # placed by hand
+        _break_lines(ax, texts)
+        return
+    if engine is None:
         placed = any(hasattr(one, "_colorbar") for one in figure.axes)  # a scale that constrained layout cannot move
         figure.set_layout_engine("tight" if placed else "constrained")
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
+        engine = figure.get_layout_engine()
+    if not isinstance(engine, Layout):
+        engine = Layout(engine, figure)
+        figure.set_layout_engine(engine)
+    if texts:
+        engine.whole[ax] = {text: text.get_text() for text in texts}
+        engine.break_lines(figure, [ax])
+    engine.execute(figure)
     ax.apply_aspect()
+
+
+class Layout(LayoutEngine):
+    """A layout engine that keeps all that is written inside the figure, whatever size this is drawn or saved at.
+
+    It breaks texts anew where the size has changed. And Axes that keep their shape are measured where they are: the
+    engine of matplotlib takes them for as large as their place, and so leaves too little room below them.
+    """
+
+    def __init__(self, engine: Any, figure: Figure) -> None:
+        super().__init__()
+        self._adjust_compatible, self._colorbar_gridspec = engine.adjust_compatible, engine.colorbar_gridspec
+        self.engine, self.size = engine, tuple(figure.get_size_inches())
+        self.whole: dict[Axes, dict[Any, str]] = {}  # texts before they were broken
+
+    def get(self) -> dict[str, Any]:
+        """Return the parameters of the engine."""
+        return dict(self.engine.get())
+
+    def set(self, **parameters: Any) -> None:
+        """Change parameters of the engine."""
+        self.engine.set(**parameters)
+
+    def execute(self, fig: Figure) -> None:
+        """Lay out a figure, as matplotlib asks for before it draws."""
+        size = tuple(fig.get_size_inches())
+        if size != self.size:
+            self.size = size
+            self.break_lines(fig, [ax for ax in self.whole if ax in fig.axes])
+        self._place(fig)
+
+    def break_lines(self, figure: Figure, pictures: Sequence[Axes]) -> None:
+        """Break the texts of some pictures by the room they have now."""
+        for ax in pictures:
+            pairs = [(text, whole) for text, whole in self.whole[ax].items() if text.figure is not None]
+            # without those that the user has removed or changed
+            self.whole[ax] = {text: whole for text, whole in pairs if text.get_text().split() == whole.split()}
+            for text, whole in self.whole[ax].items():
+                text.set(text=whole, in_layout=text.get_gid() != "footer")
+        self._place(figure)
+        for ax in pictures:
+            _break_lines(ax, list(self.whole[ax]))
+
+    def _place(self, figure: Figure) -> None:
+        placed = [ax for ax in figure.axes if ax.get_subplotspec() is not None and ax.get_in_layout()]
+        for _ in range(_MOST_GOES if isinstance(self.engine, TightLayoutEngine) else 1):
+            before = [ax.get_position(original=True).bounds for ax in placed]
+            for ax in placed:
+                ax.set_position(ax.get_position())
+                ax.set_in_layout(True)
+            self.engine.execute(figure)
+            if np.allclose(before, [ax.get_position(original=True).bounds for ax in placed], atol=1e-3):
+                break
+
+
+def _break_lines(ax: Axes, texts: Sequence[Any]) -> None:
+    """Break texts around the data into lines that fit, and those of the figure; the footer takes room from now on."""
+    box, around = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
+    most = 0.95 * room(ax)[0] * root(ax).dpi / 72
+    if len(root(ax).axes) > 1:
+        most = min(around.width, most)  # neighbours may take what is free now
+    lengths = {"footer": most, "title": most - box.x0 + around.x0}
+    for text in texts:
+        label = box.height if text.get_rotation() else min(box.width, 0.8 * most)
+        whole = text in root(ax).texts  # of the figure, not of these Axes
+        fit(text, 0.98 * root(ax).bbox.width if whole else lengths.get(text.get_gid(), label))
+        text.set_in_layout(True)
 
 
 def fit(text: Any, length: float) -> None:

@@ -85,14 +85,13 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
         panel.tick_params(labelsize=8, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
     title = ", ".join(filter(None, (_title(labels.texts if len(lines) == 1 else [""] * len(lines)), shared)))
-    figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
+    heading = figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
     figure.supylabel(_SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
     notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
     look = {"x": 0.01, "ha": "left", "alpha": 0.75, "fontsize": 8, **style.text_style()}
     footer = figure.supxlabel(f"{' '.join(notes)}\n{origin.text}", gid="footer", **look)
-    style.fit(footer, 0.98 * figure.bbox.width)
-    style.lay_out(panels[0])
+    style.lay_out(panels[0], [heading, footer])
     for panel in panels:
         style.stamp(panel, origin)
     return panels[0]

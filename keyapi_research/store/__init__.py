@@ -1,6 +1,5 @@
 """The store: every paid answer, once, checked when it is read, and the ledger of what was paid."""
 
-from .base import Store
 from .facts import (
     LEDGER_COLUMNS,
     Answer,
@@ -16,6 +15,7 @@ from .facts import (
     when,
 )
 from .formats import FORMAT
+from .writing import Store
 
 __all__ = [
     "FORMAT",

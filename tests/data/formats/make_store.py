@@ -49,7 +49,7 @@ def page(*ids: int, more: bool) -> dict[str, Any]:
 
 
 def write(path: Path) -> None:
-    somewhere = mock.patch("keyapi_research.store.base.this_process", return_value="somewhere:1")
+    somewhere = mock.patch("keyapi_research.store.writing.this_process", return_value="somewhere:1")
     with Sandbox() as server, somewhere, mock.patch("keyapi_research.client.transport.now_us") as clock:
         clock.return_value = TUESDAY
         client = kr.Client(token="none-of-yours", base_url=server.url, store=path, requests_per_second=None, retries=0,
