@@ -21,7 +21,7 @@ _BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
 COMMON: Final[Mapping[str, str]] = {
     "limit": f"limit : int or None\n    Maximum number of rows, fetched in pages of {PAGE_SIZE}; None for all pages.",
     "max_age": 'max_age : str or timedelta or 0, optional\n    Maximum age of stored answers ("1D", "6h"); older '
-    'ones are fetched and paid for again. 0 always fetches; "any" never warns.',
+    'ones are fetched and paid for again.\n    0 always fetches; "any" never warns.',
     "errors": 'errors : {"raise", "warn"}\n    If some ids fail, fetch the others, then raise an error, or warn and '
     "return the partial table.",
     "of": "of : str, optional\n    The table to use, if the frame holds several.",
@@ -53,7 +53,7 @@ def document(function: F, table: Table) -> F:
     common = ("limit", "max_age", "client") if endpoint.ranking else ("max_age", "errors", "client")
     inputs = [_describe_input(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.inputs]
     own = endpoint.tables[0]
-    again = "" if own is table else f"; free after `fetch_{own.name}` or a sibling with the same arguments"
+    again = "" if own is table else f", free after `fetch_{own.name}` or a sibling with the same arguments"
     columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
     sections = {
         "Parameters": "\n".join([*inputs, *(COMMON[name] for name in common)]),
@@ -61,7 +61,7 @@ def document(function: F, table: Table) -> F:
         + textwrap.indent("\n".join(columns), "    ")
         + f'\n    `kr.describe("{table.name}")` has the meaning of each column, and how certain it is.',
         "Raises": _ERRORS,
-        "Notes": f"Price: {endpoint.price}{again}; stored answers cost nothing.\n"
+        "Notes": f"Price: {endpoint.price}{again}. Stored answers cost nothing.\n"
         f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
     }
     complete(function, lambda _: sections)
