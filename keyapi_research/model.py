@@ -113,7 +113,7 @@ class FromQuery:
     checked: Field | DeepestLevel | None = None
 
     def __str__(self) -> str:
-        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
+        return f"requested (= {self.checked}, checked)" if self.checked else "requested"
 
 
 @dataclass(frozen=True, slots=True)

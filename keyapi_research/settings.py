@@ -74,8 +74,7 @@ class Secret:
     def __reduce__(self) -> Any:
         raise TypeError(
             "a token, or an object that holds one, cannot be pickled. Instead, connect in the worker: kr.connect(...) "
-            "in "
-            "its function or initializer, with KEYAPI_TOKEN set there"
+            "in its function or initializer, with KEYAPI_TOKEN set there"
         )
 
 

@@ -132,8 +132,7 @@ def _can_be_queried(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]
     if unusual:
         warn(
             f"{link.column.name}: {listed(list(unusual.values()), 10)} cannot be requested under the names in the "
-            "answers. "
-            f"They are left out of {link.target.name}",
+            f"answers. They are left out of {link.target.name}",
             MissingDataWarning,
         )
     is_key = link.column.name in link.table.key

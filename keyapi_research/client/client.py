@@ -279,8 +279,7 @@ class Client(Shown):
     def __reduce__(self) -> str:
         raise TypeError(
             "a client cannot be pickled: its token and limits belong to its own process. Instead, connect in the "
-            "worker: "
-            "kr.connect(...) with the same store, in its function or initializer"
+            "worker: kr.connect(...) with the same store, in its function or initializer"
         )
 
     def __enter__(self) -> Self:

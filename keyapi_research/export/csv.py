@@ -231,8 +231,7 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
     if unread and own is None:  # else a descriptor says what the columns are
         warn(
             "some columns have values that are not valid for their dtype in the dictionary: "
-            f"{listed(unread, _MOST_NAMED)}. "
-            "Correct the values in the file, or rename columns of your own",
+            f"{listed(unread, _MOST_NAMED)}. Correct the values in the file, or rename columns of your own",
             SchemaDriftWarning,
         )
     frame = pd.DataFrame(dict(enumerate(columns)), copy=False)

@@ -94,8 +94,7 @@ class Reader:
         if not self.of_this_process:
             raise StoreError(
                 "this client was opened in the parent process and cannot be used after a fork. Connect in the worker "
-                "with "
-                "kr.connect(...) or kr.Client(...), and open its own budgets there"
+                "with kr.connect(...) or kr.Client(...), and open its own budgets there"
             )
 
     def _damaged(self, what: str) -> StoreError:

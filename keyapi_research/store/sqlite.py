@@ -87,8 +87,7 @@ class SQLite:
         if self.read_only:
             raise StoreError(
                 f"{self.path} or its folder is read-only, so nothing was sent. Make both writable, copy the file, or "
-                "read "
-                "stored answers with connect(offline=True)"
+                "read stored answers with connect(offline=True)"
             )
         if self.path != MEMORY:
             self.check_there()
@@ -274,8 +273,7 @@ def _advice(error: sqlite3.Error, path: str, patience: float) -> str:  # noqa: P
     if whole_code == sqlite3.SQLITE_READONLY_ROLLBACK or (code == sqlite3.SQLITE_CANTOPEN and journal):
         return (
             f"a write to {path} was interrupted, or the file was copied during one. Open it where the file and its "
-            "folder "
-            "are writable, which undoes the write, or copy it again with its -journal"
+            "folder are writable, which undoes the write, or copy it again with its -journal"
         )
     if whole_code == sqlite3.SQLITE_READONLY_DBMOVED:
         return _moved(path)
