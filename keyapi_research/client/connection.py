@@ -189,8 +189,8 @@ def find_client(client: Client | None) -> Client:
 
     if parent_process() is not None:
         raise StoreError(
-            "this worker process has no connection of its own, so nothing was sent; the parent's budgets, limits and store "
-            "do not apply here. Connect in the worker: kr.connect(...) in its function or initializer"
+            "this worker process has no connection of its own, so nothing was sent; the parent's budgets, limits and "
+            "store do not apply here. Connect in the worker: kr.connect(...) in its function or initializer"
         )
     return connect()
 
