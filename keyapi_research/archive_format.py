@@ -57,9 +57,9 @@ _OURS: Final = "Replay a file that kr.freeze wrote"
 _BEGINNINGS: Final[Mapping[bytes, str]] = {
     b"version https://git-lfs": "it is a Git LFS pointer, not the archive itself. Run `git lfs pull` in its repository",
     b"<": "it is a web page, not an archive. Download the file itself",
-    b"\x1f\x8b": "it is packed with gzip. Unpack it (gunzip), and replay the file inside",
+    b"\x1f\x8b": "it is packed with gzip. Unpack it (gunzip) and replay the file inside",
     b"sqlite format 3": "it is a store, not an archive. Open it with kr.connect(store=..., offline=True)",
-    b"{": "it is a single file of an unpacked archive. Replay the .zip itself",
+    b"{": "it is only one file from an unpacked archive. Replay the .zip itself",
     b"": f"it is not an archive of keyapi_research. {_OURS}",
 }
 _NOT_OURS: Final = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)|/$")  # systems add it
@@ -245,11 +245,11 @@ def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            raise StoreError(f"{path} has appeared meanwhile and is not overwritten. Choose another path")
+            raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
         beside.replace(path)
     except OSError as error:
         raise StoreError(
-            f"{path} was not written: {error.strerror or error}. Make room, or choose another path"
+            f"{path} was not written: {error.strerror or error}. Free some space, or choose another path"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -276,11 +276,11 @@ def _read(path: str, read: Callable[[zipfile.ZipFile, Members], Result]) -> Resu
         with Path(path).open("rb") as file, zipfile.ZipFile(file) as packed:
             return read(packed, _members(packed))
     except StoreError as error:
-        raise StoreError(f"{path} is not replayed: {error}") from None
+        raise StoreError(f"{path} cannot be replayed: {error}") from None
     except _FAILURES as error:
         reason = getattr(error, "strerror", None) or str(error) or "it is cut short"
         raise StoreError(
-            f"{path} is not replayed: it cannot be read ({reason}). Check the path, or copy it again"
+            f"{path} cannot be replayed: it cannot be read ({reason}). Check the path, or copy it again"
         ) from error
 
 
@@ -292,17 +292,17 @@ def _require(holds: object, what: str) -> None:
 def _check_kind(path: Path) -> None:
     """Refuse what does not begin and end as a zip does."""
     mode = path.stat().st_mode
-    unpacked = "it is a folder, perhaps an archive that the browser unpacked. Replay the .zip itself, or zip it again"
+    unpacked = "it is a folder, perhaps an archive unpacked by the browser. Replay the .zip itself, or zip it again"
     _require(not stat.S_ISDIR(mode), unpacked)
     # Opening a pipe waits for whoever writes into it.
-    _require(stat.S_ISREG(mode), "it is a pipe or a device. Copy it to a file, and replay that")
+    _require(stat.S_ISREG(mode), "it is a pipe or a device. Copy it to a file and replay that")
     with path.open("rb") as file:
         start = file.read(64)
     _require(start, f"it is empty. {_AGAIN}")
     if not start.startswith(b"PK"):
         start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
         raise StoreError(next(what for first, what in _BEGINNINGS.items() if start.startswith(first)))
-    _require(zipfile.is_zipfile(path), f"it is cut short. {_AGAIN}")
+    _require(zipfile.is_zipfile(path), f"it is incomplete. {_AGAIN}")
 
 
 def _members(packed: zipfile.ZipFile) -> Members:
@@ -313,12 +313,12 @@ def _members(packed: zipfile.ZipFile) -> Members:
         if _NOT_OURS.search(member.filename):
             continue
         wrong = {
-            "is a zip itself. Unpack this one, and replay that": name.endswith(".zip"),
-            f"is not one that freeze writes. {_OURS}": name not in MEMBERS,
-            f"is there more than once. {_OURS}": name in found,
-            "is encrypted. Unpack it with its password, and zip it again": member.flag_bits & 1,
-            "is packed in an unusual way. Unpack it, and zip it again": member.compress_type not in _METHODS,
-            f"would grow to {member.file_size:,} bytes, which no study does": member.file_size
+            "is itself a zip. Unpack the outer one and replay the inner one": name.endswith(".zip"),
+            f"is not part of an archive. {_OURS}": name not in MEMBERS,
+            f"appears more than once. {_OURS}": name in found,
+            "is encrypted. Unpack it with its password and zip it again": member.flag_bits & 1,
+            "has an unsupported compression. Unpack it and zip it again": member.compress_type not in _METHODS,
+            f"would unpack to {member.file_size:,} bytes, too many for a study": member.file_size
             > _MOST_UNPACKED * max(member.compress_size, 1),
         }
         for what, holds in wrong.items():
@@ -339,7 +339,7 @@ def _load(packed: zipfile.ZipFile, members: Members) -> tuple[Store, Settings]:
         store.restore(ledger, _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger), url=url)
         counts = store.counts()
         counted = all(counts[name] == manifest[name] for name in COUNTS)
-        _require(counted, "its manifest counts other answers than it has")
+        _require(counted, f"the counts in its manifest do not match its answers. {_AGAIN}")
     except BaseException:
         store.close()
         raise
@@ -348,24 +348,25 @@ def _load(packed: zipfile.ZipFile, members: Members) -> tuple[Store, Settings]:
 
 def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:
     size = members[MANIFEST].file_size
-    _require(size <= _LARGEST_PART, f"its manifest has {size:,} bytes, which no study has")
+    _require(size <= _LARGEST_PART, f"its manifest has {size:,} bytes, too many for a study")
     with packed.open(members[MANIFEST]) as file:
         written = file.read(size)
     # Who packs it again drops the comment.
-    _require(packed.comment in (b"", _seal(written)), f"its manifest was changed, or the file was cut short. {_AGAIN}")
+    _require(packed.comment in (b"", _seal(written)), f"its manifest was changed, or the file is incomplete. {_AGAIN}")
     manifest = _read_json(written, "its manifest")
     version = manifest.get("format_version")
-    _require(manifest.get("format") == FORMAT, f"its manifest is not one of a keyapi_research archive. {_OURS}")
+    _require(manifest.get("format") == FORMAT, f"its manifest is not from keyapi_research. {_OURS}")
     _require(
         version == FORMAT_VERSION,
-        f"it has format {version!s:.20}, this version of keyapi_research reads {FORMAT_VERSION}: update the package",
+        f"it has format {version!s:.20}, but this version of keyapi_research reads {FORMAT_VERSION}. Update the "
+        "package",
     )
     _require(
         _has_kinds(manifest, _MANIFEST_KINDS)
         and _has_kinds(manifest["members"], dict.fromkeys((LEDGER, ANSWERS), dict))
         and all(_has_kinds(promise, _PROMISE_KINDS) for promise in manifest["members"].values())
         and _SOURCE.fullmatch(manifest["source"]),
-        f"its manifest is not as freeze writes it. {_AGAIN}",
+        f"its manifest does not have the expected fields. {_AGAIN}",
     )
     return manifest
 
@@ -390,14 +391,14 @@ def _lines(packed: zipfile.ZipFile, member: zipfile.ZipInfo, promise: Mapping[st
     name, digest = PurePosixPath(member.filename).name, hashlib.sha256()
     size, promised = member.file_size, promise["bytes"]
     longest = max(0, min(promise["longest_line"], _LARGEST_PART))
-    _require(size == promised, f"its {name} has {size:,} bytes, not the {promised:,} promised. {_AGAIN}")
+    _require(size == promised, f"its {name} has {size:,} bytes, not the expected {promised:,}. {_AGAIN}")
     with packed.open(member) as unbuffered, io.BufferedReader(unbuffered) as file:  # type: ignore[type-var]
         for number, line in enumerate(iter(lambda: file.readline(longest), b""), start=1):
-            _require(line.endswith(b"\n"), f"line {number} of its {name} is longer than the {longest:,} bytes promised")
+            _require(line.endswith(b"\n"), f"line {number} of its {name} is longer than the expected {longest:,} bytes")
             digest.update(line)
             yield line
     intact = digest.hexdigest() == promise["sha256"]
-    _require(intact, f"its {name} was changed after it was written: the checksum differs. {_AGAIN}")
+    _require(intact, f"its {name} has another checksum, so it was changed. {_AGAIN}")
 
 
 def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
@@ -410,7 +411,7 @@ def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
             rows.append((number, *(_read_cell(*pair) for pair in zip(LEDGER_COLUMNS, row[1:], strict=True))))
     except (csv.Error, TypeError, ValueError, OverflowError):
         raise StoreError(f"row {len(rows) + 1} of its {LEDGER} is not a valid request") from None
-    _require(in_order, f"the rows of its {LEDGER} are not as freeze writes them")
+    _require(in_order, f"the rows of its {LEDGER} do not have the expected columns or order")
     return rows
 
 
@@ -437,16 +438,16 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
             raise StoreError(f"{what} is not an answer to its query: {reason}") from None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             raise StoreError(f"{what} is not a valid answer") from None
-        _require(_order(one) > last, f"{what} is there twice, or not in order")
+        _require(_order(one) > last, f"{what} appears twice or is not in order")
         last = _order(one)
         used.add(one.request)
         yield one, record["envelope"]
-    _require(len(used) == len(ledger), f"its {LEDGER} has requests that brought none of its answers")
+    _require(len(used) == len(ledger), f"its {LEDGER} has requests without an answer")
 
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
     """Read an answer like one that arrives: what is written about it must be what it shows."""
-    _require(endpoint_at(record["endpoint"]) is not None, "this version of the package knows no such endpoint")
+    _require(endpoint_at(record["endpoint"]) is not None, "this version of the package does not have its endpoint")
     query = query_of(record["endpoint"], record["params"])
     [found] = match(query.endpoint, (query,), open_envelope(200, b"", record["envelope"], retry_after=None))
     if not isinstance(found, Found):
@@ -467,7 +468,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         more=found.more,
     )
     as_shown = _record(one, found.envelope) == record and 0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger)
-    _require(as_shown, "what is written about it is not what it shows")
+    _require(as_shown, "its record does not match its content")
     requested = 0 < one.request <= len(ledger) and ledger[one.request - 1][_ENDPOINT] == one.endpoint
-    _require(requested, f"no such request is in its {LEDGER}")
+    _require(requested, f"its request is not in {LEDGER}")
     return one

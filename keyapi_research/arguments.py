@@ -55,7 +55,7 @@ def plain_value(value: object) -> object:
     return read() if callable(read) else value
 
 
-_REREAD: Final = "ids must stay text: read the file again with kr.read_csv(path), or pandas.read_csv(path, dtype=str)"
+_REREAD: Final = "Ids must stay text: read the file again with kr.read_csv(path), or pandas.read_csv(path, dtype=str)"
 
 
 def check_id(name: str, value: object) -> str:
@@ -70,16 +70,16 @@ def check_id(name: str, value: object) -> str:
     elif is_number(value, whole=True):
         text = shown(int(value))  # type: ignore[call-overload]
     elif is_number(value):
-        raise InvalidArgumentError(f"{name}: {shown(value)} is a float, its last digits may be lost; {_REREAD}")
+        raise InvalidArgumentError(f"{name}: {shown(value)} is a float, so its last digits may be lost. {_REREAD}")
     else:
-        raise InvalidArgumentError(f"{name} takes ids as text or int, not {type(value).__name__}")
+        raise InvalidArgumentError(f"{name}: ids must be text or int, not {type(value).__name__}")
     if _ID.fullmatch(text) is None:
         advice = " Pass several as a list." if "," in text else ""
         if "/video/" in text:
-            advice = " Of an address, pass the digits after /video/."
+            advice = " To use a URL, pass only the digits after /video/."
         elif "/music/" in text:
-            advice = " Of an address, pass the digits at its end."
-        raise InvalidArgumentError(f"{name}: {shown(text)} is not an id, which is digits only.{advice}")
+            advice = " To use a URL, pass only the digits at its end."
+        raise InvalidArgumentError(f"{name}: {shown(text)} is not a valid id (digits only).{advice}")
     return text
 
 
@@ -88,14 +88,14 @@ def check_hashtag(name: str, value: object) -> str:
     if is_missing(value):
         raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
-        raise InvalidArgumentError(f'{name} takes text, as "perfume" or "#perfume"; got {shown(value)}')
+        raise InvalidArgumentError(f'{name} must be text such as "perfume" or "#perfume"; got {shown(value)}')
     if len(value) > _LONGEST_NAME:
         raise InvalidArgumentError(
-            f"{name}: {shown(value)} has {len(value):,} characters, a hashtag has {_LONGEST_NAME} at most"
+            f"{name}: {shown(value)} has {len(value):,} characters; a hashtag has at most {_LONGEST_NAME}"
         )
     text = normal_hashtag(value)
     if "/" in text:
-        advice = "Of an address, pass the name after /tag/" if "tag/" in text else "A name has no slash"
+        advice = "To use a URL, pass only the name after /tag/" if "tag/" in text else "A hashtag cannot have a slash"
         raise InvalidArgumentError(f"{name}: {shown(value)} is not the name of one hashtag. {advice}.")
     if not text or text.startswith("#") or _NOT_IN_A_NAME.search(text):
         advice = " Pass several as a list." if "," in text or " " in text else ""
@@ -125,7 +125,7 @@ def _nearest(written: str, names: Iterable[str]) -> str | None:
 
 def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
     """Return a country code, or all_regions where the endpoint has it."""
-    allowed = f'{name} is an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
+    allowed = f'{name} must be an ISO-2 country code such as "US"{f", or {ALL_REGIONS!r}" if all_regions else ""}'
     if not isinstance(value, str):
         hint = ""
         if is_missing(value):
@@ -136,7 +136,7 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
         if written == ALL_REGIONS and all_regions:
             return ALL_REGIONS
         if written == ALL_REGIONS:
-            raise InvalidArgumentError(f"{allowed}; this endpoint documents no {ALL_REGIONS!r}")
+            raise InvalidArgumentError(f"{allowed}; {ALL_REGIONS!r} is not documented for this endpoint")
         if _countries().get(written, ("none",))[0] == written.upper():
             return written.upper()
     if written in _countries():
@@ -157,7 +157,7 @@ def check_time_scope(name: str, value: object) -> str:
     text = shown(int(value)) if is_number(value, whole=True) else value  # type: ignore[call-overload]
     if isinstance(text, str) and (text.strip() in {"1", "7", "30"} or _MONTH.fullmatch(text.strip())):
         return text.strip()
-    raise InvalidArgumentError(f'{name} is 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
+    raise InvalidArgumentError(f'{name} must be 1, 7 or 30 (days), or a month as "2025-10"; got {shown(value)}')
 
 
 def check_months_back(value: Value, todays: Sequence[date]) -> None:
@@ -168,8 +168,8 @@ def check_months_back(value: Value, todays: Sequence[date]) -> None:
     if not any(0 <= back <= _MONTHS_BACK for back in months):
         earliest = todays[0].year * 12 + todays[0].month - 1 - _MONTHS_BACK
         raise InvalidArgumentError(
-            f"time_scope {shown(value)} is out of reach: KeyAPI answers for the current month and the {_MONTHS_BACK} "
-            f"before it (from {earliest // 12}-{earliest % 12 + 1:02d}); what is stored of it can still be read offline"
+            f"time_scope {shown(value)} is out of range: KeyAPI covers the current month and the {_MONTHS_BACK} before "
+            f"it (from {earliest // 12}-{earliest % 12 + 1:02d}). Stored answers can still be read offline"
         )
 
 
@@ -190,7 +190,7 @@ def check_period(*allowed: int) -> Callable[[str, object], int]:
         if isinstance(text, str) and text.strip() in known:
             return known[text.strip()]
         days = ", ".join(map(str, allowed))
-        raise InvalidArgumentError(f"{name} is one of {days} (days); got {shown(value)}")
+        raise InvalidArgumentError(f"{name} must be one of {days} (days); got {shown(value)}")
 
     return check
 
@@ -200,9 +200,9 @@ def check_search(name: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise InvalidArgumentError(f"{name} is a search word, or None for no search; got {shown(value)}")
+        raise InvalidArgumentError(f"{name} must be a search word, or None for no search; got {shown(value)}")
     if value.strip().upper() == "FALSE":
-        raise InvalidArgumentError(f"{name}: KeyAPI reads the word FALSE as no search; pass None for that")
+        raise InvalidArgumentError(f"{name}: KeyAPI reads the word FALSE as no search. Pass None for no search")
     return value.strip()
 
 
@@ -224,7 +224,8 @@ def check_industry(name: str, value: object) -> str | None:
     near = _nearest(written, by_name) or next((label for label in by_name if written and written in label), None)
     hint = f" Did you mean {INDUSTRIES[by_name[near]]!r}?" if near else ""
     raise InvalidArgumentError(
-        f"{name}: {shown(value)} is not an industry.{hint} Known are {', '.join(INDUSTRIES.values())} (or an id)"
+        f"{name}: {shown(value)} is not a valid industry.{hint} Choose from {', '.join(INDUSTRIES.values())} (or pass "
+        "an id)"
     )
 
 
@@ -233,5 +234,7 @@ def check_limit(limit: object) -> int | None:
     if limit is None:
         return None
     if not is_number(limit, whole=True) or not 1 <= int(limit) < _FAR:  # type: ignore[call-overload]
-        raise InvalidArgumentError(f"limit is a whole number of at least 1, or None for all pages; got {shown(limit)}")
+        raise InvalidArgumentError(
+            f"limit must be a whole number of at least 1, or None for all pages; got {shown(limit)}"
+        )
     return int(limit)  # type: ignore[call-overload,no-any-return]

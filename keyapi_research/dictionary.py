@@ -43,7 +43,7 @@ def describe(table: str) -> pd.DataFrame:
     """
     declared = TABLES.get(table) if isinstance(table, str) else None
     if declared is None:
-        raise InvalidArgumentError(f"{table!r:.60} is not a table; there are {', '.join(TABLES)}")
+        raise InvalidArgumentError(f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}")
     return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
 
 

@@ -19,21 +19,21 @@ _ORDER: Final = ("Parameters", "Returns", "Raises", "Notes", "Examples")  # nump
 _BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
 
 COMMON: Final[Mapping[str, str]] = {
-    "limit": f"limit : int or None\n    Most rows; fetched in pages of {PAGE_SIZE}. None: all pages.",
-    "max_age": 'max_age : str or timedelta or 0, optional\n    Pay for answers newer than this ("1D", "6h"); 0 always '
-    'fetches; "any" never warns.',
-    "errors": 'errors : {"raise", "warn"}\n    When some ids fail: finish the others, then raise; or warn and return '
-    "the partial table.",
-    "of": "of : str, optional\n    The table that is meant, where the frame holds several that may be.",
-    "client": "client : Client, optional\n    The connection; the default one if left out.",
+    "limit": f"limit : int or None\n    Maximum number of rows, fetched in pages of {PAGE_SIZE}; None for all pages.",
+    "max_age": 'max_age : str or timedelta or 0, optional\n    Maximum age of stored answers ("1D", "6h"); older '
+    'ones are fetched and paid for again.\n    0 always fetches; "any" never warns.',
+    "errors": 'errors : {"raise", "warn"}\n    If some ids fail, fetch the others, then raise an error, or warn and '
+    "return the partial table.",
+    "of": "of : str, optional\n    The table to use, if the frame holds several.",
+    "client": "client : Client, optional\n    The connection; the default one if omitted.",
 }  # parameters that mean the same wherever they stand
 _ERRORS: Final = """\
 InvalidArgumentError, BudgetExceededError, NotStoredError
-    Nothing was sent: an argument is wrong, it costs more than allowed, or offline not all is stored.
+    Nothing was sent: an argument is not valid, the call costs more than allowed, or offline an answer is not stored.
 AuthenticationError, CreditsExhaustedError, AccessDeniedError, StoreError
     Nothing more was sent.
 FetchIncompleteError
-    Some ids failed; `.frame` has the others, `.failures` the reasons."""
+    Some ids failed; `.frame` has the rows of the others, `.failures` the reasons."""
 
 
 def complete(function: Callable[..., object], added: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
@@ -53,15 +53,15 @@ def document(function: F, table: Table) -> F:
     common = ("limit", "max_age", "client") if endpoint.ranking else ("max_age", "errors", "client")
     inputs = [_describe_input(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.inputs]
     own = endpoint.tables[0]
-    again = "" if own is table else f"; nothing more where `fetch_{own.name}` or a sibling was called alike"
+    again = "" if own is table else f", free after `fetch_{own.name}` or a sibling with the same arguments"
     columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
     sections = {
         "Parameters": "\n".join([*inputs, *(COMMON[name] for name in common)]),
-        "Returns": f"pandas.DataFrame\n    One row per {table.row}, the key is {', '.join(table.key)}.\n"
+        "Returns": f"pandas.DataFrame\n    One row per {table.row}, identified by {', '.join(table.key)}.\n"
         + textwrap.indent("\n".join(columns), "    ")
-        + f'\n    `kr.describe("{table.name}")` says what each means, and how sure that is.',
+        + f'\n    `kr.describe("{table.name}")` has the meaning of each column, and how certain it is.',
         "Raises": _ERRORS,
-        "Notes": f"Price: {endpoint.price}{again}; what is stored costs nothing.\n"
+        "Notes": f"Price: {endpoint.price}{again}. Stored answers cost nothing.\n"
         f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
     }
     complete(function, lambda _: sections)

@@ -23,27 +23,27 @@ _CODE: Final = re.compile(r"\s*-?[0-9]{1,18}\s*")
 _LONG_CODE: Final = 1000  # from here on the first three digits are an HTTP status: 40101 is a 401
 
 _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
-    400: (errors.InvalidRequestError, "KeyAPI refused the parameters; see them in .params"),
+    400: (errors.InvalidRequestError, "KeyAPI refused the parameters, which are on .params"),
     401: (
         errors.AuthenticationError,
         "KeyAPI does not accept the token: check KEYAPI_TOKEN (or connect(token=...)) against your account's key",
     ),
     402: (
         errors.CreditsExhaustedError,
-        "the account has no credits left: top it up and run the call again; what came before is stored",
+        "the account has no credits left. Top it up and run the call again; earlier answers are stored",
     ),
-    403: (errors.AccessDeniedError, "the account may not use this endpoint: check its plan at KeyAPI"),
-    404: (errors.NotFoundError, "there is no such endpoint at this base_url; check it"),
+    403: (errors.AccessDeniedError, "the account may not use this endpoint; check its plan at KeyAPI"),
+    404: (errors.NotFoundError, "base_url does not have this endpoint; check it"),
     429: (errors.RateLimitedError, "too many requests: wait, or connect with a lower requests_per_second"),
 }
 _PROXY_LOGIN: Final = 407
 _PROXY_TEXT: Final = (
-    "a proxy on the way wants a login, so the request did not reach KeyAPI. Put user and password into HTTPS_PROXY, or "
-    "see whoever runs your network"
+    "a proxy requires a login, so the request did not reach KeyAPI. Put the user name and password into HTTPS_PROXY, "
+    "or contact your network administrator"
 )
 _PAGE_TEXT: Final = (
-    "a web page came instead of KeyAPI's answer: of a proxy, a firewall or a login. Check base_url and your network; "
-    "the page is on .answer"
+    "a web page came instead of KeyAPI's answer, perhaps from a proxy, firewall or login. It is on .answer; check "
+    "base_url and your network"
 )
 
 
@@ -118,7 +118,7 @@ def _why_none(body: bytes) -> str:
     try:
         read_json(body)
     except KeyTwiceError as error:
-        return f"in its envelope {error}, so it does not say one thing"
+        return f"in its envelope {error}, so its meaning is not clear"
     except ValueError:
         pass
     text = body.decode("utf-8", "replace").strip()
@@ -139,7 +139,7 @@ def refusal(
     if reason >= _LONG_CODE:
         reason = int(str(reason)[:3])
     refused = errors.InvalidRequestError, _ERRORS[400][1]
-    failed = errors.ServerError, "KeyAPI or the service behind it failed; the same call may work later"
+    failed = errors.ServerError, "KeyAPI or the service behind it failed. The same call may work later"
     kind, advice = _ERRORS.get(reason) or _ERRORS.get(status) or (refused if _REFUSED <= reason < _BROKEN else failed)
     page = isinstance(answer, str) and answer.lstrip().startswith("<")
     if status == _PROXY_LOGIN and code is None:
@@ -165,8 +165,8 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
     """Return the envelope of an answer, whose body as JSON is `payload`; raise an error where it has no data."""
     if _MOVED <= status < _REFUSED:
         raise UnexpectedResponseError(
-            f"the answer (HTTP {status}) points to another address, which is not followed: the token goes to base_url "
-            "only. Check base_url, and whether a proxy or a login page answers",
+            f"the answer (HTTP {status}) is a redirect, which is not followed because the token goes to base_url only. "
+            "Check base_url, and whether a proxy or a login page answers",
             status_code=status,
             answer=body.decode("utf-8", "replace") if payload is None else payload,
         )
@@ -184,7 +184,7 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
         )
     if code != 0 or "data" not in node:
         lacks = "code 0" if code != 0 else "data"
-        text = f"the answer (HTTP {status}) has no {lacks}: not KeyAPI's envelope. It is on .answer and is not served"
+        text = f"the answer (HTTP {status}) has no {lacks}, so it was not used. It is on .answer"
         raise UnexpectedResponseError(
             text, status_code=status, code=code, message=message, request_id=request_id, answer=payload
         )
@@ -198,8 +198,8 @@ def _without_object(status: int, body: bytes, retry_after: float | None) -> KeyA
     if status >= _REFUSED:
         return refusal(status=status, message=text.strip()[:_SHOWN] or None, retry_after=retry_after, answer=text)
     return UnexpectedResponseError(
-        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {_why_none(body)}. It may have been "
-        "charged; it is on .answer and is not served. Check base_url, and whether a proxy or a login page answers",
+        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {_why_none(body)}. It was not used, "
+        "may have been charged and is on .answer: check base_url, and whether a proxy or a login page answers",
         status_code=status,
         answer=text,
     )
@@ -271,7 +271,7 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
         return Found(query, envelope.whole, absent=True)
     if not isinstance(data, dict) or endpoint.record not in data:
         return _unexpected(
-            envelope, f"the answer for {query.id!r} has no data.{endpoint.record}: its shape has changed"
+            envelope, f"the answer for {query.id!r} has no data.{endpoint.record}: its structure has changed"
         )
     if _is_empty(data[endpoint.record]):
         return Found(query, envelope.whole, absent=True)
@@ -279,9 +279,9 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
     if identity == query.id:
         return Found(query, envelope.whole)
     if identity is None:
-        text = f"the answer for {query.id!r} does not say whom it is about ({endpoint.identity})"
+        text = f"the answer for {query.id!r} does not name its id ({endpoint.identity})"
         return _unexpected(envelope, text)
-    return _unexpected(envelope, f"{query.id!r} was requested, the answer is about {identity!r}")
+    return _unexpected(envelope, f"{query.id!r} was requested, but the answer is about {identity!r}")
 
 
 def _match_rows(
@@ -289,7 +289,7 @@ def _match_rows(
 ) -> list[Found | UnexpectedResponseError]:
     rows = [] if _is_empty(envelope.data) else envelope.data
     if not isinstance(rows, list):
-        text = "the answer for {!r} is not a list: its shape has changed"
+        text = "the answer for {!r} is not a list: its structure has changed"
         return [_unexpected(envelope, text.format(query.id)) for query in queries]
     by_id: dict[str | None, list[Any]] = {}
     for row in rows:
@@ -301,7 +301,7 @@ def _match_rows(
         if query.id in by_id:
             found.append(Found(query, {**envelope.whole, "data": by_id[query.id]}))
         elif foreign:
-            text = f"{query.id!r} was requested, the answer has rows about {whom} instead"
+            text = f"{query.id!r} was requested, but the answer has rows about {whom} instead"
             found.append(_unexpected(envelope, text))
         else:
             found.append(Found(query, {**envelope.whole, "data": []}, absent=True))
@@ -311,15 +311,15 @@ def _match_rows(
 def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data = {} if _is_empty(envelope.data) else envelope.data
     if not isinstance(data, dict):
-        return _unexpected(envelope, "the page of the ranking is not an object: its shape has changed")
+        return _unexpected(envelope, "the page of the ranking is not an object: its structure has changed")
     rows = data.get(endpoint.record)
     others = any(isinstance(value, list) and value for name, value in data.items() if name != endpoint.record)
     if not isinstance(rows, list) and (rows is not None or others):
-        text = f"the page of the ranking has no list data.{endpoint.record}: its shape has changed"
+        text = f"the page of the ranking has no list data.{endpoint.record}: its structure has changed"
         return _unexpected(envelope, text)
     ids = tuple(identify(endpoint, row, f"{endpoint.record}[].") for row in rows or ())
     if ids and not any(ids):
-        return _unexpected(envelope, f"no row of the ranking says whom it is about ({endpoint.identity})")
+        return _unexpected(envelope, f"no row of the ranking names its id ({endpoint.identity})")
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
     return Found(query, envelope.whole, ids=ids, more=FLAG_WORDS.get(str(more).strip().lower()))
@@ -331,7 +331,7 @@ def _is_empty(node: Any) -> bool:
 
 def _unexpected(envelope: Envelope, text: str) -> UnexpectedResponseError:
     return UnexpectedResponseError(
-        f"{text}. It may have been charged; it is on .answer and is not served",
+        f"{text}. The answer is on .answer; it was not used but may have been charged",
         status_code=_OK,
         code=0,
         message=envelope.message,

@@ -26,7 +26,7 @@ _SHELLS: Final = ("IPython", "ipykernel")
 
 
 class KeyAPIError(Exception):
-    """Base of every error of this package; all fields exist on all errors.
+    """Base class of all errors of this package; every error has all of these fields.
 
     Parameters
     ----------
@@ -40,24 +40,24 @@ class KeyAPIError(Exception):
     code : int or None
         Code in the answer's envelope.
     message : str
-        The service's own words where there are any, else the text of the error.
+        The message of the service, if there is one, else the text of the error.
     request_id : str or None
-        KeyAPI's id of the request, for its support.
+        KeyAPI's id of the request, for KeyAPI's support.
     endpoint : str or None
         Path of the endpoint.
     params : dict or None
-        Parameters of the request, never the token.
+        Parameters of the request, without the token.
     retryable : bool
         Whether the same call may succeed later.
     retry_after : float or None
-        Seconds the service wants one to wait.
+        Seconds to wait, according to the service.
     frame : pandas.DataFrame or None
-        The rows that did come, on every error raised after a request was sent.
+        The rows that came, on every error raised after a request was sent.
     failures : pandas.DataFrame or None
         One row per id that failed: id, error, status_code, code, message, request_id, retryable.
     answer : object
-        What was answered: the envelope, or text that is no JSON; of StoreError and FetchIncompleteError a list of
-        the answers that may have been paid for and are not stored.
+        The answer: the envelope, or text that is not valid JSON. On StoreError and FetchIncompleteError a list of the
+        answers that may have been charged and are not stored.
     """
 
     retryable_by_default = False

@@ -50,7 +50,7 @@ def make_call(
 ) -> Call:
     """Return the call of one table and some queries, its options checked; nothing is sent."""
     if errors not in ("raise", "warn"):
-        raise InvalidArgumentError(f'errors is "raise" or "warn"; got {errors!r}')
+        raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {errors!r}')
     age = read_max_age(max_age)
     return Call(table, table.endpoint, tuple(queries), limit, age, partial=errors == "warn", client=client)
 
@@ -171,7 +171,7 @@ def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
     if make is None or not name.startswith("fetch_"):
         what = f"{name} is not a fetch function of this package. " if name.startswith("fetch_") else ""
         raise InvalidArgumentError(
-            f"{what}plan takes a fetch function and its arguments without calling it, as "
+            f"{what}Pass plan the function itself, then its arguments: "
             "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
         )
     call = make(fetch.__self__, *args, **kwargs) if isinstance(fetch, MethodType) else make(*args, **kwargs)

@@ -190,6 +190,6 @@ def check_partners(frame: pd.DataFrame, table: Table) -> None:
     if alone.any():
         name = lost.columns[lost[alone].any()][-1]
         raise InvalidArgumentError(
-            f"{int(alone.sum()):,} rows have no key of {table.name}: a merge without a partner? "
+            f"{int(alone.sum()):,} rows have no key of {table.name}, perhaps because a merge found no match. "
             f'Drop them first: df.dropna(subset=["{name}"])'
         )

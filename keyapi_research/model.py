@@ -113,7 +113,7 @@ class FromQuery:
     checked: Field | DeepestLevel | None = None
 
     def __str__(self) -> str:
-        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
+        return f"requested (= {self.checked}, checked)" if self.checked else "requested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,11 +425,11 @@ def each_id(entity: Parameter, ids: object) -> Iterable[object]:
     if isinstance(ids, pd.DataFrame):
         has = listed([str(column) for column in ids.columns]) or "no columns"
         raise InvalidArgumentError(
-            f"{entity.argument} takes ids, not a DataFrame: "
+            f"{entity.argument} must be ids, not a DataFrame. "
             + (
-                f'pass its column, as df["{entity.column}"]'
+                f'Pass its column: df["{entity.column}"]'
                 if entity.column in ids.columns
-                else f"pass the column that has them. There is no {entity.column} in this one; it has {has}"
+                else f"Pass the column of ids. This frame does not have {entity.column}; it has {has}"
             )
         )
     ids = plain_value(ids)
@@ -439,6 +439,6 @@ def each_id(entity: Parameter, ids: object) -> Iterable[object]:
         return (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
         raise InvalidArgumentError(
-            f"{entity.argument} takes one id, or a list, Series or Index of them; got {type(ids).__name__}"
+            f"{entity.argument} must be one id, or a list, Series or Index of ids; got {type(ids).__name__}"
         )
     return ids

@@ -45,7 +45,7 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
         what = entity.column if entity else "page"
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
-            f"{listed(missing, MOST_NAMED)}. They have no row. Online they are requested again after a day, or with "
+            f"{listed(missing, MOST_NAMED)}. They have no row. They are requested again after a day, or now with "
             "max_age=0",
             MissingDataWarning,
         )
@@ -72,8 +72,8 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
     client.told.add(("stale", call.table.name))
     warn(
         f"{rows:,} of {len(frame):,} rows of {call.table.name} were observed more than a day ago (the oldest "
-        f"{when(min(old)):%Y-%m-%d}, {(now - min(old)) / _DAY_US:.0f} days). They cost nothing; refreshing them takes "
-        f'{call.endpoint.cost(len(old)):,} credits: {call.name}(..., max_age="1D"). max_age="any" accepts any age',
+        f"{when(min(old)):%Y-%m-%d}, {(now - min(old)) / _DAY_US:.0f} days). To refresh them for "
+        f'{call.endpoint.cost(len(old)):,} credits: {call.name}(..., max_age="1D"); to accept any age: max_age="any"',
         StaleDataWarning,
     )
 
@@ -95,11 +95,11 @@ def warn_of_drift(
     if arrived is not None:
         new, gone = find_drift(endpoint, arrived)
         found["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
-        found["fields that are gone from every answer"] = _untold(gone, endpoint.path, told)
+        found["fields that are missing from every answer"] = _untold(gone, endpoint.path, told)
     again = _untold(issues.duplicates, name, told)
     for place in again if arrived is None else issues.duplicates:  # what came with this call is new in any case
         client.duplicates[name] += issues.duplicates[place]
-        _LOG.info("%s: %d rows came twice, the first is kept: %s", name, issues.duplicates[place], place)
+        _LOG.info("%s: %d rows came twice; the first was kept: %s", name, issues.duplicates[place], place)
     unreadable = _untold(issues.unreadable, name, told)
     found["values or rows that could not be read and are missing"] = _counted(issues.unreadable, unreadable)
     texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in found.items() if places]
@@ -111,11 +111,10 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
     """Warn of answers that name another market than the region requested."""
     if issues.markets:
         named = [
-            f"{market} where {region} was requested ({number:,})"
-            for (region, market), number in issues.markets.items()
+            f"{market} where {region} was requested ({number:,})" for (region, market), number in issues.markets.items()
         ]
         warn(
-            f"{table.name}: answers name another market: {listed(named)}. Compare the column market before use",
+            f"{table.name}: answers are for another market: {listed(named)}. Check the column market before use",
             UnexpectedMarketWarning,
         )
 
@@ -165,8 +164,8 @@ def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> K
         error.args = (f"{first.args[0] if first.args else ''} [{call.name}: {came} came. {rest}]",)
     else:
         error = FetchIncompleteError(
-            f"{failed:,} of {total:,} ids of {call.name} failed ({_kinds(collection)}). The rest is stored and on "
-            f'.frame, the failures are on .failures. {rest} With errors="warn" the table comes without them',
+            f"{failed:,} of {total:,} ids of {call.name} failed ({_kinds(collection)}). The rows that came are "
+            f'stored and on .frame, the failures on .failures. {rest} With errors="warn" the partial table is returned',
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
         error.endpoint = call.endpoint.path
@@ -208,9 +207,11 @@ def _older(collection: Collection, client: Client) -> str:
     if collection.call.endpoint.ranking:
         found = {one.observation.id for one in collection.answers}
         before = any(pull[0].id not in found for key in keys for pull in client.store.pulls(key))
-        return " The ranking observed before is kept and served without max_age." if before else ""
+        return " The earlier ranking is still stored and is returned without max_age." if before else ""
     kept = client.store.latest(keys) if keys else {}
-    return f" Older answers of {len(kept):,} of them are kept and served without max_age." if kept else ""
+    return (
+        f" Older answers for {len(kept):,} of them are still stored and are returned without max_age." if kept else ""
+    )
 
 
 def _kinds(collection: Collection) -> str:

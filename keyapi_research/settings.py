@@ -73,7 +73,7 @@ class Secret:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a token is never pickled, nor is what has one. To fetch elsewhere, connect in the worker: kr.connect(...) "
+            "a token, or an object that holds one, cannot be pickled. Instead, connect in the worker: kr.connect(...) "
             "in its function or initializer, with KEYAPI_TOKEN set there"
         )
 
@@ -85,18 +85,20 @@ def read_token(given: object) -> tuple[Secret | None, str]:
     if given is None:
         return None, "none"
     if given.kind != "str":
-        raise InvalidArgumentError(f"token is text, not {given.kind}")
+        raise InvalidArgumentError(f"token must be text, not {given.kind}")
     secret, removed = _unwrap(given)
     if removed:
         name = "token" if origin == "argument" else origin
         warn(f"{name}: {' and '.join(removed)} around the key were removed. Pass the key alone", KeyAPIWarning)
     if not secret.reveal():
         if removed:
-            raise InvalidArgumentError("the token is only the word Bearer or quotes; copy it from your KeyAPI account")
+            raise InvalidArgumentError(
+                "the token is only the word Bearer or quotes. Copy the key from your KeyAPI account"
+            )
         return None, "none"
     if _PRINTABLE.fullmatch(secret.reveal()) is None:
         raise InvalidArgumentError(
-            "the token has a character that no HTTP header can carry; copy it again from your KeyAPI account"
+            "the token has a character that is not allowed in an HTTP header. Copy it again from your KeyAPI account"
         )
     return secret, origin
 
@@ -141,8 +143,8 @@ def needed_token(settings: Settings) -> Secret:
     """Return the token, or raise MissingTokenError."""
     if settings.token is None:
         raise MissingTokenError(
-            "no token. Three ways out: set KEYAPI_TOKEN (or connect(token=...)) to your key; try everything without a "
-            "key in the sandbox with connect(sandbox=True); or read what is stored with connect(offline=True)"
+            "no token was found. Set KEYAPI_TOKEN (or connect(token=...)) to your key, use the sandbox without a key "
+            "with connect(sandbox=True), or read stored answers with connect(offline=True)"
         )
     return settings.token
 
@@ -162,7 +164,9 @@ def read_base_url(given: object) -> str:
 
 def check_base_url(url: object, name: str = "base_url") -> str:
     """Check that the token may travel there: https, or this machine."""
-    advice = f"{name} is https://host[:port][/path]; plain http is for this machine only (127.0.0.1, localhost)"
+    advice = (
+        f"{name} must be https://host[:port][/path]; plain http is allowed for this machine only (127.0.0.1, localhost)"
+    )
     if not isinstance(url, str):
         raise InvalidArgumentError(f"{advice}; got {type(url).__name__}")
     url = url.strip()
@@ -181,7 +185,7 @@ def check_base_url(url: object, name: str = "base_url") -> str:
         raise InvalidArgumentError(advice)
     if host in (SANDBOX, KEYAPI):
         hint = " (connect(sandbox=True) starts the sandbox)" if host == SANDBOX else ""
-        raise InvalidArgumentError(f"{advice}; {host!r} is a name of a source, not of a host{hint}")
+        raise InvalidArgumentError(f"{advice}; {host!r} is the name of a source, not of a host{hint}")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise InvalidArgumentError(f"{advice}; got {parts.scheme}://{host}")
     netloc = re.sub(r"\.(?=(:[0-9]*)?$)", "", parts.netloc)
@@ -243,7 +247,7 @@ def read_as_of(moment: object) -> datetime | None:
         return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # also what no calendar has
         raise InvalidArgumentError(
-            f'as_of is a date or a time, as "2026-02-03" or "2026-02-03 12:00"; got {shown(moment)}'
+            f'as_of must be a date or a time, such as "2026-02-03" or "2026-02-03 12:00"; got {shown(moment)}'
         ) from error
 
 
@@ -258,14 +262,14 @@ def _names_a_day(moment: object) -> bool:
 
 def read_max_age(age: object) -> timedelta | str | None:
     """Read how old an answer may be: None, 0, "any", or a length of time."""
-    advice = 'max_age is a length of time as "1D" or "6h", 0 (always pay), "any" (never warn) or None'
+    advice = 'max_age must be a duration such as "1D" or "6h", 0 (always pay), "any" (never warn) or None'
     if age is None or (isinstance(age, str) and age == "any"):
         return age
     # To pandas a number, also one in a text, is nanoseconds.
     if (is_number(age) and age != 0) or (isinstance(age, str) and _NUMBER.fullmatch(age) and float(age) != 0):
         number = age.strip() if isinstance(age, str) else shown(age)
         raise InvalidArgumentError(
-            f'{advice}; of numbers only 0 is allowed, got {shown(age)} (write "{number}D" or "{number}h")'
+            f'{advice}; the only number allowed is 0, got {shown(age)} (write "{number}D" or "{number}h")'
         )
     try:
         length = pd.NaT if isinstance(age, bool | np.bool_) else pd.Timedelta(age).to_pytimedelta()  # type: ignore[arg-type]
@@ -285,18 +289,18 @@ def unfinished_name(path: Path) -> str:
 def read_path(name: str, given: object) -> Path:
     """Read the path of a file or folder."""
     if not isinstance(given, str | os.PathLike) or not str(given):
-        raise InvalidArgumentError(f"{name} is the path of a file or folder; got {given!r:.80}")
+        raise InvalidArgumentError(f"{name} must be the path of a file or folder; got {given!r:.80}")
     try:
         path = Path(os.fsdecode(given)).expanduser()
     except RuntimeError as error:  # the home of somebody who is not there
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: {error}") from error
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: {error}") from error
     if "\0" in str(path):
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is no path: no name has a null character")
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: it has a null character")
     try:
         os.fsencode(path)
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(
-            f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). Where that is "
+            f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). If that is "
             "ascii, start Python with PYTHONUTF8=1"
         ) from error
     return path
@@ -307,7 +311,9 @@ def whole_path(name: str, path: Path) -> Path:
     try:
         return path.absolute()
     except OSError as error:
-        raise StoreError(f"{name}: {path} is in the working folder, which is gone. Pass the whole path") from error
+        raise StoreError(
+            f"{name}: {path} is in the working folder, which no longer exists. Pass the whole path"
+        ) from error
 
 
 def _without_links(path: Path) -> Path:
@@ -327,7 +333,9 @@ def read_replay(given: object) -> str | None:
     if given is False:
         return None
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
-        raise InvalidArgumentError(f"replay is the path of an archive that kr.freeze wrote, or False; got {given!r}")
+        raise InvalidArgumentError(
+            f"replay must be the path of an archive written by kr.freeze, or False; got {given!r}"
+        )
     return str(whole_path("replay", read_path("replay", given)))
 
 
@@ -340,14 +348,14 @@ def is_number(value: object, *, whole: bool = False) -> bool:
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
     if not is_number(value, whole=whole) or not value >= least:  # type: ignore[operator]
         kind = "a whole number" if whole else "a number"
-        raise InvalidArgumentError(f"{name} is {kind} of at least {least:g}; got {value!r}")
+        raise InvalidArgumentError(f"{name} must be {kind} of at least {least:g}; got {value!r}")
     return int(value) if whole else value  # type: ignore[call-overload]
 
 
 def read_flag(name: str, value: object) -> bool:
     """Read True or False, also as a cell of a column of flags has it."""
     if not isinstance(value, bool | np.bool_):
-        raise InvalidArgumentError(f"{name} is True or False; got {shown(value)}")
+        raise InvalidArgumentError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
@@ -355,24 +363,28 @@ def read_timeout(given: object) -> tuple[float, float]:
     """Read seconds to connect and to wait for data, or one number for both."""
     both = (given, given) if is_number(given) else given
     if not isinstance(both, tuple | list) or len(both) != 2:  # noqa: PLR2004 - connect and read
-        raise InvalidArgumentError("timeout is (seconds to connect, seconds to wait for data), as (5, 30)")
+        raise InvalidArgumentError("timeout must be (seconds to connect, seconds to wait for data), such as (5, 30)")
     connect, read = (_number("timeout", seconds, least=0.001) for seconds in both)
     if max(connect, read) > _LONGEST_WAIT:
-        raise InvalidArgumentError(f"timeout is at most a day, {_LONGEST_WAIT} seconds; got {given!r}")
+        raise InvalidArgumentError(f"timeout must be at most a day, {_LONGEST_WAIT} seconds; got {given!r}")
     return connect, read
 
 
 def _default_store(source: str, *, sandbox: bool) -> Path:
     """Return the path of a source's store in the user's data folder, which is made where it is not there yet."""
-    advice = 'name a file with store=, as store="study.sqlite", or in KEYAPI_STORE'
+    advice = 'Name a file with store=, such as store="study.sqlite", or in KEYAPI_STORE'
     try:
         folder = data_folder()
     except RuntimeError as error:
-        raise StoreError(f"there is no data folder to keep answers in: this user has no home; {advice}") from error
+        raise StoreError(
+            f"there is no data folder to keep answers in, because this user has no home. {advice}"
+        ) from error
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"your data folder {folder} cannot be made ({error.strerror or error}): {advice}") from error
+        raise StoreError(
+            f"your data folder {folder} cannot be created ({error.strerror or error}). {advice}"
+        ) from error
     return folder / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
 
 
@@ -381,7 +393,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     sandbox, offline = read_flag("sandbox", given["sandbox"]), read_flag("offline", given["offline"])
     token, origin = read_token(given["token"])
     if sandbox and given["base_url"] is not None:
-        raise InvalidArgumentError("sandbox=True brings its own base_url. Leave one of the two out")
+        raise InvalidArgumentError("sandbox=True has its own base_url. Pass only one of the two")
     url = "" if sandbox else read_base_url(given["base_url"])
     source = SANDBOX if sandbox else source_of(url)
     moment = read_as_of(given["as_of"])
@@ -418,12 +430,12 @@ def _read_store(given: object, source: str, *, sandbox: bool, offline: bool) -> 
     if where is None:
         where = _default_store(source, sandbox=sandbox)
     if not isinstance(where, str | os.PathLike):
-        raise InvalidArgumentError(f"store is the path of a file, or {MEMORY!r}; got {type(where).__name__}")
+        raise InvalidArgumentError(f"store must be the path of a file, or {MEMORY!r}; got {type(where).__name__}")
     where = os.fspath(where)
     if where != MEMORY:
         return str(_without_links(whole_path("store", read_path("store", where))))
     if offline:
-        raise StoreError(f"offline reads a store that exists, and {MEMORY!r} is new and empty. Name a file with store=")
+        raise StoreError(f"offline needs an existing store, but {MEMORY!r} is new and empty. Name a file with store=")
     return where
 
 

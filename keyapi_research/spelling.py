@@ -14,7 +14,7 @@ FLAG_WORDS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": Tru
 _EXACT_FLOATS: Final = 2**53
 
 
-# Marks without width, marks of direction, and what selects a colourful or a plain emoji.
+# Zero-width characters, direction characters, and characters that select a colourful or a plain emoji.
 _UNSEEN: Final = (
     0x00AD, 0x034F, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070),
     0xFE0E, 0xFE0F, 0xFEFF, *range(0xFFF9, 0xFFFC),
@@ -54,7 +54,7 @@ def normal_hashtag(name: str) -> str:
     Returns
     -------
     str
-        Stripped, one leading `#` dropped, without marks that nobody sees, full-width letters as usual ones, NFC,
+        Stripped, one leading `#` dropped, without invisible characters, full-width letters as usual ones, NFC,
         lower-cased. What is too long for a name is only stripped.
     """
     text = name.strip()

@@ -158,14 +158,14 @@ def test_a_path_that_is_taken_is_refused(client: kr.Client, tmp_path: Path) -> N
     kr.fetch_hashtags("cats", client=client)
     (tmp_path / "mine.zip").write_text("mine")
     for path in (tmp_path / "mine.zip", tmp_path):
-        with pytest.raises(kr.InvalidArgumentError, match="there already"):
+        with pytest.raises(kr.InvalidArgumentError, match="already exists"):
             kr.freeze(path, client=client)
     assert (tmp_path / "mine.zip").read_text() == "mine"
 
 
 def test_nothing_read_is_nothing_to_freeze(client: kr.Client, tmp_path: Path) -> None:
     kr.plan(kr.fetch_hashtags, "cats", client=client)
-    with pytest.raises(kr.InvalidArgumentError, match="read nothing yet"):
+    with pytest.raises(kr.InvalidArgumentError, match="nothing to freeze"):
         kr.freeze(tmp_path / "study.zip", client=client)
 
 
@@ -479,7 +479,7 @@ def test_freezing_a_replay_gives_the_same_archive(frozen: tuple[Path, dict[str, 
         study(reader)
         summary = kr.freeze(path, client=reader)  # the notebook's own last line: nothing is written
         kr.freeze(tmp_path / "copy.zip", client=reader)
-        with pytest.raises(kr.InvalidArgumentError, match="there already"):
+        with pytest.raises(kr.InvalidArgumentError, match="already exists"):
             kr.freeze(tmp_path / "copy.zip", client=reader)
     assert (summary.answers, summary.path) == (20, str(path))
     assert (tmp_path / "copy.zip").read_bytes() == path.read_bytes()
@@ -517,7 +517,7 @@ def test_freezing_in_a_replay_returns_what_the_archive_has_whatever_was_read_so_
 def test_calls_of_a_forged_manifest_are_refused(calls: list[Any], frozen: tuple[Path, Any], tmp_path: Path) -> None:
     path = tmp_path / "study.zip"
     path.write_bytes(forged(frozen[0], lambda parts: parts.manifest.update(calls=calls)))
-    with kr.replay(path) as reader, pytest.raises(kr.StoreError, match=r"manifest of .* are not as freeze"):
+    with kr.replay(path) as reader, pytest.raises(kr.StoreError, match=r"manifest of .* are not valid"):
         kr.freeze(path, client=reader)
 
 
@@ -639,30 +639,31 @@ FOREIGN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "a page with a byte order mark": (lambda _: b"\xef\xbb\xbf<html>" * 10, "it is a web page"),
     "a gzip": (lambda path: gzip.compress(path.read_bytes()), "it is packed with gzip. Unpack it"),
     "a store": (lambda _: b"SQLite format 3\x00" + bytes(4000), r"it is a store.*kr\.connect\(store=.*offline=True"),
-    "a member alone": (lambda path: contents_of(path)["manifest.json"], "file of an unpacked archive. Replay the .zip"),
+    "a member alone": (lambda path: contents_of(path)["manifest.json"], "file from an unpacked archive. Replay the "
+    ".zip"),
     "a text": (lambda _: b"hello" * 100, "it is not an archive of keyapi_research. Replay a file that kr.freeze wrote"),
     "bytes before it": (lambda path: b"\n" + path.read_bytes(), "it is not an archive of keyapi_research"),
     "an Excel file": (
-        lambda _: pack({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b""}), "is not one that freeze writes"),
+        lambda _: pack({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b""}), "is not part of an archive"),
     "a zip with the archive in it": (
-        lambda path: pack({"study/study.zip": path.read_bytes()}), "'study/study.zip' is a zip itself. Unpack this"),
-    "cut in its manifest": (lambda path: path.read_bytes()[:90], "it is cut short. Copy or download it again"),
-    "cut in the middle": (lambda path: path.read_bytes()[: path.stat().st_size // 2], "it is cut short"),
-    "its last byte cut off": (lambda path: path.read_bytes()[:-1], "was changed, or the file was cut short"),
-    "encrypted": (lambda path: with_flag(path, 1), "'ledger.csv' is encrypted. Unpack it with its password, and zip"),
+        lambda path: pack({"study/study.zip": path.read_bytes()}), "'study/study.zip' is itself a zip. Unpack the"),
+    "cut in its manifest": (lambda path: path.read_bytes()[:90], "it is incomplete. Copy or download it again"),
+    "cut in the middle": (lambda path: path.read_bytes()[: path.stat().st_size // 2], "it is incomplete"),
+    "its last byte cut off": (lambda path: path.read_bytes()[:-1], "was changed, or the file is incomplete"),
+    "encrypted": (lambda path: with_flag(path, 1), "'ledger.csv' is encrypted. Unpack it with its password and zip"),
     "packed with LZMA": (
-        lambda path: pack(contents_of(path), compression=zipfile.ZIP_LZMA), "is packed in an unusual way. Unpack it"),
-    "a bomb": (bomb, "'answers.jsonl' would grow to .* bytes, which no study does"),
+        lambda path: pack(contents_of(path), compression=zipfile.ZIP_LZMA), "has an unsupported compression. Unpack"),
+    "a bomb": (bomb, "'answers.jsonl' would unpack to .* bytes, too many for a study"),
     "no manifest": (lambda path: pack({"ledger.csv": contents_of(path)["ledger.csv"]}), "it has no manifest.json"),
-    "one more member": (lambda path: pack({**contents_of(path), "../x.py": b"x"}), r"'\.\./x.py' is not one that"),
+    "one more member": (lambda path: pack({**contents_of(path), "../x.py": b"x"}), r"'\.\./x.py' is not part of"),
     "a member twice": (
-        lambda path: pack({**contents_of(path), "x/ledger.csv": b"x"}), "'x/ledger.csv' is there more than once"),
+        lambda path: pack({**contents_of(path), "x/ledger.csv": b"x"}), "'x/ledger.csv' appears more than once"),
     "an edited ledger": (
         lambda path: pack({**contents_of(path), "ledger.csv": contents_of(path)["ledger.csv"].replace(b"2", b"1")}),
-        "its ledger.csv was changed after it was written: the checksum differs"),
+        "its ledger.csv has another checksum, so it was changed"),
     "a longer ledger": (
         lambda path: pack({**contents_of(path), "ledger.csv": contents_of(path)["ledger.csv"] + b"\n"}),
-        "its ledger.csv has .* bytes, not the .* promised"),
+        "its ledger.csv has .* bytes, not the expected"),
     "an edited manifest": (
         lambda path: path.read_bytes().replace(b'"limit": 45', b'"limit": 44'), "cannot be read .*CRC"),
 }  # fmt: skip
@@ -683,7 +684,7 @@ def refused(file: Path, message: str) -> None:
     with pytest.raises(kr.StoreError, match=message) as caught:
         kr.replay(file)
     assert transferred() - before < 10_000_000
-    assert str(caught.value).startswith(f"{file} is not replayed: ")
+    assert str(caught.value).startswith(f"{file} cannot be replayed: ")
     assert sorted(file.parent.iterdir()) == beside
 
 
@@ -699,7 +700,7 @@ def test_a_file_that_is_not_a_whole_archive_is_named_with_what_to_do(
 def test_an_unpacked_archive_is_named_a_folder(frozen: tuple[Path, Any], tmp_path: Path) -> None:
     with zipfile.ZipFile(frozen[0]) as members:
         members.extractall(tmp_path / "study")
-    refused(tmp_path / "study", "it is a folder.* the browser unpacked. Replay the .zip itself, or zip it again")
+    refused(tmp_path / "study", "it is a folder.* unpacked by the browser. Replay the .zip itself, or zip it again")
     with pytest.raises(kr.StoreError, match="it is a folder"):
         kr.connect(replay=tmp_path)
 
@@ -793,31 +794,34 @@ def forged(path: Path, change: Callable[[Parts], object]) -> bytes:
 # The answers: 0 is a category, 1 to 3 the pages of a ranking, 4 the hashtag cats, 9 a video.
 NOT_ITS_OWN = "line 5 of its answers.jsonl is not an answer to its query: "
 FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
-    "another program's manifest": (lambda p: p.manifest.update(format="other"), "not one of a keyapi_research archive"),
+    "another program's manifest": (lambda p: p.manifest.update(format="other"), "not from keyapi_research"),
     "another format version": (
-        lambda p: p.manifest.update(format_version=2), "has format 2, this version .* reads 1: update the package"),
-    "a manifest with more in it": (lambda p: p.manifest.update(hook="os.system"), "manifest is not as freeze writes"),
-    "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest is not as freeze writes it"),
-    "other counts": (lambda p: p.manifest.update(credits=1000), "counts other answers than it has"),
+        lambda p: p.manifest.update(format_version=2), "has format 2, but this version .* reads 1. Update the package"),
+    "a manifest with more in it": (lambda p: p.manifest.update(hook="os.system"), "manifest does not have the "
+    "expected"),
+    "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest does not have the expected "
+    "fields"),
+    "other counts": (lambda p: p.manifest.update(credits=1000), "counts in its manifest do not match"),
     "a manifest of 5 MB": (lambda p: p.manifest.update(source="x" * 5_000_000), "its manifest has 5,00.* bytes"),
-    "a line of 5 MB": (lambda p: p.long_line(5_000_000), "line 1 .* is longer than the 4,000,000 bytes promised"),
+    "a line of 5 MB": (lambda p: p.long_line(5_000_000), "line 1 .* is longer than the expected 4,000,000 bytes"),
     "a line of 20 MB, denied": (
-        lambda p: p.long_line(20_000_000, longest_line=1000), "line 1 .* is longer than the 1,000 bytes"),
-    "a size below 0": (lambda p: p.promised.update(bytes=-1), "its answers.jsonl has .* bytes, not the -1 promised"),
-    "answers in another order": (lambda p: p.answers.reverse(), "line 2 .* is there twice, or not in order"),
-    "an answer twice": (lambda p: p.answers.insert(8, p.answers[8]), "line 10 of its answers.jsonl is there twice"),
+        lambda p: p.long_line(20_000_000, longest_line=1000), "line 1 .* is longer than the expected 1,000 bytes"),
+    "a size below 0": (lambda p: p.promised.update(bytes=-1), "its answers.jsonl has .* bytes, not the expected -1"),
+    "answers in another order": (lambda p: p.answers.reverse(), "line 2 .* appears twice or is not in order"),
+    "an answer twice": (lambda p: p.answers.insert(8, p.answers[8]), "line 10 of its answers.jsonl appears twice"),
     "two pages of one moment": (
         lambda p: p.answers[2].update(observed_at=p.answers[1]["observed_at"]), "UNIQUE constraint failed"),
     "an answer about another": (
         lambda p: p.answers[4]["envelope"]["data"]["info"].update(hashtag_name="dogs"), "line 5 .* is about 'dogs'$"),
     "a parameter that is refused": (lambda p: p.answers[0]["params"].update(region="UK"), 'is "GB"'),
     "one parameter more": (lambda p: p.answers[4]["params"].update(x="1"), NOT_ITS_OWN),
-    "an unknown endpoint": (lambda p: p.answers[4].update(endpoint="/v1/other"), "line 5 .* knows no such endpoint"),
+    "an unknown endpoint": (lambda p: p.answers[4].update(endpoint="/v1/other"), "line 5 .* does not have its "
+    "endpoint"),
     "an error for an answer": (lambda p: p.answers[4]["envelope"].update(code=402, data=None), "no credits left"),
     "a row about another": (
         lambda p: p.answers[9]["envelope"]["data"].append({"video_id": "1"}), "line 10 .* not an answer to its query"),
-    "a request beyond the ledger": (lambda p: p.answers[4].update(request=99), "no such request is in its ledger.csv"),
-    "the request of another endpoint": (lambda p: p.answers[4].update(request=4), "no such request is in its ledger"),
+    "a request beyond the ledger": (lambda p: p.answers[4].update(request=99), "its request is not in ledger.csv"),
+    "the request of another endpoint": (lambda p: p.answers[4].update(request=4), "its request is not in ledger"),
     "a pull beyond all": (lambda p: p.answers[1]["page"].update(walk=2**70), "line 2 .* to its query"),
     "more new rows than rows": (lambda p: p.answers[1]["page"].update(fresh=99), "line 2 .* to its query"),
     "NaN for a number": (lambda p: p.answers[1]["page"].update(fresh=float("nan")), "line 2 .* is not a valid answer"),
@@ -827,12 +831,13 @@ FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "a line nested without end": (lambda p: p.lines.append(b"[" * 100_000 + b"\n"), "line 1 .* is not a JSON object"),
     "a line with a pickle": (
         lambda p: p.lines.append(pickle.dumps(print).replace(b"\n", b"") + b"\n"), "is not a JSON object"),
-    "other columns": (lambda p: p.ledger.__setitem__(0, "a,b\n"), "rows of its ledger.csv are not as freeze writes"),
+    "other columns": (lambda p: p.ledger.__setitem__(0, "a,b\n"), "rows of its ledger.csv do not have the expected "
+    "columns"),
     "a row of two cells": (lambda p: p.ledger.__setitem__(3, "x,y\n"), "row 3 of .* is not a valid request"),
     "a number beyond SQLite": (
         lambda p: p.ledger.__setitem__(3, p.ledger[3].replace(",200,", f",{2**70},")), "int too large"),
-    "a request less": (lambda p: p.ledger.pop(), "no such request is in its ledger.csv"),
-    "a request more": (Parts.one_more_request, "has requests that brought none"),
+    "a request less": (lambda p: p.ledger.pop(), "its request is not in ledger.csv"),
+    "a request more": (Parts.one_more_request, "has requests without an answer"),
     "a cell without end": (lambda p: p.ledger.__setitem__(3, '"' + "x" * 200_000 + "\n"), "row 3 of its ledger.csv is"),
 }  # fmt: skip
 
@@ -943,7 +948,7 @@ def test_a_file_that_changed_is_read_anew(frozen: tuple[Path, Any], tmp_path: Pa
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
     for again in (lambda: kr.replay(path), lambda: kr.connect(replay=path), lambda: kr.Client(replay=path)):
-        with pytest.raises(kr.StoreError, match="not replayed"):
+        with pytest.raises(kr.StoreError, match="cannot be replayed"):
             again()
 
 

@@ -127,6 +127,6 @@ def test_another_format_is_refused_and_left_alone(version: int, path: Path) -> N
         database.execute(f"PRAGMA user_version = {version}")
     before = path.read_bytes()
     for options in ({"offline": True}, {"sandbox": True}):
-        with pytest.raises(kr.StoreError, match=f"format {version}.*update the package"):
+        with pytest.raises(kr.StoreError, match=f"format {version}.*Update the package"):
             kr.Client(store=path, **options)
     assert path.read_bytes() == before

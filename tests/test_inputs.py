@@ -466,7 +466,7 @@ def test_a_name_in_its_one_form_stays_so(name: str) -> None:
 )
 def test_a_name_that_is_too_long_is_refused_at_once(name: str, client: kr.Client, sandbox: Sandbox) -> None:
     started = time.process_time()
-    with pytest.raises(kr.InvalidArgumentError, match="300 at most"):
+    with pytest.raises(kr.InvalidArgumentError, match="at most 300"):
         kr.fetch_hashtags(name, client=client)
     assert time.process_time() - started < 2
     assert not sandbox.requests
@@ -490,7 +490,7 @@ def test_a_name_of_40000_accents_in_an_answer_takes_no_time() -> None:
     ],
 )
 def test_an_address_for_a_hashtag_is_refused(address: str, client: kr.Client, sandbox: Sandbox) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="pass the name after /tag/"):
+    with pytest.raises(kr.InvalidArgumentError, match="pass only the name after /tag/"):
         kr.fetch_hashtags(["perfume", address], client=client)
     assert not sandbox.requests
 
@@ -575,7 +575,7 @@ def test_a_token_that_is_one_is_left_alone(token: str) -> None:
 
 @pytest.mark.parametrize("token", ["Bearer", "bearer ", '"Bearer "', "''", "Bearer ''", "Authorization: Bearer"])
 def test_a_token_that_is_only_the_word_is_refused(token: str) -> None:
-    with pytest.warns(kr.KeyAPIWarning), pytest.raises(kr.InvalidArgumentError, match="copy it"):
+    with pytest.warns(kr.KeyAPIWarning), pytest.raises(kr.InvalidArgumentError, match="Copy the key"):
         read_token(token)
 
 
@@ -600,7 +600,7 @@ def test_keyapi_is_keyapi_however_its_host_is_written(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://sandbox", "https://keyapi", "https://SANDBOX:8443/x", "https://keyapi./"])
 def test_the_name_of_a_source_for_a_host_is_refused(url: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="is a name of a source"):
+    with pytest.raises(kr.InvalidArgumentError, match="is the name of a source"):
         kr.Client(token=TOKEN, base_url=url, store=":memory:")
 
 
@@ -628,7 +628,7 @@ def test_the_name_of_a_source_for_a_host_is_refused(url: str) -> None:
     ],
 )
 def test_a_host_with_what_no_host_has_is_refused(url: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="base_url is https://"):
+    with pytest.raises(kr.InvalidArgumentError, match="base_url must be https://"):
         kr.Client(token=TOKEN, base_url=url, store=":memory:")
 
 
@@ -717,7 +717,7 @@ def test_a_working_folder_that_is_gone_is_said(option: str, tmp_path: Path) -> N
             print(error)
         kr.connect(token="t", store={str(tmp_path / "whole.sqlite")!r}).status()
     """)
-    assert "working folder, which is gone" in said
+    assert "working folder, which no longer exists" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names are Unicode there")
@@ -810,7 +810,7 @@ def test_in_the_sandbox_only_a_limit_that_was_given_holds(given_: int | None, ri
     ],
 )
 def test_an_invalid_age_is_refused(age: Any) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="max_age is a length of time"):
+    with pytest.raises(kr.InvalidArgumentError, match="max_age must be a duration"):
         read_max_age(age)
 
 
@@ -874,7 +874,7 @@ def test_a_moment_at_the_edge_of_the_calendar_is_read(moment: Any) -> None:
     ids=repr,
 )
 def test_a_moment_that_no_calendar_has_is_refused(moment: Any) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="as_of is a date or a time"):
+    with pytest.raises(kr.InvalidArgumentError, match="as_of must be a date or a time"):
         read_as_of(moment)
 
 
@@ -882,7 +882,7 @@ def test_a_moment_that_no_calendar_has_is_refused(moment: Any) -> None:
     "moment", ["03/02/2026", "13/02/2026", "now", "today", "2026Q4", "2026-02", "2026W06", "Feb 3 2026"]
 )
 def test_a_moment_that_is_not_written_as_iso_is_refused(moment: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="as_of is a date or a time"):
+    with pytest.raises(kr.InvalidArgumentError, match="as_of must be a date or a time"):
         read_as_of(moment)
 
 

@@ -722,7 +722,7 @@ def test_a_write_ahead_log_that_another_tool_holds_open_is_used_or_refused_in_wo
         outcomes = study.outcomes(path)
         assert wrong(outcomes) == []
         if outcomes.get("online: opening") == "refused":
-            with pytest.raises(kr.StoreError, match=r"locked.*close"):
+            with pytest.raises(kr.StoreError, match=r"locked.*Close"):
                 study.client(path, offline=False)
     monkeypatch.undo()
     assert wrong(study.outcomes(path)) == []

@@ -390,9 +390,9 @@ def test_a_cap_that_changes_within_a_pull_starts_it_again(
 
 def test_a_plan_refuses_what_the_call_would_refuse(make_client: Make) -> None:
     client = make_client(base_url="https://api.keyapi.ai", store=":memory:")
-    with pytest.raises(kr.InvalidArgumentError, match="out of reach"):
+    with pytest.raises(kr.InvalidArgumentError, match="out of range"):
         kr.plan(kr.fetch_product_details, "601583", time_scope="2019-01", client=client)
-    with pytest.raises(kr.InvalidArgumentError, match="out of reach"):
+    with pytest.raises(kr.InvalidArgumentError, match="out of range"):
         kr.plan(kr.fetch_product_insights, time_scope="2019-01", client=client)
 
 
@@ -629,7 +629,7 @@ def test_after_an_answer_of_another_source_nothing_more_is_sent(make_client: Mak
     kr.fetch_hashtags(tags(1), client=client)
     sandbox.extra_headers = {SOURCE_HEADER: ""}  # it does not say any more that it is a sandbox
     for _ in range(2):
-        with pytest.raises(kr.StoreError, match="never mixed"):
+        with pytest.raises(kr.StoreError, match="has one source"):
             kr.fetch_hashtags(tags(2), client=client)
     assert len(sandbox.requests) == 2
 
@@ -660,7 +660,7 @@ def test_a_budget_entered_again_goes_on_with_what_is_left(client: kr.Client, san
     budget = kr.budget(6, client=client)
     with budget:
         kr.fetch_hashtags(tags(1, 2), client=client)
-        with pytest.raises(kr.InvalidArgumentError, match="in force already"), budget:
+        with pytest.raises(kr.InvalidArgumentError, match="already in force"), budget:
             pass
     kr.fetch_hashtags(tags(3), client=client)  # outside: it does not count
     with budget as same, pytest.raises(kr.BudgetExceededError, match="6 credits has 2 left"):
@@ -818,7 +818,7 @@ def test_a_plan_checks_the_arguments_and_the_function(client: kr.Client) -> None
     with pytest.raises(kr.InvalidArgumentError, match="ISO-2"):
         kr.plan(kr.fetch_hashtags, "cats", region="Atlantis", client=client)
     for other in (len, "fetch_hashtags", kr.describe):
-        with pytest.raises(kr.InvalidArgumentError, match="plan takes a fetch function"):
+        with pytest.raises(kr.InvalidArgumentError, match="Pass plan the function itself"):
             kr.plan(other, "hashtags")  # type: ignore[arg-type]
 
 

@@ -214,7 +214,7 @@ def test_a_name_that_nobody_has(url: str, make_client: Callable[..., kr.Client])
      "https://a:b", "https://a:-1", "https://a:99999"],
 )
 def test_an_address_that_is_none(url: str, make_client: Callable[..., kr.Client]) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="base_url is"):
+    with pytest.raises(kr.InvalidArgumentError, match="base_url must be"):
         connect(make_client, url)
 
 

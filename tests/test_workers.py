@@ -102,7 +102,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def advice(kind: str) -> str:
     """What the error says: a fork has its parent's client at hand, which is another message."""
-    return "connect" if kind == "fork" else "connect in the worker"
+    return "onnect" if kind == "fork" else "Connect in the worker"
 
 
 # A worker that did not connect -------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def find(frame: pd.DataFrame, table: Table, client: Client, method: str) -> Foun
     absent = list(dict.fromkeys(row.query.id for row, one in found if one.absent))
     if absent:
         warn(
-            f"{method}: KeyAPI has nothing for {listed(absent, _MOST_NAMED)} by the newest stored answer; they have "
-            "no row. With the column observed_at the answers the rows came from are read",
+            f"{method}: KeyAPI has nothing for {listed(absent, _MOST_NAMED)} in the newest stored answer, so they have "
+            "no row. To read the answers that the rows came from, keep the column observed_at",
             MissingDataWarning,
         )
     return [(row, one) for row, one in found if not one.absent]
@@ -116,15 +116,15 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     text = f"{method} reads stored answers only, and {client.policy.place} does not have {listed(named, _MOST_NAMED)}."
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
-        what = "Fetching what is not stored at all" if others else "Fetching"
+        what = "Fetching what is not stored" if others else "Fetching"
         least = "at least " if endpoint.ranking else ""
         text += f" {what} takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
     if foreign:
-        text += f" The rows come from {' and '.join(foreign)}, this connection reads {client.source}."
+        text += f" The rows come from {' and '.join(foreign)}, but this connection reads {client.source}."
     elif others:
         text += (
-            f" Other observations{' of the rest' if wanted else ''} are stored: without the column observed_at the "
-            f'newest is read, as df.drop(columns="observed_at").keyapi.{method}'
+            f" Other observations{' of the rest' if wanted else ''} are stored. To read the newest, drop observed_at: "
+            f'df.drop(columns="observed_at").keyapi.{method}'
         )
     error = NotStoredError(text, endpoint=endpoint.path)
     error.failures = failures_frame(dict.fromkeys(_by_query(missing), error), None)
@@ -162,8 +162,8 @@ def distinct(found: Found) -> list[Observation]:
 
 def _tabled(table: Table, found: Sequence[Answer], client: Client) -> pd.DataFrame:
     """Make a table of stored answers, and warn of what it leaves out."""
-    frame, odd = read_table(table, found, client)
-    warn_of_drift(table, odd, client)
+    frame, issues = read_table(table, found, client)
+    warn_of_drift(table, issues, client)
     return frame
 
 

@@ -103,7 +103,7 @@ def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> 
     endpoint = link.endpoint
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
-        raise InvalidArgumentError(f"{link.target.name} has no parameter {', '.join(sorted(unknown))}: leave it out")
+        raise InvalidArgumentError(f"{link.target.name} has no parameter {', '.join(sorted(unknown))}. Leave it out")
     frame = frame[_can_be_queried(frame[link.column.name], link)]
     check_partners(frame, link.table)
     columns: list[list[Value]] = [check_column(frame[link.column.name], link.column, link.entity)]
@@ -131,8 +131,8 @@ def _can_be_queried(series: pd.Series[Any], link: Link) -> npt.NDArray[np.bool_]
                 unusual[value] = shown(value)
     if unusual:
         warn(
-            f"{link.column.name}: {listed(list(unusual.values()), 10)} cannot be requested, as the answers name them; "
-            f"left out of {link.target.name}",
+            f"{link.column.name}: {listed(list(unusual.values()), 10)} cannot be requested under the names in the "
+            f"answers. They are left out of {link.target.name}",
             MissingDataWarning,
         )
     is_key = link.column.name in link.table.key

@@ -107,7 +107,9 @@ class Methods:
         table = find_table(self._frame, "audience", AUDIENCES.needs(), of)
         known = vocabulary(AUDIENCES.by_table()[table.name]["dimension"])
         if dimension is not None and dimension not in known:
-            raise InvalidArgumentError(f"dimension of {table.name} is one of {', '.join(known)}; got {dimension!r}")
+            raise InvalidArgumentError(
+                f"dimension of {table.name} must be one of {', '.join(known)}; got {dimension!r}"
+            )
         whole = self._read_extra("audience", AUDIENCES, of, client)
         return whole if dimension is None else whole[whole["dimension"] == dimension].reset_index(drop=True)
 
@@ -423,7 +425,7 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
 def find_method(frame: pd.DataFrame, name: str) -> Any:
     """Return a method of a frame, or its pictures; an AttributeError explains why there is none."""
     if name not in _names():
-        raise AttributeError(f"df.keyapi has no {name!r}; there are {joined(_names())}")
+        raise AttributeError(f"df.keyapi has no {name!r}. Choose from {joined(_names())}")
     needs = _needs_of(name)
     if needs is not None and not fitting(needs, frame):
         raise refuse(f"{name}()", needs, frame)

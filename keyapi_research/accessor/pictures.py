@@ -100,7 +100,7 @@ class Pictures:
     def __getattr__(self, name: str) -> Any:
         picture = PICTURES.get(name)
         if picture is None:
-            raise AttributeError(f"df.keyapi.plot has no {name!r}; there are {joined(PICTURES)}")
+            raise AttributeError(f"df.keyapi.plot has no {name!r}. Choose from {joined(PICTURES)}")
         if not picture.applies(self._frame):
             read = f", or rows that have .keyapi.{picture.read}()" if picture.read else ""
             raise AttributeError(

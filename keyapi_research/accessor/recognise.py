@@ -24,7 +24,7 @@ def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *
     """Return the table a method is to work on; `for_answers`: any of those that came with one answer."""
     if of is not None:
         if of not in needs:
-            raise InvalidArgumentError(f"of is one of {', '.join(needs)} for {method}(); got {of!r}")
+            raise InvalidArgumentError(f"of must be one of {', '.join(needs)} for {method}(); got {of!r}")
         if not needs[of] <= columns_of(frame):
             raise AttributeError(f"{method}(of={of!r}): {_explain_missing(TABLES[of], needs[of], frame)}")
         return TABLES[of]
@@ -34,9 +34,7 @@ def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *
     table = choose(found, for_answers=for_answers)
     if table is None:
         names = [one.name for one in found]
-        raise AttributeError(
-            f"this frame holds {joined(names)}. Name the one that is meant, as {method}(of={names[0]!r})"
-        )
+        raise AttributeError(f"this frame holds {joined(names)}. Choose one: {method}(of={names[0]!r})")
     return table
 
 
@@ -55,7 +53,7 @@ def describe(frame: pd.DataFrame) -> str:
         return f"this frame looks like {near.name}, but its key is incomplete"
     shown = ", ".join(str(name) for name in frame.columns[:_SHOWN]) or "no columns"
     more = "" if len(frame.columns) <= _SHOWN else f" and {len(frame.columns) - _SHOWN:,} more"
-    return f"this frame has the key columns of no table (it has {shown}{more})"
+    return f"this frame does not have the key columns of any table (it has {shown}{more})"
 
 
 def refuse_frame(frame: pd.DataFrame) -> AttributeError:
@@ -95,19 +93,19 @@ def _explain_missing(table: Table, needed: Collection[str], frame: pd.DataFrame)
     if suffixed:
         name, other = suffixed[0]
         return text + (
-            f" Suffixed columns are not guessed: rename the one of {table.name}, as "
+            f" A merge added suffixes: rename the column of {table.name} with "
             f'df.rename(columns={{"{other}": "{name}"}}), or merge with suffixes=("", "_other").'
         )
     if all(missing.values()):
         return text
-    return text + " Keep key columns when selecting, or merge them back from the table that was fetched."
+    return text + " Keep key columns when selecting, or merge them back from the fetched table."
 
 
 def _if_unset(table: Table, name: str) -> str:
     """Explain how a parameter is written that the call did not set."""
     parameter = table.endpoint.columns.get(name)
     unset = parameter is not None and parameter is not table.endpoint.entity and parameter.default is None
-    return f" (where none was requested: df.assign({name}=None))" if unset else ""
+    return f" (if none was requested: df.assign({name}=None))" if unset else ""
 
 
 def _suffixed(name: str, frame: pd.DataFrame) -> list[str]:
@@ -119,7 +117,7 @@ def _suffixed(name: str, frame: pd.DataFrame) -> list[str]:
 def _whereabouts(name: str, frame: pd.DataFrame) -> str:
     """Describe where a missing column went, if it can be seen."""
     if name in frame.columns:
-        return " (there more than once: keep one)"
+        return " (more than once: keep one)"
     if name in frame.index.names:
         return " (in the index: df.reset_index())"
     suffixed = _suffixed(name, frame)

@@ -25,14 +25,14 @@ def check_frame(frame: pd.DataFrame, of: str | None) -> None:
     breaches = find_breaches(frame, table)
     if breaches:
         count = f"{len(breaches)} breach{'es' if len(breaches) > 1 else ''}"
-        raise InvalidArgumentError("\n- ".join([f"these are no valid rows of {table.name}, {count}:", *breaches]))
+        raise InvalidArgumentError("\n- ".join([f"the frame is not a valid {table.name} table, {count}:", *breaches]))
 
 
 def _table_of(frame: pd.DataFrame, of: str | None) -> Table:
     """Return what a frame should be, also where key columns are missing: that is a breach to be listed."""
     if of is not None:
         if of not in TABLES:
-            raise InvalidArgumentError(f"of is one of {', '.join(TABLES)} for validate(); got {of!r}")
+            raise InvalidArgumentError(f"of must be one of {', '.join(TABLES)} for validate(); got {of!r}")
         return TABLES[of]
     near = nearest(columns_of(frame))
     if near is not None and not fitting(identifying_columns(), frame):
@@ -45,7 +45,7 @@ def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
     have = columns_of(frame)
     twice = [name for name in table.names if name in frame.columns and name not in have]
     missing = [name for name in table.names if name not in frame.columns]
-    found = [f"the column {name} is there more than once" for name in twice]
+    found = [f"the column {name} appears more than once" for name in twice]
     found += [f"the column {name} is missing" for name in missing]
     for column in table.columns:
         if column.name in have:
@@ -73,16 +73,16 @@ def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator
     if parameter is None and column.kind == "id":
         texts = (str(value) for value in dict.fromkeys(read_column(series, column)) if value is not None)
         if wrong := [shown(text) for text in texts if not _ID.fullmatch(text)]:
-            yield f"{column.name} has {listed(wrong, _MOST_LISTED)}, which are not ids. Ids are digits only"
+            yield f"{column.name} has {listed(wrong, _MOST_LISTED)}, which are not valid ids (digits only)"
     if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
-        yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, and identifies them"
+        yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, but is needed to identify them"
     if column.kind in ("count", "integer", "number"):
         yield from _out_of_range(series, column)
     known = vocabulary(column)
     words = dict.fromkeys(read_column(series, column)) if known else ()
     unknown = [str(one) for one in words if one is not None and one not in known]
     if unknown:
-        yield f"{column.name} has {listed(unknown)}; known are {', '.join(known)}"
+        yield f"{column.name} has {listed(unknown)}; allowed are {', '.join(known)}"
 
 
 def _not_as_requested(series: pd.Series[Any], column: Column, parameter: Parameter | None) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _not_as_requested(series: pd.Series[Any], column: Column, parameter: Paramet
             texts.append(str(error))
             continue
         if written is not None and written != wanted and not isinstance(wanted, int):
-            texts.append(f"{column.name} has {shown(written)}, which is {wanted!r} in these tables")
+            texts.append(f"{column.name} has {shown(written)}, which should be {wanted!r}")
     yield from texts[:_MOST_LISTED]
     if len(texts) > _MOST_LISTED:
         yield f"{column.name} has {len(texts) - _MOST_LISTED:,} more such values"

@@ -144,7 +144,7 @@ def fetch_hashtags(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return hashtags: posts, views and how much else the answers have.
+    """Return the posts and views of hashtags, one row per hashtag.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def fetch_hashtag_audience(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return who watches hashtags: shares of ages, index of interests and countries.
+    """Return the audience of hashtags: percentages by age, indices by interest and country.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def fetch_related_hashtags(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return the hashtags related to some.
+    """Return the hashtags related to the given ones.
 
     Examples
     --------
@@ -321,7 +321,7 @@ def fetch_trending_hashtag_trends(
     max_age: MaxAge = None,
     client: Client | None = None,
 ) -> Call:
-    """Return the popularity over time of the hashtags of a top 100.
+    """Return the popularity over time of the top 100 hashtags.
 
     Examples
     --------
@@ -342,7 +342,7 @@ def fetch_trending_hashtag_creators(
     max_age: MaxAge = None,
     client: Client | None = None,
 ) -> Call:
-    """Return the creators named with the hashtags of a top 100.
+    """Return the creators listed with the top 100 hashtags.
 
     Examples
     --------

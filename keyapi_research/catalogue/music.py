@@ -157,7 +157,7 @@ def fetch_music(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return sounds: what they are and how much else the answers have.
+    """Return the title, author, rank and likes of sounds, one row per sound.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def fetch_music_audience(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return who listens to sounds: shares of ages, index of interests and countries.
+    """Return the audience of sounds: percentages by age, indices by interest and country.
 
     Examples
     --------
@@ -317,7 +317,7 @@ def fetch_trending_music_trends(
     max_age: MaxAge = None,
     client: Client | None = None,
 ) -> Call:
-    """Return the popularity over time of the sounds of a top 100.
+    """Return the popularity over time of the top 100 sounds.
 
     Examples
     --------

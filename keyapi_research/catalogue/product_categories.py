@@ -138,7 +138,7 @@ def fetch_product_insights(
     max_age: MaxAge = None,
     client: Client | None = None,
 ) -> Call:
-    """Return the ranking of product categories: reach, rates and costs of their ads.
+    """Return the ranking of product categories by their ads: reach, rates and costs.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def fetch_product_details(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return product categories: their levels, and how much else the answers have.
+    """Return the names and levels of product categories, one row per category.
 
     Examples
     --------
@@ -256,7 +256,7 @@ def fetch_product_audience(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return who watches product categories: shares of ages, index of interests.
+    """Return the audience of product categories: percentages by age, indices by interest.
 
     Examples
     --------

@@ -93,7 +93,7 @@ def fetch_videos(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return videos: who posted them, what they are, how they did.
+    """Return the creators, properties and results of videos, one row per video.
 
     Examples
     --------

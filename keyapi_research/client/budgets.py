@@ -69,7 +69,7 @@ class Budget:
     def __enter__(self) -> Self:
         with _register.lock:
             if self in _register.open:
-                raise InvalidArgumentError(f"this budget is in force already; nest another one: {self!r}")
+                raise InvalidArgumentError(f"this budget is already in force: {self!r}. To nest, create another one")
             self.begun = True
             _register.open.append(self)
         _register.own.set((*_register.own.get(), self))
@@ -98,7 +98,7 @@ class Budget:
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
     """Return a budget that limits what is spent within its block."""
     if not is_number(credits, whole=True) or credits < 0:
-        raise InvalidArgumentError(f"a budget is a whole number of credits, as budget(20); got {credits!r}")
+        raise InvalidArgumentError(f"a budget must be a whole number of credits, such as budget(20); got {credits!r}")
     return Budget(int(credits))
 
 

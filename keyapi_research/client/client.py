@@ -48,9 +48,9 @@ class Status(Shown):
     Attributes
     ----------
     token : str
-        Where the token came from, never the token.
+        Where the token came from, not the token itself.
     source : str
-        Whom the answers come from.
+        Where the answers come from.
     store : str
         Path of the store.
     mode : str
@@ -100,7 +100,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
 
 
 class Client(Shown):
-    """A connection: a source, a store and what it may spend; `connect` makes one and makes it the default.
+    """A connection: its source, store and spending limits; `connect` creates one and makes it the default.
 
     Parameters
     ----------
@@ -264,7 +264,9 @@ class Client(Shown):
         try:
             return ledger_frame(self.store.ledger())
         except (TypeError, ValueError, OverflowError) as error:
-            raise StoreError(f"{self.store.path}: the ledger cannot be read, the file is damaged: {error}") from error
+            raise StoreError(
+                f"{self.store.path}: the ledger cannot be read because the file is damaged: {error}"
+            ) from error
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
@@ -276,8 +278,8 @@ class Client(Shown):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "a client is never pickled: it has a token, and limits of its own process. To fetch elsewhere, connect in "
-            "the worker: kr.connect(...) to the same store, in its function or initializer"
+            "a client cannot be pickled: its token and limits belong to its own process. Instead, connect in the "
+            "worker: kr.connect(...) with the same store, in its function or initializer"
         )
 
     def __enter__(self) -> Self:

@@ -83,45 +83,47 @@ def connect(
     progress: bool | None = None,
     replay: str | os.PathLike[str] | bool | None = None,
 ) -> Client:
-    """Connect, and use this connection from now on; sends nothing and costs nothing.
+    """Connect and make this the default connection; nothing is sent and nothing is charged.
 
-    With unchanged settings the open connection is returned. In a replay (`KEYAPI_REPLAY`, or after `replay(path)`)
-    the replay is, whatever else is requested, so that a published notebook runs unchanged.
+    With unchanged settings the open connection is returned. During a replay (`KEYAPI_REPLAY`, or after
+    `replay(path)`) the replay is returned whatever the other options are, so a published notebook runs unchanged.
 
     Parameters
     ----------
     token : str, optional
-        KeyAPI's key; else the environment's KEYAPI_TOKEN. Kept in memory only, sent to `base_url` only.
+        Your KeyAPI key; by default the environment variable KEYAPI_TOKEN. Kept in memory only, sent to `base_url` only.
     base_url : str, optional
-        Another server that speaks KeyAPI: https, or this machine. Else KEYAPI_BASE_URL, else https://api.keyapi.ai.
+        Another server with KeyAPI's interface: https, or this machine. By default KEYAPI_BASE_URL, else
+        https://api.keyapi.ai.
     sandbox : bool
-        Synthetic data from a server in this process: no key, no credits.
+        Use synthetic data from a server in this process; needs no key and no credits.
     store : path, optional
-        File that keeps every answer; ":memory:" keeps none. Else KEYAPI_STORE, else a file in your data folder.
+        File that keeps every answer; ":memory:" keeps none. By default KEYAPI_STORE, else a file in your data folder.
     offline : bool
-        Only what is stored; the network is never touched.
+        Read stored answers only; nothing is sent.
     as_of : str or datetime, optional
-        Read the store as it was then (naive = UTC, a bare date includes its day); implies offline.
+        Read the store as it was at this time (UTC if it has no time zone; a date includes the whole day). Implies
+        offline.
     max_age : str or timedelta or 0, optional
-        Pay for answers newer than this ("1D", "6h"); 0 always pays; "any" never warns. By default what is stored
-        serves, with a warning when it is older than a day.
+        Maximum age of stored answers ("1D", "6h"); older ones are fetched and paid for again. 0 always pays; "any"
+        never warns. By default answers of any age are used, with a warning if they are older than a day.
     max_credits : int, optional
-        Most credits this connection may spend.
+        Maximum number of credits this connection may spend.
     max_call_credits : int, optional
-        Most credits one call may spend outside a `budget` block; None for no limit. In the sandbox only a number that
-        is given holds.
+        Maximum number of credits one call may spend outside a `budget` block; None for no limit. The sandbox has a
+        limit only if you pass one.
     requests_per_second : float, optional
-        Pace of sending; None sends as fast as answers come (the default in the sandbox).
+        Maximum rate of requests; None sends as fast as answers come (the default in the sandbox).
     max_workers : int
-        Requests in flight at once.
+        Maximum number of requests in flight.
     timeout : float or tuple of float
-        Seconds to connect, and to wait for data.
+        Seconds to wait for a connection, and for data.
     retries : int
-        How often a request is sent again where that cannot be paid twice.
+        How often a failed request is sent again, if it cannot be charged twice.
     progress : bool, optional
-        Progress bars; None: in a terminal or notebook, for more than a few requests.
+        Show progress bars; None shows them in a terminal or notebook, for more than a few requests.
     replay : path or False, optional
-        Replay an archive that `freeze` wrote; False leaves a replay.
+        Replay an archive written by `freeze`; False ends a replay.
 
     Returns
     -------
@@ -131,9 +133,9 @@ def connect(
     Raises
     ------
     MissingTokenError
-        There is no token, and it is neither sandbox nor offline.
+        There is no token, and the connection is neither sandbox nor offline.
     InvalidArgumentError
-        An option is not what it should be.
+        An option is not valid.
     StoreError
         The store cannot be opened, or belongs to another source.
 
@@ -177,19 +179,18 @@ def find_client(client: Client | None) -> Client:
     """
     if client is not None:
         if not isinstance(client, Client):
-            raise InvalidArgumentError(f"client is what kr.connect or kr.Client returned; got {type(client).__name__}")
+            raise InvalidArgumentError(f"client must come from kr.connect or kr.Client; got {type(client).__name__}")
         return client
     if IN_USE.client is not None:
         return IN_USE.client
     if IN_USE.failed is not None:
-        raise type(IN_USE.failed)(f"the last connect failed, and nothing is sent until one succeeds: {IN_USE.failed}")
+        raise type(IN_USE.failed)(f"the last connect failed, so nothing is sent until one succeeds: {IN_USE.failed}")
     from multiprocessing import parent_process  # noqa: PLC0415 - of a worker it is there already
 
     if parent_process() is not None:
         raise StoreError(
-            "this is a worker process that another one started, and it has no connection of its own; nothing was sent. "
-            "Budgets, limits and the store of the other do not hold here, so connect in the worker: kr.connect(...) "
-            "in its function or initializer"
+            "this worker process has no connection of its own, so nothing was sent; the parent's budgets, limits and "
+            "store do not apply here. Connect in the worker: kr.connect(...) in its function or initializer"
         )
     return connect()
 
@@ -207,7 +208,7 @@ def ledger(*, client: Client | None = None) -> pd.DataFrame:
     Parameters
     ----------
     client : Client, optional
-        The connection; the default one if left out.
+        The connection; the default one if omitted.
 
     Returns
     -------
@@ -225,7 +226,7 @@ def status(*, client: Client | None = None) -> Status:
     Parameters
     ----------
     client : Client, optional
-        The connection; the default one if left out.
+        The connection; the default one if omitted.
 
     Returns
     -------

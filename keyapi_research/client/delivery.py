@@ -177,12 +177,12 @@ def no_answer(what: str, delivered: bool) -> NetworkError:
     """Return the error of a request without a complete answer."""
     if delivered:
         return NetworkError(
-            "no complete answer came after the request was sent, so it may have been charged and is not sent again by "
-            f"itself ({what}). Check the connection and run the call again"
+            f"the request was sent but no complete answer came ({what}). It may have been charged, so it is not "
+            "repeated automatically: check the connection and run the call again"
         )
     return NetworkError(
-        f"KeyAPI could not be reached, nothing was delivered or charged ({what}). Check the network and base_url, "
-        "then run the call again; what is stored can be read with connect(offline=True)"
+        f"KeyAPI could not be reached; nothing was delivered or charged ({what}). Check the network and base_url and "
+        "run the call again, or read stored answers with connect(offline=True)"
     )
 
 
@@ -190,14 +190,14 @@ def error_of_row(row: Sequence[Any]) -> KeyAPIError:
     """Return the error of a request that another client sent, from its row of the ledger."""
     cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
     status, code, message = cells["http_status"], cells["code"], cells["message"]
-    who = "another client requested the same at that moment, so it was not sent again"
+    who = "another client sent the same request at that moment, so it was not repeated"
     error: KeyAPIError
     if status is None:
         delivered = not (message or "").startswith(UNDELIVERED)
-        error = no_answer(f"{who}; {message or 'nobody knows how that ended'}", delivered)
+        error = no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
     elif status < _REFUSED and code in (None, 0):
         error = UnexpectedResponseError(
-            f"{who}, and its answer could not be used: {message or 'it was about somebody else, or had another shape'}"
+            f"{who}, and its answer could not be used: {message or 'it was about another id, or had another structure'}"
         )
     else:
         error = refusal(
@@ -211,9 +211,9 @@ def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> Unex
     """Return the error of a call whose first answers could not be used."""
     first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
     return UnexpectedResponseError(
-        f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not sent for: "
-        f"{first.message} To go on, look at .answer and at base_url; fetch one id by itself, and when its answer is "
-        "right again, run the call again",
+        f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not requested: "
+        f"{first.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
+        "answer is usable",
         status_code=first.status_code,
         code=first.code,
         request_id=first.request_id,
@@ -225,7 +225,7 @@ def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> Unex
 
 def closed() -> StoreError:
     """Return the error of a client that was closed while it was used."""
-    return StoreError("this client was closed meanwhile, nothing more is sent; connect again")
+    return StoreError("this client was closed during the call, so nothing more is sent. Connect again")
 
 
 def make_arrival(request: Request, found: Found) -> Arrival:

@@ -233,8 +233,8 @@ class Sender:
             sandbox.start()
         except (OSError, RuntimeError) as error:
             raise NetworkError(
-                f"the sandbox cannot be started on this machine ({error}), so nothing was sent. End other programs, "
-                "then run the call again"
+                f"the sandbox could not be started on this machine ({error}), so nothing was sent. Close other "
+                "programs and run the call again"
             ) from error
         self.sandbox = sandbox
         self._shared.opened.callback(sandbox.close)
@@ -314,7 +314,7 @@ class Sender:
             raise
         except Exception as error:  # a store that is damaged where nobody looked: the answer was paid for
             raise StoreError(
-                f"the answer could not be stored ({type(error).__name__}: {error}); it is on .answer", answer=answer
+                f"the answer could not be stored ({type(error).__name__}: {error}). It is on .answer", answer=answer
             ) from error
 
     def _receive(self, request: Request, one: Delivery, reply: Reply) -> Delivered:

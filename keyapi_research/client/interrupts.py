@@ -126,7 +126,7 @@ def in_order(work: Callable[[], Result], stop: threading.Event, abandon: Callabl
 def no_thread(error: RuntimeError) -> KeyAPIError:
     """Return the error of a machine that has no more threads."""
     return KeyAPIError(
-        f"no thread can be started to send with ({error}), so nothing more is sent. End other threads or programs, "
-        "then run the call again",
+        f"no thread could be started for sending ({error}), so nothing more is sent. Close other programs or threads "
+        "and run the call again",
         retryable=True,
     )

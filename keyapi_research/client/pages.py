@@ -44,11 +44,9 @@ class Pages:
             whole = 0 if call.limit is None else math.ceil(call.limit / SMALLEST_PAGE)
             most += whole + (_pages_left(call, pages, SMALLEST_PAGE) if pages else 0)
             if others:
-                notes.append(
-                    "fetches the whole ranking again: the stored pages are another observation (older than an hour)"
-                )
+                notes.append("fetches the whole ranking again, because the stored pages are more than an hour old")
             elif call.limit is None:
-                notes.append("the number of pages is not known; counted as it goes")
+                notes.append("the number of pages is not known in advance")
             notes.append(self._policy.unanswered_note(call, [query]))
         unknown = call.limit is None and requests > 0
         return Plan(

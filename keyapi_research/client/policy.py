@@ -111,7 +111,7 @@ class Policy:
         so_far = f" ({already:,} spent so far)" if already else ""
         raise BudgetExceededError(
             f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
-            f"than max_call_credits={most:,}. If that is meant, allow it: "
+            f"than max_call_credits={most:,}. To allow it: "
             f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
         )
 
@@ -124,7 +124,8 @@ class Policy:
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
             f"{listed([repr(query.id) for query in missing], MOST_NAMED)}{then}. "
             f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
-            f"{priced(requests, call.endpoint)}: connect without offline, as_of and replay (connect(replay=False))",
+            f"{priced(requests, call.endpoint)}; for that, connect without offline, as_of and replay "
+            "(connect(replay=False))",
             endpoint=call.endpoint.path,
         )
         error.failures = failures_frame(dict.fromkeys(missing, error), None)
@@ -150,8 +151,8 @@ class Policy:
         if not sent:
             return ""
         return (
-            f"{priced(len(sent), call.endpoint)} for some of these brought no usable answer before (the last at "
-            f"{when(sent[-1][1]):%Y-%m-%d %H:%M} UTC) and may have been charged; they would be sent again"
+            f"{priced(len(sent), call.endpoint)} for some of these had no usable answer before (the last at "
+            f"{when(sent[-1][1]):%Y-%m-%d %H:%M} UTC) and may have been charged. They would be sent again"
         )
 
 

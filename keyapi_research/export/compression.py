@@ -64,7 +64,7 @@ def _unzip(packed: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         members = archive.infolist()
         if len(members) != 1:
-            raise InvalidArgumentError(f"it holds {len(members)} files. A CSV in a zip is alone in it")
+            raise InvalidArgumentError(f"it holds {len(members)} files. A zip must have only the CSV")
         return archive.read(members[0])
 
 

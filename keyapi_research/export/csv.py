@@ -88,7 +88,7 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         The file cannot be written.
     """
     if index:
-        raise InvalidArgumentError("the index is never written. Make it a column first: df.reset_index()")
+        raise InvalidArgumentError("the index is not written. Make it a column first: df.reset_index()")
     where = as_path(path)
     if where.suffix.lower() in _SPREADSHEETS:
         raise InvalidArgumentError(f"{where}: to_csv writes CSV. Name the file .csv, with excel=True for spreadsheets")
@@ -137,9 +137,9 @@ def read_csv(path: str | os.PathLike[str] | IO[str] | IO[bytes]) -> pd.DataFrame
 def csv_bytes(df: pd.DataFrame, *, excel: bool = False) -> bytes:
     """Write a frame as the bytes of a CSV file."""
     if not isinstance(df, pd.DataFrame):
-        raise InvalidArgumentError(f"a DataFrame is written, not {type(df).__name__}")
+        raise InvalidArgumentError(f"df must be a DataFrame, not {type(df).__name__}")
     if isinstance(df.columns, pd.MultiIndex) or not len(df.columns):
-        raise InvalidArgumentError("the frame needs columns, with one name each; flatten a MultiIndex first")
+        raise InvalidArgumentError("the frame must have columns, each with one name. Flatten a MultiIndex first")
     columns = [
         [_heading(_guarded(str(name), excel=excel)), *_written(df.iloc[:, at], excel=excel)]
         for at, name in enumerate(df.columns)
@@ -148,7 +148,7 @@ def csv_bytes(df: pd.DataFrame, *, excel: bool = False) -> bytes:
     try:
         return (BOM if excel else b"") + text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"half a character (a lone surrogate) cannot be written: {error}") from None
+        raise InvalidArgumentError(f"an incomplete character (a lone surrogate) cannot be written: {error}") from None
 
 
 def _written(column: pd.Series[Any], *, excel: bool) -> list[str]:
@@ -230,8 +230,8 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None
     if unread and own is None:  # else a descriptor says what the columns are
         warn(
-            f"some columns do not have the dtype of the dictionary, for not all of their values are valid: "
-            f"{listed(unread, _MOST_NAMED)}. Mend the values in the file, or give columns of your own another name",
+            "some columns have values that are not valid for their dtype in the dictionary: "
+            f"{listed(unread, _MOST_NAMED)}. Correct the values in the file, or rename columns of your own",
             SchemaDriftWarning,
         )
     frame = pd.DataFrame(dict(enumerate(columns)), copy=False)
@@ -246,7 +246,7 @@ def _check_separator(content: bytes) -> None:
         both = separator.encode() in name and separator.encode() in (below or [name])[0]
         if both and b"," not in name and _QUOTED.fullmatch(name) is None:
             raise InvalidArgumentError(
-                f"its fields are separated by {called}, not by commas. Save it as CSV with commas (UTF-8), or read "
+                f"its fields are separated by {called}, not commas. Save it as CSV with commas (UTF-8), or read "
                 f"it with pandas.read_csv(path, sep={separator!r}, dtype=str)"
             )
 
@@ -398,7 +398,7 @@ def _careful_columns(block: bytes, width: int, row: int) -> list[Cells]:
         if cells or width == 1:  # of a single column a blank line is a missing value
             rows.append(cells or [""])
             if len(cells or [""]) != width:
-                raise InvalidArgumentError(f"row {number} has {len(cells)} fields, the first has {width}")
+                raise InvalidArgumentError(f"row {number} has {len(cells)} fields, but the first has {width}")
     return [list(cells) for cells in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
@@ -411,5 +411,5 @@ def _careful_rows(block: bytes, row: int) -> Iterator[list[str]]:
             row += 1
     except csv.Error:
         raise InvalidArgumentError(
-            f"row {row} has a quotation mark that is not closed before the next comma. The file may be cut off"
+            f"row {row} has a quotation mark that is not closed before the next comma. The file may be incomplete"
         ) from None

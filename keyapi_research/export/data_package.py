@@ -56,33 +56,34 @@ Kept = tuple[Hashable, ...]
 def write_package(
     folder: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame], *, client: Client | None = None
 ) -> None:
-    """Write tables as a data package: a CSV file each, and `datapackage.json` that describes them.
+    """Write tables as a data package: one CSV file per table, and `datapackage.json`, which describes them.
 
     Parameters
     ----------
     folder : path
-        Where to; a new folder, an empty one, or one with such a package and nothing else, which is then replaced: so a
-        notebook runs again. Files whose names start with a dot do not count.
+        A new folder, an empty one, or one with only such a package, which is then replaced, so a notebook can be run
+        again. Files whose names start with a dot are ignored.
     tables : mapping of str to DataFrame
-        The frames, by the names they get in the package: small letters, digits, dots, hyphens and underscores.
+        The frames, by their names in the package: lower-case letters, digits, dots, hyphens and underscores.
     client : Client, optional
-        The connection whose store knows which requests brought the rows; the default one if left out and open.
+        The connection whose store has the requests behind the rows; by default the current one, if it is open.
 
     Raises
     ------
     InvalidArgumentError
-        There is something else in the folder, or a table cannot be written.
+        The folder has other content, or a table cannot be written.
     StoreError
-        The folder cannot be written; what was there is untouched.
+        The folder cannot be written; its old content is unchanged.
 
     Notes
     -----
-    Types, units, meanings and statuses are those of `describe`. A primary key is declared where it holds: key columns
-    without a missing value (a filter that no call used is left out), with `observed_at` where one entity was
-    observed several times. A foreign key is declared where its table is in the package and has all the rows it needs.
-    Provenance has the endpoint, its parameters, when it was observed and, where the store knows them, each request with
-    its id and credits. No licence is stated: whether and how you may publish the data is between you and KeyAPI; add
-    the descriptor's `licenses` yourself. What you add to the descriptor stays when the package is written again.
+    Types, units, meanings and statuses are those of `describe`. A primary key is declared if the key columns have no
+    missing values and identify each row (without filters that no call used, and with `observed_at` if an entity was
+    observed several times). A foreign key is declared if its table is in the package and has all the rows it needs.
+
+    The provenance lists the endpoint, its parameters, the time of observation and, if they are in the store, the
+    requests with their ids and credits. No licence is stated: whether and how you may publish the data is between you
+    and KeyAPI. Add `licenses` to the descriptor yourself; your additions stay when the package is written again.
 
     Examples
     --------
@@ -145,13 +146,13 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
     InvalidArgumentError
         There is something else.
     """
-    advice = "nothing is overwritten: choose another folder"
+    advice = "Nothing is overwritten; choose another folder"
     try:
         if not target.exists():
             return {}, []
         there = {path.name: path for path in target.iterdir() if not path.name.startswith(".")}
     except OSError as error:
-        raise InvalidArgumentError(f"{target} is not a folder to write into ({reason_of(error)}); {advice}") from error
+        raise InvalidArgumentError(f"{target} is not a usable folder ({reason_of(error)}). {advice}") from error
     if not there:
         return {}, []
     try:
@@ -161,10 +162,10 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
     hashes = {str(resource.get("path")): resource.get("hash") for resource in resources.values()}
     ours = descriptor.get("$schema") == _PROFILE and "keyapi-research" in str(descriptor.get("versions"))
     if not ours or not there.keys() <= {DESCRIPTOR, *hashes}:
-        raise InvalidArgumentError(f"{target} is there already and not empty; {advice}")
+        raise InvalidArgumentError(f"{target} already exists and is not empty. {advice}")
     for name, path in there.items():
         if name != DESCRIPTOR and (path.is_symlink() or not path.is_file() or _hash(read_bytes(path)) != hashes[name]):
-            raise InvalidArgumentError(f"{path} was changed since the package was written; {advice}")
+            raise InvalidArgumentError(f"{path} was changed since the package was written. {advice}")
     return descriptor, sorted(there, key=lambda name: name != DESCRIPTOR)
 
 
@@ -174,17 +175,18 @@ def _hash(content: bytes) -> str:
 
 def _check_tables(tables: object) -> None:
     if not isinstance(tables, Mapping) or not tables:
-        raise InvalidArgumentError('tables is a mapping of names to frames, as {"hashtags": df}')
+        raise InvalidArgumentError('tables must map names to frames, such as {"hashtags": df}')
     for name, frame in tables.items():
         if not isinstance(name, str) or _NAME.fullmatch(name) is None:
             raise InvalidArgumentError(
-                f"{str(name)[:60]!r} cannot name a table: take small letters, digits, dots, hyphens, underscores"
+                f"{str(name)[:60]!r} is not a valid table name. Use lower-case letters, digits, dots, hyphens and "
+                "underscores"
             )
         if not isinstance(frame, pd.DataFrame):
-            raise InvalidArgumentError(f"{name} is not a DataFrame but {type(frame).__name__}")
+            raise InvalidArgumentError(f"{name} must be a DataFrame, not {type(frame).__name__}")
         if frame.columns.duplicated().any():
             again = frame.columns[frame.columns.duplicated()][0]
-            raise InvalidArgumentError(f"{name} has the column {again!r} twice; a data package cannot")
+            raise InvalidArgumentError(f"{name} has the column {again!r} twice. Keep one")
 
 
 def _slug(name: str) -> str:
@@ -380,7 +382,7 @@ def _read_descriptor(base: Path) -> tuple[dict[str, Any], dict[str, dict[str, An
         descriptor = json.loads(content)
         resources = [(str(one["name"]), dict(one)) for one in descriptor["resources"]]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InvalidArgumentError(f"{base / DESCRIPTOR} is not the descriptor of a data package") from error
+        raise InvalidArgumentError(f"{base / DESCRIPTOR} is not a valid data package descriptor") from error
     again = [name for name, count in Counter(name for name, _ in resources).items() if count > 1]
     if again:
         raise InvalidArgumentError(
@@ -394,10 +396,10 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
     file = base / path
     try:
         inside = file.resolve().is_relative_to(base.resolve())
-    except (OSError, ValueError, RuntimeError):  # a name too long, or links in a circle
+    except (OSError, ValueError, RuntimeError):  # a name too long, or links in a loop
         inside = False
     if not inside or re.search(r"\\|:|\0|^/|(^|/)\.\.(/|$)", path):
-        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which leads out of the package's folder")
+        raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which is outside the package's folder")
     content = read_bytes(file)
     _check_hash(file, content, str(resource.get("hash") or ""))
     dtypes = _declared_dtypes(resource.get("schema"))
@@ -417,12 +419,13 @@ def _check_hash(file: Path, content: bytes, promised: str) -> None:
     if algorithm in _ALGORITHMS.values():
         if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
             raise InvalidArgumentError(
-                f'{file} was changed since the package was written. If that was meant, take "hash" out of {DESCRIPTOR}'
+                f'{file} was changed since the package was written. If that was intended, remove its "hash" from '
+                f'{DESCRIPTOR}'
             )
     elif promised:
         warn(
-            f"{file} was not checked for changes, for its hash {promised[:20]!r} is of an unknown kind. "
-            f"Known are {', '.join(_ALGORITHMS.values())}",
+            f"{file} was not checked for changes, because its hash {promised[:20]!r} is of an unknown kind. "
+            f"Known kinds: {', '.join(_ALGORITHMS.values())}",
             KeyAPIWarning,
         )
 
@@ -468,8 +471,8 @@ def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
         raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
     if not same or (values.name in id_columns() and restored.dtype.kind in "fb" and restored.notna().any()):
         raise InvalidArgumentError(
-            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, for values would become others. "
-            f'Take its "dtype" out of {DESCRIPTOR}'
+            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, because values would change. "
+            f'Remove its "dtype" from {DESCRIPTOR}'
         )
     return restored
 

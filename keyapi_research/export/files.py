@@ -19,7 +19,7 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 def as_path(path: object) -> Path:
     """Return the path of a file or folder on this machine."""
     if isinstance(path, str) and _URL.match(path):
-        raise InvalidArgumentError(f"{path[:80]} is a URL, not a path. Download the file first, then pass its path")
+        raise InvalidArgumentError(f"{path[:80]} is a URL, not a path. Download the file and pass its path")
     return read_path("path", path)
 
 
@@ -31,7 +31,7 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise InvalidArgumentError(f"{path} cannot be read: {reason_of(error)}") from error
     if not regular:
-        raise InvalidArgumentError(f"{path} cannot be read: it is not a regular file. Save its content to one first")
+        raise InvalidArgumentError(f"{path} cannot be read: it is not a regular file. Save its content to a file first")
     return content
 
 
@@ -41,7 +41,7 @@ def read_buffer(buffer: Any) -> bytes:
         content = buffer.read()
         return content.encode() if isinstance(content, str) else bytes(memoryview(content))
     except (OSError, ValueError, TypeError) as error:
-        raise InvalidArgumentError(f"it cannot be read: {reason_of(error)}. Open it again, for reading") from error
+        raise InvalidArgumentError(f"it cannot be read: {reason_of(error)}. Open it again for reading") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,7 +58,9 @@ def write_bytes(path: Path, content: bytes) -> None:
             beside.chmod(stat.S_IMODE(target.stat().st_mode))
         beside.replace(target)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} was not written: {reason_of(error)}; make room, or choose another path") from error
+        raise StoreError(
+            f"{path} was not written: {reason_of(error)}. Free some space, or choose another path"
+        ) from error
     finally:
         with contextlib.suppress(OSError, ValueError):
             beside.unlink(missing_ok=True)
@@ -86,7 +88,7 @@ def write_files(target: Path, contents: Mapping[str, bytes], old: Iterable[str])
             new.rename(target)
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"{target} was not written: {reason_of(error)}; make room, or choose another folder"
+            f"{target} was not written: {reason_of(error)}. Free some space, or choose another folder"
         ) from error
     else:
         shutil.rmtree(aside, ignore_errors=True)

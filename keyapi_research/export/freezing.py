@@ -63,36 +63,36 @@ class Frozen:
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
-    """Write what this session read from the store into one archive that anybody can replay; sends nothing.
+    """Write the answers this session read into one archive that anybody can replay; nothing is sent.
 
     Parameters
     ----------
     path : path
-        The archive, as "study.zip"; nothing may be there. In a replay of that very file nothing is written, and what
-        it has is returned.
+        The archive, such as "study.zip"; the file must not exist. During a replay of the same file nothing is
+        written, and its content is described.
     partial : bool
-        Freeze although some ids failed and were not fetched since.
+        Freeze even if some ids failed and were not fetched later.
     client : Client, optional
-        The connection; the default one if left out.
+        The connection; the default one if omitted.
 
     Returns
     -------
     Frozen
-        What is in it, and which calls a replay answers otherwise.
+        What the archive contains, and which calls a replay answers differently.
 
     Raises
     ------
     InvalidArgumentError
-        Something is there already, or nothing was read yet.
+        The file already exists, or no answer was read yet.
     FetchIncompleteError
-        Some ids failed and were not fetched since.
+        Some ids failed and were not fetched later.
     StoreError
         The archive cannot be written, or the client is closed.
 
     Notes
     -----
-    The archive has answers and requests; no token, no path, no name, no clock: the same study makes the same
-    bytes. `replay(path)`, or KEYAPI_REPLAY in the environment of the unchanged notebook, reads it.
+    The archive has answers and requests, but no token, path, name or time of writing, so the same study always gives
+    the same bytes. To read it, use `replay(path)`, or set KEYAPI_REPLAY and run the unchanged notebook.
 
     Examples
     --------
@@ -107,19 +107,19 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     if _is_replayed(target, connection):
         return _summary_of(str(path), connection)
     if target.exists():
-        raise InvalidArgumentError(f"{target} is there already and is never overwritten. Choose another path")
+        raise InvalidArgumentError(f"{target} already exists and is not overwritten. Choose another path")
     read = connection.records.read
     if not read:
         raise InvalidArgumentError(
-            "this connection has read nothing yet, so there is nothing to freeze. Run the notebook first (what is "
-            "stored costs nothing), and freeze at its end"
+            "nothing to freeze: this connection has not read any answers yet. Run the notebook first (stored answers "
+            "cost nothing) and freeze at its end"
         )
     observations = {one.id: one for one in connection.store.observations(read)}
     records = [(record, record.queries(observations)) for record in connection.records.calls]
     failed = _failed(records, observations)
     if failed and not partial:
         raise FetchIncompleteError(
-            f"{len(failed):,} ids failed and were not fetched since: {listed([query.id for query in failed], 10)}. "
+            f"{len(failed):,} ids failed and were not fetched later: {listed([query.id for query in failed], 10)}. "
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
@@ -165,7 +165,7 @@ def _summary_of(path: str, client: Client) -> Frozen:
         calls = [(_parse_entry(entry), entry["differs"]) for entry in manifest["calls"]]
         differing = sorted(_written(call) for call, differs in calls if differs)
     except (LookupError, TypeError, ValueError) as error:
-        raise StoreError(f"the calls in the manifest of {path} are not as freeze writes them") from error
+        raise StoreError(f"the calls in the manifest of {path} are not valid") from error
     queries = dict.fromkeys(query for call, _ in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
     counts = {name: manifest[name] for name in archive.COUNTS}

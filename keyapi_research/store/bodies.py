@@ -89,8 +89,8 @@ def check_requests_cache() -> None:
         _requests_cache()
     except Exception as error:
         raise StoreError(
-            f"requests-cache, which writes the store, cannot be imported ({type(error).__name__}: {error}). Was "
-            "something put in the place of requests.Session? Import keyapi_research before that, and connect"
+            f"requests-cache, which writes the store, cannot be imported ({type(error).__name__}: {error}). If other "
+            "code replaces requests.Session, import keyapi_research and connect before it does"
         ) from error
 
 

@@ -162,7 +162,7 @@ def microseconds_of(moment: datetime) -> int:
 
 
 def compact_json(value: object) -> str:
-    """Write JSON the one way it is kept: parameters of a store and of an archive are equal to the letter."""
+    """Write JSON the one way it is kept: parameters of a store and of an archive are exactly equal."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
 
 

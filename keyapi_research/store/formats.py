@@ -129,12 +129,12 @@ def check(db: sqlite3.Connection, path: str, *, read_only: bool) -> int:
         return 0
     if application != _APPLICATION_ID:
         raise StoreError(
-            f"{path} is an SQLite file of another program, not a store of keyapi_research. Choose another store="
+            f"{path} is an SQLite file from another program, not a store of keyapi_research. Choose another store="
         )
     if version not in _SCHEMAS:
         raise StoreError(
-            f"{path} has format {version}, this version of keyapi_research reads {OLDEST_FORMAT} to {FORMAT}: "
-            "update the package"
+            f"{path} has format {version}, but this version of keyapi_research reads {OLDEST_FORMAT} to {FORMAT}. "
+            "Update the package"
         )
     schema = set(map(_folded, _SCHEMAS[version]))
     own = {sql.split()[2] for sql in schema if sql.startswith("CREATE TABLE")}
@@ -145,13 +145,14 @@ def check(db: sqlite3.Connection, path: str, *, read_only: bool) -> int:
     changed += [name for name, usual in _PRAGMAS if str(db.execute(f"PRAGMA {name}").fetchone()[0]) != usual]
     if changed:
         raise StoreError(
-            f"{path} was changed by another program and is not opened ({'; '.join(changed[:3])}). Use an untouched copy"
+            f"{path} was changed by another program ({'; '.join(changed[:3])}), so it is not opened. Use an unchanged "
+            "copy"
         )
     counts = "SELECT (SELECT count(*) FROM responses) > (SELECT count(*) FROM keyapi_answers)"
     foreign = "SELECT 1 FROM responses WHERE typeof(value) <> 'text' LIMIT 1"
     if db.execute(counts).fetchone()[0] and db.execute(foreign).fetchone():
         raise StoreError(
-            f"{path} holds rows of another program that may run code when they are read (pickle); it is not opened"
+            f"{path} has rows from another program that could run code when read (pickle), so it is not opened"
         )
     return int(version)
 

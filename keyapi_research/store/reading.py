@@ -21,7 +21,7 @@ from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Total
 
 _BATCH: Final = 1000  # answers a reading transaction has at most: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
-_HIDDEN: Final = "its index does not have the answers that are there"
+_HIDDEN: Final = "its index does not match its answers"
 
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
 CREDITS: Final = OF_REQUEST.index("credits")
@@ -93,12 +93,12 @@ class Reader:
         """Refuse to be used by a fork: two processes on one connection mix up answers and damage the file."""
         if not self.of_this_process:
             raise StoreError(
-                "this client was opened in another process, which this one was forked from. Connect in the worker, "
-                "with kr.connect(...) or kr.Client(...), and give it its own budgets"
+                "this client was opened in the parent process and cannot be used after a fork. Connect in the worker "
+                "with kr.connect(...) or kr.Client(...), and open its own budgets there"
             )
 
     def _damaged(self, what: str) -> StoreError:
-        return StoreError(f"{self.path} is damaged: {what}. Restore a copy; nothing was requested again")
+        return StoreError(f"{self.path} is damaged: {what}. Nothing was requested again; restore a copy")
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         self.check_process()
@@ -125,14 +125,14 @@ class Reader:
         last = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {what})" for what in counted[:2])
         found = self._rows(f"SELECT value, checksum, {counts}, {last} FROM keyapi_meta WHERE name = 'totals'")
         if not found:
-            raise self._damaged("its totals are gone")
+            raise self._damaged("its totals are missing")
         value, checksum, answers, requests, unanswered, *ids = found[0]
         totals = self._read_totals(value, checksum)
         there = Totals(answers, totals.absences, requests, totals.credits, unanswered)
         if there != totals or ids != [answers, requests]:
-            raise self._damaged("it has other rows than it counts; was it copied in the middle of a write?")
+            raise self._damaged("its rows do not match its counts, perhaps because it was copied during a write")
         if totals.answers and self._fact("source") is None:
-            raise self._damaged("whom its answers come from is gone")
+            raise self._damaged("the source of its answers is missing")
 
     def totals(self) -> Totals:
         """Return how many answers, absences, requests and credits there are, as they were counted one by one."""
@@ -165,8 +165,8 @@ class Reader:
     def foreign(self, source: str) -> StoreError:
         """Build the error of answers that come from another source."""
         return StoreError(
-            f"the store {self.path} belongs to {self.source!r} and these answers come from {source!r}: "
-            "they are never mixed. Give each source a store of its own with store="
+            f"the store {self.path} belongs to {self.source!r}, but these answers come from {source!r}. "
+            "A store has one source: choose another file with store="
         )
 
     # Reading answers ----------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Reader:
         sql = f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id"
         found = [one for rows in self._batches(sql, wanted) for one in self._observations(rows)]
         if [one.id for one in found] != wanted:
-            raise self._damaged("an answer is gone from its index")
+            raise self._damaged("an answer is missing from its index")
         return found
 
     def check_readable(self, ids: Sequence[int]) -> None:
@@ -279,7 +279,7 @@ class Reader:
             )
             there = {one: rest for one, *rest in rows}
             if len(there) != len(set(chunk)):
-                raise self._damaged("an answer is gone from its index")
+                raise self._damaged("an answer is missing from its index")
             yield from (self._envelope(*there[one]) for one in chunk)
 
     def _envelope(self, digest: str, params: str, body: bytes | None) -> dict[str, Any]:
@@ -301,14 +301,14 @@ class Reader:
             if (totals.credits, totals.unanswered) == (sum(filter(None, prices)), prices.count(None)):
                 return rows
             if totals == self.totals():  # nobody wrote meanwhile
-                raise self._damaged("its ledger does not add up")
+                raise self._damaged("the credits in its ledger do not match its totals")
         return rows
 
     def _requests(self, ids: Sequence[int]) -> list[Row]:
         sql = f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
         found = [row for rows in self._batches(sql, ids) for row in self._intact(rows)]
         if [row[0] for row in found] != list(ids):
-            raise self._damaged("a row is gone from its ledger")
+            raise self._damaged("a row is missing from its ledger")
         return found
 
     def unanswered(self, endpoint: str) -> list[Row]:

@@ -86,16 +86,16 @@ class SQLite:
         """Refuse to start spending where an answer could not be kept."""
         if self.read_only:
             raise StoreError(
-                f"{self.path} or its folder is read-only, an answer could not be kept; nothing was sent. Make both "
-                "writable, copy the file, or read what it has with connect(offline=True)"
+                f"{self.path} or its folder is read-only, so nothing was sent. Make both writable, copy the file, or "
+                "read stored answers with connect(offline=True)"
             )
         if self.path != MEMORY:
             self.check_there()
             file = Path(self.path)
             if not (_may_write(file) and _may_write(file.parent, folder=True)):
-                raise StoreError(f"{file} has become read-only; nothing more is sent. Make it writable first")
+                raise StoreError(f"{file} has become read-only, so nothing more is sent. Make it writable first")
             if _is_full(file):
-                raise StoreError(f"the disk that holds {file} is full; nothing more is sent. Make room first")
+                raise StoreError(f"the disk with {file} is full, so nothing more is sent. Free some space first")
 
     def check_there(self) -> None:
         """Refuse to go on where the file is no longer at its path."""
@@ -193,21 +193,20 @@ def _prepare(db: sqlite3.Connection, version: int, *, read_only: bool) -> None:
 def _is_new(file: Path, *, read_only: bool) -> bool:
     """Whether a store is to be made there; refuse what cannot be one."""
     if file.is_dir():
-        raise StoreError(f"{file} is a folder; a store is a file, as {file / 'study.sqlite'}")
+        raise StoreError(f"{file} is a folder, but a store is a file. Use {file / 'study.sqlite'}")
     if file.exists() and not file.is_file():
-        raise StoreError(f"{file} is not a file but a device or the like. Choose another store=")
+        raise StoreError(f"{file} is not a regular file. Choose another store=")
     if not file.exists() and read_only:
         raise StoreError(
-            f"there is no store at {file}: offline=True reads one that exists. Check the path, or fetch first "
-            "without offline"
+            f"there is no store at {file}, and offline=True needs one. Check the path, or fetch first without offline"
         )
     if not file.parent.is_dir():
         raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")
     new = not file.exists() or file.stat().st_size == 0
     if new and _is_beside(file, "wal"):  # SQLite would delete the answers
         raise StoreError(
-            f"{file} is not there, but {file.name}-wal beside it holds answers of a store of that name: it was moved "
-            f"while it was open. Put the store back beside it as {file.name}, then connect again"
+            f"{file} is missing, but {file.name}-wal beside it has answers of that store: it was moved while it was "
+            f"open. Put the store back as {file.name}, then connect again"
         )
     return new and not read_only
 
@@ -273,24 +272,24 @@ def _advice(error: sqlite3.Error, path: str, patience: float) -> str:  # noqa: P
     journal = in_file and _is_beside(Path(path), "journal")
     if whole_code == sqlite3.SQLITE_READONLY_ROLLBACK or (code == sqlite3.SQLITE_CANTOPEN and journal):
         return (
-            f"a write into {path} was broken off, or it was copied in the middle of one. Open it where the file and "
-            "its folder may be written, which undoes the write; or take another copy together with its -journal"
+            f"a write to {path} was interrupted, or the file was copied during one. Open it where the file and its "
+            "folder are writable, which undoes the write, or copy it again with its -journal"
         )
     if whole_code == sqlite3.SQLITE_READONLY_DBMOVED:
         return _moved(path)
     if code == sqlite3.SQLITE_READONLY:
-        return f"{path} cannot be written; make it writable, or read it with connect(offline=True)"
+        return f"{path} is not writable. Make it writable, or read it with connect(offline=True)"
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and in_file and _is_full(Path(path))):
-        return f"the disk that holds {path} is full; make room and run the call again"
+        return f"the disk with {path} is full. Free some space and run the call again"
     if _is_locked(error):
-        return f"another program keeps {path} locked (waited {patience:.0f} s); close it and run the call again"
+        return f"another program has locked {path} (waited {patience:.0f} s). Close it and run the call again"
     if isinstance(error, sqlite3.ProgrammingError):
         return CLOSED
-    return f"{path}: {error}; if the file is damaged, restore a copy of it"
+    return f"{path}: {error}. If the file is damaged, restore a copy"
 
 
 def _moved(path: str) -> str:
     return (
-        f"{path} was moved, replaced or deleted while it was open, and nothing more is sent. What was stored before is "
-        "in the moved file: put it back, then connect again"
+        f"{path} was moved, replaced or deleted while it was open, so nothing more is sent. Earlier answers are in the "
+        "moved file: put it back, then connect again"
     )
