@@ -44,7 +44,7 @@ class Faulty:
 
     @property
     def inputs(self) -> list[str]:
-        """The names of the hashtags asked for."""
+        """The names of the hashtags requested."""
         return [parse_qs(head.split(" ")[1].partition("?")[2])["hashtag_name"][0] for head in self.heads]
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ def envelope(name: str = "ufc324", **changes: Any) -> bytes:
 def http(
     body: bytes = b"", *headers: str, status: str = "200 OK", version: str = "1.1", length: int | None = None
 ) -> bytes:
-    """An answer as it goes over the wire; a negative length is left out."""
+    """An answer as it is sent; a negative length is left out."""
     length = len(body) if length is None else length
     lines = [f"HTTP/{version} {status}", *headers, *([f"Content-Length: {length}"] if length >= 0 else [])]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -19,7 +19,7 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked of an endpoint, and the normal answer (of a ranking, two pages)."""
+    """What is requested of an endpoint, and the normal answer (of a ranking, two pages)."""
 
     endpoint: Endpoint
     queries: tuple[Query, ...]
@@ -87,14 +87,14 @@ class Doubled(list[tuple[str, Any]]):
     """An object of which a key comes twice."""
 
 
-def walk(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+def visit(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     yield place, node
     if isinstance(node, dict):
         for name, value in node.items():
-            yield from walk(value, (*place, name))
+            yield from visit(value, (*place, name))
     elif isinstance(node, list) and not isinstance(node, Doubled):
         for at, value in enumerate(node):
-            yield from walk(value, (*place, at))
+            yield from visit(value, (*place, at))
 
 
 def replaced(node: Any, place: Place, value: Any) -> Any:
@@ -106,26 +106,26 @@ def replaced(node: Any, place: Place, value: Any) -> Any:
     return node
 
 
-def changed_object(node: dict[str, Any], name: str, odd: Any, donor: Any) -> dict[str, Any]:
+def changed_object(node: dict[str, Any], name: str, unusual: Any, donor: Any) -> dict[str, Any]:
     rest = {key: value for key, value in node.items() if key != name}
     return {
         "drop": rest,
         "empty": {},
         "rename": {**rest, f"{name}s": node[name]},
         "camel case": {**rest, re.sub("_(.)", lambda found: found[1].upper(), name): node[name]},
-        "new key": {**node, "new\ud800": odd},
-        "double, first": Doubled([(name, odd), *node.items()]),
+        "new key": {**node, "new\ud800": unusual},
+        "double, first": Doubled([(name, unusual), *node.items()]),
         "double, last": Doubled([*node.items(), (name, donor)]),
     }
 
 
-def changed_list(node: list[Any], at: int, odd: Any, donor: Any) -> dict[str, Any]:
+def changed_list(node: list[Any], at: int, unusual: Any, donor: Any) -> dict[str, Any]:
     return {
         "drop": node[:at] + node[at + 1 :],
         "empty": [],
         "repeat": node + node,
         "reverse": node[::-1],
-        "strangers": [odd, *node, None, donor],
+        "foreign items": [unusual, *node, None, donor],
     }
 
 
@@ -133,15 +133,18 @@ def changed_list(node: list[Any], at: int, odd: Any, donor: Any) -> dict[str, An
 def mutated(draw: st.DrawFn, whole: Any) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         depth = draw(st.sampled_from([1, 2, 3, 99, 99, 99]))  # else nearly all would fall on leaves
-        places = [place for place in walk(whole) if len(place[0]) <= depth]
+        places = [place for place in visit(whole) if len(place[0]) <= depth]
         place, node = draw(st.sampled_from(places))
-        odd, donor = draw(WEIRD), draw(st.sampled_from(places))[1]
+        unusual, donor = draw(WEIRD), draw(st.sampled_from(places))[1]
         text = json.dumps(node) if isinstance(node, dict | list) else str(node)
-        ways = {"odd": odd, "of elsewhere": donor, "as text": text, "in a list": [node], "in an object": {"data": node}}
+        ways = {
+            "unusual": unusual, "of elsewhere": donor, "as text": text,
+            "in a list": [node], "in an object": {"data": node},
+        }  # fmt: skip
         if node and isinstance(node, dict):
-            ways |= changed_object(node, draw(st.sampled_from(list(node))), odd, donor)
+            ways |= changed_object(node, draw(st.sampled_from(list(node))), unusual, donor)
         elif node and isinstance(node, list) and not isinstance(node, Doubled):
-            ways |= changed_list(node, draw(st.integers(0, len(node) - 1)), odd, donor)
+            ways |= changed_list(node, draw(st.integers(0, len(node) - 1)), unusual, donor)
         whole = replaced(whole, place, ways[draw(st.sampled_from(sorted(ways)))])
     return whole
 

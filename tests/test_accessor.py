@@ -478,7 +478,7 @@ def test_two_lists_of_one_answer_side_by_side_need_of(unsent: World) -> None:
     both = unsent["product_hashtags"].merge(unsent["product_posts"], on=key)
     with pytest.raises(AttributeError, match=r"product_hashtags and product_posts\. Choose one"):
         both.keyapi.history(client=unsent.client)
-    assert unsent.call(both, "raw") == unsent.call(unsent["product_details"], "raw")  # which of them is no question
+    assert unsent.call(both, "raw") == unsent.call(unsent["product_details"], "raw")  # the answer is the same for both
     assert_frame_equal(unsent.call(both, "provenance"), unsent.call(unsent["product_details"], "provenance"))
     posts = both.keyapi.history(of="product_posts", client=unsent.client)
     assert set(posts["video_id"]) == set(both["video_id"])
@@ -1086,7 +1086,7 @@ def test_unusual_names_in_an_answer_do_not_block_the_others(client: kr.Client, s
     assert len(tags) == 4
 
 
-def test_ids_that_are_none_are_refused_wherever_they_stand(unsent: World) -> None:
+def test_invalid_ids_are_refused_wherever_they_stand(unsent: World) -> None:
     posts = unsent["product_posts"].head(2).assign(video_id=["7.11719E+18", "5"])
     with pytest.raises(kr.InvalidArgumentError, match=r"video_id: '7.11719E\+18' is not a valid id"):
         posts.keyapi.fetch_videos(client=unsent.client)
@@ -1140,7 +1140,7 @@ def test_engagement_by_hand() -> None:
         assert "like_rate" not in frame
     with pytest.raises(AttributeError, match=r"holds videos\. As videos it lacks shares"):
         _ = videos.drop(columns="shares").keyapi.engagement
-    with pytest.raises(AttributeError, match=r"As videos it lacks views\. Keep"):  # views_1d is no suffixed views
+    with pytest.raises(AttributeError, match=r"As videos it lacks views\. Keep"):  # views_1d is not views with a suffix
         _ = videos.assign(views_1d=1).drop(columns="views").keyapi.engagement
 
 
@@ -1302,7 +1302,7 @@ BREACHES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         lambda frame: frame.assign(hashtag_name="#x" + frame["hashtag_name"]).head(1),
         "1 breach:\n- hashtag_name has '#x",
     ),
-    "a region in small letters": (
+    "a region in lower case": (
         "music_trends",
         lambda frame: frame.assign(region=frame["region"].str.lower()),
         "1 breach:\n- region has 'us', which should be 'US'",

@@ -190,7 +190,7 @@ def test_other_spellings_of_the_envelope(client: kr.Client, sandbox: Sandbox) ->
     assert (row["message"], row["request_id"], row["credits"]) == ("fine", "r-2", 2)
 
 
-# Identity and absence ------------------------------------------------------------------------------------------
+# Identity and confirmed missing ids ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["dogs", ..., None, "", 7, ["cats"]])
@@ -217,7 +217,7 @@ def test_camel_case_is_a_typed_error(client: kr.Client, sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("data", [None, {}, [], "", {"info": None}, {"info": {}}, {"info": []}])
-def test_nothing_for_an_id_is_an_absence(data: Any, client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_id_with_an_empty_answer_is_confirmed_missing(data: Any, client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "message": "success", "data": data})
     with pytest.warns(kr.MissingDataWarning, match="cats"):
         frame = kr.fetch_hashtags("cats", client=client)
@@ -262,7 +262,7 @@ def test_videos_are_matched_by_id_whatever_order_and_type(client: kr.Client, san
     assert [row["total_views_cnt"] for row in twice["data"]] == [12, 99]
 
 
-def test_rows_about_other_ids_are_not_an_absence(client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_id_with_rows_about_other_ids_only_is_not_confirmed_missing(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": [video("12"), video("99")]})
     with pytest.raises(kr.FetchIncompleteError, match="1 of 2") as caught:
         kr.fetch_videos(["11", "12"], client=client)
@@ -321,7 +321,7 @@ def test_an_empty_list_and_a_missing_one_stay_apart(client: kr.Client, sandbox: 
     assert kr.fetch_hashtag_trends("cats", client=client).empty
 
 
-def test_a_missing_industry_is_no_drift(client: kr.Client, sandbox: Sandbox) -> None:
+def test_a_missing_industry_is_not_reported_as_drift(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, hashtag(industry_info=...))
     row = kr.fetch_hashtags("cats", client=client).iloc[0]
     assert row[["industry_id", "industry"]].isna().all()
@@ -426,7 +426,7 @@ def test_what_a_warning_has_no_room_for_the_next_names(client: kr.Client, sandbo
         kr.fetch_hashtags("dogs", client=client)
 
 
-def test_empty_items_of_a_list_are_no_rows(client: kr.Client, sandbox: Sandbox) -> None:
+def test_empty_items_of_a_list_give_no_rows(client: kr.Client, sandbox: Sandbox) -> None:
     sandbox.mutate = lambda path, params, envelope: {
         **envelope, "data": {"info": {**envelope["data"]["info"], "posts": ["71", None, "", "72"]}},
     }

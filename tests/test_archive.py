@@ -44,7 +44,7 @@ SAMPLE = Path(__file__).parent / "data" / "archives" / "format-1.zip"
 
 
 def study(client: kr.Client) -> dict[str, pd.DataFrame]:
-    """Run a small study of everything: batches, absences, pages, a month that is over."""
+    """Run a small study of everything: batches, a confirmed missing id, pages, a month that is over."""
     return {
         "hashtags": kr.fetch_hashtags(["ufc324", "cats", "missing1"], client=client),
         "trends": kr.fetch_hashtag_trends(["cats"], client=client),
@@ -144,11 +144,11 @@ def test_every_zip_program_opens_it_and_it_has_no_clock(frozen: tuple[Path, Any]
         assert promise["sha256"] == hashlib.sha256(contents[name]).hexdigest()
         assert promise["bytes"] == len(contents[name])
         assert promise["lines"] == contents[name].count(b"\n")
-    asked = {(call["table"], call["limit"]): call["asked"] for call in manifest["calls"]}
-    assert asked["hashtags", None] == [
+    queries = {(call["table"], call["limit"]): call["asked"] for call in manifest["calls"]}
+    assert queries["hashtags", None] == [
         {"hashtag_name": ["ufc324", "cats", "missing1"], "region": "all_regions", "period": 7}
     ]
-    assert asked["product_insights", 3] == [
+    assert queries["product_insights", 3] == [
         {"region": "US", "time_scope": "1", "search": None, "filter_category_id": None}
     ]
     assert pack(contents) == path.read_bytes()  # another writer of the same format spells it the same way

@@ -133,7 +133,7 @@ def test_an_industry_that_is_nearly_one_is_named(industry: str, hint: str, clien
         kr.fetch_trending_hashtags(industry=industry, client=client)
 
 
-def test_ids_are_asked_once_in_the_order_given(client: kr.Client, sandbox: Sandbox) -> None:
+def test_ids_are_requested_once_in_the_order_given(client: kr.Client, sandbox: Sandbox) -> None:
     ids = ["7300000000000000003", "7300000000000000001", "7300000000000000003", 7300000000000000002]
     frame = kr.fetch_videos(ids, client=client)
     assert frame["video_id"].tolist() == ["7300000000000000003", "7300000000000000001", "7300000000000000002"]
@@ -223,11 +223,11 @@ GOLDEN_KEYS = {
 }
 
 
-def golden_ask(endpoint: Endpoint) -> Any:
+def golden_query(endpoint: Endpoint) -> Any:
     arguments, one = GOLDEN[endpoint.name]
     return make_query(endpoint, arguments) if one is None else make_queries(endpoint, one, arguments)[0]
 
 
 @pytest.mark.parametrize("endpoint", endpoints(), ids=lambda e: e.name)
 def test_keys_never_change(endpoint: Endpoint) -> None:
-    assert golden_ask(endpoint).key == GOLDEN_KEYS[endpoint.name]
+    assert golden_query(endpoint).key == GOLDEN_KEYS[endpoint.name]

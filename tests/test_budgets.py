@@ -38,7 +38,7 @@ def ranking(client: kr.Client | None, limit: int | None) -> pd.DataFrame:
     return kr.fetch_product_insights(region="US", time_scope=7, limit=limit, client=client)
 
 
-def asked(sandbox: Sandbox) -> list[str]:
+def requested(sandbox: Sandbox) -> list[str]:
     return sorted(request.params["hashtag_name"] for request in sandbox.requests)
 
 
@@ -59,7 +59,7 @@ def connect(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., kr.Clien
 
 @pytest.fixture
 def earnest(sandbox: Sandbox) -> Sandbox:
-    """A server that does not say it is a sandbox: what is asked of it counts as real money."""
+    """A server that does not say it is a sandbox: requests to it count as real money."""
     sandbox.extra_headers = {SOURCE_HEADER: ""}
     return sandbox
 
@@ -221,7 +221,7 @@ def test_a_call_and_a_reconnect_that_request_the_same_pay_once(
 
     frames = both_at_once(lambda: kr.fetch_hashtags(tags(1, 2, 3), client=first), again, sandbox)
     assert [frame["hashtag_name"].tolist() for frame in frames] == [tags(1, 2, 3)] * 2
-    assert asked(sandbox) == tags(1, 2, 3)
+    assert requested(sandbox) == tags(1, 2, 3)
     assert sandbox.charged == 6
 
 
@@ -601,7 +601,7 @@ def test_one_good_answer_among_the_first_five_and_all_is_sent(
     spoil(how, sandbox, but=frozenset(tags(good)))
     with pytest.raises(kr.FetchIncompleteError) as caught:
         kr.fetch_hashtags(tags(*range(60)), client=client)
-    assert asked(sandbox) == sorted(tags(*range(60)))
+    assert requested(sandbox) == sorted(tags(*range(60)))
     assert caught.value.frame is not None
     assert caught.value.frame["hashtag_name"].tolist() == tags(good)
     assert caught.value.failures is not None
@@ -647,7 +647,7 @@ def test_refusals_are_usable_answers_and_all_is_sent(
     assert len(sandbox.requests) == 12
 
 
-def test_absences_are_answers_that_can_be_used(make_client: Make, sandbox: Sandbox) -> None:
+def test_confirmed_missing_ids_are_usable_answers_and_all_is_sent(make_client: Make, sandbox: Sandbox) -> None:
     with pytest.warns(kr.MissingDataWarning):
         frame = kr.fetch_hashtags([f"missing{n}" for n in range(12)], client=make_client())
     assert frame.empty
@@ -662,7 +662,7 @@ def bad_folder(folder: Path) -> dict[str, Any]:
 
 
 def bad_text(folder: Path) -> dict[str, Any]:
-    (folder / "notes.txt").write_text("These are my notes, which are no store.\n" * 100)
+    (folder / "notes.txt").write_text("These are my notes, which are not a store.\n" * 100)
     return {"store": folder / "notes.txt"}
 
 

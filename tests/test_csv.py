@@ -235,7 +235,7 @@ def test_the_plain_file_is_as_one_would_write_it() -> None:
     )
 
 
-def test_the_spreadsheet_form_marks_what_a_spreadsheet_would_spoil() -> None:
+def test_the_spreadsheet_form_guards_what_a_spreadsheet_would_spoil() -> None:
     texts = ["=1", "+1", "-1", "@x", "\tx", "\rx", "'x", "x", "123456789012345", "1234567890123456"]
     frame = pd.DataFrame({"description": column(texts), "posts_change_pct": [-1.5] * 10, "=mine": [1] * 10})
     lines = csv_bytes(frame, excel=True).decode("utf-8").split("\n")
@@ -340,7 +340,7 @@ def test_lines_without_a_last_end_and_blank_lines() -> None:
         assert parse_csv(text).to_dict("list") == {"a": [1], "b": [2]}
 
 
-def test_words_for_missing_in_columns_that_are_no_text() -> None:
+def test_words_for_missing_are_read_as_missing_except_in_text_columns() -> None:
     words = ["NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None"]
     content = "".join(f"5,1.5,TRUE,2026-02-03,NA,{word}\n{','.join([word] * 5)},x\n" for word in words)
     back = parse_csv(f"views,gmv_est,promoted,date,region,mine\n{content}".encode())
@@ -653,7 +653,7 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-that-name/x.csv", "a\0b.csv", "", 5, None])
-def test_paths_that_are_none_are_refused(path: Any) -> None:
+def test_invalid_paths_are_refused(path: Any) -> None:
     for use in (
         lambda: write_csv(pd.DataFrame({"a": [1]}), path),
         lambda: kr.read_csv(path),

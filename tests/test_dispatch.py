@@ -348,7 +348,7 @@ def test_what_may_have_been_charged_is_not_sent_again(
     assert len(client.ledger()) == 1
     assert client.ledger()["credits"].isna().all()
     assert client.credits_spent == 2
-    assert len(kr.fetch_hashtags("cats", client=client)) == 1  # the next call asks again
+    assert len(kr.fetch_hashtags("cats", client=client)) == 1  # the next call requests it again
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 418])
@@ -702,7 +702,7 @@ def test_a_closed_client_is_an_error_and_shown_as_closed(client: kr.Client, sand
     assert sandbox.requests == []
 
 
-def test_a_default_client_that_was_closed_is_not_replaced_unasked(
+def test_a_default_client_that_was_closed_is_not_replaced_by_itself(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYAPI_TOKEN", "a-token-of-the-tests")
@@ -778,13 +778,13 @@ def test_closing_waits_for_what_is_in_flight(make_client: Make, sandbox: Sandbox
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int, client: kr.Client, sandbox: Sandbox) -> None:
-    with Sandbox() as stranger:
-        where = f"{stranger.url}/v1/tiktok/trending/hashtag/detail?hashtag_name=cats"
+    with Sandbox() as foreign:
+        where = f"{foreign.url}/v1/tiktok/trending/hashtag/detail?hashtag_name=cats"
         sandbox.faults.put(Fault(status=status, headers={"Location": where}))
         with pytest.raises(kr.UnexpectedResponseError, match="is a redirect") as caught:
             kr.fetch_hashtags("cats", client=client)
         assert caught.value.status_code == status
-        assert stranger.requests == []
+        assert foreign.requests == []
     assert len(sandbox.requests) == 1
     assert client.ledger()["http_status"].tolist() == [status]
 

@@ -123,8 +123,8 @@ def test_killed_at_any_moment_nothing_received_is_lost(
         frame = kr.fetch_hashtags(tags(*range(200)), client=client)
         assert frame["hashtag_name"].tolist() == tags(*range(200))
         ledger = client.ledger()
-    asked = Counter(request.params["hashtag_name"] for request in sandbox.requests if request.credits)
-    again = Counter({name: times - 1 for name, times in asked.items() if times > 1})
+    charged = Counter(request.params["hashtag_name"] for request in sandbox.requests if request.credits)
+    again = Counter({name: times - 1 for name, times in charged.items() if times > 1})
     assert again.total() <= kills * WORKERS
     assert again <= unanswered(path)
     assert sandbox.charged == 400 + 2 * again.total()
@@ -253,7 +253,7 @@ def test_ten_videos_are_kept_together_or_not_at_all(client: kr.Client, sandbox: 
     assert sandbox.charged == 1
 
 
-def test_an_answer_that_is_no_json_is_on_the_error_too(
+def test_an_answer_that_is_not_valid_json_is_on_the_error_too(
     client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -651,7 +651,7 @@ def test_a_damaged_index_is_an_error_not_a_miss(client: kr.Client, sandbox: Sand
 
 
 @posix
-def test_what_is_no_file_is_left_alone(make_client: Make, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused_and_left_alone(make_client: Make, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o666)
     (tmp_path / "pipe").chmod(0o666)
     with pytest.raises(kr.StoreError, match="is not a regular file"):

@@ -27,11 +27,11 @@ def test_prices() -> None:
 def test_what_is_sent_is_what_the_server_knows(endpoint: Endpoint) -> None:
     route = next(route for route in ROUTES if route.path == endpoint.path)
     known = {parameter.api_name: parameter.default for parameter in route.parameters}
-    asked = {p.api_name: p.write(p.default) for p in endpoint.parameters}
+    sent = {p.api_name: p.write(p.default) for p in endpoint.parameters}
     paging = PAGING if endpoint.ranking else set()
     of_entity = {endpoint.entity.api_name} if endpoint.entity else set()
-    assert set(asked) | of_entity | paging == set(known)
-    assert asked == {api_name: default for api_name, default in known.items() if api_name in asked}
+    assert set(sent) | of_entity | paging == set(known)
+    assert sent == {api_name: default for api_name, default in known.items() if api_name in sent}
     assert route.credits == endpoint.credits
 
 

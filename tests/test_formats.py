@@ -72,7 +72,7 @@ def test_a_ranking(old: kr.Client) -> None:
     assert len(kr.fetch_product_insights(region="US", limit=12, client=old)) == 12
 
 
-def test_absences_failures_and_what_was_never_asked(old: kr.Client) -> None:
+def test_confirmed_missing_ids_have_no_rows_and_failed_or_never_requested_ones_are_not_stored(old: kr.Client) -> None:
     with pytest.warns(kr.MissingDataWarning, match="nobody"):
         assert kr.fetch_hashtags("nobody", client=old).empty
     for name in ("refused", "unanswered", "never"):

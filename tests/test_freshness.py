@@ -1,4 +1,4 @@
-"""How old an answer may be, what was known when, and what can be read without asking anybody."""
+"""How old an answer may be, what was known when, and what can be read without a request."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_month_that_was_over_does_not_grow_old(
 
 
 @pytest.mark.parametrize(
-    ("max_age", "asked_again"),
+    ("max_age", "requested_again"),
     [("1D", True), ("3D", False), (timedelta(days=1), True), (pd.Timedelta("3D"), False), ("47h", True),
      ("49h", False), (np.timedelta64(1, "D"), True), (np.timedelta64(3 * 86_400 * 10**9, "ns"), False),
      (0, True), ("any", False), (None, False)],
@@ -185,17 +185,17 @@ def test_a_month_that_was_over_does_not_grow_old(
 @pytest.mark.parametrize("place", ["call", "client"])
 @pytest.mark.filterwarnings("ignore::keyapi_research.StaleDataWarning")
 def test_max_age_pays_for_what_is_newer(
-    max_age: Any, asked_again: bool, place: str, make_client: Make, earnest: Sandbox, clock: Clock
+    max_age: Any, requested_again: bool, place: str, make_client: Make, earnest: Sandbox, clock: Clock
 ) -> None:
     kr.fetch_hashtags(tags(1), client=make_client())
     clock.advance(2 * DAY)
     client = make_client(max_age=max_age) if place == "client" else make_client()
     options = {"max_age": max_age} if place == "call" else {}
-    assert kr.plan(kr.fetch_hashtags, tags(1), client=client, **options).credits == 2 * asked_again
+    assert kr.plan(kr.fetch_hashtags, tags(1), client=client, **options).credits == 2 * requested_again
     frame = kr.fetch_hashtags(tags(1), client=client, **options)
-    assert earnest.charged == 2 + 2 * asked_again
+    assert earnest.charged == 2 + 2 * requested_again
     age = pd.Timestamp(time.time_ns(), tz="UTC") - frame["observed_at"][0]
-    assert (age < pd.Timedelta("1min")) == asked_again
+    assert (age < pd.Timedelta("1min")) == requested_again
 
 
 def test_the_call_goes_before_the_client(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
@@ -431,7 +431,7 @@ def test_a_ranking_as_of_then_has_the_pages_of_then(make_client: Make, sandbox: 
     assert frame["observed_at"].dt.strftime("%m-%d %H:%M").unique().tolist() == ["03-01 10:00", "03-01 10:30"]
 
 
-def test_absences_serve_as_stored(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
+def test_confirmed_missing_ids_are_served_as_stored(make_client: Make, sandbox: Sandbox, clock: Clock) -> None:
     client = make_client()
     clock.set("2026-03-01")
     sandbox.faults.put(Fault(body=b'{"code": 0, "data": null, "message": "success"}'))

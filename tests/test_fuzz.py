@@ -440,7 +440,7 @@ def test_any_argument_becomes_queries_or_is_refused(examples: int) -> None:
         for query in queries:
             assert all(isinstance(text, str) for text in query.params.values())
             written = "".join(query.params.values())
-            # Joiners and marks of direction belong to names in many scripts; letters may be newer than this Python.
+            # Joiners and direction controls belong to names in many scripts; letters may be newer than this Python.
             assert all(one.isprintable() or unicodedata.category(one) in ("Cf", "Cn", "Co") for one in written)
             again = {p.argument: value for p, value in zip(endpoint.inputs, query.values, strict=True)}
             assert make_query(endpoint, again) == query, "what was made of an argument is an argument, and the same one"

@@ -489,7 +489,7 @@ def test_a_name_of_40000_accents_in_an_answer_takes_no_time() -> None:
         "https:\uff0f\uff0fwww.tiktok.com\uff0ftag\uff0fperfume",
     ],
 )
-def test_an_address_is_no_hashtag(address: str, client: kr.Client, sandbox: Sandbox) -> None:
+def test_an_address_for_a_hashtag_is_refused(address: str, client: kr.Client, sandbox: Sandbox) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="pass only the name after /tag/"):
         kr.fetch_hashtags(["perfume", address], client=client)
     assert not sandbox.requests
@@ -599,7 +599,7 @@ def test_keyapi_is_keyapi_however_its_host_is_written(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://sandbox", "https://keyapi", "https://SANDBOX:8443/x", "https://keyapi./"])
-def test_the_name_of_a_source_is_no_host(url: str) -> None:
+def test_the_name_of_a_source_for_a_host_is_refused(url: str) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="is the name of a source"):
         kr.Client(token=TOKEN, base_url=url, store=":memory:")
 
@@ -759,7 +759,7 @@ def test_a_name_of_bytes_works_in_every_locale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["a\ud800.sqlite", "a\0b"])
-def test_what_no_file_system_can_write_is_no_path(path: str) -> None:
+def test_a_path_that_no_file_system_can_write_is_refused(path: str) -> None:
     for option in ({"store": path}, {"replay": path}):
         with pytest.raises(kr.InvalidArgumentError):
             kr.Client(token=TOKEN, **option)
@@ -809,7 +809,7 @@ def test_in_the_sandbox_only_a_limit_that_was_given_holds(given_: int | None, ri
         timedelta.min,
     ],
 )
-def test_an_age_that_is_none_is_refused(age: Any) -> None:
+def test_an_invalid_age_is_refused(age: Any) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="max_age must be a duration"):
         read_max_age(age)
 
@@ -928,6 +928,6 @@ def test_pandas_own_edges_are_read(moment: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("missing", [pd.NA, pd.NaT, np.nan], ids=repr)
-def test_a_missing_value_is_no_option(option: str, missing: Any) -> None:
+def test_a_missing_value_for_an_option_is_refused(option: str, missing: Any) -> None:
     with pytest.raises(kr.InvalidArgumentError):
         kr.Client(**{"token": TOKEN, "store": ":memory:", option: missing})

@@ -1,7 +1,7 @@
 """What is in the store is what was paid for: bits flip, rows are changed, files copied, linked, killed and converted.
 
 Black box: stores are made through the public path and damaged with sqlite3 or byte by byte. Whatever was done to a
-file, reading it gives what it held or a typed error, and nothing that it holds is asked for, and paid, again.
+file, reading it gives what it held or a typed error, and nothing that it holds is requested, and paid, again.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Study:
     def outcomes(self, path: Path, *, frozen: bool = False) -> dict[str, str]:
         """What reading a store gives, offline and then online: "right", "refused", or what is wrong."""
         found: dict[str, str] = {}
-        asked = len(self.server.requests)
+        before = len(self.server.requests)
         for mode, reads in (("offline", self.reads()), ("online", FETCHES)):
             try:
                 client = self.client(path, offline=mode == "offline")
@@ -136,9 +136,9 @@ class Study:
                     freeze = Freeze(archive)
                     found["offline: freeze"] = self.judged("freeze" if whole else None, freeze, client)
                     archive.unlink(missing_ok=True)
-        sent = self.server.requests[asked:]
+        sent = self.server.requests[before:]
         if sent:
-            found["server"] = f"asked again for {[one.params for one in sent]}"[:300]
+            found["server"] = f"requested again: {[one.params for one in sent]}"[:300]
         return found
 
     def judged(self, name: str | None, read: Callable[[kr.Client], Any], client: kr.Client) -> str:
@@ -181,7 +181,7 @@ def wrong(outcomes: dict[str, str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    """Hashtags of two periods, videos, an absence, three pages, a refusal, a request without answer, a refresh."""
+    """Hashtags of two periods, one confirmed missing, videos, three pages, a refusal, no answer, a refresh."""
     path = tmp_path_factory.mktemp("study") / "store.sqlite"
     with Sandbox() as server:
         made = Study(server, b"", b"", {}, {})
@@ -476,7 +476,7 @@ READABLE: list[Attack] = [
               f"UPDATE responses SET key = (SELECT entity || '-' || (observed_at + 1) FROM keyapi_answers WHERE id = 3)"
               f" WHERE key = (SELECT {RESPONSE} FROM keyapi_answers WHERE id = 3)"),
     statement("call_an_answer_absent", "UPDATE keyapi_answers SET absent = 1 WHERE id = 2"),
-    statement("call_an_absence_an_answer", "UPDATE keyapi_answers SET absent = 0 WHERE absent = 1"),
+    statement("call_a_confirmed_missing_id_an_answer", "UPDATE keyapi_answers SET absent = 0 WHERE absent = 1"),
     statement("call_a_page_the_last", "UPDATE keyapi_answers SET more = 0 WHERE page = 1"),
     statement("turn_pages_around", "UPDATE keyapi_answers SET page = 4 - page WHERE page > 0"),
     statement("give_a_page_fewer_rows", "UPDATE keyapi_answers SET rows = rows - 1 WHERE page = 2"),
@@ -485,8 +485,8 @@ READABLE: list[Attack] = [
     statement("take_credits_out_of_the_ledger", "UPDATE keyapi_ledger SET credits = NULL WHERE id = 2"),
     statement("give_credits_to_what_was_not_answered", "UPDATE keyapi_ledger SET credits = 0 WHERE credits IS NULL"),
     statement("change_when_it_was_sent", "UPDATE keyapi_ledger SET sent_at = sent_at + 1 WHERE id = 2"),
-    statement("change_what_was_asked", "UPDATE keyapi_ledger SET params = replace(params, 'tag1', 'tag2')"
-                                       " WHERE params LIKE '%\"tag1\"%'"),
+    statement("change_what_was_requested", "UPDATE keyapi_ledger SET params = replace(params, 'tag1', 'tag2')"
+                                           " WHERE params LIKE '%\"tag1\"%'"),
     statement("change_how_it_was_answered", "UPDATE keyapi_ledger SET http_status = 500 WHERE id = 2"),
     statement("change_what_was_said", "UPDATE keyapi_ledger SET message = 'success!' WHERE id = 2"),
     statement("change_how_long_it_took", "UPDATE keyapi_ledger SET elapsed_s = elapsed_s + 1 WHERE id = 2"),
@@ -565,7 +565,7 @@ def test_a_row_deleted_while_the_store_is_open_is_not_paid_again(
     assert len(sandbox.requests) == 3
 
 
-def test_a_damaged_answer_keeps_others_from_being_read_no_longer_than_it_is_asked_for(
+def test_a_damaged_answer_keeps_others_from_being_read_no_longer_than_it_is_requested(
     make_client: Make, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     client = make_client(max_workers=1)
@@ -638,7 +638,7 @@ CHANGED = {
     "a view": "CREATE VIEW theirs AS SELECT * FROM keyapi_ledger",
     "another column": "ALTER TABLE keyapi_ledger ADD COLUMN theirs TEXT",
     "another column of bodies": "ALTER TABLE responses ADD COLUMN theirs TEXT",
-    "a renamed column": "ALTER TABLE keyapi_answers RENAME COLUMN params TO asked",
+    "a renamed column": "ALTER TABLE keyapi_answers RENAME COLUMN params TO inputs",
     "a table that is gone": "DROP TABLE redirects",
     "a table of another name": "ALTER TABLE keyapi_ledger RENAME TO ledger",
     "another index of ours": "DROP INDEX keyapi_entity; CREATE INDEX keyapi_entity ON keyapi_answers(endpoint)",
@@ -975,7 +975,7 @@ def test_who_reads_a_hundred_thousand_answers_keeps_nobody_waiting(
         counting.start()
         try:
             assert begun.acquire(timeout=120)
-            for run in range(3):  # the best of three: a busy machine is no fault of the store's
+            for run in range(3):  # the best of three: a busy machine is not the store's fault
                 waits: list[float] = []
                 ended = False
                 while len(waits) < 200 or not ended:  # for as long as one whole reading takes
@@ -1120,16 +1120,16 @@ def test_what_was_stored_through_a_link_is_there_after_a_kill(
     moments = random.Random(through)
     make_client(store=linked.target, base_url=endless.url).close()
     known: list[str] = []
-    for run in range(2):  # others each time: what was in flight at the kill is not asked for again
+    for run in range(2):  # others each time: what was in flight at the kill is not requested again
         answers, later = moments.randrange(1, 5), moments.uniform(0, 0.01)
         stored = forge.store_and_die(endless, linked.link, 1000 * run, answers, later)
         known += tags(*range(1000 * run, stored))
         assert {one.parent for one in tmp_path.rglob("*-*")} <= {linked.target.parent}
         where = linked.link if through == "the link" else linked.target
         with make_client(store=where, base_url=endless.url) as client:
-            asked = len(endless.requests)
+            sent = len(endless.requests)
             assert len(kr.fetch_hashtags(known, client=client)) == len(known)
-            assert len(endless.requests) == asked  # all that was stored is there
+            assert len(endless.requests) == sent  # all that was stored is there
             assert 0 <= client.status().answers - len(known) <= run + 1  # it had no time to tell of the last
     with make_client(store=linked.link, base_url=endless.url) as client:
         kr.fetch_hashtags("more", client=client)
@@ -1231,7 +1231,7 @@ def test_a_link_that_is_turned_to_another_store_takes_nothing_there(make_client:
 
 
 @posix
-def test_links_in_a_circle_are_refused(make_client: Make, tmp_path: Path) -> None:
+def test_links_in_a_loop_are_refused(make_client: Make, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     for offline in (True, False):
@@ -1268,8 +1268,8 @@ def test_what_a_killed_call_stored_in_a_store_it_made_through_a_link_is_there(
     where = linked.link if through == "the link" else linked.target
     with make_client(store=where, base_url=endless.url) as client:
         with closing(sqlite3.connect(linked.target)) as db:
-            asked_for = db.execute("SELECT params FROM keyapi_answers").fetchall()
-        there = {json.loads(params)["hashtag_name"] for (params,) in asked_for}
+            stored = db.execute("SELECT params FROM keyapi_answers").fetchall()
+        there = {json.loads(params)["hashtag_name"] for (params,) in stored}
         assert there <= paid
         assert len(paid - there) <= 1  # one was in flight
         charged = endless.charged
@@ -1461,7 +1461,7 @@ def test_a_write_that_was_broken_off_in_a_colleagues_folder_is_an_error_that_say
         assert difference(FETCHES["hashtags"](owner), study.truth["hashtags"]) is None
 
 
-ANSWER_WHEN_ASKED = """
+READ_ON_REQUEST = """
     reader = kr.Client(store=store, offline=True)
     for line in sys.stdin:
         told = []
@@ -1483,7 +1483,7 @@ def test_a_reader_in_a_colleagues_folder_reads_what_is_there_now(
         kr.fetch_hashtags(tags(0), client=owner)
         store.chmod(0o644)
         with subprocess.Popen(
-            as_another_user(ANSWER_WHEN_ASKED, store, store, tmp_path),
+            as_another_user(READ_ON_REQUEST, store, store, tmp_path),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
         ) as reader:
             assert reader.stdin is not None

@@ -168,7 +168,7 @@ class Tracer:
 
 
 class Scene:
-    """A server, and for each seed a client of its own that read a part of what is asked for before."""
+    """A server, and for each seed a client of its own that read a part of what is requested before."""
 
     def __init__(self, table: str, folder: Path, sandbox: Sandbox) -> None:
         self.table, self.folder, self.sandbox = table, folder, sandbox
@@ -501,11 +501,11 @@ def test_a_call_that_a_signal_ends_is_recorded_and_a_study_is_not_frozen_without
 ) -> None:
     number = getattr(signal, name)
     handler = handle(number, make_error())
-    asked: list[str] = []
+    arrived: list[str] = []
 
     def answer(_: str, params: dict[str, str]) -> Fault:
-        asked.append(params["hashtag_name"])
-        return press(number, handler) if len(asked) == 5 else Fault(delay=0.05 if len(asked) < 5 else 0.3)
+        arrived.append(params["hashtag_name"])
+        return press(number, handler) if len(arrived) == 5 else Fault(delay=0.05 if len(arrived) < 5 else 0.3)
 
     client = make_client()
     sandbox.on_request = answer
@@ -514,9 +514,9 @@ def test_a_call_that_a_signal_ends_is_recorded_and_a_study_is_not_frozen_without
             kr.fetch_hashtags(tags(*range(12)), client=client)
         assert caught.value is handler.error
         assert (budget.held, budget.remaining) == (0, 24 - sandbox.charged)
-    assert 5 <= len(asked) < 12
-    assert client.credits_spent == sandbox.charged == 2 * len(asked)
-    assert_all_stored(asked, tmp_path / "store.sqlite")
+    assert 5 <= len(arrived) < 12
+    assert client.credits_spent == sandbox.charged == 2 * len(arrived)
+    assert_all_stored(arrived, tmp_path / "store.sqlite")
     with pytest.raises(kr.FetchIncompleteError):
         kr.freeze(tmp_path / "study.zip", client=client)
     sandbox.on_request = None

@@ -90,6 +90,6 @@ def test_indices_below_average_count_against() -> None:
     assert common.tolist() == [[1, 1, 1], [1, 2, 2], [1, 2, 2]]
 
 
-def test_a_mark_is_not_cut_off_its_letter() -> None:
+def test_a_combining_accent_is_not_cut_off_its_base_character() -> None:
     text = "x" * 17 + "e\u0301" + "y" * 30
     assert entities.elide(text) == "x" * 17 + "…" + "y" * 9

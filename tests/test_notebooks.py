@@ -32,7 +32,7 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
 TIMEOUT = 300
 LONGEST_OUTPUT = 60  # lines of text, or rows of a table
-LARGEST_TEXT = 40_000  # characters of one output that is no picture
+LARGEST_TEXT = 40_000  # characters of one output other than a picture
 LARGEST_FILE = 2_000_000
 
 BEFORE = """
@@ -75,8 +75,8 @@ VALUES = {
     "03_hashtags_and_music": """{
         "groups": dict(members_of),
         "alone": alone,
-        "likest": [compared[k][compared["curves agree"] & (compared["audiences"] == "alike")].min() for k in
-                   ("curves_30d", "curves_before", "audience")],
+        "most_similar": [compared[k][compared["curves agree"] & (compared["audiences"] == "alike")].min() for k in
+                         ("curves_30d", "curves_before", "audience")],
         "others_before": others.max(),
         "unknown": [int((compared["audiences"] == "unknown").sum()), int(compared["audience"].isna().sum())],
         "days_since_last": {group: list(days) for group, days in bursts.dropna().groupby("group")["days_since_last"]},
@@ -249,7 +249,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
         @functools.cache
         def of(name: str) -> Run:
-            server.reset()  # what one notebook asked for must not be later when the next one asks
+            server.reset()  # what one notebook requested must not be later when the next one does
             run = asyncio.run(execute(name, folder / name, url=server.url))
             assert server.charged == run.credits
             return run
@@ -339,7 +339,7 @@ def test_it_ends_in_files_and_shows_pictures(name: str) -> None:
 
 
 @analyses
-def test_it_says_what_it_asks_and_what_to_beware_of(name: str) -> None:
+def test_a_notebook_states_its_question_and_its_caveats(name: str) -> None:
     notebook = read(name)
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert "**Question.**" in prose[0]
@@ -420,7 +420,7 @@ def test_no_warning_is_left_unexplained(name: str, runs: World) -> None:
 
 @every
 def test_with_the_smallest_pages_it_may_cost_what_it_states(name: str, runs: World) -> None:
-    # How many hashtags, categories, candidates and videos there are to ask for depends on the answers before.
+    # How many hashtags, categories, candidates and videos there are to request depends on the answers before.
     fewer = {"01_quickstart": 7, "02_product_opportunities": 12, "03_hashtags_and_music": 4, "05_campaign_brief": 8}
     granted = runs(name).granted - REFUSING.get(name, 0)
     assert granted == bound_of(name) - fewer.get(name, 0)
@@ -548,7 +548,7 @@ def test_the_groups_are_the_families(world: World) -> None:
         frozenset(members) for members in effects.FAMILIES.values()
     }
     assert found["alone"], "the sandbox has hashtags that look alike by chance; not to meet one would prove nothing"
-    assert min(found["likest"][:2]) > 0.9  # documented for 30 days; weeks average the wobble out
+    assert min(found["most_similar"][:2]) > 0.9  # documented for 30 days; weeks average the wobble out
 
 
 def test_unknown_similarity_is_not_taken_for_none(world: World) -> None:
@@ -558,7 +558,7 @@ def test_unknown_similarity_is_not_taken_for_none(world: World) -> None:
 
 def test_what_looked_alike_by_chance_did_not_before(runs: World) -> None:
     found = runs("03_hashtags_and_music").values
-    assert found["others_before"] < 0.9 < found["likest"][1]
+    assert found["others_before"] < 0.9 < found["most_similar"][1]
 
 
 def test_bursts_come_back_when_they_should(world: World) -> None:

@@ -516,7 +516,7 @@ def test_a_dtype_of_a_foreign_package_is_a_word_of_ours_or_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"resources": [5]}', '{"resources": [{}]}'])
-def test_what_is_no_descriptor(text: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_valid_descriptor_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "datapackage.json").write_text(text)
     with pytest.raises(kr.InvalidArgumentError, match="not a valid data package descriptor"):
         read_package(tmp_path)

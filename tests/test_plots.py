@@ -812,7 +812,7 @@ def test_areas_and_colours_are_explained() -> None:
     assert "Area: impressions, the largest 24M." in footer(ax)
 
 
-def test_the_smallest_marks_are_seen_and_counted() -> None:
+def test_the_smallest_symbols_are_visible_and_counted() -> None:
     ax = plots.products(ranking({"impressions": 5 * 10**9}, {"impressions": 3}, {"impressions": 0}, {}))
     assert min(symbols(ax).get_sizes()) > 4
     assert "3 rows drawn at the smallest size." in footer(ax)
@@ -863,7 +863,7 @@ def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     assert all(inside.contains(*corner) for box in found.values() for corner in (box.min, box.max))
 
 
-def test_a_name_stands_on_no_other_mark_and_above_all_of_them() -> None:
+def test_a_label_covers_no_other_symbol_and_is_drawn_above_all_of_them() -> None:
     free = {"ctr_pct": 9.0, "cvr_pct": 9.0, "impressions": 100.0}
     crowd = [{"ctr_pct": 1 + x / 20, "cvr_pct": 1 + y / 10, "impressions": 100.0} for x in range(5) for y in range(5)]
     ax = plots.products(ranking(free, crowd[12], *crowd[:12], *crowd[13:]), labels=26)

@@ -241,7 +241,7 @@ class Desk:
     def __init__(self) -> None:
         self.arrived: list[str] = []
         self.held: set[str] = set()
-        self.hold_next = 0  # so many more are kept waiting, whatever they ask for
+        self.hold_next = 0  # so many more are kept waiting, whatever they request
         self.faults: dict[str, Fault] = {}
         self._changed = threading.Condition()
         self._open = threading.Event()
@@ -260,8 +260,8 @@ class Desk:
         return self.faults.get(name)
 
     def wait_for(self, *names: str) -> None:
-        """Wait until these were asked for."""
-        self._wait(lambda: all(name in self.arrived for name in names), f"not all of {names} were asked for")
+        """Wait until these were requested."""
+        self._wait(lambda: all(name in self.arrived for name in names), f"not all of {names} were requested")
 
     def wait_for_requests(self, number: int) -> None:
         self._wait(lambda: len(self.arrived) >= number, f"not {number} requests came")
@@ -376,7 +376,7 @@ def without_answer(client: kr.Client, parameter: str = "hashtag_name") -> Counte
 
 
 def let_it_wait(desk: Desk, own: str) -> None:
-    """Wait until a call that asked for `own` beside what is held waits for that.
+    """Wait until a call that requested `own` beside what is held waits for that.
 
     Its request for `own` shows that it is under way; finding the claim of the other takes it no longer.
     """
@@ -661,7 +661,7 @@ def test_an_owner_that_stood_still_until_its_claim_was_void_spoils_nothing(
     desk.wait_for("shared")
     owner.signal(signal.SIGSTOP)
     other = begin("fetch_hashtags", "shared", client={"timeout": HASTY})
-    desk.release()  # whoever asks now is answered
+    desk.release()  # whoever sends a request now is answered
     told = other.result()
     assert told["error"] is None, told
     owner.signal(signal.SIGCONT)
@@ -734,7 +734,9 @@ def test_videos_in_flight_elsewhere_are_not_in_a_batch_of_ones_own(
 
 
 @pytest.mark.parametrize("fetch", [pytest.param("fetch_hashtags", marks=pytest.mark.slow), "fetch_videos"])
-def test_who_waits_gets_a_warning_of_an_absence(fetch: str, begin: Begin, sandbox: Sandbox, desk: Desk) -> None:
+def test_a_waiting_call_warns_of_a_confirmed_missing_id(
+    fetch: str, begin: Begin, sandbox: Sandbox, desk: Desk
+) -> None:
     [shared], [own] = (videos(0), videos(1)) if fetch == "fetch_videos" else (["shared"], ["own"])
     sandbox.mutate = lambda path, params, envelope: (
         {**envelope, "data": None} if shared in params.values() else envelope

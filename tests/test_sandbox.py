@@ -394,7 +394,7 @@ def test_every_answer_says_who_it_is(sandbox):
     assert f"{SOURCE_HEADER}: sandbox" in received
 
 
-# ---- absence -------------------------------------------------------------------------------------------------------
+# ---- confirmed missing ---------------------------------------------------------------------------------------------
 
 
 def test_absent_ids(sandbox):
@@ -461,7 +461,7 @@ def test_a_fault_is_one_answer_and_free(sandbox, fault, status, code, message):
     assert (answer.status, answer.json) == (status, {"code": code, "data": None, "message": message})
     assert answer.headers["Retry-After"] == fault.headers.get("Retry-After")
     assert sandbox.charged == 0
-    assert query(sandbox, HASHTAG).data == documented(HASHTAG)  # failures are no observations
+    assert query(sandbox, HASHTAG).data == documented(HASHTAG)  # failures are not observations
 
 
 @pytest.mark.parametrize(

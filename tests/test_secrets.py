@@ -178,7 +178,7 @@ def test_debugging_http_prints_no_token(
     assert not holds_canary(out + err)
 
 
-def test_a_header_that_is_none_is_not_logged(make_client: Callable[..., kr.Client], log: io.StringIO) -> None:
+def test_an_invalid_header_line_is_not_logged(make_client: Callable[..., kr.Client], log: io.StringIO) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon " + CANARY.encode() + b"\r\nX: y\r\n\r\n{}"
     with Faulty(head) as server, pytest.raises(kr.KeyAPIError):
         kr.fetch_hashtags("cats", client=make_client(token=CANARY, base_url=server.url, retries=0))

@@ -62,7 +62,7 @@ def open_files() -> int:
 
 
 def everything(fetch: Callable[..., pd.DataFrame], ids: list[str], client: kr.Client) -> pd.DataFrame:
-    """Fetch until all is there; a rerun asks only for what is missing."""
+    """Fetch until all is there; a rerun requests only what is missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", kr.MissingDataWarning)
         for _ in range(10):
@@ -111,7 +111,7 @@ def test_a_long_run(
     unknown = sum(prices[path] * number for (path, kind), number in trouble.seen.items() if kind in WITHOUT_AN_ANSWER)
     assert ledger["credits"].sum() == status.credits_in_ledger == charged - cut == requests // 2 * 3
     assert client.credits_spent == charged - cut + unknown
-    # The answers alone are 3 KB each; of every id asked for, some 400 bytes stay for `freeze`.
+    # The answers alone are 3 KB each; of every id requested, some 400 bytes stay for `freeze`.
     ids_since = requests * 5.5 * 3 / 4
     assert memory[-1] - memory[len(memory) // 4] < 25 + ids_since * 0.0005, memory
 

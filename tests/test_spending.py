@@ -1,4 +1,4 @@
-"""Nothing is paid twice, nothing unasked: by the server's own count, and by a model that knows only the prices."""
+"""Nothing is paid twice, nothing unrequested: by the server's own count, and by a model that knows only the prices."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tags(*numbers: int) -> list[str]:
     return [f"tag{number}" for number in numbers]
 
 
-def asked(requests: Sequence[Request], parameter: str) -> list[str]:
+def requested(requests: Sequence[Request], parameter: str) -> list[str]:
     return [request.params[parameter] for request in requests]
 
 
@@ -68,7 +68,7 @@ def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def earnest(sandbox: Sandbox) -> Sandbox:
-    """A server that does not say it is a sandbox: what is asked of it counts as real money."""
+    """A server that does not say it is a sandbox: requests to it count as real money."""
     sandbox.extra_headers = {SOURCE_HEADER: ""}
     return sandbox
 
@@ -155,7 +155,7 @@ ANSWERED_BY = {**dict.fromkeys(TAG_TABLES, "hashtag"), **dict.fromkeys(CLIP_TABL
 
 
 def count_rows(server: Sandbox, table: str, options: dict[str, Any]) -> int:
-    """Ask the server itself, without the package, how long a ranking is."""
+    """Query the server itself, without the package, how long a ranking is."""
     query = "&".join(f"{name}={value}" for name, value in options.items())
     request = urllib.request.Request(
         f"{server.url}/v1/tiktok/{PATHS[table]}?{query}", headers={"Authorization": "Bearer x"}
@@ -167,15 +167,15 @@ def count_rows(server: Sandbox, table: str, options: dict[str, Any]) -> int:
 def least_credits(workload: Sequence[dict[str, Any]], length: Callable[[str, Any], int]) -> Iterator[tuple[int, ...]]:
     """Tell what each call costs at least, what it would cost with nothing stored, and whether that can be known."""
     known: set[tuple[Any, ...]] = set()
-    walked: Counter[tuple[Any, ...]] = Counter()
+    pulled: Counter[tuple[Any, ...]] = Counter()
     for call in workload:
         options = {name: str(value).lower() for name, value in call["options"].items()}
         identity = (ANSWERED_BY[call["table"]], *sorted(options.items()))
         if "limit" in call:
             rows = length(call["table"], tuple(sorted((n, v.upper()) for n, v in options.items())))
             wanted = math.ceil(min(call["limit"], rows) / 20)
-            new = max(0, wanted - walked[identity])
-            walked[identity] += new
+            new = max(0, wanted - pulled[identity])
+            pulled[identity] += new
             yield 2 * new, 2 * wanted, call["limit"] <= rows
             continue
         ids = {str(one).strip().lower().removeprefix("#") for one in call["ids"]}
@@ -259,7 +259,7 @@ def test_only_ids_that_are_not_stored_are_sent(client: kr.Client, sandbox: Sandb
     kr.fetch_videos(videos(*range(10)), client=client)
     frame = kr.fetch_videos(videos(*range(1, 11)), client=client)
     assert frame["video_id"].tolist() == videos(*range(1, 11))
-    assert asked(sandbox.requests, "video_ids") == [",".join(videos(*range(10))), *videos(10)]
+    assert requested(sandbox.requests, "video_ids") == [",".join(videos(*range(10))), *videos(10)]
     assert sandbox.charged == 2
 
 
@@ -269,12 +269,12 @@ def test_missing_ids_fill_whole_requests(client: kr.Client, sandbox: Sandbox) ->
     plan = kr.plan(kr.fetch_videos, videos(*range(45)), client=client)
     assert (plan.requests, plan.credits, plan.credits_max, plan.stored) == (3, 3, 3, 20)
     kr.fetch_videos(videos(*range(45)), client=client)
-    sizes = [len(ids.split(",")) for ids in asked(sandbox.requests, "video_ids")[2:]]
+    sizes = [len(ids.split(",")) for ids in requested(sandbox.requests, "video_ids")[2:]]
     assert sorted(sizes) == [5, 10, 10]
     assert sandbox.charged == 5
 
 
-def test_an_absence_is_remembered_for_a_day(
+def test_a_confirmed_missing_id_is_remembered_for_a_day(
     client: kr.Client, sandbox: Sandbox, advance: Callable[[float], None]
 ) -> None:
     def fetch(**options: Any) -> int:
@@ -360,7 +360,7 @@ def test_pages_of_another_size_are_never_mixed(before: int, after: int, client: 
     frame = ranking(client, 60)
     places = frame["position"].tolist()
     assert places == sorted(set(places))
-    assert len(set(range(1, 61)) - set(places)) < 5  # what moved on while it was asked for, never a whole page
+    assert len(set(range(1, 61)) - set(places)) < 5  # what moved on while it was requested, never a whole page
     assert frame["category_id"].is_unique
     assert plan.credits_max is not None
     assert sandbox.charged - spent <= plan.credits_max
@@ -380,7 +380,7 @@ def test_a_cap_that_changes_within_a_pull_starts_it_again(
     sandbox.on_request = change
     frame = ranking(client, 60)
     assert pages(sandbox)[:4] == [1, 2, 3, 1]
-    assert len(frame) >= 55  # what moved on while it was asked for, never a whole page
+    assert len(frame) >= 55  # what moved on while it was requested, never a whole page
     assert frame["position"].max() == 60
     assert client.ledger()["credits"].sum() == sandbox.charged == client.credits_spent
     sent = len(sandbox.requests)
@@ -396,7 +396,7 @@ def test_a_plan_refuses_what_the_call_would_refuse(make_client: Make) -> None:
         kr.plan(kr.fetch_product_insights, time_scope="2019-01", client=client)
 
 
-def test_a_plan_leaves_no_mark(client: kr.Client) -> None:
+def test_a_plan_is_not_recorded_as_a_call(client: kr.Client) -> None:
     details = kr.fetch_product_details("601583", client=client)
     before = list(client.calls)
     assert kr.plan(details.keyapi.fetch_videos, client=client).requests == 5
@@ -421,7 +421,7 @@ def test_all_pages_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
     assert sandbox.charged == 2 * math.ceil(rows / 20)
     assert plan_ranking(client, None).credits_max == 0
     ranking(client, None)
-    assert len(ranking(client, 10_000)) == rows  # it ended: there is no more to ask for
+    assert len(ranking(client, 10_000)) == rows  # it ended: there is no more to request
     assert sandbox.charged == 2 * math.ceil(rows / 20)
 
 
@@ -488,7 +488,7 @@ def test_threads_that_request_the_same_send_it_once(make_client: Make, slow: San
     wanted = tags(*range(50))
     frames = together(*[lambda: kr.fetch_hashtags(wanted, client=client)] * 8)
     assert len(slow.requests) == 50
-    assert sorted(asked(slow.requests, "hashtag_name")) == sorted(wanted)
+    assert sorted(requested(slow.requests, "hashtag_name")) == sorted(wanted)
     assert all(frame["hashtag_name"].tolist() == wanted for frame in frames)
     assert client.credits_spent == 100
     assert client.credits_saved == 700
@@ -516,7 +516,7 @@ def test_a_batch_in_flight_is_not_requested_again(client: kr.Client, slow: Sandb
     first, second = together(lambda: kr.fetch_videos(videos(*range(10)), client=client), later)
     assert first["video_id"].tolist() == videos(*range(10))
     assert second["video_id"].tolist() == videos(*range(5, 15))
-    assert asked(slow.requests, "video_ids") == [",".join(videos(*range(10))), ",".join(videos(*range(10, 15)))]
+    assert requested(slow.requests, "video_ids") == [",".join(videos(*range(10))), ",".join(videos(*range(10, 15)))]
 
 
 def test_what_another_thread_did_not_get_to_is_requested(make_client: Make, slow: Sandbox) -> None:
@@ -531,7 +531,7 @@ def test_what_another_thread_did_not_get_to_is_requested(make_client: Make, slow
     stopped, frame = together(lambda: kr.fetch_hashtags(tags(1, 2, 3), client=client), later)
     assert isinstance(stopped, kr.CreditsExhaustedError)
     assert frame["hashtag_name"].tolist() == tags(3)
-    assert asked(slow.requests, "hashtag_name") == tags(1, 3)
+    assert requested(slow.requests, "hashtag_name") == tags(1, 3)
 
 
 def test_threads_share_a_failure(make_client: Make, slow: Sandbox) -> None:
@@ -617,7 +617,7 @@ def test_of_two_equal_budgets_the_outer_still_holds(client: kr.Client) -> None:
             kr.fetch_hashtags(tags(2, 3), client=client)
 
 
-def test_max_credits_is_no_block_that_allows_a_dear_call(make_client: Make, earnest: Sandbox) -> None:
+def test_max_credits_does_not_lift_the_limit_of_a_call(make_client: Make, earnest: Sandbox) -> None:
     client = make_client(max_credits=1000)
     with pytest.raises(kr.BudgetExceededError, match="max_call_credits=100"):
         kr.fetch_hashtags(tags(*range(60)), client=client)

@@ -36,11 +36,11 @@ print(client.credits_spent, client.credits_saved)
 """
 
 
-@pytest.mark.parametrize("asked", TABLES)
-def test_what_came_with_an_answer_costs_nothing_more(asked: str, client: kr.Client, sandbox: Sandbox) -> None:
-    one, tables = TABLES[asked]
-    for table in tables:
-        getattr(kr, f"fetch_{table}")(one, client=client)
+@pytest.mark.parametrize("table", TABLES)
+def test_what_came_with_an_answer_costs_nothing_more(table: str, client: kr.Client, sandbox: Sandbox) -> None:
+    one, tables = TABLES[table]
+    for each in tables:
+        getattr(kr, f"fetch_{each}")(one, client=client)
     assert len(sandbox.requests) == 1
 
 
@@ -138,10 +138,10 @@ def test_a_paid_store_refuses_synthetic_answers(
     assert client.status().answers == 0
     assert caught.value.answer[0]["data"]["info"]["hashtag_name"]
     assert client.source == "127.0.0.1"
-    asked = len(sandbox.requests)
+    sent = len(sandbox.requests)
     with pytest.raises(kr.StoreError, match="has one source"):
         kr.fetch_hashtags("birds", client=client)
-    assert len(sandbox.requests) == asked  # once it is known, nobody is asked and paid again
+    assert len(sandbox.requests) == sent  # once it is known, nothing is requested and paid again
 
 
 @pytest.mark.parametrize("belongs_to", ["keyapi", "elsewhere.example"])
@@ -275,7 +275,7 @@ def test_a_stored_answer_is_read_with_the_very_values_it_came_with(values: objec
     store.close()
 
 
-def test_a_stored_number_that_is_none_is_read_as_it_came() -> None:
+def test_a_stored_nan_is_read_as_it_came() -> None:
     store = Store(":memory:", source="sandbox", read_only=False)
     store.restore([REQUEST], [(observation(1), {"code": 0, "data": [float("nan"), 1]})], url="https://x")
     (envelope,) = store.envelopes([1])

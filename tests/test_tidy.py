@@ -157,5 +157,5 @@ def test_drift_names_new_paths_and_those_gone_from_every_answer() -> None:
 
 
 @pytest.mark.parametrize("data", [None, {}, [], "", {"info": None}, {"info": {}}])
-def test_an_answer_without_data_is_no_drift(data: Any) -> None:
+def test_an_answer_without_data_is_not_reported_as_drift(data: Any) -> None:
     assert find_drift(HASHTAG_DETAIL, [{"code": 0, "data": data}]) == (set(), set())

@@ -80,7 +80,7 @@ def credits_of(client: kr.Client) -> list[int | None]:
 
 # After sending: it may have been charged, so it is not sent again ------------------------------------------------
 
-NETWORK, ODD = kr.NetworkError, kr.UnexpectedResponseError
+NETWORK, UNEXPECTED = kr.NetworkError, kr.UnexpectedResponseError
 FAULTS: dict[str, tuple[Answer, type[kr.KeyAPIError]]] = {
     "closed without an answer": (then_close(b""), NETWORK),
     "reset without an answer": (then_reset(b""), NETWORK),
@@ -91,19 +91,19 @@ FAULTS: dict[str, tuple[Answer, type[kr.KeyAPIError]]] = {
     "silent mid-body": (then_wait(GOOD[:-100]), NETWORK),
     "longer by its head than it is": (then_close(http(BODY, length=len(BODY) + 9)), NETWORK),
     "the same, left open": (then_wait(http(BODY, length=len(BODY) + 9)), NETWORK),
-    "shorter by its head than it is": (http(BODY, length=len(BODY) - 9), ODD),
+    "shorter by its head than it is": (http(BODY, length=len(BODY) - 9), UNEXPECTED),
     "two lengths": (http(BODY, "Content-Length: 7"), NETWORK),
-    "a length that is none": (then_close(http(BODY[:-1], "Content-Length: many", length=-1)), ODD),
-    "chunks that are none": (then_close(chunked(BODY, end=b"zz\r\ngarbage\r\n")), NETWORK),
+    "an invalid length": (then_close(http(BODY[:-1], "Content-Length: many", length=-1)), UNEXPECTED),
+    "invalid chunks": (then_close(chunked(BODY, end=b"zz\r\ngarbage\r\n")), NETWORK),
     "a negative chunk": (then_close(chunked(end=b"-5\r\n")), NETWORK),
     "a chunk too large": (then_close(chunked(BODY, end=b"ffffffffffffffffff\r\nx")), NETWORK),
     "chunks without an end": (then_close(chunked(BODY, end=b"")), NETWORK),
     "chunks cut short": (then_close(chunked(BODY)[:-80]), NETWORK),
-    "gzip that is none": (http(BODY, "Content-Encoding: gzip"), NETWORK),
+    "invalid gzip": (http(BODY, "Content-Encoding: gzip"), NETWORK),
     "gzip damaged": (http(PACKED[:50] + b"\x00\xff" * 20 + PACKED[90:], "Content-Encoding: gzip"), NETWORK),
-    "gzip cut short": (http(PACKED[:-200], "Content-Encoding: gzip"), ODD),
-    "deflate that is none": (http(BODY, "Content-Encoding: deflate"), NETWORK),
-    "an encoding nobody knows": (http(PACKED, "Content-Encoding: rot13"), ODD),
+    "gzip cut short": (http(PACKED[:-200], "Content-Encoding: gzip"), UNEXPECTED),
+    "invalid deflate": (http(BODY, "Content-Encoding: deflate"), NETWORK),
+    "an encoding nobody knows": (http(PACKED, "Content-Encoding: rot13"), UNEXPECTED),
     "a body that drips": (drip(GOOD.replace(b"OK\r\n", b"OK\r\nA: b\r\n")[:60] * 99), NETWORK),
     "chunks that drip": (endless(chunked(BODY, end=b""), b"1\r\n \r\n"), NETWORK),
     "a head that drips": (drip(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 999), NETWORK),
@@ -112,13 +112,13 @@ FAULTS: dict[str, tuple[Answer, type[kr.KeyAPIError]]] = {
     "a head line too long": (http(BODY, "A: " + "b" * 70_000), NETWORK),
     "too many head lines": (http(BODY, *["A: b"] * 200), NETWORK),
     "another protocol": (then_close(b"SSH-2.0-OpenSSH_9.2\r\n" + b"\x00" * 99), NETWORK),
-    "a status that is none": (then_close(b"HTTP/1.1 abc OK\r\n\r\n"), NETWORK),
-    "no content": (http(status="204 No Content", length=-1), ODD),
-    "not modified": (http(status="304 Not Modified", length=-1), ODD),
-    "a redirect to itself": (http(b"", "Location: /", status="302 Found"), ODD),
-    "a redirect to nowhere": (http(b"", "Location: http://[::1", status="301 Moved"), ODD),
+    "an invalid status": (then_close(b"HTTP/1.1 abc OK\r\n\r\n"), NETWORK),
+    "no content": (http(status="204 No Content", length=-1), UNEXPECTED),
+    "not modified": (http(status="304 Not Modified", length=-1), UNEXPECTED),
+    "a redirect to itself": (http(b"", "Location: /", status="302 Found"), UNEXPECTED),
+    "a redirect to nowhere": (http(b"", "Location: http://[::1", status="301 Moved"), UNEXPECTED),
     "a redirect without an end": (endless(http(b"", "Location: /", status="301 Moved", length=-1), MEGABYTE), NETWORK),
-    "HTTP/1.0, cut short": (then_close(http(BODY[:-100], version="1.0", length=-1)), ODD),
+    "HTTP/1.0, cut short": (then_close(http(BODY[:-100], version="1.0", length=-1)), UNEXPECTED),
 }
 
 
@@ -298,7 +298,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(
         assert plain.connections == 0
 
 
-# What is odd and still an answer --------------------------------------------------------------------------------
+# What is unusual and still an answer ----------------------------------------------------------------------------
 
 FINE: dict[str, Answer] = {
     "100 Continue before it": b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD,
@@ -311,14 +311,14 @@ FINE: dict[str, Answer] = {
     "UTF-16": http(BODY.decode().encode("utf-16")),
     "another content type": http(BODY, "Content-Type: text/html; charset=latin-1"),
     "many head lines": http(BODY, *[f"X-{n}: {'y' * 500}" for n in range(90)]),
-    "head lines that are none": then_close(http(BODY, "X: \xff\xfe\x80", "no colon here")),
+    "invalid head lines": then_close(http(BODY, "X: \xff\xfe\x80", "no colon here")),
     "closed after each answer": then_close(GOOD),
 }
 
 
-@pytest.mark.parametrize("manner", FINE)
-def test_odd_manners_are_understood(manner: str, make_client: Callable[..., kr.Client]) -> None:
-    with Faulty(FINE[manner]) as server:
+@pytest.mark.parametrize("how", FINE)
+def test_unusual_answers_are_read(how: str, make_client: Callable[..., kr.Client]) -> None:
+    with Faulty(FINE[how]) as server:
         client = connect(make_client, server)
         for _ in range(3):  # whatever the answer left behind on the connection
             assert kr.fetch_hashtags("ufc324", max_age=0, client=client)["posts"].tolist() == [POSTS]
@@ -405,7 +405,7 @@ def test_a_long_retry_after_is_not_waited_for(wait: str, make_client: Callable[.
 
 @pytest.mark.parametrize("wait", ["soon", "-5", "1e3", "", "Thu, 99 Foo 2099 07:28:00 GMT",
                                   "Mon, 01 Jan 99999999999 00:00:00 GMT"])
-def test_a_wait_that_is_none_is_ignored(wait: str, make_client: Callable[..., kr.Client]) -> None:
+def test_an_invalid_retry_after_is_ignored(wait: str, make_client: Callable[..., kr.Client]) -> None:
     with Faulty(refuse(429, f"Retry-After: {wait}"), GOOD) as server:
         client = connect(make_client, server, timeout=(1, 3))
         assert len(fetch(client)) == 1

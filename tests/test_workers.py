@@ -31,7 +31,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs forks")
 
 @pytest.fixture
 def environment(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
-    """As somebody's who has a key: whatever connects unasked is counted by the server."""
+    """As somebody's who has a key: whatever connects by itself is counted by the server."""
     path = [str(Path(kr.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
@@ -63,7 +63,7 @@ def tags(*numbers: int) -> list[str]:
     return [f"tag{number}" for number in numbers]
 
 
-def asked(sandbox: Sandbox) -> Counter[str]:
+def requested(sandbox: Sandbox) -> Counter[str]:
     return Counter(request.params["hashtag_name"] for request in sandbox.requests)
 
 
@@ -107,7 +107,7 @@ def advice(kind: str) -> str:
 
 # A worker that did not connect -------------------------------------------------------------------------------------
 
-UNASKED = POOLS + """
+NOT_CONNECTED = POOLS + """
     def attempt(kind, parent):
         try:
             frames = map_over(kind, kr.fetch_hashtags, ["cats", "dogs"], 1)
@@ -126,12 +126,12 @@ UNASKED = POOLS + """
 
 
 def test_a_worker_that_did_not_connect_sends_nothing(kind: str, run: Run, sandbox: Sandbox) -> None:
-    told = run(UNASKED, kind)
+    told = run(NOT_CONNECTED, kind)
     assert [parent for parent, _, _ in told] == ["nobody", "the parent"]
     for _, refused, text in told:
         assert refused, text
         assert advice(kind) in text
-    assert asked(sandbox) == {"birds": 1}  # the parent itself goes on
+    assert requested(sandbox) == {"birds": 1}  # the parent itself goes on
 
 
 IN_THE_SANDBOX = POOLS + """
@@ -167,7 +167,7 @@ def test_a_worker_of_a_parent_in_the_sandbox_uses_no_key_it_finds(kind: str, run
 
 # A worker that connected -------------------------------------------------------------------------------------------
 
-ASKED = POOLS + """
+CONNECTED = POOLS + """
     def connect():
         kr.connect(store="shared.sqlite", requests_per_second=None, progress=False)
 
@@ -198,10 +198,10 @@ def test_workers_that_connected_to_one_store_pay_for_each_id_once(
 ) -> None:
     sandbox.latency = 0.05
     parent = ["connected"] if kind in {"spawn", "fork"} else []
-    told = run(ASKED, kind, *parent)
+    told = run(CONNECTED, kind, *parent)
     assert told[:2] == [tags(*range(8)), tags(*range(4, 12))]
     total = 16 if parent else 12
-    assert asked(sandbox) == Counter(tags(*range(total)))
+    assert requested(sandbox) == Counter(tags(*range(total)))
     assert sandbox.charged == make_client(store=tmp_path / "shared.sqlite").ledger()["credits"].sum() == 2 * total
 
 
@@ -254,7 +254,7 @@ def test_a_fork_that_uses_its_parents_client_gets_an_error_that_leads_to_connect
         assert kind == "StoreError"
         assert "connect" in text
     assert here == 2
-    assert asked(sandbox) == {"cats": 1, "birds": 1}
+    assert requested(sandbox) == {"cats": 1, "birds": 1}
 
 
 CONNECT_THERE = FORKS + """
@@ -304,7 +304,7 @@ def test_a_fork_that_connects_gets_a_client_of_its_own_and_the_parents_goes_on(r
     assert "connect" in text
     assert (grandchild, done) == (1, "done")
     assert here == 5
-    assert asked(sandbox) == {"cats": 1, "dogs": 1, "birds": 1, "fish": 1, "mice": 1}
+    assert requested(sandbox) == {"cats": 1, "dogs": 1, "birds": 1, "fish": 1, "mice": 1}
 
 
 IN_A_SANDBOX = FORKS + """
@@ -397,7 +397,7 @@ def test_a_fork_beside_a_thread_that_is_in_a_call_can_connect_and_fetch(
         watch.cancel()
     assert told == [[1, 2], 2, 2, 1 + more]
     names = ["cats", "dogs", "birds", "fish", "slow", *(f"more{n}" for n in range(more))]
-    assert asked(sandbox) == Counter(names)
+    assert requested(sandbox) == Counter(names)
 
 
 # Not a worker ------------------------------------------------------------------------------------------------------
@@ -417,9 +417,9 @@ PLAIN = """
 """
 
 
-def test_a_program_that_another_one_starts_may_connect_unasked(run: Run, sandbox: Sandbox) -> None:
+def test_a_program_that_another_one_starts_may_connect_by_itself(run: Run, sandbox: Sandbox) -> None:
     assert run(PLAIN) == [1, 2]
-    assert asked(sandbox) == {"cats": 1, "dogs": 2}  # their store is the usual one, not that of their parent
+    assert requested(sandbox) == {"cats": 1, "dogs": 2}  # their store is the usual one, not that of their parent
 
 
 # Pickled -----------------------------------------------------------------------------------------------------------
@@ -494,14 +494,14 @@ def test_a_refresh_goes_out_whatever_another_library_put_in_the_place_of_the_ses
     replaced: str, run: Run, sandbox: Sandbox
 ) -> None:
     assert run(f"{textwrap.dedent(REPLACED[replaced])}{REFRESH}") == [[True, [2, 2]]]
-    assert asked(sandbox) == {"cats": 2}
+    assert requested(sandbox) == {"cats": 2}
 
 
 @pytest.mark.slow
 def test_a_cache_installed_after_the_import_is_not_used_either(run: Run, sandbox: Sandbox) -> None:
     cache = textwrap.dedent(REPLACED["a cache in memory"])
     assert run(f"import keyapi_research\n{cache}{REFRESH}") == [[True, [2, 2]]]
-    assert asked(sandbox) == {"cats": 2}
+    assert requested(sandbox) == {"cats": 2}
 
 
 @pytest.mark.parametrize("names", [
