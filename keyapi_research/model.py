@@ -113,7 +113,7 @@ class FromQuery:
     checked: Field | DeepestLevel | None = None
 
     def __str__(self) -> str:
-        return f"requested (= {self.checked}, checked)" if self.checked else "requested"
+        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
 
 
 @dataclass(frozen=True, slots=True)
