@@ -29,7 +29,7 @@ COMMON: Final[Mapping[str, str]] = {
 }  # parameters that mean the same wherever they stand
 _ERRORS: Final = """\
 InvalidArgumentError, BudgetExceededError, NotStoredError
-    Nothing was sent: an argument is not valid, the call costs more than allowed, or offline an answer is not stored.
+    Nothing was sent: an argument is not valid, it costs more than allowed, or offline an answer is missing.
 AuthenticationError, CreditsExhaustedError, AccessDeniedError, StoreError
     Nothing more was sent.
 FetchIncompleteError

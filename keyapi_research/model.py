@@ -437,7 +437,7 @@ def each_id(entity: Parameter, ids: object) -> Iterable[object]:
         ids = ids.item()  # type: ignore[attr-defined]
     if isinstance(ids, str | numbers.Number | None) or is_missing(ids):
         return (ids,)
-    if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
+    if isinstance(ids, bytes | bytearray | memoryview | Mapping) or not isinstance(ids, Iterable):
         raise InvalidArgumentError(
             f"{entity.argument} must be one id, or a list, Series or Index of ids; got {type(ids).__name__}"
         )

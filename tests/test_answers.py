@@ -638,3 +638,40 @@ def test_failures_stand_in_the_order_requested(client: kr.Client, sandbox: Sandb
     with pytest.raises(kr.InvalidRequestError) as caught:
         kr.fetch_hashtags(["one", "two", "three"], client=client)
     assert caught.value.failures["id"].tolist() == ["one", "two", "three"]
+
+
+# What went wrong, and warnings --------------------------------------------------------------------------------
+
+
+def test_a_failure_is_raised_though_a_filter_makes_errors_of_warnings(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, {"code": 0, "data": {"info": None}})
+    sandbox.faults.put(Fault(status=400))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(kr.FetchIncompleteError) as caught:
+            kr.fetch_hashtags(["missing", "refused"], client=client)
+    assert caught.value.failures["id"].tolist() == ["refused"]
+
+
+def test_a_partial_table_names_what_it_lacks_before_anything_else(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, {"code": 0, "data": {"info": None}})
+    sandbox.faults.put(Fault(status=400))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(kr.IncompleteDataWarning, match=r": refused \(InvalidRequestError"):
+            kr.fetch_hashtags(["missing", "refused"], errors="warn", client=client)
+
+
+def test_a_partial_table_names_ten_failed_ids_with_their_reason_and_how_many_more(
+    client: kr.Client, sandbox: Sandbox
+) -> None:
+    names = [f"tag{number}" for number in range(13)]
+    for _ in names[1:]:
+        sandbox.faults.put(Fault(status=400))
+    with pytest.warns(kr.IncompleteDataWarning) as warned:
+        frame = kr.fetch_hashtags(names, errors="warn", client=client)
+    text = str(warned[0].message)
+    assert "12 of 13 ids" in text
+    assert len(re.findall(r"tag[0-9]+ \(InvalidRequestError: ", text)) == 10
+    assert "and 2 more. A rerun pays only for what is missing: 12 requests = 24 credits." in text
+    assert len(frame) == 1

@@ -30,6 +30,8 @@ WRONG: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], str]
     ("negative", kr.fetch_videos, (-5,), {}, "digits"),
     ("bool", kr.fetch_videos, (True,), {}, "bool"),
     ("bytes", kr.fetch_videos, (b"123",), {}, "list, Series or Index"),
+    ("bytearray", kr.fetch_videos, (bytearray(b"7119"),), {}, "list, Series or Index of ids; got bytearray"),
+    ("memoryview", kr.fetch_music, (memoryview(b"7119"),), {}, "list, Series or Index of ids; got memoryview"),
     ("dict", kr.fetch_videos, ({"video_id": VIDEO},), {}, "list, Series or Index"),
     ("length of time", kr.fetch_videos, ([np.timedelta64(1, "D")],), {}, "text or int, not timedelta64"),
     ("no id at all", kr.fetch_videos, (None,), {}, "it is None"),

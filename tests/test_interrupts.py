@@ -493,6 +493,27 @@ SIGNALS = [
 ]
 
 
+def test_an_offline_call_that_a_signal_ends_is_recorded_and_a_study_is_not_frozen_without_it(
+    make_client: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alarm(*_: object, **__: object) -> None:
+        raise TimeoutError("too late")
+
+    client = make_client()
+    kr.fetch_hashtags(tags(1, 2), client=client)
+    with kr.Client(store=client.settings.store, offline=True) as reader:
+        kr.fetch_hashtags(tags(1), client=reader)
+        with monkeypatch.context() as patched:
+            patched.setattr(reader.store, "latest", alarm)
+            with pytest.raises(TimeoutError):
+                kr.fetch_hashtags(tags(1, 2), client=reader)
+        with pytest.raises(kr.FetchIncompleteError):
+            kr.freeze(tmp_path / "study.zip", client=reader)
+        assert len(kr.fetch_hashtags(tags(1, 2), client=reader)) == 2
+        kr.freeze(tmp_path / "study.zip", client=reader)
+
+
+
 @posix
 @pytest.mark.parametrize(("name", "make_error"), SIGNALS)
 def test_a_call_that_a_signal_ends_is_recorded_and_a_study_is_not_frozen_without_it(

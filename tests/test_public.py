@@ -9,6 +9,7 @@ import io
 import json
 import pickle
 import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
@@ -272,6 +273,12 @@ def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name
         assert f"{column.column} ({column.dtype}" in returned, column.column
     assert re.search(r"Price: [12] credits? ", text)
     assert re.search(r"GET /v1/tiktok/\S+, page", text)
+
+
+def test_help_of_a_fetch_function_is_short_enough_to_read() -> None:
+    """It was 107 lines; what each column means is in `kr.describe`."""
+    assert len(pydoc.render_doc(kr.fetch_hashtags).splitlines()) <= 62
+    assert max(map(len, pydoc.render_doc(kr.fetch_videos).splitlines())) <= 120
 
 
 def test_docstrings_are_numpydoc() -> None:

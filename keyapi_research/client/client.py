@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ..errors import CLOSED, StoreError
+from ..errors import CLOSED, KeyAPIError, StoreError
 from ..settings import (
     DEFAULT_CALL_CREDITS,
     DEFAULT_PACE,
@@ -320,13 +320,15 @@ class Client(Shown):
                 with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
                     self._sender.keep_unkept()
             run.since = self.store.last_ids()
-            over = False
+            refused = False
             try:
                 way.collect(collection, run)
-                over = True
+            except BaseException as error:  # a signal may end it, too
+                refused = isinstance(error, KeyAPIError) and not collection.sent
+                raise
             finally:
                 run.progress.close()
-                if over or collection.sent:
+                if not refused:
                     cost = call.endpoint.cost
                     self._account.note_saved(cost(len(collection.answers)) - cost(len(collection.arrived)))
                     self.records.note_call(collection)

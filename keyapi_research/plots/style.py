@@ -265,7 +265,7 @@ class Layout(LayoutEngine):
         self.engine.set(**parameters)
 
     def execute(self, fig: Figure) -> None:
-        """Lay out a figure, as matplotlib asks for before it draws."""
+        """Lay out a figure, as matplotlib does before it draws."""
         size = tuple(fig.get_size_inches())
         if size != self.size:
             self.size = size
