@@ -44,19 +44,7 @@ def _write_letters(name: str) -> str:
 
 
 def normal_hashtag(name: str) -> str:
-    """Write a hashtag name the one way it is requested, keyed and compared; what is written so stays so.
-
-    Parameters
-    ----------
-    name : str
-        A name, with or without its `#`.
-
-    Returns
-    -------
-    str
-        Stripped, one leading `#` dropped, without invisible characters, full-width letters as usual ones, NFC,
-        lower-cased. What is too long for a name is only stripped.
-    """
+    """Write a hashtag name the one way it is requested, keyed and compared; what is written so stays so."""
     text = name.strip()
     while len(text) <= _LONGEST_NAME and (written := _write_hashtag(text)) != text:
         text = written  # what was dropped may have kept apart what belongs together
@@ -64,52 +52,19 @@ def normal_hashtag(name: str) -> str:
 
 
 def writable(text: str) -> str:
-    """Replace half a surrogate pair, which no file can hold; JSON can.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        The same where it can be written.
-    """
+    """Replace half a surrogate pair, which no file can hold; JSON can."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_blank(value: object) -> bool:
-    """Whether an answer has nothing there: null, text without a character, or the sentinel.
-
-    Parameters
-    ----------
-    value : object
-        What the answer has.
-
-    Returns
-    -------
-    bool
-        False also for what is there and cannot be read.
-    """
+    """Whether an answer has nothing there: null, text without a character, or the sentinel."""
     if isinstance(value, str):
         return value.strip() in {"", NO_ID}
     return value is None or value == NOT_AVAILABLE
 
 
 def plain_id(value: object) -> str | None:
-    """Write an id of an answer as text, whatever JSON type it came in; None where digits may be lost.
-
-    Parameters
-    ----------
-    value : object
-        What the answer has: text, a whole number, or anything else.
-
-    Returns
-    -------
-    str or None
-        The id; None for missing values and for numbers too large for the type they came in.
-    """
+    """Write an id of an answer as text, whatever JSON type it came in; None where digits may be lost."""
     if is_blank(value):
         return None
     if isinstance(value, str):

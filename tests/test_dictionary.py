@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.dictionary import describe, page, tables
+from keyapi_research.dictionary import describe, tables
 from keyapi_research.model import TABLES
 
 DOCS = Path(__file__).parents[1] / "docs"
+page = runpy.run_path(str(DOCS / "make_dictionary.py"))["page"]
 
 
 def facts(table: str, column: str) -> dict[str, str]:
