@@ -35,10 +35,15 @@ class Batches:
     def _survey(self, call: Call, queries: Sequence[Query], since: int | None) -> tuple[list[Answer], list[Query]]:
         """Find what the store serves, and what it does not."""
         latest = self._policy.store.latest((query.key for query in queries), until=self._policy.until)
-        found = [Answer(query, latest[query.key]) for query in queries if query.key in latest]
-        stored = [one for one in found if self._policy.serves(call, one.observation, since)]
-        served = {one.query for one in stored}
-        return stored, [query for query in queries if query not in served]
+        stored: list[Answer] = []
+        missing: list[Query] = []
+        for query in queries:
+            one = latest.get(query.key)
+            if one is not None and self._policy.serves(call, one, since):
+                stored.append(Answer(query, one))
+            else:
+                missing.append(query)
+        return stored, missing
 
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call."""

@@ -133,7 +133,9 @@ class Policy:
 
     def unanswered_note(self, call: Call, missing: Sequence[Query]) -> str:
         """Return a note where requests for what is missing brought nothing before, and may have been charged."""
-        rows = {} if self.offline else {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
+        if self.offline or not missing:
+            return ""
+        rows = {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
         wanted = {compact_json(query.params): query.key for query in missing}
         requested: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
         for number, row in rows.items():
