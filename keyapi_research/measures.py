@@ -25,10 +25,10 @@ def _constants(column: str) -> list[str]:
     return [one.value for one in place.places if isinstance(one, Constant)] if isinstance(place, PerList) else []
 
 
-RATES: Final = ("like_rate", "comment_rate", "share_rate", "engagement_rate")  # df.keyapi.engagement() adds them
 PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
+RATES: Final = (*PARTS, "engagement_rate")  # df.keyapi.engagement() adds them
 DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
     dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
 )

@@ -16,7 +16,7 @@ from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..store import LEDGER_COLUMNS, Answer, Arrival
 from .budgets import Reservation
 from .call import UNDELIVERED
-from .pacing import LONGEST_WAIT, is_hard
+from .pacing import is_hard, is_short_wait
 from .progress import Progress
 from .transport import TransportFailure
 
@@ -167,7 +167,7 @@ class Delivery:
 def is_worth_another(error: BaseException) -> bool:
     """Whether sending again cannot be paid twice and may help."""
     if isinstance(error, RateLimitedError):
-        return (error.retry_after or 0) <= LONGEST_WAIT
+        return is_short_wait(error)
     if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
         return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
     return isinstance(error, TransportFailure) and not error.delivered

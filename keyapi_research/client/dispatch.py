@@ -25,7 +25,7 @@ from ..store import Answer, Arrival, Claim, Observation, Outcome, Store, claim_o
 from .call import UNDELIVERED, writable_code
 from .delivery import Delivered, Delivery, Request, Run, closed, error_of_row, is_worth_another, make_arrival, no_answer
 from .interrupts import no_thread
-from .pacing import LONGEST_WAIT, Pace, jittered
+from .pacing import Pace, is_short_wait, jittered
 from .transport import Reply, Transport, TransportFailure
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ class Sender:
 
     def _note_refusal(self, request: Request, one: Delivery, reply: Reply, error: KeyAPIError) -> None:
         """Write down an answer that is not data."""
-        if isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT:
+        if isinstance(error, RateLimitedError) and is_short_wait(error):
             self._pace.slow_down(error.retry_after or jittered(1))
         price, code = request.endpoint.credits, writable_code(error.code)
         cost: int | None = 0

@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..store import now_us
 
-LONGEST_WAIT: Final = 60.0  # seconds; a service that wants a longer wait is an error at once
+_LONGEST_WAIT: Final = 60.0  # seconds; a service that wants a longer wait is an error at once
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
 _FORGETS_AFTER: Final = 30.0  # seconds until the usual pace is tried again
 _SLICE: Final = 0.1  # seconds after which somebody in line looks whether to go on waiting
@@ -27,8 +27,12 @@ _HARD: Final = (AuthenticationError, CreditsExhaustedError, AccessDeniedError, B
 
 def is_hard(error: KeyAPIError) -> bool:
     """Whether nothing more is sent after an error."""
-    too_long = isinstance(error, RateLimitedError) and (error.retry_after or 0) > LONGEST_WAIT
-    return isinstance(error, _HARD) or too_long
+    return isinstance(error, _HARD) or (isinstance(error, RateLimitedError) and not is_short_wait(error))
+
+
+def is_short_wait(error: RateLimitedError) -> bool:
+    """Whether the service wants a wait that is worth it."""
+    return (error.retry_after or 0) <= _LONGEST_WAIT
 
 
 class Pace:
