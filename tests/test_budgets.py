@@ -22,7 +22,6 @@ from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
 
 Make = Callable[..., kr.Client]
 TOKEN = "a-token-of-the-tests"
-DRIFT = "ignore::keyapi_research.SchemaDriftWarning"  # the sandbox's world is as untidy as the real one
 PATIENCE = 30  # seconds after which something hangs, however busy the machine is
 
 
@@ -237,7 +236,6 @@ def test_two_clients_of_one_store_that_request_the_same_videos_pay_once(make_cli
     assert first.credits_spent + second.credits_spent == 1
 
 
-@pytest.mark.filterwarnings(DRIFT)
 def test_two_clients_of_one_store_that_pull_one_ranking_pay_once(make_client: Make, sandbox: Sandbox) -> None:
     first, second = make_client(), make_client()
     frames = both_at_once(lambda: ranking(first, 60), lambda: ranking(second, 60), sandbox)

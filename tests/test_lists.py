@@ -14,7 +14,6 @@ LISTS: dict[str, tuple[Callable[..., object], list[str]]] = {
     "trending_hashtags": (kr.fetch_trending_hashtags, ["trending_hashtag_trends", "trending_hashtag_creators"]),
     "trending_music": (kr.fetch_trending_music, ["trending_music_trends"]),
 }
-pytestmark = pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")  # a hashtag may come twice
 
 
 @pytest.mark.parametrize(("page_cap", "charged"), [(20, 10), (10, 20)])

@@ -25,7 +25,6 @@ from keyapi_research.sandbox import Fault, Sandbox
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="needs the signals and forks of POSIX"),
-    pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning"),  # of rankings: another test's subject
 ]
 
 Make = Callable[..., kr.Client]

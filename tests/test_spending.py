@@ -30,7 +30,6 @@ from keyapi_research.sandbox.catalogue import categories
 HOUR = 3600
 DAY = 24 * HOUR
 FIRST_VIDEO = 7_100_000_000_000_000_001
-DRIFT = "ignore::keyapi_research.SchemaDriftWarning"  # the sandbox's world is as untidy as the real one
 Make = Callable[..., kr.Client]
 
 
@@ -323,7 +322,6 @@ def test_a_ranking_is_extended_within_the_hour(
     assert sandbox.charged == 6
 
 
-@pytest.mark.filterwarnings(DRIFT)
 def test_an_older_ranking_is_another_observation(
     client: kr.Client, sandbox: Sandbox, advance: Callable[[float], None]
 ) -> None:
@@ -349,7 +347,6 @@ def test_pages_capped_at_ten_cost_no_more_than_the_plan_allows(client: kr.Client
     assert sandbox.charged == 12
 
 
-@pytest.mark.filterwarnings(DRIFT)
 @pytest.mark.parametrize(("before", "after"), [(20, 10), (10, 20)])
 def test_pages_of_another_size_are_never_mixed(before: int, after: int, client: kr.Client, sandbox: Sandbox) -> None:
     sandbox.page_cap = before
@@ -369,7 +366,6 @@ def test_pages_of_another_size_are_never_mixed(before: int, after: int, client: 
     assert client.ledger()["credits"].sum() == sandbox.charged
 
 
-@pytest.mark.filterwarnings(DRIFT)
 @pytest.mark.parametrize(("before", "after"), [(20, 10), (10, 20)])
 def test_a_cap_that_changes_within_a_pull_starts_it_again(
     before: int, after: int, client: kr.Client, sandbox: Sandbox
@@ -432,7 +428,6 @@ def test_an_empty_ranking_is_paid_once(client: kr.Client, sandbox: Sandbox) -> N
     assert sandbox.charged == 2
 
 
-@pytest.mark.filterwarnings(DRIFT)
 def test_a_list_of_a_hundred_costs_ten_credits_once(client: kr.Client, sandbox: Sandbox) -> None:
     for fetch in (kr.fetch_trending_hashtags, kr.fetch_trending_hashtag_trends, kr.fetch_trending_hashtag_creators):
         fetch(region="US", limit=100, client=client)
