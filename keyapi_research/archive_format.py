@@ -9,28 +9,25 @@ disk or read beyond what its manifest promises. Whether the figures are true, no
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import json
-import os
 import re
-import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, TypeVar
 
 from .envelope import Found, match, open_envelope
-from .errors import KeyAPIError, StoreError
+from .errors import InvalidArgumentError, KeyAPIError, StoreError
+from .files import open_file, reason_of, replacing
 from .model import endpoint_at, query_of
-from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings, unfinished_name
+from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
 
@@ -44,11 +41,6 @@ _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tent
 
 _COLUMNS: Final = ("request", *LEDGER_COLUMNS)
 _ENDPOINT, _CREDITS = _COLUMNS.index("endpoint"), _COLUMNS.index("credits")
-_MANIFEST_KINDS: Final[Mapping[str, type]] = {
-    "absences": int, "answers": int, "calls": list, "credits": int, "format": str, "format_version": int,
-    "members": dict, "package_version": str, "requests": int, "source": str,
-}  # fmt: skip
-_PROMISE_KINDS: Final[Mapping[str, type]] = {"bytes": int, "lines": int, "longest_line": int, "sha256": str}
 _SOURCE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 
 _AGAIN: Final = "Copy or download it again"
@@ -128,24 +120,7 @@ def index(study: Study) -> Store:
 
 def replay_settings(source: str) -> Settings:
     """Return the settings of a client that replays: offline, without a token, whatever the environment says."""
-    return Settings(
-        token=None,
-        token_origin="none",  # noqa: S106 - there is none
-        base_url=DEFAULT_BASE_URL,
-        sandbox=False,
-        store=MEMORY,
-        offline=True,
-        as_of=None,
-        max_age=None,
-        max_credits=None,
-        max_call_credits=None,
-        requests_per_second=None,
-        max_workers=1,
-        timeout=(5, 30),
-        retries=0,
-        progress=None,
-        source=source,
-    )
+    return Settings(source=source)
 
 
 def stamp(microseconds: int) -> str:
@@ -159,7 +134,7 @@ def stamp(microseconds: int) -> str:
 def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, Any]]) -> None:
     """Write an archive of a study whose answers are in a store; all of it, or nothing."""
     contents: dict[str, Callable[[], Iterable[bytes]]] = {
-        LEDGER: lambda: map(_ledger_line, chain([_COLUMNS], (_ledger_cells(row) for row in study.ledger))),
+        LEDGER: lambda: _ledger_lines(study.ledger),
         ANSWERS: lambda: map(_answer_line, study.answers, store.envelopes(study.origins)),
     }
     # Measured first and written then, so that never all answers are in memory.
@@ -178,22 +153,18 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
     for name, size in largest.items():
         if size > _LARGEST_PART:
             raise StoreError(f"{path} was not written: a part of its {name} is larger than {_LARGEST_PART:,} bytes")
-    with _all_or_nothing(path) as file, zipfile.ZipFile(file, "w") as packed:
+    with replacing(path, new=True) as file, zipfile.ZipFile(file, "w") as packed:
         packed.comment = _seal(written)
         _pack(packed, MANIFEST, len(written), [written])
         for name, lines in contents.items():
             _pack(packed, name, promises[name]["bytes"], lines())
 
 
-def _ledger_cells(row: Row) -> Row:
-    number, sent_at, *rest = row
-    return number, stamp(sent_at), *rest
-
-
-def _ledger_line(cells: Sequence[object]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+def _ledger_lines(ledger: Iterable[Row]) -> Iterator[bytes]:
+    for cells in (_COLUMNS, *((number, stamp(sent_at), *rest) for number, sent_at, *rest in ledger)):
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        yield text.getvalue().encode()
 
 
 def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
@@ -235,27 +206,6 @@ def _pack(packed: zipfile.ZipFile, name: str, size: int, lines: Iterable[bytes])
         file.writelines(lines)
 
 
-@contextlib.contextmanager
-def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
-    """Write beside the path, and put it in its place when all of it is on the disk."""
-    beside = path.with_name(unfinished_name(path))
-    try:
-        with beside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
-        beside.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"{path} was not written: {error.strerror or error}. Free some space, or choose another path"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
 # Reading ----------------------------------------------------------------------------------------------------
 
 
@@ -272,13 +222,16 @@ def read_manifest(path: str) -> dict[str, Any]:
 def _read(path: str, read: Callable[[zipfile.ZipFile, Members], Result]) -> Result:
     """Read a file that should be an archive; a StoreError says what it is instead, and what to do."""
     try:
-        _check_kind(Path(path))
-        with Path(path).open("rb") as file, zipfile.ZipFile(file) as packed:
-            return read(packed, _members(packed))
-    except StoreError as error:
+        unpacked = "it is a folder, perhaps an archive unpacked by the browser. Replay the .zip itself, or zip it again"
+        _require(not Path(path).is_dir(), unpacked)
+        with open_file(Path(path)) as file:
+            _check_kind(file)
+            with zipfile.ZipFile(file) as packed:
+                return read(packed, _members(packed))
+    except (StoreError, InvalidArgumentError) as error:
         raise StoreError(f"{path} cannot be replayed: {error}") from None
     except _FAILURES as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it is cut short"
+        reason = reason_of(error) or "it is cut short"
         raise StoreError(
             f"{path} cannot be replayed: it cannot be read ({reason}). Check the path, or copy it again"
         ) from error
@@ -289,20 +242,14 @@ def _require(holds: object, what: str) -> None:
         raise StoreError(what)
 
 
-def _check_kind(path: Path) -> None:
+def _check_kind(file: IO[bytes]) -> None:
     """Refuse what does not begin and end as a zip does."""
-    mode = path.stat().st_mode
-    unpacked = "it is a folder, perhaps an archive unpacked by the browser. Replay the .zip itself, or zip it again"
-    _require(not stat.S_ISDIR(mode), unpacked)
-    # Opening a pipe waits for whoever writes into it.
-    _require(stat.S_ISREG(mode), "it is a pipe or a device. Copy it to a file and replay that")
-    with path.open("rb") as file:
-        start = file.read(64)
+    start = file.read(64)
     _require(start, f"it is empty. {_AGAIN}")
     if not start.startswith(b"PK"):
         start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
         raise StoreError(next(what for first, what in _BEGINNINGS.items() if start.startswith(first)))
-    _require(zipfile.is_zipfile(path), f"it is incomplete. {_AGAIN}")
+    _require(zipfile.is_zipfile(file), f"it is incomplete. {_AGAIN}")
 
 
 def _members(packed: zipfile.ZipFile) -> Members:
@@ -361,14 +308,20 @@ def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:
         f"it has format {version!s:.20}, but this version of keyapi_research reads {FORMAT_VERSION}. Update the "
         "package",
     )
-    _require(
-        _has_kinds(manifest, _MANIFEST_KINDS)
-        and _has_kinds(manifest["members"], dict.fromkeys((LEDGER, ANSWERS), dict))
-        and all(_has_kinds(promise, _PROMISE_KINDS) for promise in manifest["members"].values())
-        and _SOURCE.fullmatch(manifest["source"]),
-        f"its manifest does not have the expected fields. {_AGAIN}",
-    )
+    _require(_has_fields(manifest), f"its manifest does not have the expected fields. {_AGAIN}")
     return manifest
+
+
+def _has_fields(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest has what is read of it."""
+    try:
+        promises = [manifest["members"][name] for name in (LEDGER, ANSWERS)]
+        numbers = [manifest[name] for name in COUNTS] + [promise["bytes"] for promise in promises]
+        texts = [manifest["source"], *(promise["sha256"] for promise in promises)]
+    except (LookupError, TypeError):
+        return False
+    whole = all(type(number) is int for number in numbers) and all(isinstance(text, str) for text in texts)
+    return whole and isinstance(manifest.get("calls"), list) and _SOURCE.fullmatch(texts[0]) is not None
 
 
 def _read_json(written: bytes, what: str) -> dict[str, Any]:
@@ -381,20 +334,14 @@ def _read_json(written: bytes, what: str) -> dict[str, Any]:
     return value
 
 
-def _has_kinds(value: dict[str, Any], kinds: Mapping[str, type]) -> bool:
-    """Whether a JSON object has these members, of these kinds, and no others."""
-    return value.keys() == kinds.keys() and all(type(value[name]) is kind for name, kind in kinds.items())
-
-
 def _lines(packed: zipfile.ZipFile, member: zipfile.ZipInfo, promise: Mapping[str, Any]) -> Iterator[bytes]:
     """Read a member line by line, no more than its manifest promises, and check that it was all of that."""
     name, digest = PurePosixPath(member.filename).name, hashlib.sha256()
     size, promised = member.file_size, promise["bytes"]
-    longest = max(0, min(promise["longest_line"], _LARGEST_PART))
     _require(size == promised, f"its {name} has {size:,} bytes, not the expected {promised:,}. {_AGAIN}")
     with packed.open(member) as unbuffered, io.BufferedReader(unbuffered) as file:  # type: ignore[type-var]
-        for number, line in enumerate(iter(lambda: file.readline(longest), b""), start=1):
-            _require(line.endswith(b"\n"), f"line {number} of its {name} is longer than the expected {longest:,} bytes")
+        for number, line in enumerate(iter(lambda: file.readline(_LARGEST_PART), b""), start=1):
+            _require(line.endswith(b"\n"), f"line {number} of its {name} is longer than {_LARGEST_PART:,} bytes")
             digest.update(line)
             yield line
     intact = digest.hexdigest() == promise["sha256"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import numbers
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,6 +19,7 @@ import pandas as pd
 from platformdirs import user_data_path
 
 from .errors import InvalidArgumentError, KeyAPIWarning, MissingTokenError, StoreError, shown, warn
+from .files import as_path, real_path, whole_path
 
 DEFAULT_BASE_URL = "https://api.keyapi.ai"
 KEYAPI = "keyapi"  # how the service itself is called as a source
@@ -35,7 +34,6 @@ _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _DAY = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
 _CLOCK = r"[0-9]{2}(?::?[0-9]{2}){0,2}(?:\.[0-9]+)?"
 _ISO = re.compile(rf"\s*{_DAY}(?:[T ]{_CLOCK}\s*(?:Z|UTC|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?\s*")
-_LONGEST_NAME = 200  # bytes; with what is added to it a file system takes it
 _LONGEST_WAIT = 86_400  # seconds
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer(?::\s*|\s+|$)", re.IGNORECASE)
@@ -85,17 +83,15 @@ def read_token(given: object) -> tuple[Secret | None, str]:
     if given is None:
         return None, "none"
     if given.kind != "str":
-        raise InvalidArgumentError(f"token must be text, not {given.kind}")
+        raise _must("token", "text", given.kind)
     secret, removed = _unwrap(given)
     if removed:
         name = "token" if origin == "argument" else origin
         warn(f"{name}: {' and '.join(removed)} around the key were removed. Pass the key alone", KeyAPIWarning)
     if not secret.reveal():
-        if removed:
-            raise InvalidArgumentError(
-                "the token is only the word Bearer or quotes. Copy the key from your KeyAPI account"
-            )
-        return None, "none"
+        if not removed:
+            return None, "none"
+        raise InvalidArgumentError("the token is only the word Bearer or quotes. Copy the key itself")
     if _PRINTABLE.fullmatch(secret.reveal()) is None:
         raise InvalidArgumentError(
             "the token has a character that is not allowed in an HTTP header. Copy it again from your KeyAPI account"
@@ -118,24 +114,24 @@ def _unwrap(given: Secret) -> tuple[Secret, list[str]]:
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a client, checked; two equal ones need only one client."""
+    """The options of a client, checked; two equal ones need only one client. Their defaults are those of a replay."""
 
-    token: Secret | None = field(repr=False)
-    token_origin: str = field(compare=False)  # the same token from elsewhere is the same connection
-    base_url: str
-    sandbox: bool
-    store: str
-    offline: bool
-    as_of: datetime | None
-    max_age: timedelta | str | None
-    max_credits: int | None
-    max_call_credits: int | None
-    requests_per_second: float | None
-    max_workers: int
-    timeout: tuple[float, float]
-    retries: int
-    progress: bool | None
-    source: str | None = field(default=None)  # None: the first answer has it
+    token: Secret | None = field(default=None, repr=False)
+    token_origin: str = field(default="none", compare=False)  # the same token from elsewhere is the same connection
+    base_url: str = DEFAULT_BASE_URL
+    sandbox: bool = False
+    store: str = MEMORY
+    offline: bool = True
+    as_of: datetime | None = None
+    max_age: timedelta | str | None = None
+    max_credits: int | None = None
+    max_call_credits: int | None = None
+    requests_per_second: float | None = None
+    max_workers: int = 1
+    timeout: tuple[float, float] = (5, 30)
+    retries: int = 0
+    progress: bool | None = None
+    source: str | None = None  # None: the first answer has it
     call_credits_passed: bool = False  # whether max_call_credits is a number that was passed
 
 
@@ -149,17 +145,25 @@ def needed_token(settings: Settings) -> Secret:
     return settings.token
 
 
+def _must(name: str, be: str, got: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"{name} must be {be}; got {got}")
+
+
 def hide(token: object) -> Secret | None:
     """Wrap a token at once: a traceback that prints local variables must not print it."""
     return token if token is None or isinstance(token, Secret) else Secret(token)
 
 
+def _from_environment(name: str, given: object) -> tuple[object, str]:
+    """Return an option, else its environment variable if that is set, and the name of the one or the other."""
+    variable = f"KEYAPI_{name.upper()}"
+    return (os.environ.get(variable) or None, variable) if given is None else (given, name)
+
+
 def read_base_url(given: object) -> str:
     """Read the base URL given, else that of KEYAPI_BASE_URL, else KeyAPI's own."""
-    if given is not None and not (isinstance(given, str) and not given):
-        return check_base_url(given)
-    found = os.environ.get("KEYAPI_BASE_URL")
-    return check_base_url(found, "KEYAPI_BASE_URL") if found else DEFAULT_BASE_URL
+    given, name = _from_environment("base_url", None if isinstance(given, str) and not given else given)
+    return DEFAULT_BASE_URL if given is None else check_base_url(given, name)
 
 
 def check_base_url(url: object, name: str = "base_url") -> str:
@@ -246,9 +250,7 @@ def read_as_of(moment: object) -> datetime | None:
         when: datetime = stamp.to_pydatetime(warn=False)
         return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # also what no calendar has
-        raise InvalidArgumentError(
-            f'as_of must be a date or a time, such as "2026-02-03" or "2026-02-03 12:00"; got {shown(moment)}'
-        ) from error
+        raise _must("as_of", 'a date or a time, such as "2026-02-03" or "2026-02-03 12:00"', shown(moment)) from error
 
 
 def _names_a_day(moment: object) -> bool:
@@ -280,63 +282,12 @@ def read_max_age(age: object) -> timedelta | str | None:
     return length
 
 
-def unfinished_name(path: Path) -> str:
-    """Name what is written beside a path, to be put in its place when all of it is there."""
-    start = os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore")
-    return f".{start}.{secrets.token_hex(4)}.part"
-
-
-def read_path(name: str, given: object) -> Path:
-    """Read the path of a file or folder."""
-    if not isinstance(given, str | os.PathLike) or not str(given):
-        raise InvalidArgumentError(f"{name} must be the path of a file or folder; got {given!r:.80}")
-    try:
-        path = Path(os.fsdecode(given)).expanduser()
-    except RuntimeError as error:  # the home of somebody who is not there
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: {error}") from error
-    if "\0" in str(path):
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: it has a null character")
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError as error:
-        raise InvalidArgumentError(
-            f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). If that is "
-            "ascii, start Python with PYTHONUTF8=1"
-        ) from error
-    return path
-
-
-def whole_path(name: str, path: Path) -> Path:
-    """Complete a path by the working folder."""
-    try:
-        return path.absolute()
-    except OSError as error:
-        raise StoreError(
-            f"{name}: {path} is in the working folder, which no longer exists. Pass the whole path"
-        ) from error
-
-
-def _without_links(path: Path) -> Path:
-    """Follow the links in the path of a store once: SQLite's side files are those of the file itself."""
-    try:
-        path.stat()
-    except OSError as error:  # what is not there will be made
-        if error.errno == errno.ELOOP:
-            raise StoreError(f"{path}: its links form a loop. Name the file itself with store=") from error
-    return Path(os.path.realpath(path))
-
-
 def read_replay(given: object) -> str | None:
     """Return the path of the archive to replay: the one given, else that of KEYAPI_REPLAY; False is none."""
-    if given is None:
-        given = os.environ.get("KEYAPI_REPLAY") or False
-    if given is False:
+    given, name = _from_environment("replay", given)
+    if given is None or given is False:
         return None
-    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
-        raise InvalidArgumentError(
-            f"replay must be the path of an archive written by kr.freeze, or False; got {given!r}"
-        )
-    return str(whole_path("replay", read_path("replay", given)))
+    return str(whole_path(as_path(given, name, "an archive written by kr.freeze, or False"), name))
 
 
 def is_number(value: object, *, whole: bool = False) -> bool:
@@ -347,15 +298,14 @@ def is_number(value: object, *, whole: bool = False) -> bool:
 
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
     if not is_number(value, whole=whole) or not value >= least:  # type: ignore[operator]
-        kind = "a whole number" if whole else "a number"
-        raise InvalidArgumentError(f"{name} must be {kind} of at least {least:g}; got {value!r}")
+        raise _must(name, f"a {'whole ' * whole}number of at least {least:g}", repr(value))
     return int(value) if whole else value  # type: ignore[call-overload]
 
 
 def read_flag(name: str, value: object) -> bool:
     """Read True or False, also as a cell of a column of flags has it."""
     if not isinstance(value, bool | np.bool_):
-        raise InvalidArgumentError(f"{name} must be True or False; got {shown(value)}")
+        raise _must(name, "True or False", shown(value))
     return bool(value)
 
 
@@ -363,10 +313,10 @@ def read_timeout(given: object) -> tuple[float, float]:
     """Read seconds to connect and to wait for data, or one number for both."""
     both = (given, given) if is_number(given) else given
     if not isinstance(both, tuple | list) or len(both) != 2:  # noqa: PLR2004 - connect and read
-        raise InvalidArgumentError("timeout must be (seconds to connect, seconds to wait for data), such as (5, 30)")
+        raise _must("timeout", "(seconds to connect, seconds to wait for data), such as (5, 30)", shown(given))
     connect, read = (_number("timeout", seconds, least=0.001) for seconds in both)
     if max(connect, read) > _LONGEST_WAIT:
-        raise InvalidArgumentError(f"timeout must be at most a day, {_LONGEST_WAIT} seconds; got {given!r}")
+        raise _must("timeout", f"at most a day, {_LONGEST_WAIT} seconds", shown(given))
     return connect, read
 
 
@@ -375,16 +325,10 @@ def _default_store(source: str, *, sandbox: bool) -> Path:
     advice = 'Name a file with store=, such as store="study.sqlite", or in KEYAPI_STORE'
     try:
         folder = data_folder()
-    except RuntimeError as error:
-        raise StoreError(
-            f"there is no data folder to keep answers in, because this user has no home. {advice}"
-        ) from error
-    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"your data folder {folder} cannot be created ({error.strerror or error}). {advice}"
-        ) from error
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else "this user has no home"
+        raise StoreError(f"your data folder for answers cannot be created: {reason}. {advice}") from error
     return folder / f"{source}{f'-world-{SANDBOX_WORLD}' if sandbox else ''}.sqlite"
 
 
@@ -426,17 +370,14 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
 
 
 def _read_store(given: object, source: str, *, sandbox: bool, offline: bool) -> str:
-    where = given if given is not None else os.environ.get("KEYAPI_STORE") or None
-    if where is None:
-        where = _default_store(source, sandbox=sandbox)
-    if not isinstance(where, str | os.PathLike):
-        raise InvalidArgumentError(f"store must be the path of a file, or {MEMORY!r}; got {type(where).__name__}")
-    where = os.fspath(where)
-    if where != MEMORY:
-        return str(_without_links(whole_path("store", read_path("store", where))))
+    given, name = _from_environment("store", given)
+    if given is None:
+        given = _default_store(source, sandbox=sandbox)
+    if str(given) != MEMORY:
+        return str(real_path(as_path(given, name, f"a file, or {MEMORY!r}"), name))
     if offline:
         raise StoreError(f"offline needs an existing store, but {MEMORY!r} is new and empty. Name a file with store=")
-    return where
+    return MEMORY
 
 
 def _read_credits(name: str, value: object) -> int | None:

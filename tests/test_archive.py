@@ -714,7 +714,7 @@ def test_a_path_without_a_file_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.zip")
-    refused(tmp_path / "pipe.zip", "it is a pipe or a device. Copy it to a file")
+    refused(tmp_path / "pipe.zip", "it is a pipe or a device, not a regular file. Save its content to a file")
     refused(Path(os.devnull), "it is a pipe or a device")
 
 
@@ -797,15 +797,15 @@ FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "another program's manifest": (lambda p: p.manifest.update(format="other"), "not from keyapi_research"),
     "another format version": (
         lambda p: p.manifest.update(format_version=2), "has format 2, but this version .* reads 1. Update the package"),
-    "a manifest with more in it": (lambda p: p.manifest.update(hook="os.system"), "manifest does not have the "
-    "expected"),
+    "a manifest without its calls": (lambda p: p.manifest.pop("calls"), "manifest does not have the expected fields"),
+    "a promise without a checksum": (lambda p: p.promised.update(sha256=None), "manifest does not have the expected"),
     "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest does not have the expected "
     "fields"),
     "other counts": (lambda p: p.manifest.update(credits=1000), "counts in its manifest do not match"),
     "a manifest of 5 MB": (lambda p: p.manifest.update(source="x" * 5_000_000), "its manifest has 5,00.* bytes"),
-    "a line of 5 MB": (lambda p: p.long_line(5_000_000), "line 1 .* is longer than the expected 4,000,000 bytes"),
+    "a line of 5 MB": (lambda p: p.long_line(5_000_000), "line 1 of its answers.jsonl is longer than 4,000,000"),
     "a line of 20 MB, denied": (
-        lambda p: p.long_line(20_000_000, longest_line=1000), "line 1 .* is longer than the expected 1,000 bytes"),
+        lambda p: p.long_line(20_000_000, longest_line=1000), "line 1 .* is longer than 4,000,000 bytes"),
     "a size below 0": (lambda p: p.promised.update(bytes=-1), "its answers.jsonl has .* bytes, not the expected -1"),
     "answers in another order": (lambda p: p.answers.reverse(), "line 2 .* appears twice or is not in order"),
     "an answer twice": (lambda p: p.answers.insert(8, p.answers[8]), "line 10 of its answers.jsonl appears twice"),

@@ -23,10 +23,10 @@ import pandas as pd
 
 from ..columns import Array, as_text, infer_cells, read_cells
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, shown, warn
+from ..files import as_path, read_buffer, read_bytes, write_bytes
 from ..measures import RATES
 from ..model import COLUMN_DTYPES, DTYPES, TABLES
 from .compression import pack, unpack
-from .files import as_path, read_buffer, read_bytes, write_bytes
 
 BOM: Final = b"\xef\xbb\xbf"
 

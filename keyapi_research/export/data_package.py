@@ -23,12 +23,12 @@ from ..archive_format import stamp
 from ..client import Client, open_client
 from ..columns import as_text, text_dtype
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
+from ..files import as_path, read_bytes, reason_of, write_files
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
 from ..model import OBSERVED_AT, SOURCE, TABLES, Column, Query, Table
 from ..store import Observation
 from ..version import versions
 from .csv import csv_bytes, id_columns, known_dtypes, parse_csv
-from .files import as_path, read_bytes, reason_of, write_files
 
 DESCRIPTOR: Final = "datapackage.json"
 _PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from .. import archive_format as archive
 from ..client import Call, CallRecord, Client
 from ..client.display import facts_html, facts_text
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
+from ..files import as_path
 from ..frames import reading_client
 from ..model import TABLES, Query, make_queries, make_query
 from ..store import Observation, compact_json
-from .files import as_path
 
 
 @dataclass(frozen=True)
@@ -123,31 +123,24 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
-    made = [(_call(record.table, queries, record.limit, partial=record.partial), record) for record, queries in records]
-    calls = {_key(call): call for call, _ in made}
-    differing = _differing([(call, _moments(observations[one] for one in record.read)) for call, record in made], study)
-    entries = [_entry(call, differs=key in differing) for key, call in calls.items()]
-    archive.write(target, study, connection.store, sorted(entries, key=compact_json))
+    made = [
+        (_call(record.table, queries, record.limit, partial=record.partial), [observations[one] for one in record.read])
+        for record, queries in records
+    ]
+    differing = _differing(made, study)
+    calls = [_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made)]
+    archive.write(target, study, connection.store, sorted(calls, key=compact_json))
     return Frozen(
         path=str(path),
-        calls=len(entries),
+        calls=len(calls),
         **study.counts,
-        differing=tuple(sorted(_written(calls[key]) for key in differing)),
+        differing=tuple(sorted(map(_written, differing))),
         failed=tuple(query.id for query in failed),
     )
 
 
 def _call(table: str, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
     return Call(TABLES[table], TABLES[table].endpoint, tuple(queries), limit, partial=partial)
-
-
-def _key(call: Call) -> Hashable:
-    return call.table.name, call.queries, call.limit, call.partial
-
-
-def _moments(observations: Iterable[Observation]) -> list[tuple[str, int]]:
-    """Return what a call read: entities, and when they were observed."""
-    return [(one.entity, one.observed_at) for one in observations]
 
 
 def _is_replayed(target: Path, client: Client) -> bool:
@@ -188,18 +181,21 @@ def _failed(
     return list(failed)
 
 
-def _differing(made: Iterable[tuple[Call, list[tuple[str, int]]]], study: archive.Study) -> set[Hashable]:
-    """Make every call again on the archive alone, and return the keys of those that read something else."""
+def _differing(made: Iterable[tuple[Call, list[Observation]]], study: archive.Study) -> set[Call]:
+    """Make every call again on the archive alone, and return those that read something else."""
     store = archive.index(study)
     with Client.of(archive.replay_settings(study.source), store=store, replaying="the archive") as reader:
-        return {_key(call) for call, moments in made if moments != _replayed(call, reader)}
+        return {call for call, read in made if not _reads_again(call, read, reader)}
 
 
-def _replayed(call: Call, reader: Client) -> list[tuple[str, int]] | None:
+def _reads_again(call: Call, read: Iterable[Observation], reader: Client) -> bool:
+    """Whether a call on an archive reads what it read before: the same entities, observed in the same moments."""
     try:
-        return _moments(one.observation for one in reader.collect(call).answers)
+        again = (answer.observation for answer in reader.collect(call).answers)
+        moments = [[(one.entity, one.observed_at) for one in observations] for observations in (again, read)]
     except NotStoredError:
-        return None
+        return False
+    return moments[0] == moments[1]
 
 
 def _entry(call: Call, *, differs: bool) -> dict[str, Any]:

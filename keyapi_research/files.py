@@ -1,0 +1,188 @@
+"""Files and folders that a user names: whatever is written to a disk is written here, or by the store.
+
+What the system says of them becomes an error that says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from .errors import InvalidArgumentError, StoreError
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|https?:/")  # of the second a Path has left one slash
+_LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
+
+
+# Paths ------------------------------------------------------------------------------------------------------
+
+
+def as_path(given: object, name: str = "path", of: str = "a file or folder") -> Path:
+    """Return the path of a file or folder on this machine; `name` is that of the option it was given as."""
+    if not isinstance(given, str | os.PathLike) or not str(given):
+        raise InvalidArgumentError(f"{name} must be the path of {of}; got {given!r:.80}")
+    text = os.fsdecode(given)
+    url = _URL.match(text)
+    if url:  # the rest of it may have a password
+        raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. Download the file and pass its path")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: {error}") from error
+    if "\0" in text:
+        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: it has a null character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(
+            f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). If that is "
+            "ascii, start Python with PYTHONUTF8=1"
+        ) from error
+    return path
+
+
+def whole_path(path: Path, name: str = "path") -> Path:
+    """Complete a path by the working folder."""
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise StoreError(
+            f"{name}: {path} is in the working folder, which no longer exists. Pass the whole path"
+        ) from error
+
+
+def real_path(path: Path, name: str = "path") -> Path:
+    """Complete a path and follow its links: what is written beside a file must be beside the file itself."""
+    whole = whole_path(path, name)
+    try:
+        whole.stat()
+    except OSError as error:  # what is not there will be made
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path}: its links form a loop. Name the file itself") from error
+    return Path(os.path.realpath(whole))
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a file could not be read or written: its name stands beside it."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a regular file for reading; a pipe would have to be waited for."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # of a folder the system says what it is
+        raise InvalidArgumentError("it is a pipe or a device, not a regular file. Save its content to a file first")
+    return path.open("rb")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file."""
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def read_buffer(buffer: Any) -> bytes:
+    """Return what is left to read of an open file or buffer, of text or of bytes."""
+    try:
+        content = buffer.read()
+        return content.encode() if isinstance(content, str) else bytes(memoryview(content))
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidArgumentError(f"it cannot be read: {reason_of(error)}. Open it again for reading") from error
+
+
+# Writing ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
+    """Write a file: all of it, or what was there stays as it was; a new one takes nothing's place."""
+    target = real_path(path)
+    beside = target.parent / unfinished_name(target)
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a device is written, never replaced
+            with target.open("wb") as file:
+                yield file
+            return
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            if new:
+                raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        beside.replace(target)
+    except OSError as error:
+        raise StoreError(
+            f"{path} was not written: {reason_of(error)}. Free some space, or choose another path"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file: all of it, or what was there stays as it was."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def unfinished_name(path: Path) -> str:
+    """Name what is written beside a path, to be put in its place when all of it is there."""
+    start = os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore")
+    return f".{start}.{secrets.token_hex(4)}.part"
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes], old: Iterable[str]) -> None:
+    """Write files into a folder in the place of old ones: all of them, or everything stays as it was."""
+    target = whole_path(folder)
+    there = target.is_dir()
+    beside = (target if there else target.parent) / unfinished_name(target)
+    new, aside = beside / "new", beside / "old"
+    try:
+        new.mkdir(parents=True)
+        for name, content in contents.items():
+            (new / name).write_bytes(content)
+        if there:
+            aside.mkdir()
+            away = [(target / name, aside / name) for name in old]
+            _move(away + [(new / name, target / name) for name in contents])
+        else:
+            new.rename(target)
+    except (OSError, ValueError) as error:  # also a name that the file system cannot write
+        raise StoreError(
+            f"{folder} was not written: {reason_of(error)}. Free some space, or choose another folder"
+        ) from error
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        for emptied in (aside, beside):  # not empty where old files could not be put back: they are kept
+            with contextlib.suppress(OSError):
+                emptied.rmdir()
+
+
+def _move(moves: Iterable[tuple[Path, Path]]) -> None:
+    """Move files, and back again where one cannot be."""
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, place in moves:
+            source.rename(place)
+            done.append((source, place))
+    except BaseException:
+        for source, place in reversed(done):
+            place.rename(source)
+        raise
