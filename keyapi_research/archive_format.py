@@ -9,6 +9,7 @@ disk or read beyond what its manifest promises. Whether the figures are true, no
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final
 
 from .envelope import Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
@@ -61,7 +62,6 @@ _FAILURES: Final = (  # of zipfile, on a damaged file, and of the system
 
 Row = tuple[Any, ...]  # of the ledger, as the store has it
 Members = dict[str, zipfile.ZipInfo]
-Result = TypeVar("Result")
 
 
 # Content ----------------------------------------------------------------------------------------------------
@@ -109,18 +109,6 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
 
 def _order(one: Observation) -> tuple[str, str, int]:
     return one.endpoint, one.params, one.observed_at
-
-
-def index(study: Study) -> Store:
-    """Return a store that knows what a study has, without the answers themselves."""
-    store = Store(MEMORY, source=study.source, read_only=False)
-    store.restore(study.ledger, ((one, {}) for one in study.answers), url="")
-    return store
-
-
-def replay_settings(source: str) -> Settings:
-    """Return the settings of a client that replays: offline, without a token, whatever the environment says."""
-    return Settings(source=source)
 
 
 def stamp(microseconds: int) -> str:
@@ -211,23 +199,38 @@ def _pack(packed: zipfile.ZipFile, name: str, size: int, lines: Iterable[bytes])
 
 def load(path: str) -> tuple[Store, Settings]:
     """Return the answers of an archive as a store in memory, and the settings of a client that replays them."""
-    return _read(path, _load)
+    with _opened(path) as (packed, members):
+        manifest = _read_manifest(packed, members)
+        source, promises = manifest["source"], manifest["members"]
+        store = Store(MEMORY, source=source, read_only=False)
+        try:
+            ledger = _read_ledger(_lines(packed, members[LEDGER], promises[LEDGER]))
+            answers = _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger)
+            store.restore(ledger, answers, url=DEFAULT_BASE_URL if source == KEYAPI else f"https://{source}")
+            counted = store.counts().items() >= {name: manifest[name] for name in COUNTS}.items()
+            _require(counted, f"the counts in its manifest do not match its answers. {_AGAIN}")
+        except BaseException:
+            store.close()
+            raise
+        return store, Settings(source=source)
 
 
 def read_manifest(path: str) -> dict[str, Any]:
     """Return the manifest of an archive."""
-    return _read(path, _read_manifest)
+    with _opened(path) as (packed, members):
+        return _read_manifest(packed, members)
 
 
-def _read(path: str, read: Callable[[zipfile.ZipFile, Members], Result]) -> Result:
-    """Read a file that should be an archive; a StoreError says what it is instead, and what to do."""
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[zipfile.ZipFile, Members]]:
+    """Open a file that should be an archive; a StoreError says what it is instead, and what to do."""
     try:
         unpacked = "it is a folder, perhaps an archive unpacked by the browser. Replay the .zip itself, or zip it again"
         _require(not Path(path).is_dir(), unpacked)
         with open_file(Path(path)) as file:
             _check_kind(file)
             with zipfile.ZipFile(file) as packed:
-                return read(packed, _members(packed))
+                yield packed, _members(packed)
     except (StoreError, InvalidArgumentError) as error:
         raise StoreError(f"{path} cannot be replayed: {error}") from None
     except _FAILURES as error:
@@ -274,23 +277,6 @@ def _members(packed: zipfile.ZipFile) -> Members:
     for name in MEMBERS:
         _require(name in found, f"it has no {name}. {_OURS}")
     return found
-
-
-def _load(packed: zipfile.ZipFile, members: Members) -> tuple[Store, Settings]:
-    manifest = _read_manifest(packed, members)
-    source, promises = manifest["source"], manifest["members"]
-    url = DEFAULT_BASE_URL if source == KEYAPI else f"https://{source}"
-    store = Store(MEMORY, source=source, read_only=False)
-    try:
-        ledger = _read_ledger(_lines(packed, members[LEDGER], promises[LEDGER]))
-        store.restore(ledger, _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger), url=url)
-        counts = store.counts()
-        counted = all(counts[name] == manifest[name] for name in COUNTS)
-        _require(counted, f"the counts in its manifest do not match its answers. {_AGAIN}")
-    except BaseException:
-        store.close()
-        raise
-    return store, replay_settings(source)
 
 
 def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:

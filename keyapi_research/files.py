@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .errors import InvalidArgumentError, StoreError
+from .errors import InvalidArgumentError, StoreError, shown
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|https?:/")  # of the second a Path has left one slash
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
@@ -28,24 +28,23 @@ _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system take
 def as_path(given: object, name: str = "path", of: str = "a file or folder") -> Path:
     """Return the path of a file or folder on this machine; `name` is that of the option it was given as."""
     if not isinstance(given, str | os.PathLike) or not str(given):
-        raise InvalidArgumentError(f"{name} must be the path of {of}; got {given!r:.80}")
+        raise InvalidArgumentError(f"{name} must be the path of {of}; got {shown(given)}")
     text = os.fsdecode(given)
     url = _URL.match(text)
     if url:  # the rest of it may have a password
         raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. Download the file and pass its path")
     try:
         path = Path(text).expanduser()
-    except RuntimeError as error:  # the home of somebody who is not there
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: {error}") from error
-    if "\0" in text:
-        raise InvalidArgumentError(f"{name}: {given!r:.80} is not a valid path: it has a null character")
-    try:
         os.fsencode(path)
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: {error}") from error
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(
             f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). If that is "
             "ascii, start Python with PYTHONUTF8=1"
         ) from error
+    if "\0" in text:
+        raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: it has a null character")
     return path
 
 
@@ -158,31 +157,21 @@ def write_files(folder: Path, contents: Mapping[str, bytes], old: Iterable[str])
             (new / name).write_bytes(content)
         if there:
             aside.mkdir()
-            away = [(target / name, aside / name) for name in old]
-            _move(away + [(new / name, target / name) for name in contents])
+            moves = [(target / name, aside / name) for name in old] + [(new / name, target / name) for name in contents]
         else:
-            new.rename(target)
+            moves = [(new, target)]
+        with contextlib.ExitStack() as undo:
+            for source, place in moves:
+                source.rename(place)
+                undo.callback(place.rename, source)
+            undo.pop_all()
+        shutil.rmtree(aside, ignore_errors=True)
     except (OSError, ValueError) as error:  # also a name that the file system cannot write
         raise StoreError(
             f"{folder} was not written: {reason_of(error)}. Free some space, or choose another folder"
         ) from error
-    else:
-        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         for emptied in (aside, beside):  # not empty where old files could not be put back: they are kept
             with contextlib.suppress(OSError):
                 emptied.rmdir()
-
-
-def _move(moves: Iterable[tuple[Path, Path]]) -> None:
-    """Move files, and back again where one cannot be."""
-    done: list[tuple[Path, Path]] = []
-    try:
-        for source, place in moves:
-            source.rename(place)
-            done.append((source, place))
-    except BaseException:
-        for source, place in reversed(done):
-            place.rename(source)
-        raise

@@ -157,7 +157,8 @@ def hide(token: object) -> Secret | None:
 def _from_environment(name: str, given: object) -> tuple[object, str]:
     """Return an option, else its environment variable if that is set, and the name of the one or the other."""
     variable = f"KEYAPI_{name.upper()}"
-    return (os.environ.get(variable) or None, variable) if given is None else (given, name)
+    found = os.environ.get(variable) if given is None else None
+    return (found, variable) if found else (given, name)
 
 
 def read_base_url(given: object) -> str:
@@ -222,8 +223,7 @@ def shown_path(path: str) -> str:
     """Write where a store is for a reader of a published notebook, who need not know whose machine it was."""
     if path == MEMORY:
         return "in memory"
-    known = {"your data folder": data_folder, ".": Path.cwd, "~": Path.home}
-    for name, find in known.items():
+    for name, find in (("your data folder", data_folder), (".", Path.cwd), ("~", Path.home)):
         with contextlib.suppress(OSError, RuntimeError):  # a working folder that is gone, a user without a home
             for folder in (find(), find().resolve()):  # the path of a store has no links in it
                 if Path(path).is_relative_to(folder):
@@ -235,31 +235,24 @@ def read_as_of(moment: object) -> datetime | None:
     """Read a moment: naive is UTC, a bare date includes its day."""
     if moment is None:
         return None
+    if isinstance(moment, str):  # 03/02 is March to some and February to others
+        clear, is_day = _ISO.fullmatch(moment), re.fullmatch(_DAY, moment.strip())
+    elif isinstance(moment, np.datetime64):  # a month is not a day
+        unit, _ = np.datetime_data(moment)
+        clear, is_day = unit not in "YM", unit in "WD"
+    else:  # a number could be of any unit
+        clear = not isinstance(moment, int | float | np.number)
+        is_day = isinstance(moment, date) and not isinstance(moment, datetime)
     try:
-        if isinstance(moment, int | float | np.number):
-            raise TypeError("a number could be of any unit")  # noqa: TRY301 - refused as the others are
-        if isinstance(moment, np.datetime64) and np.datetime_data(moment)[0] in "YM":
-            raise TypeError("a month or a year is not a day")  # noqa: TRY301
-        if isinstance(moment, str) and _ISO.fullmatch(moment) is None:
-            raise ValueError("03/02 is March to some and February to others")  # noqa: TRY301
-        stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
+        stamp = pd.Timestamp(moment) if clear else pd.NaT  # type: ignore[arg-type]
         if pd.isna(stamp):
-            raise ValueError("missing")  # noqa: TRY301
-        if _names_a_day(moment):
+            raise ValueError("missing, or not clear")  # noqa: TRY301 - refused as the others are
+        if is_day:
             return datetime.combine(stamp.date(), time.max, tzinfo=UTC)
         when: datetime = stamp.to_pydatetime(warn=False)
         return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # also what no calendar has
         raise _must("as_of", 'a date or a time, such as "2026-02-03" or "2026-02-03 12:00"', shown(moment)) from error
-
-
-def _names_a_day(moment: object) -> bool:
-    """Whether a moment is a bare date, however it is written."""
-    if isinstance(moment, str):
-        return re.fullmatch(_DAY, moment.strip()) is not None
-    if isinstance(moment, np.datetime64):
-        return np.datetime_data(moment)[0] in "WD"
-    return isinstance(moment, date) and not isinstance(moment, datetime)
 
 
 def read_max_age(age: object) -> timedelta | str | None:
@@ -298,7 +291,7 @@ def is_number(value: object, *, whole: bool = False) -> bool:
 
 def _number(name: str, value: object, *, least: float, whole: bool = False) -> Any:
     if not is_number(value, whole=whole) or not value >= least:  # type: ignore[operator]
-        raise _must(name, f"a {'whole ' * whole}number of at least {least:g}", repr(value))
+        raise _must(name, f"a {'whole ' * whole}number of at least {least:g}", shown(value))
     return int(value) if whole else value  # type: ignore[call-overload]
 
 
@@ -344,10 +337,8 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     offline = offline or moment is not None
     rate, most = given["requests_per_second"], given["max_call_credits"]
     call_credits_passed = most is not None and not isinstance(most, _CallCredits)
-    if sandbox and rate is DEFAULT_PACE:
-        rate = None
-    if sandbox and not call_credits_passed:
-        most = None
+    if sandbox:
+        rate, most = None if rate is DEFAULT_PACE else rate, most if call_credits_passed else None
     return Settings(
         token=token,
         token_origin=origin,

@@ -15,7 +15,8 @@ from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError,
 from ..files import as_path
 from ..frames import reading_client
 from ..model import TABLES, Query, make_queries, make_query
-from ..store import Observation, compact_json
+from ..settings import MEMORY, Settings
+from ..store import Observation, Store, compact_json
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
             "cost nothing) and freeze at its end"
         )
     observations = {one.id: one for one in connection.store.observations(read)}
-    records = [(record, record.queries(observations)) for record in connection.records.calls]
+    records = connection.records.calls
     failed = _failed(records, observations)
     if failed and not partial:
         raise FetchIncompleteError(
@@ -124,8 +125,11 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         )
     study = archive.gather(connection.store, read)
     made = [
-        (_call(record.table, queries, record.limit, partial=record.partial), [observations[one] for one in record.read])
-        for record, queries in records
+        (
+            _call(record.table, record.queries(observations), record.limit, partial=record.partial),
+            [observations[one] for one in record.read],
+        )
+        for record in records
     ]
     differing = _differing(made, study)
     calls = [_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made)]
@@ -166,36 +170,30 @@ def _summary_of(path: str, client: Client) -> Frozen:
     return Frozen(path=path, calls=len(calls), differing=tuple(differing), failed=failed, **counts)
 
 
-def _failed(
-    records: Sequence[tuple[CallRecord, tuple[Query, ...]]], observations: Mapping[int, Observation]
-) -> list[Query]:
+def _failed(records: Iterable[CallRecord], observations: Mapping[int, Observation]) -> list[Query]:
     """Return the queries that failed, or were left when a call was interrupted, and that no later call got."""
     failed: dict[Query, None] = {}
-    for record, queries in records:
-        got, refused = {observations[one].entity for one in record.read}, set(record.failed)
-        for query in queries:
-            if query in refused:
-                failed[query] = None
-            elif query.key in got:
-                failed.pop(query, None)
+    for record in records:
+        got = {observations[one].entity for one in record.read}
+        failed = {query: None for query in failed if query.key not in got} | dict.fromkeys(record.failed)
     return list(failed)
 
 
 def _differing(made: Iterable[tuple[Call, list[Observation]]], study: archive.Study) -> set[Call]:
     """Make every call again on the archive alone, and return those that read something else."""
-    store = archive.index(study)
-    with Client.of(archive.replay_settings(study.source), store=store, replaying="the archive") as reader:
+    store = Store(MEMORY, source=study.source, read_only=False)
+    store.restore(study.ledger, ((one, {}) for one in study.answers), url="")  # which answers there are is enough
+    with Client.of(Settings(source=study.source), store=store, replaying="the archive") as reader:
         return {call for call, read in made if not _reads_again(call, read, reader)}
 
 
 def _reads_again(call: Call, read: Iterable[Observation], reader: Client) -> bool:
     """Whether a call on an archive reads what it read before: the same entities, observed in the same moments."""
     try:
-        again = (answer.observation for answer in reader.collect(call).answers)
-        moments = [[(one.entity, one.observed_at) for one in observations] for observations in (again, read)]
+        again = [answer.observation for answer in reader.collect(call).answers]
     except NotStoredError:
         return False
-    return moments[0] == moments[1]
+    return [(one.entity, one.observed_at) for one in again] == [(one.entity, one.observed_at) for one in read]
 
 
 def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
