@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 from .errors import InvalidArgumentError, StoreError, shown
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|https?:/")  # of the second a Path has left one slash
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|https?:[/\\]", re.IGNORECASE)  # a Path has one slash left
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
 
 
@@ -33,6 +33,8 @@ def as_path(given: object, name: str = "path", of: str = "a file or folder") -> 
     url = _URL.match(text)
     if url:  # the rest of it may have a password
         raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. Download the file and pass its path")
+    if "\0" in text:
+        raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: it has a null character")
     try:
         path = Path(text).expanduser()
         os.fsencode(path)
@@ -43,8 +45,6 @@ def as_path(given: object, name: str = "path", of: str = "a file or folder") -> 
             f"{name}: {given!a:.80} cannot be written in the file system's encoding ({error.encoding}). If that is "
             "ascii, start Python with PYTHONUTF8=1"
         ) from error
-    if "\0" in text:
-        raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: it has a null character")
     return path
 
 

@@ -236,7 +236,7 @@ def read_as_of(moment: object) -> datetime | None:
     if moment is None:
         return None
     if isinstance(moment, str):  # 03/02 is March to some and February to others
-        clear, is_day = _ISO.fullmatch(moment), re.fullmatch(_DAY, moment.strip())
+        clear, is_day = bool(_ISO.fullmatch(moment)), bool(re.fullmatch(_DAY, moment.strip()))
     elif isinstance(moment, np.datetime64):  # a month is not a day
         unit, _ = np.datetime_data(moment)
         clear, is_day = unit not in "YM", unit in "WD"

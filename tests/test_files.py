@@ -64,6 +64,12 @@ def test_what_only_looks_like_a_url_is_a_path(name: str, tmp_path: Path, monkeyp
     assert kr.read_csv(name)["mine"].tolist() == [1]
 
 
+@pytest.mark.parametrize("use", USES)
+def test_a_home_with_a_null_character_is_refused(use: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="is not a valid path: it has a null character"):
+        USES[use]("~some\0body/p.zip")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a working folder cannot be removed there")
 @pytest.mark.parametrize("use", ["to_csv", "write_package", "freeze", "connect(store=)", "replay"])
 @pytest.mark.parametrize("path", ["a.csv", Path("down/a.csv")])

@@ -224,8 +224,6 @@ def _written(call: Call) -> str:
     """Return a call as it may stand in a notebook."""
     values = zip(call.endpoint.inputs, call.queries[0].values, strict=True)
     options = [f"{p.argument}={value!r}" for p, value in values if p is not call.endpoint.entity and value is not None]
-    if call.endpoint.entity is None:
-        given = [*options, f"limit={call.limit}"]
-    else:
-        given = [f"[{listed([repr(query.id) for query in call.queries], 3)}]", *options]
+    ids = listed([repr(query.id) for query in call.queries], 3)
+    given = [f"[{ids}]", *options] if call.endpoint.entity else [*options, f"limit={call.limit}"]
     return f"{call.name}({', '.join(given)})"
