@@ -27,23 +27,10 @@ TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 class Sandbox:
     """A KeyAPI-compatible HTTP server on loopback, with a synthetic world behind it.
 
-    docs/sandbox.md describes these settings, and the hooks ``faults``, ``on_request``, ``mutate`` and
-    ``extra_headers``, which may be set while the server runs.
-
-    Parameters
-    ----------
-    port
-        Port on 127.0.0.1; 0 takes a free one.
-    seed
-        Which world: the same seed gives the same answers on every machine.
-    token
-        Insist on this token; None accepts any that is not blank.
-    latency
-        Seconds to wait before each answer.
-    page_cap
-        Most rows a page may have, whatever the ``limit``.
-    credits
-        Credits the account has left; None is endless.
+    ``port`` 0 takes a free one; ``seed`` is which world; ``token`` None accepts any that is not blank; ``latency`` is
+    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless. The last three may be changed
+    while the server runs, as may the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``: docs/sandbox.md
+    describes all of them.
 
     Examples
     --------
