@@ -28,9 +28,8 @@ class Sandbox:
     """A KeyAPI-compatible HTTP server on loopback, with a synthetic world behind it.
 
     ``port`` 0 takes a free one; ``seed`` is which world; ``token`` None accepts any that is not blank; ``latency`` is
-    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless. The last three may be changed
-    while the server runs, as may the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``: docs/sandbox.md
-    describes all of them.
+    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless. docs/sandbox.md describes these
+    and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which may be set while the server runs.
 
     Examples
     --------
