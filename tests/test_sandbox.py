@@ -639,7 +639,7 @@ def test_a_malformed_target_is_answered(sandbox, target, capsys):
     ],
     ids=["path", "bytes", "escapes", "long", "version", "headers", "length", "negative", "chunk", "names"],
 )
-def test_an_odd_request_gets_one_answer(sandbox, sent, status, capsys):
+def test_a_broken_request_gets_one_answer(sandbox, sent, status, capsys):
     with raw_connection(sandbox) as raw:
         raw.sendall(sent + b"\r\n\r\n")
         raw.shutdown(socket.SHUT_WR)
