@@ -111,18 +111,6 @@ def _envelopes(node: Any) -> Iterator[dict[str, Any]]:
         node = inner if isinstance(inner, dict) and "code" in inner else None
 
 
-def _why_none(body: bytes) -> str:
-    """Return why a body is not the JSON object of an envelope."""
-    try:
-        read_json(body)
-    except KeyTwiceError as error:
-        return f"in its envelope {error}, so its meaning is not clear"
-    except ValueError:
-        pass
-    text = body.decode("utf-8", "replace").strip()
-    return f"it starts with {text[:60]!r}" if text else "it is empty"
-
-
 def refusal(
     *,
     status: int,
@@ -191,8 +179,15 @@ def _without_object(status: int, body: bytes, retry_after: float | None) -> KeyA
     text = body.decode("utf-8", "replace")
     if status >= _REFUSED:
         return refusal(status=status, message=text.strip()[:_SHOWN] or None, retry_after=retry_after, answer=text)
+    why = f"it starts with {text.strip()[:60]!r}" if text.strip() else "it is empty"
+    try:
+        read_json(body)
+    except KeyTwiceError as error:
+        why = f"in its envelope {error}, so its meaning is not clear"
+    except ValueError:
+        pass
     return UnexpectedResponseError(
-        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {_why_none(body)}. It was not used, "
+        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {why}. It was not used, "
         "may have been charged and is on .answer: check base_url, and whether a proxy or a login page answers",
         status_code=status,
         answer=text,

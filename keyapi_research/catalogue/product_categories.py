@@ -31,13 +31,11 @@ def _levels(base: str) -> tuple[str, ...]:
     return tuple(f"{base}.{level}_ecom_category" for level in ("third", "second", "first"))
 
 
-def category_identity(base: str) -> DeepestLevel:
-    """Where a product category says which one it is."""
+def _category_identity(base: str) -> DeepestLevel:
     return DeepestLevel(_levels(base), "id")
 
 
-def category_extras(base: str) -> tuple[str, ...]:
-    """List what a product category carries that no column has."""
+def _category_extras(base: str) -> tuple[str, ...]:
     return tuple(f"{level}.{leaf}" for level in _levels(base) for leaf in ("label", "parent_id"))
 
 
@@ -71,9 +69,9 @@ PRODUCT_RANKING = Endpoint(
         Parameter("category_id", "filter_category_id", "ecom_category_id", check_category_filter,
                   "Only rows of this category; None for all."),
     ),
-    identity=category_identity("list[]"),
+    identity=_category_identity("list[]"),
     record="list",
-    not_tabled=("pagination", "has_more", *category_extras("list[]")),
+    not_tabled=("pagination", "has_more", *_category_extras("list[]")),
 )
 
 
@@ -97,7 +95,7 @@ PRODUCT_INSIGHTS = declare(Table(
                "inferred: the answers are in ranking order; what ranks them is not documented", "rank", 1),
         *_category_columns(
             _INSIGHT,
-            Column("category_id", "id", category_identity(_INSIGHT),
+            Column("category_id", "id", _category_identity(_INSIGHT),
                    "Id of the category: the deepest level present.",
                    "documented: the third level is what product detail takes; the levels above are inferred"),
         ),
@@ -156,14 +154,14 @@ PRODUCT_DETAIL = Endpoint(
     page="商品洞察详情 (product insight detail)",
     entity=Parameter("category_ids", "category_id", "id", check_id, "Ids of product categories."),
     parameters=(ANY_REGION, TIME_SCOPE_PARAMETER),
-    identity=category_identity("info"),
+    identity=_category_identity("info"),
     record="info",
-    not_tabled=category_extras("info"),
+    not_tabled=_category_extras("info"),
 )
 
 
 _CATEGORY_ID = id_column("category_id", "id", "Id of the product category requested.",
-                          category_identity("info"))
+                          _category_identity("info"))
 _PRODUCT_KEY: Final = ("region", "time_scope", "category_id")
 _OF_DETAILS: Final = ((_PRODUCT_KEY, "product_details"),)
 
