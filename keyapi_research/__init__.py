@@ -7,27 +7,31 @@ import importlib
 import typing
 
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
-from .catalogue import (
+from .catalogue.hashtags import (
     fetch_hashtag_audience,
     fetch_hashtag_trends,
     fetch_hashtags,
+    fetch_related_hashtags,
+    fetch_trending_hashtag_creators,
+    fetch_trending_hashtag_trends,
+    fetch_trending_hashtags,
+)
+from .catalogue.music import (
     fetch_music,
     fetch_music_audience,
     fetch_music_trends,
     fetch_music_videos,
+    fetch_trending_music,
+    fetch_trending_music_trends,
+)
+from .catalogue.product_categories import (
     fetch_product_audience,
     fetch_product_details,
     fetch_product_hashtags,
     fetch_product_insights,
     fetch_product_posts,
-    fetch_related_hashtags,
-    fetch_trending_hashtag_creators,
-    fetch_trending_hashtag_trends,
-    fetch_trending_hashtags,
-    fetch_trending_music,
-    fetch_trending_music_trends,
-    fetch_videos,
 )
+from .catalogue.videos import fetch_videos
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .dictionary import describe, tables
 from .errors import (

@@ -147,11 +147,6 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
     raise InvalidArgumentError(f"{allowed}; got {shown(value)}{hint}")
 
 
-def check_music_region(name: str, value: object) -> str:
-    """Return a country code: the music endpoints document no all_regions."""
-    return check_region(name, value, all_regions=False)
-
-
 def check_time_scope(name: str, value: object) -> str:
     """Return 1, 7, 30 (days) or a month."""
     text = shown(int(value)) if is_number(value, whole=True) else value  # type: ignore[call-overload]

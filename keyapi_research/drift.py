@@ -39,14 +39,9 @@ class _Seen:
 
 
 def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
-    """Compare new answers with what is declared.
+    """Compare new answers with what is declared: return what of them no declaration knows, and what all of them lack.
 
-    Returns
-    -------
-    new : set of str
-        Paths that no declaration knows, and values where an object or a list is declared.
-    gone : set of str
-        Paths that every answer lacks though it has what they stand in.
+    New are also values where an object or a list is declared; gone is only what has its place in the answers.
     """
     seen = _Seen()
     supply = iter(envelopes)

@@ -36,10 +36,12 @@ _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
     404: (errors.NotFoundError, "base_url does not have this endpoint; check it"),
     429: (errors.RateLimitedError, "too many requests: wait, or connect with a lower requests_per_second"),
 }
+_FAILED: Final = errors.ServerError, "KeyAPI or the service behind it failed. The same call may work later"
 _PROXY_LOGIN: Final = 407
-_PROXY_TEXT: Final = (
+_PROXY: Final = (
+    errors.NetworkError,
     "a proxy requires a login, so the request did not reach KeyAPI. Put the user name and password into HTTPS_PROXY, "
-    "or contact your network administrator"
+    "or contact your network administrator",
 )
 _PAGE_TEXT: Final = (
     "a web page came instead of KeyAPI's answer, perhaps from a proxy, firewall or login. It is on .answer; check "
@@ -75,11 +77,7 @@ class KeyTwiceError(ValueError):
 def read_json(body: bytes) -> Any:
     """Read a body as JSON; control characters inside texts are accepted.
 
-    Raises
-    ------
-    ValueError
-        It is text, half a document, in another encoding, nested beyond reason, or has numbers beyond all bounds.
-        KeyTwiceError where it is JSON and its envelope has a key twice.
+    Raises ValueError where it is not JSON or nested beyond reason, KeyTwiceError where its envelope has a key twice.
     """
     doubled: list[dict[str, Any]] = []
 
@@ -113,18 +111,6 @@ def _envelopes(node: Any) -> Iterator[dict[str, Any]]:
         node = inner if isinstance(inner, dict) and "code" in inner else None
 
 
-def _why_none(body: bytes) -> str:
-    """Return why a body is not the JSON object of an envelope."""
-    try:
-        read_json(body)
-    except KeyTwiceError as error:
-        return f"in its envelope {error}, so its meaning is not clear"
-    except ValueError:
-        pass
-    text = body.decode("utf-8", "replace").strip()
-    return f"it starts with {text[:60]!r}" if text else "it is empty"
-
-
 def refusal(
     *,
     status: int,
@@ -138,20 +124,16 @@ def refusal(
     reason = status if code is None or code in (0, _OK) else code
     if reason >= _LONG_CODE:
         reason = int(str(reason)[:3])
-    refused = errors.InvalidRequestError, _ERRORS[400][1]
-    failed = errors.ServerError, "KeyAPI or the service behind it failed. The same call may work later"
-    kind, advice = _ERRORS.get(reason) or _ERRORS.get(status) or (refused if _REFUSED <= reason < _BROKEN else failed)
-    page = isinstance(answer, str) and answer.lstrip().startswith("<")
+    other = _ERRORS[_REFUSED] if _REFUSED <= reason < _BROKEN else _FAILED
+    kind, advice = _ERRORS.get(reason) or _ERRORS.get(status) or other
+    if isinstance(answer, str) and answer.lstrip().startswith("<"):
+        advice, message = _PAGE_TEXT, None
     if status == _PROXY_LOGIN and code is None:
-        kind, advice = errors.NetworkError, _PROXY_TEXT
-    elif page:
-        advice = _PAGE_TEXT
-    message = None if page else message
+        kind, advice = _PROXY
     said = f' KeyAPI says: "{message[:_SHOWN]}".' if message else ""
     numbers = f"HTTP {status}" + (f", code {code}" if code is not None else "")
-    text = f"{advice} ({numbers}).{said}"
     return kind(
-        text,
+        f"{advice} ({numbers}).{said}",
         status_code=status,
         code=code,
         message=message,
@@ -172,11 +154,11 @@ def open_envelope(status: int, body: bytes, payload: Any, *, retry_after: float 
         )
     if not isinstance(payload, dict):
         raise _without_object(status, body, retry_after)
-    request_id = _request_id_of(payload)
+    request_id = _text_of(payload, "requestId", "request_id")
     node: dict[str, Any] = payload
     while status < _REFUSED and _wraps_another(node):
         node = node["data"]
-        request_id = _request_id_of(node) or request_id
+        request_id = _text_of(node, "requestId", "request_id") or request_id
     code, message = _whole_number(node.get("code")), _text_of(node, "message", "msg")
     if status >= _REFUSED or code not in (None, 0, _OK):
         raise refusal(
@@ -197,8 +179,15 @@ def _without_object(status: int, body: bytes, retry_after: float | None) -> KeyA
     text = body.decode("utf-8", "replace")
     if status >= _REFUSED:
         return refusal(status=status, message=text.strip()[:_SHOWN] or None, retry_after=retry_after, answer=text)
+    why = f"it starts with {text.strip()[:60]!r}" if text.strip() else "it is empty"
+    try:
+        read_json(body)
+    except KeyTwiceError as error:
+        why = f"in its envelope {error}, so its meaning is not clear"
+    except ValueError:
+        pass
     return UnexpectedResponseError(
-        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {_why_none(body)}. It was not used, "
+        f"the answer (HTTP {status}) is not the JSON object KeyAPI documents: {why}. It was not used, "
         "may have been charged and is on .answer: check base_url, and whether a proxy or a login page answers",
         status_code=status,
         answer=text,
@@ -206,21 +195,15 @@ def _without_object(status: int, body: bytes, retry_after: float | None) -> KeyA
 
 
 def _whole_number(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
     if isinstance(value, str) and _CODE.fullmatch(value):
         return int(value)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _text_of(node: Mapping[str, Any], *names: str) -> str | None:
     """Return the first text there is under some names."""
     texts = (node.get(name) for name in names)
     return next((writable(text) for text in texts if isinstance(text, str) and text), None)
-
-
-def _request_id_of(node: Mapping[str, Any]) -> str | None:
-    return _text_of(node, "requestId", "request_id")
 
 
 def _wraps_another(node: Mapping[str, Any]) -> bool:
@@ -237,8 +220,7 @@ def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
         ids = (_dig(node, f"{level.removeprefix(below)}.{place.leaf}") for level in place.levels)
         return plain_id(next((one for one in ids if not is_blank(one)), None))
     value = _dig(node, place.path.removeprefix(below))
-    column = endpoint.entity.column if endpoint.entity else endpoint.tables[0].key[-1]
-    if endpoint.tables[0][column].kind != "hashtag":
+    if endpoint.identity_kind == "id":
         return plain_id(value)
     return normal_hashtag(writable(value)) or None if isinstance(value, str) else None
 
@@ -266,22 +248,18 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
 
 
 def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
-    data = envelope.data
-    if _is_empty(data):
+    data, record = envelope.data, endpoint.record
+    known = isinstance(data, dict) and record in data
+    if _is_empty(data) or (known and _is_empty(data[record])):
         return Found(query, envelope.whole, absent=True)
-    if not isinstance(data, dict) or endpoint.record not in data:
-        return _unexpected(
-            envelope, f"the answer for {query.id!r} has no data.{endpoint.record}: its structure has changed"
-        )
-    if _is_empty(data[endpoint.record]):
-        return Found(query, envelope.whole, absent=True)
-    identity = identify(endpoint, data, "")
-    if identity == query.id:
-        return Found(query, envelope.whole)
-    if identity is None:
+    identity = identify(endpoint, data, "") if known else None
+    if not known:
+        text = f"the answer for {query.id!r} has no data.{record}: its structure has changed"
+    elif identity is None:
         text = f"the answer for {query.id!r} does not name its id ({endpoint.identity})"
-        return _unexpected(envelope, text)
-    return _unexpected(envelope, f"{query.id!r} was requested, but the answer is about {identity!r}")
+    else:
+        text = f"{query.id!r} was requested, but the answer is about {identity!r}"
+    return Found(query, envelope.whole) if identity == query.id else _unexpected(envelope, text)
 
 
 def _match_rows(
@@ -298,13 +276,12 @@ def _match_rows(
     whom = ", ".join(sorted(repr(one) if one else "nobody" for one in foreign)[:3])
     found: list[Found | UnexpectedResponseError] = []
     for query in queries:
-        if query.id in by_id:
-            found.append(Found(query, {**envelope.whole, "data": by_id[query.id]}))
-        elif foreign:
+        own = by_id.get(query.id, [])
+        if foreign and not own:
             text = f"{query.id!r} was requested, but the answer has rows about {whom} instead"
             found.append(_unexpected(envelope, text))
         else:
-            found.append(Found(query, {**envelope.whole, "data": []}, absent=True))
+            found.append(Found(query, {**envelope.whole, "data": own}, absent=not own))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from .errors import (
     warn,
 )
 from .model import OBSERVED_AT, Table
-from .store import Answer, now_us, when
+from .store import now_us, when
 from .tidy import Issues
 
 _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
@@ -63,7 +64,9 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
     old = [
         one.observation.observed_at
         for one in collection.answers
-        if one.observation.observed_at < now - _DAY_US and not one.observation.absent and not _is_settled(one)
+        if one.observation.observed_at < now - _DAY_US
+        and not one.observation.absent
+        and not month_is_over(one.query.value_of.get("time_scope"), when(one.observation.observed_at).date())
     ]
     moments = pd.to_datetime(sorted({when(at) for at in old}), utc=True)
     rows = int(frame[OBSERVED_AT.name].isin(moments).sum()) if old else 0
@@ -76,11 +79,6 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
         f'{call.endpoint.cost(len(old)):,} credits: {call.name}(..., max_age="1D"); to accept any age: max_age="any"',
         StaleDataWarning,
     )
-
-
-def _is_settled(one: Answer) -> bool:
-    """Whether an answer is about a month that was over when it came."""
-    return month_is_over(one.query.value_of.get("time_scope"), when(one.observation.observed_at).date())
 
 
 def warn_of_drift(
@@ -100,8 +98,8 @@ def warn_of_drift(
     for place in again if arrived is None else issues.duplicates:  # what came with this call is new in any case
         client.duplicates[name] += issues.duplicates[place]
         _LOG.info("%s: %d rows came twice; the first was kept: %s", name, issues.duplicates[place], place)
-    unreadable = _untold(issues.unreadable, name, told)
-    found["values or rows that could not be read and are missing"] = _counted(issues.unreadable, unreadable)
+    unreadable = [f"{issues.unreadable[place]:,} x {place}" for place in _untold(issues.unreadable, name, told)]
+    found["values or rows that could not be read and are missing"] = unreadable
     texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in found.items() if places]
     if texts:
         warn(f"{name}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
@@ -124,10 +122,6 @@ def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[
     new = [place for place in sorted(places) if (of, place) not in told][:_MOST_PLACES]
     told.update((of, place) for place in new)
     return new
-
-
-def _counted(counts: Mapping[str, int], places: Iterable[str]) -> list[str]:
-    return [f"{counts[place]:,} x {place}" for place in places]
 
 
 # What failed ------------------------------------------------------------------------------------------------
@@ -163,8 +157,10 @@ def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> K
         error = copy.copy(first)  # the same one may be raised in another thread, with other rows
         error.args = (f"{first.args[0] if first.args else ''} [{call.name}: {came} came. {rest}]",)
     else:
+        kinds = Counter("not sent" if error is None else type(error).__name__ for error in collection.failures.values())
+        named = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
         error = FetchIncompleteError(
-            f"{failed:,} of {total:,} ids of {call.name} failed ({_kinds(collection)}). The rows that came are "
+            f"{failed:,} of {total:,} ids of {call.name} failed ({named}). The rows that came are "
             f'stored and on .frame, the failures on .failures. {rest} With errors="warn" the partial table is returned',
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
@@ -212,8 +208,3 @@ def _older(collection: Collection, client: Client) -> str:
     return (
         f" Older answers for {len(kept):,} of them are still stored and are returned without max_age." if kept else ""
     )
-
-
-def _kinds(collection: Collection) -> str:
-    names = [type(error).__name__ if error is not None else "not sent" for error in collection.failures.values()]
-    return ", ".join(f"{names.count(name):,} {name}" for name in dict.fromkeys(names))

@@ -623,6 +623,33 @@ def test_a_malformed_target_is_answered(sandbox, target, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET", "400"),
+        (b"\xff\xfe\x00 \x01 \x02", "400"),
+        (b"GET /v1/tiktok/%zz%00?%ff=%f0%9f&&=&a", "404"),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1", "414"),
+        (b"GET / HTTP/2.0", "505"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200, "431"),
+        (b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000, "404"),
+        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\nGET / HTTP/1.1", "404"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\nGET / HTTP/1.1", "404"),
+        (b"GET / HTTP/1.1\r\n: \r\n no name\r\n\xe9: \xe9\r\nAuthorization: \xff\xff\r\nConnection: close", "404"),
+    ],
+    ids=["path", "bytes", "escapes", "long", "version", "headers", "length", "negative", "chunk", "names"],
+)
+def test_a_broken_request_gets_one_answer(sandbox, sent, status, capsys):
+    with raw_connection(sandbox) as raw:
+        raw.sendall(sent + b"\r\n\r\n")
+        raw.shutdown(socket.SHUT_WR)
+        received = raw.makefile("rb").read().decode()
+    assert re.findall(r"^HTTP/1\.1 (\d+) ", received, re.MULTILINE) == [status]
+    assert json.loads(received.partition("\r\n\r\n")[2])["data"] is None
+    assert query(sandbox, HASHTAG).status == 200
+    assert capsys.readouterr().err == ""
+
+
 def test_sixty_four_requests_are_served_at_once(sandbox):
     everybody = threading.Barrier(64, timeout=60)  # passes only where all wait in the server together
     sandbox.on_request = lambda path, params: everybody.wait() and None

@@ -15,6 +15,7 @@ from .shared import (
     ANY_REGION,
     METADATA,
     REGION,
+    REPORTED,
     SAMPLE,
     SEARCH,
     SEARCH_PARAMETER,
@@ -30,13 +31,11 @@ def _levels(base: str) -> tuple[str, ...]:
     return tuple(f"{base}.{level}_ecom_category" for level in ("third", "second", "first"))
 
 
-def category_identity(base: str) -> DeepestLevel:
-    """Where a product category says which one it is."""
+def _category_identity(base: str) -> DeepestLevel:
     return DeepestLevel(_levels(base), "id")
 
 
-def category_extras(base: str) -> tuple[str, ...]:
-    """List what a product category carries that no column has."""
+def _category_extras(base: str) -> tuple[str, ...]:
     return tuple(f"{level}.{leaf}" for level in _levels(base) for leaf in ("label", "parent_id"))
 
 
@@ -70,9 +69,9 @@ PRODUCT_RANKING = Endpoint(
         Parameter("category_id", "filter_category_id", "ecom_category_id", check_category_filter,
                   "Only rows of this category; None for all."),
     ),
-    identity=category_identity("list[]"),
+    identity=_category_identity("list[]"),
     record="list",
-    not_tabled=("pagination", "has_more", *category_extras("list[]")),
+    not_tabled=("pagination", "has_more", *_category_extras("list[]")),
 )
 
 
@@ -96,7 +95,7 @@ PRODUCT_INSIGHTS = declare(Table(
                "inferred: the answers are in ranking order; what ranks them is not documented", "rank", 1),
         *_category_columns(
             _INSIGHT,
-            Column("category_id", "id", category_identity(_INSIGHT),
+            Column("category_id", "id", _category_identity(_INSIGHT),
                    "Id of the category: the deepest level present.",
                    "documented: the third level is what product detail takes; the levels above are inferred"),
         ),
@@ -155,14 +154,14 @@ PRODUCT_DETAIL = Endpoint(
     page="商品洞察详情 (product insight detail)",
     entity=Parameter("category_ids", "category_id", "id", check_id, "Ids of product categories."),
     parameters=(ANY_REGION, TIME_SCOPE_PARAMETER),
-    identity=category_identity("info"),
+    identity=_category_identity("info"),
     record="info",
-    not_tabled=category_extras("info"),
+    not_tabled=_category_extras("info"),
 )
 
 
 _CATEGORY_ID = id_column("category_id", "id", "Id of the product category requested.",
-                          category_identity("info"))
+                          _category_identity("info"))
 _PRODUCT_KEY: Final = ("region", "time_scope", "category_id")
 _OF_DETAILS: Final = ((_PRODUCT_KEY, "product_details"),)
 
@@ -203,7 +202,7 @@ PRODUCT_HASHTAGS = declare(Table(
         Column("position", "count", Position("data.info.hashtags[]"), "Place in the answer's list.",
                "unknown: what the order means is not documented", "place", 1),
         Column("hashtag_name", "hashtag", Field("info.hashtags[]"), "Related popular hashtag, as it is requested.",
-               "inferred: reported by an unofficial copy of EchoTik's documentation"),
+               REPORTED),
         *METADATA,
     ),
     references=_OF_DETAILS,
@@ -218,8 +217,7 @@ PRODUCT_POSTS = declare(Table(
         REGION, TIME_SCOPE, _CATEGORY_ID,
         Column("position", "count", Position("data.info.posts[]"), "Place in the answer's list.",
                "unknown: the order is not documented and not by age", "place", 1),
-        Column("video_id", "id", Field("info.posts[]"), "A popular video of the category.",
-               "inferred: reported by an unofficial copy of EchoTik's documentation"),
+        Column("video_id", "id", Field("info.posts[]"), "A popular video of the category.", REPORTED),
         *METADATA,
     ),
     references=_OF_DETAILS,

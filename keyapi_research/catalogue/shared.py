@@ -4,36 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from ..arguments import (
-    ALL_REGIONS,
-    check_months_back,
-    check_music_region,
-    check_period,
-    check_region,
-    check_search,
-    check_time_scope,
-)
-from ..model import (
-    OBSERVED_AT,
-    SOURCE,
-    Coded,
-    Column,
-    CountOf,
-    DeepestLevel,
-    Field,
-    FromQuery,
-    Parameter,
-)
+from ..arguments import ALL_REGIONS, check_months_back, check_period, check_region, check_search, check_time_scope
+from ..model import OBSERVED_AT, SOURCE, Coded, Column, CountOf, DeepestLevel, Field, FromQuery, Parameter
 from ..settings import read_flag
 
 # Parameters
 
 ANY_REGION = Parameter("region", "region", "region", check_region, f'ISO-2 country code, or "{ALL_REGIONS}".',
                         ALL_REGIONS)
-MUSIC_REGION = Parameter("region", "region", "region", check_music_region, "ISO-2 country code.", "US")
+MUSIC_REGION = Parameter("region", "region", "region", partial(check_region, all_regions=False), "ISO-2 country code.",
+                         "US")
 TIME_SCOPE_PARAMETER = Parameter(
     "time_scope", "time_scope", "time_scope", check_time_scope,
     'Window: 1, 7 or 30 days back, or a month as "2025-10" (up to four months back).', "1",
@@ -129,10 +113,7 @@ def rank_columns(base: str, status: str, *, optional: bool) -> tuple[Column, ...
     )
 
 
-_MOVEMENT_STATUS: Final = "inferred: 1, 2 and 4 from KeyAPI's own examples; 3 = down is supported by a real answer"
-
-
 def rank_movement(base: str) -> Column:
     """Return the direction of `rank_change` as a column."""
-    return Column("rank_movement", "text", Coded(f"{base}.rank_diff_type", RANK_MOVEMENTS),
-                  "up, same, down or new.", _MOVEMENT_STATUS)
+    return Column("rank_movement", "text", Coded(f"{base}.rank_diff_type", RANK_MOVEMENTS), "up, same, down or new.",
+                  "inferred: 1, 2 and 4 from KeyAPI's own examples; 3 = down is supported by a real answer")

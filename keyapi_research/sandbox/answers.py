@@ -28,42 +28,17 @@ Close = Literal["before", "mid_body"] | None
 
 @dataclass(frozen=True)
 class Fault:
-    """One misbehaviour, for one request. ``Fault()`` changes nothing.
+    """One misbehaviour, for one request; docs/sandbox.md has what its fields do. ``Fault()`` changes nothing."""
 
-    Parameters
-    ----------
-    status
-        HTTP status of an error answer. None or 200 keep the normal answer, which the other fields may still delay, cut
-        or decorate, unless ``code``, ``inside_200`` or ``body`` replace it.
-    code
-        Code in the error envelope; the status by default. Without a ``status``, a code from 400 to 599 is the status
-        too, and any other comes with 500. Code 0 is no exception: ``Fault(code=0)`` is a failure with the message
-        "success", ``Fault(code=0, inside_200=True)`` a success without data.
-    message
-        Message of the error envelope; the documented text of the code by default.
-    headers
-        Headers to add, or to put in the place of the usual ones.
-    body
-        These bytes instead of an envelope.
-    inside_200
-        Send the error envelope in an HTTP 200.
-    close
-        ``"before"`` drops the connection without an answer; ``"mid_body"`` sends half of the body, then resets.
-    delay
-        Seconds to wait before the answer, besides the server's ``latency``.
-    charge
-        Whether the request is charged; by default a success is, and a failure is not.
-    """
-
-    status: int | None = None
-    code: int | None = None
-    message: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+    status: int | None = None  # None and 200 keep the normal answer, unless code, inside_200 or body replace it
+    code: int | None = None  # in the envelope; by default the status
+    message: str | None = None  # in the envelope; by default the documented text of the code
+    headers: Mapping[str, str] = field(default_factory=dict)  # added, or in the place of the usual ones
+    body: bytes | None = None  # instead of an envelope
     inside_200: bool = False
-    close: Close = None
-    delay: float = 0.0
-    charge: bool | None = None
+    close: Close = None  # "before" the answer, or, with a reset, "mid_body"
+    delay: float = 0.0  # seconds, besides the latency of the server
+    charge: bool | None = None  # by default a success is charged, and a failure is not
 
     def answer(self) -> Answer | None:
         """Return the answer that replaces the normal one, or None where that is kept."""
@@ -72,11 +47,11 @@ class Fault:
         if self.close == "before":
             return error(500)
         if self.inside_200:
-            return error(200, self.message, code=self.status or 500 if self.code is None else self.code)
+            return error(200, self.message, self.status or 500 if self.code is None else self.code)
         if self.status in {None, 200} and self.code is None:
             return None
-        usual = self.code if self.code in _ERROR_STATUSES else 500
-        return error(self.status or usual or 500, self.message, code=self.code)
+        usual = self.code if self.code in _ERROR_STATUSES else None
+        return error(self.status or usual or 500, self.message, self.code)
 
 
 @dataclass(frozen=True)
@@ -111,28 +86,29 @@ class Answer:
 
 def success(envelope: object, price: int) -> Answer:
     """Return an answer with this envelope, which a hook may have changed into anything JSON can hold."""
-    return Answer(200, _encoded(envelope), code_of(envelope), price)
+    return Answer(200, _encoded(envelope), _code_of(envelope), price)
 
 
-def error(status: int, message: str | None = None, *, code: int | None = None) -> Answer:
-    """Return an error answer; its message is the documented one by default."""
+def error(
+    status: int, message: str | None = None, code: int | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Return an error answer, by default with the status for its code and the documented message."""
     code = status if code is None else code
     text = message if message is not None else MESSAGES.get(code, "error")
-    return Answer(status, _encoded({"code": code, "data": None, "message": text}), code)
+    return Answer(status, _encoded({"code": code, "data": None, "message": text}), code, headers=dict(headers or {}))
 
 
-def code_of(envelope: object) -> int | None:
-    """Return the code of an envelope, or None of anything else."""
+def _encoded(envelope: object) -> bytes:
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _code_of(envelope: object) -> int | None:
     code = envelope.get("code") if isinstance(envelope, dict) else None
     return code if isinstance(code, int) else None
 
 
 def _code_in(body: bytes) -> int | None:
     try:
-        return code_of(json.loads(body))
+        return _code_of(json.loads(body))
     except (ValueError, RecursionError):
         return None
-
-
-def _encoded(envelope: object) -> bytes:
-    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import struct
 import sys
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+from wsgiref.headers import Headers
 
 from ..settings import SANDBOX, SOURCE_HEADER
 from .answers import Answer, error
@@ -23,32 +24,22 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 _LOOK_EVERY = 0.05  # seconds: how soon a closing listener is seen to close where nothing wakes it
 _CHUNK = 65_536
-_HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_STATUSES = frozenset(HTTPStatus)
 _RESET_ON_CLOSE = struct.pack("ii" if os.name == "posix" else "hh", 1, 0)  # linger zero
 
 
-class Listener(ThreadingHTTPServer):
+class Listener(ThreadingTCPServer):
     """The listening socket of a sandbox, and its open connections by the thread that serves each."""
 
     request_queue_size = 256
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share the port
-    allow_reuse_port = False  # for the same reason; some Pythons set it
 
     def __init__(self, port: int, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.connections: dict[threading.Thread, socket.socket] = {}
+        self.connections: WeakKeyDictionary[threading.Thread, socket.socket] = WeakKeyDictionary()
         super().__init__((LOOPBACK, port), _Handler)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_LOOK_EVERY,), name="keyapi-sandbox", daemon=True
         )
-
-    def server_bind(self) -> None:
-        """Bind without looking up the machine's name, which can take seconds."""
-        TCPServer.server_bind(self)
-
-    def start(self) -> None:
-        """Start accepting connections."""
         try:
             self._thread.start()
         except BaseException:
@@ -57,7 +48,6 @@ class Listener(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, which `stop` can find."""
-        self.connections = {thread: open_ for thread, open_ in self.connections.items() if thread.is_alive()}
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
@@ -90,12 +80,12 @@ class Listener(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
-        for connection in self.connections.values():
+        open_now = dict(self.connections)
+        for connection in open_now.values():
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self.connections:
-            if thread is not threading.current_thread():  # of a hook that closes the sandbox
-                thread.join(timeout=5)
+        for thread in open_now.keys() - {threading.current_thread()}:  # a hook may close the sandbox
+            thread.join(timeout=5)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -106,7 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: Listener
 
     def do_GET(self) -> None:
-        self._drain()
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # no endpoint has a body: it would be read as the next request
         self._send(self.server.sandbox.respond(self.command, self.path, self.headers.get("Authorization")))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -116,58 +107,35 @@ class _Handler(BaseHTTPRequestHandler):
         if code == HTTPStatus.NOT_IMPLEMENTED and self.command:
             self.do_GET()
         else:
-            answer = error(code, message)
-            answer.headers.update(self.server.sandbox.extra_headers)
-            self._send(answer)
+            self._send(error(code, message))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Write no log."""
-
-    def _drain(self) -> None:
-        """Read the body of a request, which no endpoint has: what is left of it would be read as the next request."""
-        length = self.headers.get("Content-Length", "0").strip()
-        if "Transfer-Encoding" not in self.headers and length.isascii() and length.isdigit():
-            self._skip(int(length))
-            return
-        self.close_connection = True  # where it ends is not known for sure
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            self._skip_chunks()
-
-    def _skip_chunks(self) -> None:
-        """Read a body in chunks: unread, it would be answered with a reset that overtakes the answer."""
-        size = -1
-        while size:
-            written = self.rfile.readline(_CHUNK).partition(b";")[0].strip()
-            if not _HEX.fullmatch(written):
-                return
-            size = int(written, 16)
-            self._skip(size + len(b"\r\n"))
-
-    def _skip(self, left: int) -> None:
-        while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK))):
-            left -= len(chunk)
 
     def _send(self, answer: Answer) -> None:
         self.close_connection = self.close_connection or answer.close is not None
         if answer.close == "before":
             return
         body = b"" if self.command == "HEAD" else answer.body
-        if answer.close == "mid_body":
-            self.wfile.write(self._head(answer) + body[: len(body) // 2])
+        cut = answer.close == "mid_body"
+        self.wfile.write(self._head(answer) + (body[: len(body) // 2] if cut else body))
+        if cut:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        else:
-            self.wfile.write(self._head(answer) + body)
+        elif self.close_connection:
+            self._drain()
 
     def _head(self, answer: Answer) -> bytes:
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            SOURCE_HEADER: SANDBOX,
-            "Content-Length": str(len(answer.body)),
-        }
+        headers = Headers([("Content-Type", "application/json; charset=utf-8"), (SOURCE_HEADER, SANDBOX)])
+        headers["Content-Length"] = str(len(answer.body))
         if self.close_connection:
             headers["Connection"] = "close"
-        usual = {name.lower(): name for name in headers}
-        headers |= {usual.get(name.lower(), name): value for name, value in answer.headers.items()}
-        reason = HTTPStatus(answer.status).phrase if answer.status in _STATUSES else "Unknown"
-        lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+        for name, value in {**self.server.sandbox.extra_headers, **answer.headers}.items():
+            headers[name] = value
+        reason = self.responses.get(answer.status, ("Unknown", ""))[0]
+        return f"HTTP/1.1 {answer.status} {reason}\r\n".encode() + bytes(headers)
+
+    def _drain(self) -> None:
+        """Read what a client still sends: closing before that would reset the connection, and lose the answer."""
+        self.connection.shutdown(socket.SHUT_WR)
+        while self.rfile.read(_CHUNK):
+            pass

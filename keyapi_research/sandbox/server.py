@@ -10,11 +10,11 @@ import threading
 import time
 import traceback
 import uuid
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from . import world
 from .answers import Answer, Fault, Request, error, success
@@ -27,35 +27,9 @@ TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 class Sandbox:
     """A KeyAPI-compatible HTTP server on loopback, with a synthetic world behind it.
 
-    Parameters
-    ----------
-    port
-        Port on 127.0.0.1; 0 takes a free one.
-    seed
-        Which world: the same seed gives the same answers on every machine.
-    token
-        Insist on this token; None accepts any that is not blank.
-    latency
-        Seconds to wait before each answer.
-    page_cap
-        Most rows a page may have, whatever the ``limit``.
-    credits
-        Credits the account has left; None is endless.
-
-    Attributes
-    ----------
-    latency, page_cap, credits
-        May be changed while the server runs.
-    charged
-        Credits charged so far.
-    faults
-        ``faults.put(Fault(...))``: each request uses one.
-    on_request
-        ``(path, params) -> Fault | None``, called where the queue of faults is empty.
-    mutate
-        ``(path, params, envelope) -> envelope``, to change an otherwise normal answer.
-    extra_headers
-        Headers to add to every response.
+    ``port`` 0 takes a free one; ``seed`` is which world; ``token`` None accepts any that is not blank; ``latency`` is
+    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless. docs/sandbox.md describes these
+    and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which may be set while the server runs.
 
     Examples
     --------
@@ -77,25 +51,23 @@ class Sandbox:
         self.seed = str(seed)
         self.latency = latency
         self.page_cap = page_cap
+        self.credits = credits
         self.faults: queue.SimpleQueue[Fault] = queue.SimpleQueue()
         self.on_request: Callable[[str, dict[str, str]], Fault | None] | None = None
         self.mutate: Callable[[str, dict[str, str], dict[str, Any]], Any] | None = None
         self.extra_headers: dict[str, str] = {}
         self._port = port
         self._token = token
-        self.credits = credits
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._broken_hooks: set[str] = set()
         self._closing = threading.Event()
         self._listener: Listener | None = None
         self._forget()
 
     def __enter__(self) -> Self:
-        """Start the server."""
         return self.start()
 
     def __exit__(self, *error: object) -> None:
-        """Close the server."""
         self.close()
 
     def __repr__(self) -> str:
@@ -112,16 +84,13 @@ class Sandbox:
     @property
     def requests(self) -> list[Request]:
         """The requests served so far, by the time they came."""
-        with self._lock:
-            return sorted(self._requests, key=lambda request: request.started)
+        return sorted(self._requests, key=lambda request: request.started)
 
     def start(self) -> Self:
         """Start serving and return the sandbox; nothing happens where it runs already."""
         if self._listener is None:
             self._closing.clear()
-            listener = Listener(self._port, self)
-            listener.start()
-            self._listener = listener
+            self._listener = Listener(self._port, self)
             atexit.register(self.close)
         return self
 
@@ -145,54 +114,37 @@ class Sandbox:
         self.charged = 0
         self._served = 0
         self._requests: list[Request] = []
-        self._answered: Counter[tuple[object, ...]] = Counter()  # answers of each entity
-        self._pages: dict[tuple[object, ...], set[tuple[str | None, ...]]] = {}  # of the latest answer about each
+        # Of each entity, how often it was answered about, and which pages of the latest answer were fetched.
+        self._answered: dict[tuple[object, ...], tuple[int, frozenset[object]]] = {}
 
     def respond(self, method: str, target: str, authorization: str | None) -> Answer:
         """Return the answer to one request, after the delays, and write the request down."""
         started = time.monotonic()
+        path, _, query = target.partition("?")
         params: dict[str, str] = {}
-        answer: Answer | None
-        try:
-            split = urlsplit(target)
-        except ValueError:
-            path, fault, answer = target, Fault(), error(400, "Invalid request target")
-        else:
-            path = split.path
-            for name, value in parse_qsl(split.query, keep_blank_values=True):
-                params.setdefault(name, value)
-            fault, answer = self._next_fault(path, params)
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            params.setdefault(name, value)
+        fault = self._next_fault(path, params)
         if self._closing.wait(max(0.0, self.latency) + max(0.0, fault.delay)):
             return Answer(500, b"", close="before")
-        answer = answer or self._faulty(fault, path) or self._normal(method, path, params, authorization, fault)
-        answer.headers = {**self.extra_headers, **answer.headers, **fault.headers}
+        answer = self._faulty(path, fault) or self._normal(method, path, params, authorization, fault)
+        answer.headers |= fault.headers
         answer.close = fault.close
-        dropped = fault.close == "before"
-        record = Request(
-            path=path,
-            params=params,
-            status=None if dropped else answer.status,
-            code=None if dropped else answer.code,
-            credits=answer.credits,
-            started=started,
-            finished=time.monotonic(),
-            authorization=bool(authorization),
-        )
-        with self._lock:
-            self._requests.append(record)
+        status, code = (None, None) if fault.close == "before" else (answer.status, answer.code)
+        record = Request(path, params, status, code, answer.credits, started, time.monotonic(), bool(authorization))
+        self._requests.append(record)
         return answer
 
-    def _next_fault(self, path: str, params: dict[str, str]) -> tuple[Fault, Answer | None]:
-        """Return the fault of a request, and an answer where the rule that was to choose it is broken."""
+    def _next_fault(self, path: str, params: dict[str, str]) -> Fault:
         with contextlib.suppress(queue.Empty):
-            return self.faults.get_nowait(), None
+            return self.faults.get_nowait()
         try:
-            return (self.on_request and self.on_request(path, dict(params))) or Fault(), None
+            return (self.on_request and self.on_request(path, dict(params))) or Fault()
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and its author a traceback
-            return Fault(), self._broken("on_request")
+            return Fault(status=500, message=self._report("on_request"))
 
-    def _broken(self, hook: str) -> Answer:
-        """Return the answer where a hook raises, and report the exception once for each hook."""
+    def _report(self, hook: str) -> str:
+        """Return the message of an answer where a hook raises; the exception is shown once for each hook."""
         with self._lock:
             first = hook not in self._broken_hooks
             self._broken_hooks.add(hook)
@@ -201,21 +153,20 @@ class Sandbox:
                 f"{traceback.format_exc()}The sandbox's {hook} raised (above). Requests are answered with HTTP 500 "
                 "while it does, and this is reported once.\n"
             )
-        return error(500, f"{hook} raised an exception: see the sandbox's stderr")
+        return f"{hook} raised an exception: see the sandbox's stderr"
 
-    def _faulty(self, fault: Fault, path: str) -> Answer | None:
+    def _faulty(self, path: str, fault: Fault) -> Answer | None:
         answer = fault.answer()
         if answer is not None and fault.charge and path in BY_PATH:
             answer.credits = BY_PATH[path].credits
-            with self._lock:
-                self._charge(answer.credits)
+            self._charge(answer.credits)
         return answer
 
     def _charge(self, price: int) -> None:
-        """Charge the account; called with the lock held."""
-        self.charged += price
-        if self.credits is not None:
-            self.credits = max(0, self.credits - price)
+        with self._lock:
+            self.charged += price
+            if self.credits is not None:
+                self.credits = max(0, self.credits - price)
 
     def _normal(self, method: str, path: str, sent: dict[str, str], authorization: str | None, fault: Fault) -> Answer:
         refusal = self._refusal(method, path, authorization)
@@ -231,53 +182,38 @@ class Sandbox:
                 return error(402)
             self._charge(price)
             self._served += 1
-            request_id = _request_id(self.seed, self._served)
+            digest = blake2b(f"{self.seed} request {self._served}".encode(), digest_size=16).digest()
             data_of = self._counted(route, params)
+        request_id = str(uuid.UUID(bytes=digest, version=4))
         envelope = {"code": 0, "message": "success", "data": data_of(), "requestId": request_id}
-        if self.mutate is None:
-            return success(envelope, price)
         try:
-            return success(self.mutate(path, dict(sent), envelope), price)
+            return success(self.mutate(path, dict(sent), envelope) if self.mutate else envelope, price)
         except Exception:  # noqa: BLE001 - as with on_request
-            with self._lock:
-                self._charge(-price)
-            return self._broken("mutate")
+            self._charge(-price)
+            return error(500, self._report("mutate"))
 
     def _refusal(self, method: str, path: str, authorization: str | None) -> Answer | None:
+        scheme, _, token = (authorization or "").partition(" ")
         if path not in BY_PATH:
             return error(404)
         if method != "GET":
-            answer = error(405)
-            answer.headers["Allow"] = "GET"
-            return answer
-        scheme, _, token = (authorization or "").partition(" ")
+            return error(405, headers={"Allow": "GET"})
         if scheme.lower() != "bearer" or not token.strip():
             return error(401)
-        if self._token is not None and token.strip() != self._token:
-            return error(401, "apiKey is invalid")
-        return None
+        return error(401, "apiKey is invalid") if self._token not in {None, token.strip()} else None
 
     def _counted(self, route: Route, params: dict[str, str | None]) -> Callable[[], Any]:
         """Count the answers of each entity of a query, and return what computes them; called with the lock held."""
         if route.name == "video/detail/analytics":
             ids = dict.fromkeys(str(params["video_ids"]).split(","))
-            numbers = {video_id: self._number_of_answer((route.name, video_id)) for video_id in ids}
-            return lambda: world.videos(self.seed, numbers)
+            return partial(world.videos, self.seed, {one: self._count((route.name, one)) for one in ids})
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
-        n = self._number_of_answer(entity, (params.get("page"), params.get("limit")))
-        cap = max(1, int(self.page_cap))
-        return lambda: world.answer(self.seed, route.name, params, n, page_cap=cap)
+        n = self._count(entity, (params.get("page"), params.get("limit")))
+        return partial(world.answer, self.seed, route.name, params, n, page_cap=max(1, int(self.page_cap)))
 
-    def _number_of_answer(self, entity: tuple[object, ...], page: tuple[str | None, ...] = ()) -> int:
+    def _count(self, entity: tuple[object, ...], page: object = None) -> int:
         """Return which answer about an entity this is. All pages are of one answer, until one is fetched again."""
-        pages = self._pages.setdefault(entity, set())
-        if not pages or page in pages:
-            pages.clear()
-            self._answered[entity] += 1
-        pages.add(page)
-        return self._answered[entity]
-
-
-def _request_id(seed: str, served: int) -> str:
-    digest = blake2b(f"{seed} request {served}".encode(), digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))
+        n, pages = self._answered.get(entity, (0, frozenset({page})))
+        n, pages = (n + 1, frozenset({page})) if page in pages else (n, pages | {page})
+        self._answered[entity] = n, pages
+        return n
