@@ -15,7 +15,7 @@ from ..errors import (
 )
 from ..model import DTYPES, Endpoint, Query, Table
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
-from .display import facts_html, facts_text
+from .display import Facts
 from .pacing import is_hard
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Call:
         return f"fetch_{self.table.name}"
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Facts):
     """What a call would send and cost; nothing was sent.
 
     Attributes
@@ -78,7 +78,10 @@ class Plan:
     note: str = ""
 
     @property
-    def _facts(self) -> dict[str, object]:
+    def _title(self) -> str:
+        return f"Plan: fetch_{self.table}; nothing was sent"
+
+    def _facts(self, **_: object) -> dict[str, object]:
         bound = "unknown" if self.credits_max is None else f"{self.credits_max:,}"
         facts: dict[str, object] = {
             "requests": self.requests,
@@ -88,12 +91,6 @@ class Plan:
         if self.stored:
             facts["oldest"] = f"{self.oldest:%Y-%m-%d %H:%M} UTC"
         return facts | ({"note": self.note} if self.note else {})
-
-    def __repr__(self) -> str:
-        return facts_text(f"<Plan: fetch_{self.table}; nothing was sent>", self._facts)
-
-    def _repr_html_(self) -> str:
-        return facts_html(f"Plan of fetch_{self.table} (nothing was sent)", self._facts)
 
 
 @dataclass

@@ -9,17 +9,39 @@ from typing import Any
 from ..settings import MEMORY, shown_path
 
 
-class Shown:
-    """Something with a text that names a file: in full for its owner, shortly where a notebook may be published."""
+class Facts:
+    """Something shown by its facts; paths are whole for their owner, short where a notebook keeps what is shown."""
+
+    @property
+    def _title(self) -> str:
+        raise NotImplementedError
+
+    def _facts(self, *, whole: bool) -> Mapping[str, object]:
+        raise NotImplementedError
 
     def _text(self, *, whole: bool) -> str:
-        raise NotImplementedError
+        facts = self._facts(whole=whole)
+        width = max(map(len, facts))
+        return "\n".join([f"<{self._title}>", *(f"  {name:<{width}}  {_shown(facts[name])}" for name in facts)])
 
     def __repr__(self) -> str:
         return self._text(whole=True)
 
+    def __str__(self) -> str:
+        return self._text(whole=not in_notebook())
+
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        printer.text(self._text(whole=not in_notebook()))
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from html import escape  # noqa: PLC0415 - imports a table of all entities: only where it is used
+
+        rows = "".join(
+            f'<tr><th style="text-align:left;font-weight:normal;padding:1px 12px 1px 0">{escape(name)}</th>'
+            f'<td style="text-align:left">{escape(_shown(value))}</td></tr>'
+            for name, value in self._facts(whole=False).items()
+        )
+        return f"<div><strong>{escape(self._title)}</strong><table>{rows}</table></div>"
 
 
 def path_text(path: str, *, whole: bool) -> str:
@@ -27,26 +49,7 @@ def path_text(path: str, *, whole: bool) -> str:
     return path if whole and path != MEMORY else shown_path(path)
 
 
-def facts_html(title: str, facts: Mapping[str, object]) -> str:
-    """Write a small table; text from the API stays text."""
-    from html import escape  # noqa: PLC0415 - imports a table of all entities: only where it is used
-
-    rows = "".join(
-        f'<tr><th style="text-align:left;font-weight:normal;padding:1px 12px 1px 0">{escape(str(name))}</th>'
-        f'<td style="text-align:left">{escape(shown(value))}</td></tr>'
-        for name, value in facts.items()
-    )
-    return f"<div><strong>{escape(title)}</strong><table>{rows}</table></div>"
-
-
-def facts_text(title: str, facts: Mapping[str, object]) -> str:
-    """Write the same for a terminal."""
-    width = max(map(len, facts), default=0)
-    return "\n".join([title, *(f"  {name:<{width}}  {shown(value)}" for name, value in facts.items())])
-
-
-def shown(value: object) -> str:
-    """Write one value for a reader."""
+def _shown(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import archive_format as archive
 from ..client import Call, CallRecord, Client
-from ..client.display import facts_html, facts_text
+from ..client.display import Facts
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..frames import reading_client
 from ..model import TABLES, Query, make_queries, make_query
@@ -18,8 +18,8 @@ from ..store import Observation, compact_json
 from .files import as_path
 
 
-@dataclass(frozen=True)
-class Frozen:
+@dataclass(frozen=True, repr=False)
+class Frozen(Facts):
     """What `freeze` wrote.
 
     Attributes
@@ -49,17 +49,14 @@ class Frozen:
     failed: tuple[str, ...] = ()
 
     @property
-    def _facts(self) -> dict[str, object]:
+    def _title(self) -> str:
+        return f"Frozen study: {self.path}"
+
+    def _facts(self, **_: object) -> dict[str, object]:
         numbers = ("answers", "absences", "calls", "requests", "credits")
         lists = {"differ in a replay": self.differing, "failed, not in it": self.failed}
         facts: dict[str, object] = {name: getattr(self, name) for name in numbers}
         return facts | {name: listed(list(one), 10) for name, one in lists.items() if one}
-
-    def __repr__(self) -> str:
-        return facts_text(f"<Frozen study: {self.path}>", self._facts)
-
-    def _repr_html_(self) -> str:
-        return facts_html(f"Frozen study {self.path}", self._facts)
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
