@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Ids = str | int | Iterable[str | int]
 MaxAge = str | timedelta | int | None
 Errors = Literal["raise", "warn"]
@@ -65,12 +66,28 @@ def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
     return make_call(table, queries, max_age=max_age, errors=arguments["errors"], client=client)
 
 
+class CallError(InvalidArgumentError, TypeError):
+    """A function was called with arguments that it does not have, or without one it needs; nothing was sent."""
+
+
+def call_checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function for a user; what it does not take is refused like other wrong arguments."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        own = [one for name, one in signature.parameters.items() if name not in ("self", "df")]
+        takes = ", ".join(f"{one.name}{'=' if one.kind is one.KEYWORD_ONLY else ''}" for one in own)
+        raise CallError(f"{function.__name__}(): {error}. It takes {takes}") from None
+    return function(*args, **kwargs)
+
+
 def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
     """Turn a function that makes a call into the public one, which runs it; `plan` uses the former."""
 
     @functools.wraps(make)
     def fetch(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
-        return run(make(*args, **kwargs))
+        return run(call_checked(make, *args, **kwargs))
 
     fetch.__annotations__ = {**make.__annotations__, "return": "pd.DataFrame"}
     fetch.__signature__ = inspect.signature(make).replace(return_annotation="pd.DataFrame")  # type: ignore[attr-defined]
@@ -174,5 +191,6 @@ def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
             f"{what}Pass plan the function itself, then its arguments: "
             "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
         )
-    call = make(fetch.__self__, *args, **kwargs) if isinstance(fetch, MethodType) else make(*args, **kwargs)
+    of_rows = (fetch.__self__,) if isinstance(fetch, MethodType) else ()
+    call = call_checked(make, *of_rows, *args, **kwargs)
     return find_client(call.client).plan(call)

@@ -26,7 +26,8 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research import accessor, frames, plots
-from keyapi_research.accessor import follow, methods, pictures
+from keyapi_research.accessor import methods
+from keyapi_research.accessor.pictures import PICTURES
 from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
 
@@ -458,7 +459,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     with pytest.raises(AttributeError) as refusal:
         merged.keyapi.trend(of="hashtags", client=unsent.client)
     text = str(refusal.value)
-    assert "As hashtags it lacks region (there are region_x and region_y)" in text
+    assert "As hashtags it lacks region. A merge added suffixes: " in text
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
@@ -528,12 +529,12 @@ LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "in the index": (
         "trend",
         lambda frame: frame.set_index("hashtag_name"),
-        r"lacks hashtag_name \(in the index: df.reset_index\(\)\)",
+        r"lacks hashtag_name\. hashtag_name is in the index: df.reset_index\(\)",
     ),
     "twice": (
         "trend",
         lambda frame: pd.concat([frame, frame[["region"]]], axis=1),
-        r"lacks region \(more than once: keep one\)",
+        r"lacks region\. region is there more than once: keep one",
     ),
     "only measures": (
         "trend",
@@ -554,8 +555,12 @@ def test_a_lost_column_is_refused_with_the_way_to_get_it_back(what: str, unsent:
 def test_dropped_filters_of_a_ranking(unsent: World) -> None:
     bare = unsent["product_insights"].dropna(axis=1, how="all")
     assert "search" not in bare
-    with pytest.raises(AttributeError, match=r"lacks search \(if none was requested: df.assign\(search=None\)\)"):
+    with pytest.raises(AttributeError) as refusal:
         _ = bare.keyapi.fetch_details
+    assert str(refusal.value).endswith(
+        "As product_insights it lacks search and filter_category_id. If none was requested: "
+        "df.assign(search=None, filter_category_id=None)."
+    )
     again = bare.assign(search=None, filter_category_id=None)
     assert unsent.call(again, "raw") == unsent.call(unsent["product_insights"], "raw")
 
@@ -992,9 +997,11 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
     assert kr.plan(getattr(frame.keyapi, method), client=client).credits == 0
 
 
-def test_every_link_of_the_tables_is_followed() -> None:
-    linked = {(link.table.name, link.column.name, link.target.name) for link in follow.find_links()}
+def test_what_rows_lead_to_is_declared_with_their_table() -> None:
+    linked = {(table.name, by, target) for table in TABLES.values() for by, target in table.leads_to.values()}
     assert linked == {
+        ("product_details", "product_posts", "videos"),
+        ("product_details", "product_hashtags", "hashtags"),
         ("product_insights", "category_id", "product_details"),
         ("product_hashtags", "hashtag_name", "hashtags"),
         ("product_posts", "video_id", "videos"),
@@ -1401,7 +1408,7 @@ def test_a_plot_of_two_concatenated_audiences(axes: Any, unsent: World) -> None:
 
 def test_plots_accept_what_the_functions_accept() -> None:
     for name in ("trend", "audience", "overlap"):
-        own = inspect.signature(getattr(pictures, name)).parameters
+        own = inspect.signature(PICTURES[name]).parameters
         theirs = inspect.signature(getattr(plots, name)).parameters
         assert list(own) == [*theirs, "of", "client"] or set(own) == {*theirs, "of", "client"}
         assert {one: own[one].default for one in theirs} == {one: theirs[one].default for one in theirs}

@@ -115,6 +115,7 @@ MUSIC_TRENDS = declare(Table(
     sorted_by="date",
     columns=(REGION, PERIOD, _CLIP, *trend_columns("sound.trend"), *METADATA),
     references=_OF_MUSIC,
+    reached_by="trend",
 ))
 MUSIC_AUDIENCE = declare(Table(
     MUSIC_DETAIL,
@@ -124,6 +125,7 @@ MUSIC_AUDIENCE = declare(Table(
     rows=audience_rows("sound"),
     columns=(REGION, PERIOD, _CLIP, *audience_columns("sound"), *METADATA),
     references=_OF_MUSIC,
+    reached_by="audience",
 ))
 MUSIC_VIDEOS = declare(Table(
     MUSIC_DETAIL,
@@ -144,6 +146,8 @@ MUSIC_VIDEOS = declare(Table(
         *METADATA,
     ),
     references=_OF_MUSIC,
+    reached_by="example_videos",
+    leads_to={"fetch_videos": ("video_id", "videos")},
 ))
 
 
@@ -270,6 +274,7 @@ TRENDING_MUSIC = declare(Table(
         cover("sound_list[].cover", REPORTED),
         *METADATA,
     ),
+    leads_to={"fetch_details": ("clip_id", "music")},
 ))
 TRENDING_MUSIC_TRENDS = declare(Table(
     MUSIC_RANKING,
@@ -280,6 +285,7 @@ TRENDING_MUSIC_TRENDS = declare(Table(
     sorted_by="date",
     columns=(*_MUSIC_LIST_ASKED, _LISTED_CLIP, *trend_columns("sound_list[].trend"), *METADATA),
     references=((_MUSIC_LIST_KEY, "trending_music"),),
+    reached_by="trend",
 ))
 
 

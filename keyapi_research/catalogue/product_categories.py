@@ -124,6 +124,7 @@ PRODUCT_INSIGHTS = declare(Table(
         cover("list[].cover_url"),
         *METADATA,
     ),
+    leads_to={"fetch_details": ("category_id", "product_details")},
 ))
 
 
@@ -182,6 +183,7 @@ PRODUCT_DETAILS = declare(Table(
         cover("info.cover_url"),
         *METADATA,
     ),
+    leads_to={"fetch_videos": ("product_posts", "videos"), "fetch_hashtags": ("product_hashtags", "hashtags")},
 ))
 PRODUCT_AUDIENCE = declare(Table(
     PRODUCT_DETAIL,
@@ -191,6 +193,7 @@ PRODUCT_AUDIENCE = declare(Table(
     rows=audience_rows("info"),
     columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *audience_columns("info"), *METADATA),
     references=_OF_DETAILS,
+    reached_by="audience",
 ))
 PRODUCT_HASHTAGS = declare(Table(
     PRODUCT_DETAIL,
@@ -207,6 +210,8 @@ PRODUCT_HASHTAGS = declare(Table(
         *METADATA,
     ),
     references=_OF_DETAILS,
+    reached_by="hashtags",
+    leads_to={"fetch_details": ("hashtag_name", "hashtags"), "fetch_hashtags": ("hashtag_name", "hashtags")},
 ))
 PRODUCT_POSTS = declare(Table(
     PRODUCT_DETAIL,
@@ -223,6 +228,8 @@ PRODUCT_POSTS = declare(Table(
         *METADATA,
     ),
     references=_OF_DETAILS,
+    reached_by="posts",
+    leads_to={"fetch_videos": ("video_id", "videos")},
 ))
 
 
