@@ -72,14 +72,17 @@ class CallError(InvalidArgumentError, TypeError):
 
 def call_checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call a function for a user; what it does not take is refused like other wrong arguments."""
-    signature = inspect.signature(function)
     try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        own = [one for name, one in signature.parameters.items() if name not in ("self", "df")]
-        takes = ", ".join(f"{one.name}{'=' if one.kind is one.KEYWORD_ONLY else ''}" for one in own)
-        raise CallError(f"{function.__name__}(): {error}. It takes {takes}") from None
-    return function(*args, **kwargs)
+        return function(*args, **kwargs)
+    except TypeError:
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            own = [one for name, one in signature.parameters.items() if name not in ("self", "df")]
+            takes = ", ".join(f"{one.name}{'=' if one.kind is one.KEYWORD_ONLY else ''}" for one in own)
+            raise CallError(f"{function.__name__}(): {error}. It takes {takes}") from None
+        raise
 
 
 def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
