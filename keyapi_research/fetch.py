@@ -40,30 +40,22 @@ Errors = Literal["raise", "warn"]
 # Making calls -----------------------------------------------------------------------------------------------
 
 
-def make_call(
-    table: Table,
-    queries: Sequence[Query],
-    *,
-    limit: int | None = None,
-    max_age: MaxAge,
-    errors: Errors = "raise",
-    client: Client | None,
-) -> Call:
+def make_call(table: Table, queries: Sequence[Query], options: Mapping[str, Any]) -> Call:
     """Return the call of one table and some queries, its options checked; nothing is sent."""
+    limit, max_age = check_limit(options.get("limit")), read_max_age(options["max_age"])
+    errors = options.get("errors", "raise")
     if errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {errors!r}')
-    age = read_max_age(max_age)
-    return Call(table, table.endpoint, tuple(queries), limit, age, partial=errors == "warn", client=client)
+    partial = errors == "warn"
+    return Call(table, table.endpoint, tuple(queries), limit, max_age, partial=partial, client=options["client"])
 
 
 def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
     """Return the call of the arguments of a fetch function, all of them checked; nothing is sent."""
-    endpoint, max_age, client = table.endpoint, arguments["max_age"], arguments["client"]
+    endpoint = table.endpoint
     if endpoint.entity is None:
-        limit = check_limit(arguments["limit"])
-        return make_call(table, (make_query(endpoint, arguments),), limit=limit, max_age=max_age, client=client)
-    queries = make_queries(endpoint, arguments[endpoint.entity.argument], arguments)
-    return make_call(table, queries, max_age=max_age, errors=arguments["errors"], client=client)
+        return make_call(table, (make_query(endpoint, arguments),), arguments)
+    return make_call(table, make_queries(endpoint, arguments[endpoint.entity.argument], arguments), arguments)
 
 
 class CallError(InvalidArgumentError, TypeError):

@@ -14,7 +14,7 @@ from ..client import Client, failures_frame, priced
 from ..columns import read_times
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
-from ..frames import Row, check_column, columns_of, rows_of
+from ..frames import Row, check_column, columns_of, reading_client, rows_of
 from ..model import OBSERVED_AT, PAGE_SIZE, SOURCE, Query, Table
 from ..notices import warn_of_drift
 from ..store import Answer, Observation, when
@@ -27,7 +27,6 @@ _PRECISIONS: Final = (1_000, _SECOND)  # to which some files keep times
 _PLACE: Final = "place in the frame"
 
 Found = Sequence[tuple[Row, Observation]]
-NONE: Final[Found] = ()
 
 
 # Finding answers --------------------------------------------------------------------------------------------
@@ -157,19 +156,20 @@ def distinct(found: Found) -> list[Observation]:
     return list({one.id: one for _, one in found}.values())
 
 
-def _tabled(table: Table, pulls: Iterable[Sequence[Answer]], client: Client) -> pd.DataFrame:
+def _tabled(table: Table, pulls: Iterable[Sequence[Answer]], client: Client | None) -> pd.DataFrame:
     """Tabulate stored answers, and warn of what that leaves out; in a ranking an entity counts once a pull."""
     if not table.endpoint.ranking:
         pulls = [[one for pull in pulls for one in pull]]
     parts = []
     for answers in filter(None, pulls):
-        frame, issues = read_table(table, answers, client)
-        warn_of_drift(table, issues, client)
+        connection = reading_client(client)
+        frame, issues = read_table(table, answers, connection)
+        warn_of_drift(table, issues, connection)
         parts.append(frame)
     return pd.concat(parts, ignore_index=True) if parts else empty_frame(table)
 
 
-def read(table: Table, found: Found, client: Client) -> pd.DataFrame:
+def read(table: Table, found: Found, client: Client | None) -> pd.DataFrame:
     """Read a table out of the answers of some rows; out of a ranking, only what is about these rows."""
     endpoint = table.endpoint
     pulls: dict[tuple[Query, int], dict[int, Answer]] = {}

@@ -340,40 +340,34 @@ class Methods:
     def _find_table(self, method: str, of: str | None, *, for_answers: bool = False) -> Table:
         return find_table(self._frame, method, _needs_of(method) or {}, of, for_answers=for_answers)
 
-    def _find(self, table: Table, method: str, client: Client | None) -> answers.Found:
-        """Find the stored answers of the rows; an empty frame needs no connection."""
+    def _find(self, table: Table, method: str, client: Client | None, *, used: bool = True) -> answers.Found:
+        """Find the stored answers of the rows, and note that they were used; an empty frame needs no connection."""
         if self._frame.empty:
             return []
-        return answers.find(self._frame, table, reading_client(client), f"{method}()")
+        connection = reading_client(client)
+        found = answers.find(self._frame, table, connection, f"{method}()")
+        if used:
+            connection.records.note_read(answers.distinct(found))
+        return found
 
     def _find_answers(self, method: str, of: str | None, client: Client | None) -> list[Observation]:
         """Find the stored answers of the rows, each once, whatever is in them."""
-        found = answers.distinct(self._find(self._find_table(method, of, for_answers=True), method, client))
-        if found:
-            reading_client(client).records.note_read(found)
-        return found
+        return answers.distinct(self._find(self._find_table(method, of, for_answers=True), method, client))
 
     def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
         """Read another table out of the answers of the rows."""
         table = self._find_table(method, of)
-        part, found = parts_of(method)[table.name], self._find(table, method, client)
-        if not found:
-            return empty_frame(part)
-        reading_client(client).records.note_read(answers.distinct(found))
-        return answers.read(part, found, reading_client(client))
+        return answers.read(parts_of(method)[table.name], self._find(table, method, client), client)
 
     def _follow(self, method: str, given: Mapping[str, object], options: Mapping[str, Any]) -> Call:
         """Make the call that fetches what the rows name, or what a part of their answers names."""
-        client = options["client"]
-        table = self._find_table(method, options["of"])
+        client, table = options["client"], self._find_table(method, options["of"])
         link = links_of(method)[table.name]
-        rows, found = self._frame, answers.NONE
-        if link.table is not table:
-            found = self._find(table, method, client)
-            rows = answers.read(link.table, found, reading_client(client)) if found else empty_frame(link.table)
-        queries = queries_of(rows, link, given)
-        call = make_call(link.target, queries, max_age=options["max_age"], errors=options["errors"], client=client)
-        return replace(call, read=tuple(answers.distinct(found)))
+        if link.table is table:
+            return make_call(link.target, queries_of(self._frame, link, given), options)
+        found = self._find(table, method, client, used=False)
+        queries = queries_of(answers.read(link.table, found, client), link, given)
+        return replace(make_call(link.target, queries, options), read=tuple(answers.distinct(found)))
 
 
 def _check_client(client: Client | None) -> None:
