@@ -22,8 +22,7 @@ from ..tidy import empty_frame
 
 _MOST_NAMED: Final = 10
 _MOST_MOMENTS: Final = 3
-_SECOND: Final = 1_000_000  # microseconds
-_PRECISIONS: Final = (1_000, _SECOND)  # to which some files keep times
+_PRECISIONS: Final = (1_000, 1_000_000)  # microseconds, to which some files keep times
 _PLACE: Final = "place in the frame"
 
 Found = Sequence[tuple[Row, Observation]]
@@ -115,9 +114,8 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     text = f"{method} reads stored answers only, and {place} does not have {named}."
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
-        what = "Fetching what is not stored" if others else "Fetching"
         least = "at least " if endpoint.ranking else ""
-        text += f" {what} takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
+        text += f" Fetching what is not stored takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
     if foreign:
         text += f" The rows come from {' and '.join(foreign)}, but this connection reads {client.source}."
     elif others:

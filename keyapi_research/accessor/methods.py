@@ -380,15 +380,15 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
     requests = client.store.ledger(one.request for one in found) if client else []
     ledger = ledger_frame(requests).set_axis([number for number, *_ in requests])
     brought = ledger.reindex([one.request for one in found]).reset_index(drop=True)
-    texts = {
-        "endpoint": [one.endpoint for one in found],
-        "params": [one.params for one in found],
-        SOURCE.name: [client.source if client else ""] * len(found),
+    columns = {
+        "endpoint": pd.array([one.endpoint for one in found], dtype="string"),
+        "params": pd.array([one.params for one in found], dtype="string"),
+        "request_id": brought["request_id"],
+        OBSERVED_AT.name: pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype),
+        "credits": brought["credits"],
+        SOURCE.name: pd.array([client.source if client else ""] * len(found), dtype="string"),
     }
-    frame = pd.DataFrame({name: pd.array(values, dtype="string") for name, values in texts.items()})
-    frame[OBSERVED_AT.name] = pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype)
-    frame[["request_id", "credits"]] = brought[["request_id", "credits"]]
-    return frame[["endpoint", "params", "request_id", OBSERVED_AT.name, "credits", SOURCE.name]]
+    return pd.DataFrame(columns)
 
 
 # Methods of a frame -----------------------------------------------------------------------------------------

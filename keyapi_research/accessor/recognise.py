@@ -61,17 +61,11 @@ def describe(frame: pd.DataFrame) -> str:
 
 def refuse(method: str, needs: Needs, frame: pd.DataFrame) -> AccessorError:
     """Make the error of a method that a frame does not support: what was found, and what would work."""
-    of_any = len(needs) == len(TABLES)
-    closest, advice = _closest(needs, frame), ""
+    closest, advice = _closest(needs, frame), "kr.tables() lists what identifies the rows of each table."
     if closest is not None:
-        advice = f" {_explain_missing(closest, needs[closest.name], frame)}"
-    elif of_any:
-        advice = " Key columns: kr.tables() lists them."
-    elif not tables_in(columns_of(frame)) and nearest(columns_of(frame)) is None:
-        keys = (f"{name} ({', '.join(_ordered(TABLES[name], need))})" for name, need in needs.items())
-        advice = f" Key columns: {'; '.join(keys)}."
-    these = "the tables of this package" if of_any else joined(needs, "or")
-    return AccessorError(f"{method} is for {these}; {describe(frame)}.{advice}")
+        advice = _explain_missing(closest, needs[closest.name], frame)
+    these = "the tables of this package" if len(needs) == len(TABLES) else joined(needs, "or")
+    return AccessorError(f"{method} is for {these}; {describe(frame)}. {advice}")
 
 
 def refuse_frame(frame: pd.DataFrame) -> AccessorError:
@@ -87,13 +81,10 @@ def _closest(needs: Needs, frame: pd.DataFrame) -> Table | None:
     return next((table for table in (nearest(columns), *tables_in(columns), *traced) if table in lacking), None)
 
 
-def _ordered(table: Table, names: Collection[str]) -> list[str]:
-    return [name for name in table.names if name in names]
-
-
 def _explain_missing(table: Table, needed: Collection[str], frame: pd.DataFrame) -> str:
     """Explain which columns of a table are missing, and one way to get them back."""
-    missing = _ordered(table, set(needed) - columns_of(frame))
+    have = columns_of(frame)
+    missing = [name for name in table.names if name in needed and name not in have]
     filters = [one.column for one in table.endpoint.parameters if one.default is None]
     unset = [f"{name}=None" for name in missing if name in filters]
     ways = [_way_back(name, frame) for name in missing]
