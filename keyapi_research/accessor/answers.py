@@ -102,7 +102,6 @@ def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[R
 
 
 def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Sequence[str]) -> NotStoredError:
-    """Make the error: what is not there, what fetching it costs, and what is there instead."""
     endpoint = missing[0].query.endpoint
     newest = {row: replace(row, at=None) for row in missing}
     others = _look_up([one for row, one in newest.items() if row.at is not None], client)
@@ -218,6 +217,5 @@ def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[lis
 
 
 def _keys(frame: pd.DataFrame, table: Table, names: Iterable[str]) -> list[tuple[Any, ...]]:
-    """Return what identifies rows as plain values, whatever dtypes the frame has."""
     inputs = table.endpoint.columns
     return list(zip(*(check_column(frame[name], table[name], inputs.get(name)) for name in names), strict=True))

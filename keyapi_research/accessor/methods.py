@@ -351,11 +351,9 @@ class Methods:
         return found
 
     def _find_answers(self, method: str, of: str | None, client: Client | None) -> list[Observation]:
-        """Find the stored answers of the rows, each once, whatever is in them."""
         return answers.distinct(self._find(self._find_table(method, of, for_answers=True), method, client))
 
     def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
-        """Read another table out of the answers of the rows."""
         table = self._find_table(method, of)
         return answers.read(parts_of(method)[table.name], self._find(table, method, client), client)
 

@@ -59,18 +59,14 @@ def describe(frame: pd.DataFrame) -> str:
     return f"this frame does not have the key columns of any table (it has {has})"
 
 
-def refuse(method: str, needs: Needs, frame: pd.DataFrame) -> AccessorError:
-    """Make the error of a method that a frame does not support: what was found, and what would work."""
+def refuse(method: str, needs: Needs | None, frame: pd.DataFrame) -> AccessorError:
+    """Make the error of what a frame does not support (needs None: anything at all): what it holds, what would work."""
+    needs = needs or identifying_columns()
     closest, advice = _closest(needs, frame), "kr.tables() lists what identifies the rows of each table."
     if closest is not None:
         advice = _explain_missing(closest, needs[closest.name], frame)
     these = "the tables of this package" if len(needs) == len(TABLES) else joined(needs, "or")
     return AccessorError(f"{method} is for {these}; {describe(frame)}. {advice}")
-
-
-def refuse_frame(frame: pd.DataFrame) -> AccessorError:
-    """Make the error of a frame that has nothing to do with this package."""
-    return refuse("df.keyapi", identifying_columns(), frame)
 
 
 def _closest(needs: Needs, frame: pd.DataFrame) -> Table | None:

@@ -192,8 +192,7 @@ PRODUCT_AUDIENCE = declare(Table(
     key=(*_PRODUCT_KEY, "dimension", "segment_id"),
     rows=audience_rows("info"),
     columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *audience_columns("info"), *METADATA),
-    references=_OF_DETAILS,
-    reached_by="audience",
+    references=_OF_DETAILS, reached_by="audience",
 ))
 PRODUCT_HASHTAGS = declare(Table(
     PRODUCT_DETAIL,
@@ -209,8 +208,7 @@ PRODUCT_HASHTAGS = declare(Table(
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
         *METADATA,
     ),
-    references=_OF_DETAILS,
-    reached_by="hashtags",
+    references=_OF_DETAILS, reached_by="hashtags",
     leads_to={"fetch_details": ("hashtag_name", "hashtags"), "fetch_hashtags": ("hashtag_name", "hashtags")},
 ))
 PRODUCT_POSTS = declare(Table(
@@ -227,8 +225,7 @@ PRODUCT_POSTS = declare(Table(
                "inferred: reported by an unofficial copy of EchoTik's documentation"),
         *METADATA,
     ),
-    references=_OF_DETAILS,
-    reached_by="posts",
+    references=_OF_DETAILS, reached_by="posts",
     leads_to={"fetch_videos": ("video_id", "videos")},
 ))
 

@@ -33,11 +33,10 @@ from .budgets import Account, Budget, Reservation, in_block, in_force, make_budg
 from .call import Call, Collection, Plan, ledger_frame
 from .delivery import Run
 from .dispatch import Sender
-from .display import Facts, path_text
+from .display import Facts, Progress, path_text
 from .interrupts import in_order, listen
 from .pages import Pages
 from .policy import Policy
-from .progress import Progress
 from .records import CallRecord, Records
 
 
