@@ -26,9 +26,9 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research import accessor, frames, plots
-from keyapi_research.accessor import methods
+from keyapi_research.accessor import follow, methods, recognise
 from keyapi_research.accessor.pictures import PICTURES
-from keyapi_research.model import TABLES
+from keyapi_research.model import TABLES, Column, Field, Table
 from keyapi_research.sandbox import Sandbox
 
 METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}
@@ -514,6 +514,42 @@ def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pyt
     monkeypatch.setattr(frames, "TABLES", {**TABLES, "mine": mine})
     assert [table.name for table in frames.tables_in(columns)] == ["mine"]
     assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
+
+
+def test_what_a_table_declared_later_leads_to_is_offered_like_the_others(
+    unsent: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, position = TABLES["videos"], TABLES["product_posts"]["position"]
+    captions = Table(
+        videos.endpoint,
+        name="captions",
+        row="video x hashtag",
+        key=("video_id", "position"),
+        rows=("[].hashtags[]",),
+        columns=(
+            videos["video_id"],
+            position,
+            Column("caption_tag", "hashtag", Field("[].hashtags[]"), "A hashtag of the caption.", "unknown: a test"),
+            *videos.columns[-2:],
+        ),
+        reached_by="hashtags",
+        leads_to={"fetch_hashtags": ("caption_tag", "hashtags"), "fetch_videos": ("video_id", "videos")},
+    )
+    tags = pd.DataFrame({"video_id": ["1", "1"], "position": [1, 2], "caption_tag": ["ufc324", "gym"], "period": 7})
+    assert "fetch_hashtags" not in offered(tags)
+    assert "hashtags" not in offered(unsent["videos"])
+    for module in (frames, follow, recognise):
+        monkeypatch.setattr(module, "TABLES", {**TABLES, "captions": captions})
+    assert offered(tags) == {*ON_ALL, "fetch_hashtags", "fetch_videos"}
+    assert offered(unsent["videos"]) == {*ON_ALL, "engagement", "hashtags"}
+    plan = kr.plan(tags.keyapi.fetch_hashtags, 30, client=unsent.client)
+    assert (plan.table, plan.requests, plan.credits) == ("hashtags", 2, 4)
+    assert kr.plan(tags.keyapi.fetch_videos, client=unsent.client).requests == 1
+    with pytest.raises(AttributeError, match=r"product_details, product_hashtags, related_hashtags or captions;"):
+        _ = unsent["music"].keyapi.fetch_hashtags
+    got = unsent.call(unsent["videos"], "hashtags")  # these answers have no such list
+    assert got.columns.tolist() == ["video_id", "position", "caption_tag", "observed_at", "source"]
+    assert got.empty
 
 
 @pytest.mark.parametrize("first", TABLES)
