@@ -48,12 +48,15 @@ def links_of(method: str) -> dict[str, Link]:
 
 
 def needs_of(method: str) -> Needs:
-    """Return, by table, the columns that say which answer a row came from, and those with ids that are fetched."""
+    """Return, by table, the columns that say which answer a row came from, and those with ids that are fetched.
+
+    A method that no table is declared with is for all.
+    """
     key = identifying_columns()
     needs = {name: key[name] for name in parts_of(method)}
     for name, link in links_of(method).items():
         needs[name] = key[name] | {link.column.name} if link.table.name == name else key[name]
-    return needs
+    return needs or key
 
 
 def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:

@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def identified(_: str) -> Needs:
-    """Return the columns that say which answer a row came from, of all tables."""
-    return identifying_columns()
-
-
 def _viewed(_: str) -> Needs:
     return {"videos": identifying_columns()["videos"] | {"views", *PARTS.values()}}
 
@@ -224,7 +219,7 @@ class Methods:
         rates = engagement_rates(self._frame)
         return self._frame.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
-    @offer(identified)
+    @offer(needs_of)
     def history(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return all stored observations of the rows, fetched before and since; free, nothing is sent.
 
@@ -246,7 +241,7 @@ class Methods:
             return empty_frame(table)
         return answers.read_history(self._frame, table, reading_client(client), "history()")
 
-    @offer(identified)
+    @offer(needs_of)
     def raw(self, *, of: str | None = None, client: Client | None = None) -> list[dict[str, Any]]:
         """Return the stored answers of the rows as they came, also what no column has; free, nothing is sent.
 
@@ -265,7 +260,7 @@ class Methods:
         found = self._find_answers("raw", of, client)
         return list(reading_client(client).store.envelopes([one.id for one in found])) if found else []
 
-    @offer(identified)
+    @offer(needs_of)
     def provenance(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return which requests brought the rows, when, and at what price; free, nothing is sent.
 

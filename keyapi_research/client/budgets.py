@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Self
@@ -90,11 +90,9 @@ class Budget(Facts):
             return f"<Budget of {self.credits:,} credits, {self._idle}>"
         return f"<Budget: {self.spent:,} of {self.credits:,} credits spent, {self.remaining:,} left>"
 
-    _title = "Budget"
-
-    def _facts(self, **_: object) -> dict[str, object]:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         idle = {"limits nothing": self._idle} if self._idle else {}
-        return {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle}
+        return "Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle}
 
 
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name

@@ -77,11 +77,7 @@ class Plan(Facts):
     table: str = ""
     note: str = ""
 
-    @property
-    def _title(self) -> str:
-        return f"Plan: fetch_{self.table}; nothing was sent"
-
-    def _facts(self, **_: object) -> dict[str, object]:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         bound = "unknown" if self.credits_max is None else f"{self.credits_max:,}"
         facts: dict[str, object] = {
             "requests": self.requests,
@@ -90,7 +86,8 @@ class Plan(Facts):
         }
         if self.stored:
             facts["oldest"] = f"{self.oldest:%Y-%m-%d %H:%M} UTC"
-        return facts | ({"note": self.note} if self.note else {})
+        note = {"note": self.note} if self.note else {}
+        return f"Plan: fetch_{self.table}; nothing was sent", facts | note
 
 
 @dataclass

@@ -71,9 +71,7 @@ class Status(Facts):
     duplicates: int
     versions: str
 
-    _title = "KeyAPI status"
-
-    def _facts(self, *, whole: bool) -> dict[str, object]:
+    def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
         written = {
             "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
@@ -82,7 +80,8 @@ class Status(Facts):
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
         }
-        return {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
+        facts = {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
+        return "KeyAPI status", facts
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
@@ -215,12 +214,10 @@ class Client(Facts):
         """Whether it is open and replays this very file, as the file is now."""
         return not self.closed and self.policy.replaying == path and self._replayed == _state_of(path)
 
-    _title = "KeyAPI client"
-
-    def _facts(self, *, whole: bool) -> dict[str, object]:
+    def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
         if not hasattr(self, "_sender"):  # a traceback may show a client that was refused
-            return {"mode": "not connected"}
-        return {
+            return "KeyAPI client", {"mode": "not connected"}
+        return "KeyAPI client", {
             "mode": f"{'closed, ' if self.closed else ''}{self.policy.mode}",
             "source": "sandbox (synthetic data)" if self.policy.synthetic else self.source,
             "store": path_text(self.settings.store, whole=whole),

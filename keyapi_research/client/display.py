@@ -15,17 +15,13 @@ _WORTH_A_BAR: Final = 5  # requests; fewer are over before a bar is read
 class Facts:
     """Something shown by its facts; paths are whole for their owner, short where a notebook keeps what is shown."""
 
-    @property
-    def _title(self) -> str:
-        raise NotImplementedError
-
-    def _facts(self, *, whole: bool) -> Mapping[str, object]:
+    def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
         raise NotImplementedError
 
     def _text(self, *, whole: bool) -> str:
-        facts = self._facts(whole=whole)
+        title, facts = self._facts(whole=whole)
         width = max(map(len, facts))
-        return "\n".join([f"<{self._title}>", *(f"  {name:<{width}}  {_shown(facts[name])}" for name in facts)])
+        return "\n".join([f"<{title}>", *(f"  {name:<{width}}  {_shown(facts[name])}" for name in facts)])
 
     def __repr__(self) -> str:
         return self._text(whole=True)
@@ -39,12 +35,13 @@ class Facts:
     def _repr_html_(self) -> str:
         from html import escape  # noqa: PLC0415 - imports a table of all entities: only where it is used
 
+        title, facts = self._facts(whole=False)
         rows = "".join(
             f'<tr><th style="text-align:left;font-weight:normal;padding:1px 12px 1px 0">{escape(name)}</th>'
             f'<td style="text-align:left">{escape(_shown(value))}</td></tr>'
-            for name, value in self._facts(whole=False).items()
+            for name, value in facts.items()
         )
-        return f"<div><strong>{escape(self._title)}</strong><table>{rows}</table></div>"
+        return f"<div><strong>{escape(title)}</strong><table>{rows}</table></div>"
 
 
 def path_text(path: str, *, whole: bool) -> str:

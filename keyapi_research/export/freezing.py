@@ -48,15 +48,12 @@ class Frozen(Facts):
     differing: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
 
-    @property
-    def _title(self) -> str:
-        return f"Frozen study: {self.path}"
-
-    def _facts(self, **_: object) -> dict[str, object]:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         numbers = ("answers", "absences", "calls", "requests", "credits")
         lists = {"differ in a replay": self.differing, "failed, not in it": self.failed}
         facts: dict[str, object] = {name: getattr(self, name) for name in numbers}
-        return facts | {name: listed(list(one), 10) for name, one in lists.items() if one}
+        named = {name: listed(list(one), 10) for name, one in lists.items() if one}
+        return f"Frozen study: {self.path}", facts | named
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
