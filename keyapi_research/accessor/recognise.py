@@ -56,17 +56,16 @@ def describe(frame: pd.DataFrame) -> str:
     if near is not None:
         return f"this frame looks like {near.name}, but its key is incomplete"
     has = listed([str(name) for name in frame.columns], _MOST_NAMED) or "no columns"
-    return f"this frame does not have the key columns of any table (it has {has})"
+    return f"this frame does not have the key columns of any table (it has {has}); kr.tables() lists them"
 
 
 def refuse(method: str, needs: Needs | None, frame: pd.DataFrame) -> AccessorError:
     """Make the error of what a frame does not support (needs None: anything at all): what it holds, what would work."""
     needs = needs or identifying_columns()
-    closest, advice = _closest(needs, frame), "kr.tables() lists what identifies the rows of each table."
-    if closest is not None:
-        advice = _explain_missing(closest, needs[closest.name], frame)
+    closest = _closest(needs, frame)
+    advice = "" if closest is None else f" {_explain_missing(closest, needs[closest.name], frame)}"
     these = "the tables of this package" if len(needs) == len(TABLES) else joined(needs, "or")
-    return AccessorError(f"{method} is for {these}; {describe(frame)}. {advice}")
+    return AccessorError(f"{method} is for {these}; {describe(frame)}.{advice}")
 
 
 def _closest(needs: Needs, frame: pd.DataFrame) -> Table | None:
