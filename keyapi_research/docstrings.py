@@ -16,6 +16,7 @@ from .model import OBSERVED_AT, PAGE_SIZE, Column, Parameter, Table
 F = TypeVar("F", bound=Callable[..., object])
 _WIDTH: Final = 96
 _ORDER: Final = ("Parameters", "Returns", "Raises", "Notes", "Examples")  # numpydoc's
+_BEFORE_ENTRY: Final = re.compile(r"\n(?=\S)")
 _BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
 
 COMMON: Final[Mapping[str, str]] = {
@@ -36,36 +37,37 @@ FetchIncompleteError
     Some ids failed; `.frame` has the rows of the others, `.failures` the reasons."""
 
 
-def complete(function: Callable[..., object], added: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
-    """Complete a docstring by sections; `added` gets those it has by heading, and returns those to add or replace."""
+def complete(function: F, described: Mapping[str, str] = COMMON, **sections: str) -> F:
+    """Complete a docstring: with entries of its parameters that it leaves out, and sections to add or replace."""
     if not function.__doc__:  # python -OO
-        return
+        return function
     summary, *parts = _BEFORE_SECTION.split(inspect.cleandoc(function.__doc__))
-    written = {heading: body for heading, _, body in (part.split("\n", 2) for part in parts)}
-    ordered = sorted({**written, **added(written)}.items(), key=lambda section: _ORDER.index(section[0]))
-    parts = [f"{heading}\n{'-' * len(heading)}\n{body.strip()}" for heading, body in ordered]
+    written = {heading: body.strip() for heading, _, body in (part.split("\n", 2) for part in parts)}
+    own = {entry.partition(" : ")[0]: entry for entry in _BEFORE_ENTRY.split(written.get("Parameters", ""))}
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    entries = "\n".join({**described, **own}[name] for name in names)
+    ordered = sorted({**written, "Parameters": entries, **sections}.items(), key=lambda one: _ORDER.index(one[0]))
+    parts = [f"{heading}\n{'-' * len(heading)}\n{body}" for heading, body in ordered]
     function.__doc__ = "\n\n".join([summary.strip(), *parts]) + "\n"
+    return function
 
 
 def document(function: F, table: Table) -> F:
     """Complete a fetch function's docstring: parameters, columns, price, errors, source."""
     endpoint = table.endpoint
-    common = ("limit", "max_age", "client") if endpoint.ranking else ("max_age", "errors", "client")
-    inputs = [_describe_input(parameter, ids=parameter is endpoint.entity) for parameter in endpoint.inputs]
     own = endpoint.tables[0]
     again = "" if own is table else f", free after `fetch_{own.name}` or a sibling with the same arguments"
     columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
-    sections = {
-        "Parameters": "\n".join([*inputs, *(COMMON[name] for name in common)]),
-        "Returns": f"pandas.DataFrame\n    One row per {table.row}, identified by {', '.join(table.key)}.\n"
+    return complete(
+        function,
+        {**COMMON, **{one.argument: _describe_input(one, ids=one is endpoint.entity) for one in endpoint.inputs}},
+        Returns=f"pandas.DataFrame\n    One row per {table.row}, identified by {', '.join(table.key)}.\n"
         + textwrap.indent("\n".join(columns), "    ")
         + f'\n    `kr.describe("{table.name}")` has the meaning of each column, and how certain it is.',
-        "Raises": _ERRORS,
-        "Notes": f"Price: {endpoint.price}{again}. Stored answers cost nothing.\n"
+        Raises=_ERRORS,
+        Notes=f"Price: {endpoint.price}{again}. Stored answers cost nothing.\n"
         f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
-    }
-    complete(function, lambda _: sections)
-    return function
+    )
 
 
 def _describe_input(parameter: Parameter, *, ids: bool) -> str:

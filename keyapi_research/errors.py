@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CLOSED: Final = "this client is closed; connect again"
 MOST_NAMED: Final = 500  # ids that a message names: all that somebody may want to copy out of it
 _PACKAGE: Final = f"{Path(__file__).parent}{os.sep}"
-_SHELLS: Final = ("IPython", "ipykernel")
+_BETWEEN: Final = ("IPython", "ipykernel", "pandas")  # modules between a user's line and this package
 
 
 class KeyAPIError(Exception):
@@ -106,10 +106,10 @@ class KeyAPIError(Exception):
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of the shell and those from the first of this package on."""
+    """Return a traceback without the frames of the shell and of pandas, and those from the first of this package on."""
     users: list[TracebackType] = []
     while trace is not None and not _is_inside(trace.tb_frame):
-        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _SHELLS:
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _BETWEEN:
             users.append(trace)
         trace = trace.tb_next
     part: TracebackType | None = None

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Ids = str | int | Iterable[str | int]
 MaxAge = str | timedelta | int | None
 Errors = Literal["raise", "warn"]
@@ -39,30 +40,41 @@ Errors = Literal["raise", "warn"]
 # Making calls -----------------------------------------------------------------------------------------------
 
 
-def make_call(
-    table: Table,
-    queries: Sequence[Query],
-    *,
-    limit: int | None = None,
-    max_age: MaxAge,
-    errors: Errors = "raise",
-    client: Client | None,
-) -> Call:
+def make_call(table: Table, queries: Sequence[Query], options: Mapping[str, Any]) -> Call:
     """Return the call of one table and some queries, its options checked; nothing is sent."""
+    limit, max_age = check_limit(options.get("limit")), read_max_age(options["max_age"])
+    errors = options.get("errors", "raise")
     if errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {errors!r}')
-    age = read_max_age(max_age)
-    return Call(table, table.endpoint, tuple(queries), limit, age, partial=errors == "warn", client=client)
+    partial = errors == "warn"
+    return Call(table, table.endpoint, tuple(queries), limit, max_age, partial=partial, client=options["client"])
 
 
 def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
     """Return the call of the arguments of a fetch function, all of them checked; nothing is sent."""
-    endpoint, max_age, client = table.endpoint, arguments["max_age"], arguments["client"]
+    endpoint = table.endpoint
     if endpoint.entity is None:
-        limit = check_limit(arguments["limit"])
-        return make_call(table, (make_query(endpoint, arguments),), limit=limit, max_age=max_age, client=client)
-    queries = make_queries(endpoint, arguments[endpoint.entity.argument], arguments)
-    return make_call(table, queries, max_age=max_age, errors=arguments["errors"], client=client)
+        return make_call(table, (make_query(endpoint, arguments),), arguments)
+    return make_call(table, make_queries(endpoint, arguments[endpoint.entity.argument], arguments), arguments)
+
+
+class CallError(InvalidArgumentError, TypeError):
+    """A function was called with arguments that it does not have, or without one it needs; nothing was sent."""
+
+
+def call_checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function for a user; what it does not take is refused like other wrong arguments."""
+    try:
+        return function(*args, **kwargs)
+    except TypeError:
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            own = [one for name, one in signature.parameters.items() if name not in ("self", "df")]
+            takes = ", ".join(f"{one.name}{'=' if one.kind is one.KEYWORD_ONLY else ''}" for one in own)
+            raise CallError(f"{function.__name__}(): {error}. It takes {takes}") from None
+        raise
 
 
 def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
@@ -70,7 +82,7 @@ def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
 
     @functools.wraps(make)
     def fetch(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
-        return run(make(*args, **kwargs))
+        return run(call_checked(make, *args, **kwargs))
 
     fetch.__annotations__ = {**make.__annotations__, "return": "pd.DataFrame"}
     fetch.__signature__ = inspect.signature(make).replace(return_annotation="pd.DataFrame")  # type: ignore[attr-defined]
@@ -174,5 +186,6 @@ def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
             f"{what}Pass plan the function itself, then its arguments: "
             "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
         )
-    call = make(fetch.__self__, *args, **kwargs) if isinstance(fetch, MethodType) else make(*args, **kwargs)
+    of_rows = (fetch.__self__,) if isinstance(fetch, MethodType) else ()
+    call = call_checked(make, *of_rows, *args, **kwargs)
     return find_client(call.client).plan(call)

@@ -7,7 +7,7 @@ read whatever dtype they have by now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -19,7 +19,7 @@ import pandas as pd
 
 from .arguments import Value
 from .client import Client, find_client
-from .columns import read_column, read_times
+from .columns import read_column
 from .errors import CLOSED, InvalidArgumentError, StoreError
 from .model import OBSERVED_AT, SOURCE, TABLES, Column, Metadata, Parameter, Position, Query, Table
 
@@ -130,26 +130,24 @@ class Row:
     at: int | None  # microseconds since 1970; None: the newest there is
 
 
-def check_column(series: pd.Series[Any], column: Column, parameter: Parameter) -> list[Value]:
-    """Read a column as values of a parameter, checked as if they had been typed into a call."""
-    numbers, values = _checked(series, column, parameter)
+def check_column(series: pd.Series[Any], column: Column, parameter: Parameter | None = None) -> list[Any]:
+    """Read a column, checked as if its values had been typed into a call."""
+    numbers, values = _numbered(series, column, parameter)
     return [values[number] for number in numbers]
 
 
-def _checked(series: pd.Series[Any], column: Column, parameter: Parameter) -> Numbered:
-    name = str(series.name)
-    return _numbered(series, lambda some: [parameter.check(name, value) for value in read_column(some, column)])
-
-
-def _numbered(series: pd.Series[Any], read: Callable[[pd.Series[Any]], list[Any]]) -> Numbered:
+def _numbered(series: pd.Series[Any], column: Column, parameter: Parameter | None = None) -> Numbered:
     """Read the distinct values of a column; return which of them each row has, and the values."""
     try:
         numbers, found = pd.factorize(series, use_na_sentinel=False)
         distinct = pd.Series(found, name=series.name)
     except TypeError:  # lists and the like
         numbers, distinct = np.arange(len(series)), series
+    values = read_column(distinct, column)
+    if parameter is not None:
+        values = [parameter.check(str(series.name), value) for value in values]
     places: dict[Any, int] = {}
-    place_of = [places.setdefault(value, len(places)) for value in read(distinct)]  # two spellings may be one value
+    place_of = [places.setdefault(value, len(places)) for value in values]  # two spellings may be one value
     return np.array(place_of, dtype=np.intp)[numbers], list(places)
 
 
@@ -157,11 +155,11 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
     """Return the distinct answers (of a ranking: entities in it) behind a frame, in the order of its rows."""
     check_partners(frame, table)
     endpoint = table.endpoint
-    columns = [_checked(frame[p.column], table[p.column], p) for p in endpoint.inputs]
+    columns = [_numbered(frame[p.column], table[p.column], p) for p in endpoint.inputs]
     nothing = (np.zeros(len(frame), dtype=np.intp), [None])
     columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else nothing)
     dated = OBSERVED_AT.name in columns_of(frame)
-    columns.append(_numbered(frame[OBSERVED_AT.name], read_times) if dated else nothing)
+    columns.append(_numbered(frame[OBSERVED_AT.name], OBSERVED_AT) if dated else nothing)
     distinct = pd.DataFrame({place: numbers for place, (numbers, _) in enumerate(columns)}).drop_duplicates()
     read = [[values[number] for number in distinct[place]] for place, (_, values) in enumerate(columns)]
     queries: dict[tuple[Value, ...], Query] = {}  # one for all rows: its key is computed once
@@ -173,7 +171,7 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
 
 
 def _entities(frame: pd.DataFrame, column: Column) -> Numbered:
-    numbers, values = _numbered(frame[column.name], lambda distinct: read_column(distinct, column))
+    numbers, values = _numbered(frame[column.name], column)
     if None in values:
         missing = int((numbers == values.index(None)).sum())
         raise InvalidArgumentError(

@@ -12,7 +12,7 @@ import json
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -289,7 +289,12 @@ class Endpoint:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One tidy table: its endpoint, columns, key and the lists its rows come from."""
+    """One tidy table: its endpoint, columns, key and the lists its rows come from.
+
+    `reached_by` is the method of `df.keyapi` that reads it from the answers behind other rows. `leads_to` names, by
+    method, what can be fetched for its rows: the column with the ids (or another table of the same answers, which has
+    them), and the table that is fetched.
+    """
 
     endpoint: Endpoint
     name: str
@@ -299,6 +304,8 @@ class Table:
     columns: tuple[Column, ...]
     sorted_by: str = ""
     references: tuple[tuple[tuple[str, ...], str], ...] = ()
+    reached_by: str = ""
+    leads_to: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research import accessor, frames, plots
-from keyapi_research.accessor import follow, methods, pictures
-from keyapi_research.model import TABLES
+from keyapi_research.accessor import follow, methods, recognise
+from keyapi_research.accessor.pictures import PICTURES
+from keyapi_research.model import TABLES, Column, Field, Table
 from keyapi_research.sandbox import Sandbox
 
 METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}
@@ -169,7 +170,7 @@ def test_a_method_of_other_tables_is_refused_by_what_the_frame_holds(table: str,
             getattr(rows, method)
         text = str(refusal.value)
         assert text.startswith(f"{method}() is for ")
-        assert f"this frame holds {table}." in text
+        assert text.endswith(f"this frame holds {table}.")
         assert all(one in text for one in ON[method])
 
 
@@ -458,7 +459,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     with pytest.raises(AttributeError) as refusal:
         merged.keyapi.trend(of="hashtags", client=unsent.client)
     text = str(refusal.value)
-    assert "As hashtags it lacks region (there are region_x and region_y)" in text
+    assert "As hashtags it lacks region. A merge added suffixes: " in text
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
@@ -515,6 +516,42 @@ def test_a_table_that_is_declared_later_is_known_by_its_columns(monkeypatch: pyt
     assert [table.name for table in frames.tables_in(TABLES["hashtags"].names)] == ["hashtags"]
 
 
+def test_what_a_table_declared_later_leads_to_is_offered_like_the_others(
+    unsent: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, position = TABLES["videos"], TABLES["product_posts"]["position"]
+    captions = Table(
+        videos.endpoint,
+        name="captions",
+        row="video x hashtag",
+        key=("video_id", "position"),
+        rows=("[].hashtags[]",),
+        columns=(
+            videos["video_id"],
+            position,
+            Column("caption_tag", "hashtag", Field("[].hashtags[]"), "A hashtag of the caption.", "unknown: a test"),
+            *videos.columns[-2:],
+        ),
+        reached_by="hashtags",
+        leads_to={"fetch_hashtags": ("caption_tag", "hashtags"), "fetch_videos": ("video_id", "videos")},
+    )
+    tags = pd.DataFrame({"video_id": ["1", "1"], "position": [1, 2], "caption_tag": ["ufc324", "gym"], "period": 7})
+    assert "fetch_hashtags" not in offered(tags)
+    assert "hashtags" not in offered(unsent["videos"])
+    for module in (frames, follow, recognise):
+        monkeypatch.setattr(module, "TABLES", {**TABLES, "captions": captions})
+    assert offered(tags) == {*ON_ALL, "fetch_hashtags", "fetch_videos"}
+    assert offered(unsent["videos"]) == {*ON_ALL, "engagement", "hashtags"}
+    plan = kr.plan(tags.keyapi.fetch_hashtags, 30, client=unsent.client)
+    assert (plan.table, plan.requests, plan.credits) == ("hashtags", 2, 4)
+    assert kr.plan(tags.keyapi.fetch_videos, client=unsent.client).requests == 1
+    with pytest.raises(AttributeError, match=r"product_details, product_hashtags, related_hashtags or captions;"):
+        _ = unsent["music"].keyapi.fetch_hashtags
+    got = unsent.call(unsent["videos"], "hashtags")  # these answers have no such list
+    assert got.columns.tolist() == ["video_id", "position", "caption_tag", "observed_at", "source"]
+    assert got.empty
+
+
 @pytest.mark.parametrize("first", TABLES)
 def test_a_whole_table_is_itself_and_stays_so_beside_any_other(first: str) -> None:
     assert [one.name for one in frames.tables_in(TABLES[first].names)] == [first]
@@ -528,19 +565,23 @@ LOST: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "in the index": (
         "trend",
         lambda frame: frame.set_index("hashtag_name"),
-        r"lacks hashtag_name \(in the index: df.reset_index\(\)\)",
+        r"lacks hashtag_name\. hashtag_name is in the index: df.reset_index\(\)",
     ),
     "twice": (
         "trend",
         lambda frame: pd.concat([frame, frame[["region"]]], axis=1),
-        r"lacks region \(more than once: keep one\)",
+        r"lacks region\. region is there more than once: keep one",
     ),
     "only measures": (
         "trend",
         lambda frame: frame[["views"]],
-        r"Key columns: hashtags \(region, period, hashtag_name\)",
+        r"of any table \(it has views\); kr\.tables\(\) lists them\.$",
     ),
-    "raw of measures": ("raw", lambda frame: frame[["views"]], r"kr.tables\(\) lists them"),
+    "raw of measures": (
+        "raw",
+        lambda frame: frame[["views"]],
+        r"raw\(\) is for the tables of this package; .* kr.tables\(\) lists them",
+    ),
 }
 
 
@@ -554,8 +595,12 @@ def test_a_lost_column_is_refused_with_the_way_to_get_it_back(what: str, unsent:
 def test_dropped_filters_of_a_ranking(unsent: World) -> None:
     bare = unsent["product_insights"].dropna(axis=1, how="all")
     assert "search" not in bare
-    with pytest.raises(AttributeError, match=r"lacks search \(if none was requested: df.assign\(search=None\)\)"):
+    with pytest.raises(AttributeError) as refusal:
         _ = bare.keyapi.fetch_details
+    assert str(refusal.value).endswith(
+        "As product_insights it lacks search and filter_category_id. If none was requested: "
+        "df.assign(search=None, filter_category_id=None)."
+    )
     again = bare.assign(search=None, filter_category_id=None)
     assert unsent.call(again, "raw") == unsent.call(unsent["product_insights"], "raw")
 
@@ -755,7 +800,7 @@ def test_an_undated_ranking_is_priced_by_its_rows(method: str, unsent: World) ->
         for frame, requests, price in ((rows, 2, 4), (rows.head(20), 1, 2), (rows.tail(1), 1, 2)):
             text = str(missing_in(other, frame, method))
             cost = f"{requests} request{'s' * (requests > 1)} = {price} credits"
-            assert f"Fetching takes at least {cost}: kr.fetch_product_insights(" in text
+            assert f"Fetching what is not stored takes at least {cost}: kr.fetch_product_insights(" in text
             assert text.count("region=US") == 1
 
 
@@ -785,18 +830,19 @@ def test_a_list_whose_rows_have_times_of_their_own_is_one_list(unsent: World) ->
     ) in text
     with kr.Client(sandbox=True, store=":memory:") as other:
         text = str(missing_in(other, rows, "trend"))
-    assert "and 9 more. Fetching takes at least 1 request = 2 credits: kr.fetch_trending_hashtags(...)." in text
+    assert "and 9 more. Fetching what is not stored takes at least 1 request = 2 credits: kr.fetch_trending_h" in text
     assert text.count("region=US") == 1
 
 
-def test_times_that_look_equal_are_written_to_the_microsecond(unsent: World) -> None:
+def test_times_are_written_to_the_microsecond(unsent: World) -> None:
     tags = unsent["hashtags"].head(1)
     at = pd.Timestamp("2026-02-03 12:00:00.25", tz="UTC")
     both = pd.concat([tags.assign(observed_at=at), tags.assign(observed_at=at + pd.Timedelta("1us"))])
     with kr.Client(sandbox=True, store=":memory:") as other:
         told = str(missing_in(other, both, "trend"))
         assert "ufc324 (US, 30) of 2026-02-03 12:00:00.250000 UTC, 2026-02-03 12:00:00.250001 UTC. Fetching" in told
-        assert "ufc324 (US, 30) of 2026-02-03 12:00:00 UTC. Fetching" in str(missing_in(other, both.head(1), "trend"))
+        second = tags.assign(observed_at=at.floor("s"))
+        assert "ufc324 (US, 30) of 2026-02-03 12:00:00 UTC. Fetching" in str(missing_in(other, second, "trend"))
     late = tags.assign(observed_at=tags["observed_at"] + pd.Timedelta("1us"))
     assert f"of {late['observed_at'].item():%Y-%m-%d %H:%M:%S.%f} UTC. Other" in (
         str(missing_in(unsent.client, late, "trend"))
@@ -992,9 +1038,11 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
     assert kr.plan(getattr(frame.keyapi, method), client=client).credits == 0
 
 
-def test_every_link_of_the_tables_is_followed() -> None:
-    linked = {(link.table.name, link.column.name, link.target.name) for link in follow.find_links()}
+def test_what_rows_lead_to_is_declared_with_their_table() -> None:
+    linked = {(table.name, by, target) for table in TABLES.values() for by, target in table.leads_to.values()}
     assert linked == {
+        ("product_details", "product_posts", "videos"),
+        ("product_details", "product_hashtags", "hashtags"),
         ("product_insights", "category_id", "product_details"),
         ("product_hashtags", "hashtag_name", "hashtags"),
         ("product_posts", "video_id", "videos"),
@@ -1401,7 +1449,7 @@ def test_a_plot_of_two_concatenated_audiences(axes: Any, unsent: World) -> None:
 
 def test_plots_accept_what_the_functions_accept() -> None:
     for name in ("trend", "audience", "overlap"):
-        own = inspect.signature(getattr(pictures, name)).parameters
+        own = inspect.signature(PICTURES[name]).parameters
         theirs = inspect.signature(getattr(plots, name)).parameters
         assert list(own) == [*theirs, "of", "client"] or set(own) == {*theirs, "of", "client"}
         assert {one: own[one].default for one in theirs} == {one: theirs[one].default for one in theirs}

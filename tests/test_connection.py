@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -28,7 +29,9 @@ Make = Callable[..., kr.Client]
 def cell() -> Iterator[Callable[[str], str]]:
     """Run cells of a shell of its own; give what is printed, without colours."""
     shell = InteractiveShell.instance()
-    shell.run_cell("import keyapi_research as kr")
+    shell.run_cell("import keyapi_research as kr, pandas as pd")
+    shell.run_cell("videos = pd.DataFrame({'video_id': ['1'], 'views': [5]})")
+    shell.run_cell("days = pd.DataFrame({'hashtag_name': ['a'], 'date': ['2026-01-01'], 'share_of_peak': [1.0]})")
 
     def run(code: str) -> str:
         out = io.StringIO()
@@ -48,6 +51,21 @@ MISTAKES = {
         "BudgetExceededError: fetch_hashtags",
     ),
     "a store": ("kr.connect(offline=True, store='/nowhere/x.sqlite')", "StoreError: there is no store at"),
+    "a method of another table": ("videos.keyapi.trend()", "AccessorError: trend() is for hashtags, "),
+    "a column that is not there": ("videos.keyapi.engagement()", "AccessorError: engagement() is for videos; "),
+    "a table it does not hold": ("videos.keyapi.raw(of='music')", "AccessorError: raw(of='music'): As music it lacks"),
+    "no method at all": ("videos.keyapi.trends()", "AccessorError: df.keyapi has no 'trends'. Choose from trend, "),
+    "a picture of another table": ("videos.keyapi.plot.products()", "AccessorError: plot.products draws the columns"),
+    "a frame of the user's own": ("pd.DataFrame({'a': [1]}).keyapi", "AccessorError: df.keyapi is for the tables of"),
+    "no ids": ("kr.fetch_hashtags()", "CallError: fetch_hashtags(): missing a required argument: 'hashtag_names'. It "),
+    "an option it does not have": (
+        "kr.fetch_hashtags('a', regio='US')",
+        "CallError: fetch_hashtags(): got an unexpected keyword argument 'regio'. It takes hashtag_names, region=, ",
+    ),
+    "an option without its name": ("kr.fetch_music('1', 'US')", "CallError: fetch_music(): too many positional"),
+    "a plan without ids": ("kr.plan(kr.fetch_videos)", "CallError: fetch_videos(): missing a required argument"),
+    "an option of no method": ("videos.keyapi.raw(off='videos')", "TypeError: Methods.raw() got an unexpected"),
+    "an option of no picture": ("days.keyapi.plot.trend(axe=1)", "CallError: trend(): got an unexpected keyword argum"),
 }
 
 
@@ -63,11 +81,39 @@ def test_an_error_in_a_cell_shows_the_users_line_and_the_message(mistake: str, c
     assert len(lines) <= 9
 
 
-def test_an_error_in_a_function_of_the_user_shows_its_lines_too(cell: Callable[[str], str]) -> None:
-    shown = cell("def mine(name):\n    return kr.fetch_hashtags(name)\n\nmine('a b')")
-    assert "----> 2     return kr.fetch_hashtags(name)" in shown
-    assert "----> 4 mine('a b')" in shown
+@pytest.mark.parametrize(
+    ("line", "called"),
+    [("kr.fetch_hashtags(x)", "mine('a b')"), ("x.keyapi", "mine(days[[]])"), ("kr.fetch_music(x, 7)", "mine(5)")],
+)
+def test_an_error_in_a_function_of_the_user_shows_its_lines_too(
+    line: str, called: str, cell: Callable[[str], str]
+) -> None:
+    shown = cell(f"def mine(x):\n    return {line}\n\n{called}")
+    assert f"----> 2     return {line}" in shown
+    assert f"----> 4 {called}" in shown
     assert PACKAGE not in shown
+    assert "pandas" not in shown
+
+
+def test_lines_of_the_user_that_pandas_calls_are_shown_without_those_of_pandas(cell: Callable[[str], str]) -> None:
+    shown = cell("def of(row):\n    return videos.keyapi.trend()\n\nvideos.apply(of, axis=1)")
+    assert "----> 2     return videos.keyapi.trend()" in shown
+    assert "----> 4 videos.apply(of, axis=1)" in shown
+    assert "/pandas/" not in shown
+
+
+def test_errors_of_the_accessor_and_of_calls_are_of_two_kinds() -> None:
+    """What Python itself raises there is caught as before, and so is everything that this package raises."""
+    for kinds, fail in (
+        ((AttributeError, kr.KeyAPIError), lambda: pd.DataFrame({"a": [1]}).keyapi),
+        ((TypeError, kr.InvalidArgumentError), lambda: kr.fetch_hashtags("a", regio="US")),
+        ((TypeError, kr.InvalidArgumentError), lambda: kr.plan(kr.fetch_hashtags)),
+    ):
+        for kind in kinds:
+            with pytest.raises(kind) as caught:
+                fail()
+            again = pickle.loads(pickle.dumps(caught.value))
+            assert (type(again), str(again)) == (type(caught.value), str(caught.value))
 
 
 def test_an_error_that_came_from_another_shows_only_itself(cell: Callable[[str], str]) -> None:
@@ -135,13 +181,37 @@ def test_the_text_that_a_notebook_keeps_has_the_short_path(
     for one in (client, client.status()):
         printer = Printer()
         one._repr_pretty_(printer, False)
-        assert (str(tmp_path.resolve()) in printer.written) is not notebook
-        assert "store.sqlite" in printer.written
+        for written in (printer.written, f"{one}", "%s" % one):  # noqa: UP031 - as `print` and logging write it
+            assert (str(tmp_path.resolve()) in written) is not notebook
+            assert "store.sqlite" in written
+        assert str(tmp_path.resolve()) in repr(one)
+
+
+def test_what_print_writes_into_a_notebook_has_no_path_of_a_machine(
+    cell: Callable[[str], str], client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(display, "in_notebook", lambda: True)
+    monkeypatch.setattr(kr.client.connection.IN_USE, "client", client)
+    for shown in (cell("print(kr.status())"), cell("print(f'{kr.status()}', kr.client.find_client(None))")):
+        assert "./store.sqlite" in shown
+        assert str(tmp_path.resolve()) not in shown
+
+
+def test_what_has_no_path_is_printed_as_it_is_shown(client: kr.Client) -> None:
+    plan, budget = kr.plan(kr.fetch_videos, "1", client=client), kr.budget(3)
+    assert (
+        str(plan)
+        == repr(plan)
+        == ("<Plan: fetch_videos; nothing was sent>\n  requests  1\n  credits   1\n  stored    0")
+    )
+    assert str(budget) == repr(budget) == "<Budget of 3 credits, not in force: with kr.budget(3): ...>"
+    assert "<strong>Budget</strong>" in budget._repr_html_()
 
 
 def test_a_store_in_memory_has_no_path(sandbox: Sandbox) -> None:
     with kr.Client(token="t", base_url=sandbox.url, store=":memory:") as client:
-        assert "store in memory" in repr(client)
+        assert "in memory" in repr(client)
         assert "in memory" in repr(client.status())
 
 

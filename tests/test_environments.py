@@ -69,7 +69,7 @@ DOCSTRINGS = """
     things |= {f"plots.{name}": getattr(kr.plots, name) for name in kr.plots.__all__}
     things |= {f"Client.{name}": one for name, one in vars(kr.Client).items() if not name.startswith("_")}
     things |= {f"df.keyapi.{name}": one for name, one in vars(Methods).items() if name[0] != "_" and name != "plot"}
-    things |= {f"df.keyapi.plot.{name}": one.function for name, one in PICTURES.items()}
+    things |= {f"df.keyapi.plot.{name}": one for name, one in PICTURES.items()}
     print(json.dumps({name: inspect.getdoc(one) if one.__doc__ else None for name, one in things.items()}))
 """
 

@@ -112,7 +112,7 @@ def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
     assert picture["width"] > 300
     assert sum("text/html" in kind for kind in kinds) >= 6
     assert "<strong>KeyAPI client</strong>" in shown
-    assert "Plan of fetch_product_insights (nothing was sent)" in shown
+    assert "Plan: fetch_product_insights; nothing was sent" in shown
     assert "<strong>Budget</strong>" in shown
     assert "<strong>KeyAPI status</strong>" in shown
     assert re.search(r"8/8.*16\scredits", bars, re.DOTALL), bars

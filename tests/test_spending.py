@@ -911,7 +911,7 @@ def test_a_bar_where_somebody_looks_and_has_to_wait(
     quiet, automatic = make_client(progress=False), make_client(progress=None)
     kr.fetch_hashtags(tags(*range(8)), client=automatic)
     assert capsys.readouterr().err == ""  # nobody looks
-    monkeypatch.setattr("keyapi_research.client.progress.somebody_looks", lambda: True)
+    monkeypatch.setattr("keyapi_research.client.display.somebody_looks", lambda: True)
     kr.fetch_hashtags(tags(*range(10)), client=automatic)  # two requests
     kr.fetch_hashtags(tags(*range(10)), client=automatic)  # none
     kr.fetch_hashtags(tags(*range(20, 28)), client=quiet)

@@ -38,9 +38,9 @@ class KeyAPIAccessor:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
-            from .recognise import refuse_frame  # noqa: PLC0415 - importing the package does not wait for it
+            from .recognise import refuse  # noqa: PLC0415 - importing the package does not wait for it
 
-            raise refuse_frame(frame)
+            raise refuse("df.keyapi", None, frame)
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:

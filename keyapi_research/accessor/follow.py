@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,92 +14,54 @@ from ..arguments import Value
 from ..columns import read_column
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
 from ..frames import Needs, check_column, check_partners, identifying_columns
-from ..model import TABLES, Column, Endpoint, FromQuery, Parameter, Query, Table
-
-
-@dataclass(frozen=True)
-class Extras:
-    """Other tables of the answers behind rows: the one of this name, or all with this column in their key."""
-
-    which: str
-
-    def by_table(self) -> dict[str, Table]:
-        """Return them by the name of the table whose rows lead to them."""
-        tables = [table for table in TABLES.values() if self.which in (table.name, *table.key)]
-        firsts = [(table.endpoint.tables[0], table) for table in tables]
-        return {first.name: table for first, table in firsts if first is not table}
-
-    def needs(self) -> Needs:
-        """Return the columns that say which answer a row came from, by table."""
-        key = identifying_columns()
-        return {name: key[name] for name in self.by_table()}
+from ..model import TABLES, Column, Parameter, Query, Table
 
 
 @dataclass(frozen=True)
 class Link:
-    """A column whose values another endpoint (or the same, about somebody else) is queried by."""
+    """A column, and the table that is fetched by its values."""
 
     table: Table
     column: Column
-    endpoint: Endpoint
-    entity: Parameter
+    target: Table
 
     @property
-    def target(self) -> Table:
-        """The table of what the ids name."""
-        return self.endpoint.tables[0]
+    def entity(self) -> Parameter:
+        """The parameter that takes the values."""
+        return self.target.endpoint.inputs[0]
 
 
-@dataclass(frozen=True)
-class Links:
-    """Links to some tables, also from rows with the table `by` in their answers; or only from details of others."""
-
-    to: tuple[str, ...]
-    by: str = ""
-    of_details: bool = False
-
-    def by_table(self) -> dict[str, Link]:
-        """Return them by the name of the table whose rows have them, or whose answers do."""
-        links = {link.table.name: link for link in find_links() if link.target.name in self.to}
-        own = {name: link for name, link in links.items() if link.table.references or not self.of_details}
-        return {TABLES[self.by].endpoint.tables[0].name: links[self.by], **own} if self.by else own
-
-    def needs(self) -> Needs:
-        """Return the columns that following them needs, by table."""
-        key = identifying_columns()
-        return {
-            name: key[name] | ({link.column.name} if link.table.name == name else set())
-            for name, link in self.by_table().items()
-        }
+def parts_of(method: str) -> dict[str, Table]:
+    """Return what a method reads from answers, by the table whose rows lead to it."""
+    return {part.endpoint.tables[0].name: part for part in TABLES.values() if part.reached_by == method}
 
 
-def find_links() -> tuple[Link, ...]:
-    """Return the links of all tables."""
-    return _links_of(tuple(TABLES.values()))
+def links_of(method: str) -> dict[str, Link]:
+    """Return what a method fetches by, by the table whose rows have the ids, or whose answers do."""
+    found = {}
+    for table in TABLES.values():
+        if method in table.leads_to:
+            by, target = table.leads_to[method]
+            holder = table if by in table.names else TABLES[by]
+            found[table.name] = Link(holder, holder[holder.leads_to[method][0]], TABLES[target])
+    return found
 
 
-@lru_cache(maxsize=2)  # tables may be declared at any time
-def _links_of(tables: tuple[Table, ...]) -> tuple[Link, ...]:
-    endpoints = dict.fromkeys(table.endpoint for table in tables)
-    by_id = [(endpoint, endpoint.entity) for endpoint in endpoints if endpoint.entity is not None]
-    return tuple(
-        Link(table, column, endpoint, entity)
-        for table in tables
-        for column in _naming_others(table)
-        for endpoint, entity in by_id
-        if f"_{column.name}".endswith(f"_{entity.column}")
-    )
+def needs_of(method: str) -> Needs:
+    """Return, by table, the columns that say which answer a row came from, and those with ids that are fetched.
 
-
-def _naming_others(table: Table) -> list[Column]:
-    """Return the columns an answer filled, but for the ids of the rows it is a detail of."""
-    parents = {name for columns, _ in table.references for name in columns}
-    return [one for one in table.columns if not isinstance(one.place, FromQuery) and one.name not in parents]
+    A method that no table is declared with is for all.
+    """
+    key = identifying_columns()
+    needs = {name: key[name] for name in parts_of(method)}
+    for name, link in links_of(method).items():
+        needs[name] = key[name] | {link.column.name} if link.table.name == name else key[name]
+    return needs or key
 
 
 def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
     """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own."""
-    endpoint = link.endpoint
+    endpoint = link.target.endpoint
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
         raise InvalidArgumentError(f"{link.target.name} has no parameter {', '.join(sorted(unknown))}. Leave it out")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
 from ..client import Call, Client, find_client, ledger_frame
-from ..docstrings import COMMON, complete
+from ..docstrings import complete
 from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, identifying_columns, reading_client
@@ -21,8 +19,8 @@ from ..model import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers
-from .follow import Extras, Links, queries_of
-from .recognise import find_table, fitting, joined, refuse
+from .follow import links_of, needs_of, parts_of, queries_of
+from .recognise import AccessorError, find_table, fitting, joined, refuse
 from .validation import check_frame, vocabulary
 
 if TYPE_CHECKING:
@@ -30,40 +28,20 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TRENDS: Final = Extras("date")
-AUDIENCES: Final = Extras("dimension")
-POSTS: Final = Extras("product_posts")
-HASHTAGS: Final = Extras("product_hashtags")
-RELATED: Final = Extras("related_hashtags")
-EXAMPLE_VIDEOS: Final = Extras("music_videos")
-TO_DETAILS: Final = Links(("product_details", "hashtags", "music"))
-TO_VIDEOS: Final = Links(("videos",), by="product_posts")
-# of a list of hashtags the rows are hashtags themselves: their details are those of the list
-TO_HASHTAGS: Final = Links(("hashtags",), by="product_hashtags", of_details=True)
 
-
-def _viewed() -> Needs:
+def _viewed(_: str) -> Needs:
     return {"videos": identifying_columns()["videos"] | {"views", *PARTS.values()}}
 
 
-def offer(rows: Extras | Links | Callable[[], Needs] | None) -> Callable[[F], F]:
-    """Declare which rows a method is for (None: any frame), and complete its docstring."""
+def offer(needs: Callable[[str], Needs] | None) -> Callable[[F], F]:
+    """Declare the columns a method needs, by its name (None: any frame will do), and complete its docstring."""
 
-    def declare(function: F) -> F:
-        function.needs = rows.needs if isinstance(rows, Extras | Links) else rows  # type: ignore[attr-defined]
-        _, *names = inspect.signature(function).parameters
-
-        def sections(written: Mapping[str, str]) -> Mapping[str, str]:
-            own = re.split(r"\n(?=\S)", written.get("Parameters", ""))
-            described = {**COMMON, **{text.partition(" : ")[0]: text for text in own}}
-            found = {"Parameters": "\n".join(described[name] for name in names)}
-            if isinstance(rows, Extras):
-                tables = joined((table.name for table in rows.by_table().values()), "or")
-                found["Returns"] = f"pandas.DataFrame\n    {tables}, in the order of the rows."
-            return found
-
-        complete(function, sections)
-        return function
+    def declare(method: F) -> F:
+        method.needs = needs  # type: ignore[attr-defined]
+        parts = [table.name for table in parts_of(method.__name__).values()]
+        if not parts:
+            return complete(method)
+        return complete(method, Returns=f"pandas.DataFrame\n    {joined(parts, 'or')}, in the order of the rows.")
 
     return declare
 
@@ -77,7 +55,7 @@ class Methods:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    @offer(TRENDS)
+    @offer(needs_of)
     def trend(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the popularity over time that came with the rows; free, nothing is sent.
 
@@ -86,9 +64,9 @@ class Methods:
         >>> kr.fetch_hashtags("ufc324").keyapi.trend()["share_of_peak"].tolist()
         [1.0, 0.7, 0.48, 0.31, 0.26, 0.25, 0.3]
         """
-        return self._read_extra("trend", TRENDS, of, client)
+        return self._read_part("trend", of, client)
 
-    @offer(AUDIENCES)
+    @offer(needs_of)
     def audience(
         self, dimension: str | None = None, *, of: str | None = None, client: Client | None = None
     ) -> pd.DataFrame:
@@ -104,36 +82,36 @@ class Methods:
         >>> kr.fetch_hashtags("ufc324").keyapi.audience("age")["score"].tolist()
         [65.0, 23.0, 12.0]
         """
-        table = find_table(self._frame, "audience", AUDIENCES.needs(), of)
-        known = vocabulary(AUDIENCES.by_table()[table.name]["dimension"])
+        table = self._find_table("audience", of)
+        known = vocabulary(parts_of("audience")[table.name]["dimension"])
         if dimension is not None and dimension not in known:
             raise InvalidArgumentError(
                 f"dimension of {table.name} must be one of {', '.join(known)}; got {dimension!r}"
             )
-        whole = self._read_extra("audience", AUDIENCES, of, client)
+        whole = self._read_part("audience", of, client)
         return whole if dimension is None else whole[whole["dimension"] == dimension].reset_index(drop=True)
 
-    @offer(POSTS)
+    @offer(needs_of)
     def posts(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the ids of popular videos that came with product categories; free, nothing is sent."""
-        return self._read_extra("posts", POSTS, of, client)
+        return self._read_part("posts", of, client)
 
-    @offer(HASHTAGS)
+    @offer(needs_of)
     def hashtags(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the popular hashtags that came with product categories; free, nothing is sent."""
-        return self._read_extra("hashtags", HASHTAGS, of, client)
+        return self._read_part("hashtags", of, client)
 
-    @offer(RELATED)
+    @offer(needs_of)
     def related(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the related hashtags that came with hashtags; free, nothing is sent."""
-        return self._read_extra("related", RELATED, of, client)
+        return self._read_part("related", of, client)
 
-    @offer(EXAMPLE_VIDEOS)
+    @offer(needs_of)
     def example_videos(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the ids of videos that use the sounds, as they came with them; free, nothing is sent."""
-        return self._read_extra("example_videos", EXAMPLE_VIDEOS, of, client)
+        return self._read_part("example_videos", of, client)
 
-    @offer(TO_DETAILS)
+    @offer(needs_of)
     @fetches
     def fetch_details(
         self,
@@ -166,9 +144,9 @@ class Methods:
         10
         """
         given = {} if period is None else {"period": period}
-        return self._follow("fetch_details", TO_DETAILS, given, of, max_age, errors, client)
+        return self._follow("fetch_details", given, locals())
 
-    @offer(TO_VIDEOS)
+    @offer(needs_of)
     @fetches
     def fetch_videos(
         self, *, max_age: MaxAge = None, errors: Errors = "raise", of: str | None = None, client: Client | None = None
@@ -187,9 +165,9 @@ class Methods:
         >>> kr.plan(category.keyapi.fetch_videos).credits
         5
         """
-        return self._follow("fetch_videos", TO_VIDEOS, {}, of, max_age, errors, client)
+        return self._follow("fetch_videos", {}, locals())
 
-    @offer(TO_HASHTAGS)
+    @offer(needs_of)
     @fetches
     def fetch_hashtags(
         self,
@@ -218,7 +196,7 @@ class Methods:
         >>> kr.fetch_product_details("601583").keyapi.fetch_hashtags(period=30)["period"].unique().tolist()
         [30]
         """
-        return self._follow("fetch_hashtags", TO_HASHTAGS, {"period": period}, of, max_age, errors, client)
+        return self._follow("fetch_hashtags", {"period": period}, locals())
 
     @offer(_viewed)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
@@ -237,11 +215,11 @@ class Methods:
         0.0862
         """
         _check_client(client)
-        find_table(self._frame, "engagement", _viewed(), of)
+        self._find_table("engagement", of)
         rates = engagement_rates(self._frame)
         return self._frame.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
-    @offer(identifying_columns)
+    @offer(needs_of)
     def history(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return all stored observations of the rows, fetched before and since; free, nothing is sent.
 
@@ -258,12 +236,12 @@ class Methods:
         >>> len(videos.keyapi.history())
         2
         """
-        table = find_table(self._frame, "history", identifying_columns(), of)
+        table = self._find_table("history", of)
         if self._frame.empty:
             return empty_frame(table)
         return answers.read_history(self._frame, table, reading_client(client), "history()")
 
-    @offer(identifying_columns)
+    @offer(needs_of)
     def raw(self, *, of: str | None = None, client: Client | None = None) -> list[dict[str, Any]]:
         """Return the stored answers of the rows as they came, also what no column has; free, nothing is sent.
 
@@ -282,7 +260,7 @@ class Methods:
         found = self._find_answers("raw", of, client)
         return list(reading_client(client).store.envelopes([one.id for one in found])) if found else []
 
-    @offer(identifying_columns)
+    @offer(needs_of)
     def provenance(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return which requests brought the rows, when, and at what price; free, nothing is sent.
 
@@ -354,48 +332,35 @@ class Methods:
 
         return Pictures(self._frame)
 
-    def _find(self, table: Table, method: str, client: Client | None) -> answers.Found:
-        """Find the stored answers of the rows; an empty frame needs no connection."""
+    def _find_table(self, method: str, of: str | None, *, for_answers: bool = False) -> Table:
+        return find_table(self._frame, method, _needs_of(method) or {}, of, for_answers=for_answers)
+
+    def _find(self, table: Table, method: str, client: Client | None, *, used: bool = True) -> answers.Found:
+        """Find the stored answers of the rows, and note that they were used; an empty frame needs no connection."""
         if self._frame.empty:
             return []
-        return answers.find(self._frame, table, reading_client(client), f"{method}()")
-
-    def _find_answers(self, method: str, of: str | None, client: Client | None) -> list[Observation]:
-        """Find the stored answers of the rows, each once, whatever is in them."""
-        table = find_table(self._frame, method, identifying_columns(), of, for_answers=True)
-        found = answers.distinct(self._find(table, method, client))
-        if found:
-            reading_client(client).records.note_read(found)
+        connection = reading_client(client)
+        found = answers.find(self._frame, table, connection, f"{method}()")
+        if used:
+            connection.records.note_read(answers.distinct(found))
         return found
 
-    def _read_extra(self, method: str, extras: Extras, of: str | None, client: Client | None) -> pd.DataFrame:
-        """Read another table out of the answers of the rows."""
-        table = find_table(self._frame, method, extras.needs(), of)
-        extra, found = extras.by_table()[table.name], self._find(table, method, client)
-        if not found:
-            return empty_frame(extra)
-        reading_client(client).records.note_read(answers.distinct(found))
-        return answers.read(extra, found, reading_client(client))
+    def _find_answers(self, method: str, of: str | None, client: Client | None) -> list[Observation]:
+        return answers.distinct(self._find(self._find_table(method, of, for_answers=True), method, client))
 
-    def _follow(
-        self,
-        method: str,
-        links: Links,
-        given: Mapping[str, object],
-        of: str | None,
-        max_age: MaxAge,
-        errors: Errors,
-        client: Client | None,
-    ) -> Call:
+    def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
+        table = self._find_table(method, of)
+        return answers.read(parts_of(method)[table.name], self._find(table, method, client), client)
+
+    def _follow(self, method: str, given: Mapping[str, object], options: Mapping[str, Any]) -> Call:
         """Make the call that fetches what the rows name, or what a part of their answers names."""
-        table = find_table(self._frame, method, links.needs(), of)
-        link = links.by_table()[table.name]
-        rows, found = self._frame, answers.NONE
-        if link.table is not table:
-            found = self._find(table, method, client)
-            rows = answers.read(link.table, found, reading_client(client)) if found else empty_frame(link.table)
-        call = make_call(link.target, queries_of(rows, link, given), max_age=max_age, errors=errors, client=client)
-        return replace(call, read=tuple(answers.distinct(found)))
+        client, table = options["client"], self._find_table(method, options["of"])
+        link = links_of(method)[table.name]
+        if link.table is table:
+            return make_call(link.target, queries_of(self._frame, link, given), options)
+        found = self._find(table, method, client, used=False)
+        queries = queries_of(answers.read(link.table, found, client), link, given)
+        return replace(make_call(link.target, queries, options), read=tuple(answers.distinct(found)))
 
 
 def _check_client(client: Client | None) -> None:
@@ -408,15 +373,15 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
     requests = client.store.ledger(one.request for one in found) if client else []
     ledger = ledger_frame(requests).set_axis([number for number, *_ in requests])
     brought = ledger.reindex([one.request for one in found]).reset_index(drop=True)
-    texts = {
-        "endpoint": [one.endpoint for one in found],
-        "params": [one.params for one in found],
-        SOURCE.name: [client.source if client else ""] * len(found),
+    columns = {
+        "endpoint": pd.array([one.endpoint for one in found], dtype="string"),
+        "params": pd.array([one.params for one in found], dtype="string"),
+        "request_id": brought["request_id"],
+        OBSERVED_AT.name: pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype),
+        "credits": brought["credits"],
+        SOURCE.name: pd.array([client.source if client else ""] * len(found), dtype="string"),
     }
-    frame = pd.DataFrame({name: pd.array(values, dtype="string") for name, values in texts.items()})
-    frame[OBSERVED_AT.name] = pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype)
-    frame[["request_id", "credits"]] = brought[["request_id", "credits"]]
-    return frame[["endpoint", "params", "request_id", OBSERVED_AT.name, "credits", SOURCE.name]]
+    return pd.DataFrame(columns)
 
 
 # Methods of a frame -----------------------------------------------------------------------------------------
@@ -425,7 +390,7 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
 def find_method(frame: pd.DataFrame, name: str) -> Any:
     """Return a method of a frame, or its pictures; an AttributeError explains why there is none."""
     if name not in _names():
-        raise AttributeError(f"df.keyapi has no {name!r}. Choose from {joined(_names())}")
+        raise AccessorError(f"df.keyapi has no {name!r}. Choose from {joined(_names())}")
     needs = _needs_of(name)
     if needs is not None and not fitting(needs, frame):
         raise refuse(f"{name}()", needs, frame)
@@ -445,5 +410,5 @@ def _names() -> list[str]:
 
 def _needs_of(name: str) -> Needs | None:
     """Return what a method needs of a frame; None: it takes any."""
-    needs: Callable[[], Needs] | None = getattr(vars(Methods)[name], "needs", None)
-    return None if needs is None else needs()
+    needs: Callable[[str], Needs] | None = getattr(vars(Methods)[name], "needs", None)
+    return needs(name) if needs else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from types import MappingProxyType, MethodType
 from typing import TYPE_CHECKING, Any, Final
@@ -13,21 +12,18 @@ import pandas as pd
 
 from .. import plots
 from ..client import Client
+from ..docstrings import complete
+from ..fetch import call_checked
 from ..frames import columns_of
 from ..plots.reading import NEEDS
 from .methods import Methods
-from .recognise import describe, joined
+from .recognise import AccessorError, describe, joined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_READ: Final = {"trend": "trend", "audience": "audience", "overlap": "audience"}  # by these methods, from the answers
 _NAMES: Final = (("clip_id", "title"), ("category_id", "category"))
-_PARAMETERS: Final = """
-of, client
-    As for `{}()`, where the rows are not themselves what is drawn. NotStoredError says what fetching would cost.
-
-Returns
-"""
 
 
 def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
@@ -35,16 +31,15 @@ def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
 
     @wraps(draw)
     def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
-        here = _draws(draw.__name__) <= columns_of(df)
-        return draw(df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df), **options)
+        here = columns_of(df).issuperset(NEEDS[draw.__name__].columns)
+        rows = df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df)
+        return call_checked(draw, rows, **options)
 
     own, more = inspect.signature(draw), inspect.signature(getattr(Methods, read)).parameters
     both = [*own.parameters.values(), more["of"], more["client"]]
     picture.__signature__ = own.replace(parameters=both)  # type: ignore[attr-defined]
-    if draw.__doc__:  # not so under -OO
-        text = f"{inspect.cleandoc(draw.__doc__)}\n"
-        picture.__doc__ = text.replace("\nReturns\n", _PARAMETERS.format(read), 1)
-    return picture
+    notes = f"Rows that are not themselves what is drawn are followed as by `{read}()`, free; what is not stored is a\n"
+    return complete(picture, Notes=notes + "NotStoredError with the price of fetching it.")
 
 
 def _named(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,37 +51,15 @@ def _named(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _draws(name: str) -> frozenset[str]:
-    return frozenset(NEEDS[name].columns)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture, the columns it draws, and the method that reads them from the answers of other rows."""
-
-    function: Callable[..., Axes]
-    draws: frozenset[str]
-    read: str | None = None
-
-    def applies(self, frame: pd.DataFrame) -> bool:
-        """Whether a picture of a frame can be made."""
-        own = self.draws <= columns_of(frame)
-        return own or (self.read is not None and hasattr(frame.keyapi, self.read))
-
-
-trend = _reading(plots.trend, "trend")
-audience = _reading(plots.audience, "audience")
-overlap = _reading(plots.overlap, "audience")
-PICTURES: Final[Mapping[str, Picture]] = MappingProxyType(
-    {
-        "trend": Picture(trend, _draws("trend"), "trend"),
-        "audience": Picture(audience, _draws("audience"), "audience"),
-        "products": Picture(plots.products, _draws("products")),
-        "categories": Picture(plots.categories, _draws("categories")),
-        "engagement": Picture(plots.engagement, _draws("engagement")),
-        "overlap": Picture(overlap, _draws("overlap"), "audience"),
-    }
+PICTURES: Final[Mapping[str, Callable[..., Axes]]] = MappingProxyType(
+    {name: _reading(getattr(plots, name), _READ[name]) if name in _READ else getattr(plots, name) for name in NEEDS}
 )
+
+
+def _applies(name: str, frame: pd.DataFrame) -> bool:
+    """Whether a picture of a frame can be made."""
+    here = columns_of(frame).issuperset(NEEDS[name].columns)
+    return here or (name in _READ and hasattr(frame.keyapi, _READ[name]))
 
 
 class Pictures:
@@ -98,19 +71,17 @@ class Pictures:
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
-        picture = PICTURES.get(name)
-        if picture is None:
-            raise AttributeError(f"df.keyapi.plot has no {name!r}. Choose from {joined(PICTURES)}")
-        if not picture.applies(self._frame):
-            read = f", or rows that have .keyapi.{picture.read}()" if picture.read else ""
-            raise AttributeError(
-                f"plot.{name} draws the columns {joined(sorted(picture.draws))}{read}; {describe(self._frame)}."
-            )
-        return MethodType(picture.function, self._frame)
+        if name not in PICTURES:
+            raise AccessorError(f"df.keyapi.plot has no {name!r}. Choose from {joined(PICTURES)}")
+        if not _applies(name, self._frame):
+            read = f", or rows that have .keyapi.{_READ[name]}()" if name in _READ else ""
+            columns = joined(sorted(NEEDS[name].columns))
+            raise AccessorError(f"plot.{name} draws the columns {columns}{read}; {describe(self._frame)}.")
+        return MethodType(PICTURES[name], self._frame)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *(name for name, picture in PICTURES.items() if picture.applies(self._frame))]
+        return [*object.__dir__(self), *(name for name in PICTURES if _applies(name, self._frame))]
 
     def __repr__(self) -> str:
-        names = [name for name, picture in PICTURES.items() if picture.applies(self._frame)]
-        return f"<df.keyapi.plot: {', '.join(f'{name}()' for name in names) or 'nothing to draw'}>"
+        drawn = [f"{name}()" for name in PICTURES if _applies(name, self._frame)]
+        return f"<df.keyapi.plot: {', '.join(drawn) or 'nothing to draw'}>"

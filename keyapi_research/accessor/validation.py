@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -22,7 +23,7 @@ _MOST_LISTED: Final = 3  # values of one column that no request has, or not as t
 def check_frame(frame: pd.DataFrame, of: str | None) -> None:
     """Check that a frame is what the table it holds, or the one named, is declared to be; list every breach."""
     table = _table_of(frame, of)
-    breaches = find_breaches(frame, table)
+    breaches = list(_breaches(frame, table))
     if breaches:
         count = f"{len(breaches)} breach{'es' if len(breaches) > 1 else ''}"
         raise InvalidArgumentError("\n- ".join([f"the frame is not a valid {table.name} table, {count}:", *breaches]))
@@ -40,49 +41,39 @@ def _table_of(frame: pd.DataFrame, of: str | None) -> Table:
     return find_table(frame, "validate", identifying_columns(), None)
 
 
-def find_breaches(frame: pd.DataFrame, table: Table) -> list[str]:
-    """Return everything in which a frame is not the table it is declared to be; columns of the user's own are fine."""
+def _breaches(frame: pd.DataFrame, table: Table) -> Iterator[str]:
+    """Find everything in which a frame is not the table it is declared to be; columns of the user's own are fine."""
     have = columns_of(frame)
-    twice = [name for name in table.names if name in frame.columns and name not in have]
-    missing = [name for name in table.names if name not in frame.columns]
-    found = [f"the column {name} appears more than once" for name in twice]
-    found += [f"the column {name} is missing" for name in missing]
+    lost = [name for name in table.names if name not in have]
+    yield from (f"the column {name} appears more than once" for name in lost if name in frame.columns)
+    yield from (f"the column {name} is missing" for name in lost if name not in frame.columns)
     for column in table.columns:
         if column.name in have:
-            found += _of_column(frame[column.name], column, table)
+            yield from _of_column(frame[column.name], column, table)
     unique = [*table.key, OBSERVED_AT.name]
-    if have.issuperset(unique):
-        again = _count_repeated(frame[unique])
-        found += [f"{again:,} rows repeat a key ({', '.join(unique)})"] if again else []
-    return found
-
-
-def _count_repeated(keys: pd.DataFrame) -> int:
-    try:
-        return int(keys.duplicated().sum())
-    except TypeError:  # lists or the like, which is the breach of a dtype
-        return 0
+    with contextlib.suppress(TypeError):  # lists or the like, which is the breach of a dtype
+        again = int(frame[unique].duplicated().sum()) if have.issuperset(unique) else 0
+        if again:
+            yield f"{again:,} rows repeat a key ({', '.join(unique)})"
 
 
 def _of_column(series: pd.Series[Any], column: Column, table: Table) -> Iterator[str]:
+    name, known = column.name, vocabulary(column)
     if str(series.dtype) != column.dtype:
-        yield f"{column.name} has dtype {series.dtype}, not {column.dtype}"
-    parameter = table.endpoint.columns.get(column.name)
-    if parameter is not None or (column.name in table.key and column.dtype == DTYPES["text"]):
+        yield f"{name} has dtype {series.dtype}, not {column.dtype}"
+    parameter = table.endpoint.columns.get(name)
+    if parameter is not None or (name in table.key and column.dtype == DTYPES["text"]):
         yield from _not_as_requested(series, column, parameter)
-    if parameter is None and column.kind == "id":
-        texts = (str(value) for value in dict.fromkeys(read_column(series, column)) if value is not None)
-        if wrong := [shown(text) for text in texts if not _ID.fullmatch(text)]:
-            yield f"{column.name} has {listed(wrong, _MOST_LISTED)}, which are not valid ids (digits only)"
-    if parameter is None and column.name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
-        yield f"{column.name} is missing in {int(series.isna().sum()):,} rows, but is needed to identify them"
+    if parameter is None and (column.kind == "id" or known):
+        values = [str(one) for one in dict.fromkeys(read_column(series, column)) if one is not None]
+        if wrong := [shown(text) for text in values if column.kind == "id" and not _ID.fullmatch(text)]:
+            yield f"{name} has {listed(wrong, _MOST_LISTED)}, which are not valid ids (digits only)"
+        if unknown := [text for text in values if known and text not in known]:
+            yield f"{name} has {listed(unknown)}; allowed are {', '.join(known)}"
+    if parameter is None and name in (*table.key, OBSERVED_AT.name, SOURCE.name) and series.isna().any():
+        yield f"{name} is missing in {int(series.isna().sum()):,} rows, but is needed to identify them"
     if column.kind in ("count", "integer", "number"):
         yield from _out_of_range(series, column)
-    known = vocabulary(column)
-    words = dict.fromkeys(read_column(series, column)) if known else ()
-    unknown = [str(one) for one in words if one is not None and one not in known]
-    if unknown:
-        yield f"{column.name} has {listed(unknown)}; allowed are {', '.join(known)}"
 
 
 def _not_as_requested(series: pd.Series[Any], column: Column, parameter: Parameter | None) -> Iterator[str]:

@@ -101,7 +101,7 @@ HASHTAG_TRENDS = declare(Table(
     rows=("info.trend[]",),
     sorted_by="date",
     columns=(REGION, PERIOD, _HASHTAG, *trend_columns("info.trend"), *METADATA),
-    references=_OF_HASHTAGS,
+    references=_OF_HASHTAGS, reached_by="trend",
 ))
 HASHTAG_AUDIENCE = declare(Table(
     HASHTAG_DETAIL,
@@ -110,7 +110,7 @@ HASHTAG_AUDIENCE = declare(Table(
     key=(*_HASHTAG_KEY, "dimension", "segment_id"),
     rows=audience_rows("info"),
     columns=(REGION, PERIOD, _HASHTAG, *audience_columns("info"), *METADATA),
-    references=_OF_HASHTAGS,
+    references=_OF_HASHTAGS, reached_by="audience",
 ))
 RELATED_HASHTAGS = declare(Table(
     HASHTAG_DETAIL,
@@ -130,7 +130,9 @@ RELATED_HASHTAGS = declare(Table(
                "URL"),
         *METADATA,
     ),
-    references=_OF_HASHTAGS,
+    references=_OF_HASHTAGS, reached_by="related",
+    leads_to={"fetch_details": ("related_hashtag_name", "hashtags"),
+              "fetch_hashtags": ("related_hashtag_name", "hashtags")},
 ))
 
 
@@ -260,6 +262,7 @@ TRENDING_HASHTAGS = declare(Table(
         count_of("n_creators", "list[].creators", "creators"),
         *METADATA,
     ),
+    leads_to={"fetch_details": ("hashtag_name", "hashtags")},
 ))
 TRENDING_HASHTAG_TRENDS = declare(Table(
     HASHTAG_RANKING,
@@ -269,7 +272,7 @@ TRENDING_HASHTAG_TRENDS = declare(Table(
     rows=("list[].trend[]",),
     sorted_by="date",
     columns=(*_HASHTAG_LIST_ASKED, _LISTED_HASHTAG, *trend_columns("list[].trend"), *METADATA),
-    references=_OF_HASHTAG_LIST,
+    references=_OF_HASHTAG_LIST, reached_by="trend",
 ))
 TRENDING_HASHTAG_CREATORS = declare(Table(
     HASHTAG_RANKING,

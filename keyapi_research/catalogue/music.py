@@ -114,7 +114,7 @@ MUSIC_TRENDS = declare(Table(
     rows=("sound.trend[]",),
     sorted_by="date",
     columns=(REGION, PERIOD, _CLIP, *trend_columns("sound.trend"), *METADATA),
-    references=_OF_MUSIC,
+    references=_OF_MUSIC, reached_by="trend",
 ))
 MUSIC_AUDIENCE = declare(Table(
     MUSIC_DETAIL,
@@ -123,7 +123,7 @@ MUSIC_AUDIENCE = declare(Table(
     key=(*_MUSIC_KEY, "dimension", "segment_id"),
     rows=audience_rows("sound"),
     columns=(REGION, PERIOD, _CLIP, *audience_columns("sound"), *METADATA),
-    references=_OF_MUSIC,
+    references=_OF_MUSIC, reached_by="audience",
 ))
 MUSIC_VIDEOS = declare(Table(
     MUSIC_DETAIL,
@@ -143,7 +143,8 @@ MUSIC_VIDEOS = declare(Table(
                "inferred: from a third party's samples; null in KeyAPI's example", optional=True),
         *METADATA,
     ),
-    references=_OF_MUSIC,
+    references=_OF_MUSIC, reached_by="example_videos",
+    leads_to={"fetch_videos": ("video_id", "videos")},
 ))
 
 
@@ -270,6 +271,7 @@ TRENDING_MUSIC = declare(Table(
         cover("sound_list[].cover", REPORTED),
         *METADATA,
     ),
+    leads_to={"fetch_details": ("clip_id", "music")},
 ))
 TRENDING_MUSIC_TRENDS = declare(Table(
     MUSIC_RANKING,
@@ -279,7 +281,7 @@ TRENDING_MUSIC_TRENDS = declare(Table(
     rows=("sound_list[].trend[]",),
     sorted_by="date",
     columns=(*_MUSIC_LIST_ASKED, _LISTED_CLIP, *trend_columns("sound_list[].trend"), *METADATA),
-    references=((_MUSIC_LIST_KEY, "trending_music"),),
+    references=((_MUSIC_LIST_KEY, "trending_music"),), reached_by="trend",
 ))
 
 

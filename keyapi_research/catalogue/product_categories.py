@@ -123,6 +123,7 @@ PRODUCT_INSIGHTS = declare(Table(
         cover("list[].cover_url"),
         *METADATA,
     ),
+    leads_to={"fetch_details": ("category_id", "product_details")},
 ))
 
 
@@ -181,6 +182,7 @@ PRODUCT_DETAILS = declare(Table(
         cover("info.cover_url"),
         *METADATA,
     ),
+    leads_to={"fetch_videos": ("product_posts", "videos"), "fetch_hashtags": ("product_hashtags", "hashtags")},
 ))
 PRODUCT_AUDIENCE = declare(Table(
     PRODUCT_DETAIL,
@@ -189,7 +191,7 @@ PRODUCT_AUDIENCE = declare(Table(
     key=(*_PRODUCT_KEY, "dimension", "segment_id"),
     rows=audience_rows("info"),
     columns=(REGION, TIME_SCOPE, _CATEGORY_ID, *audience_columns("info"), *METADATA),
-    references=_OF_DETAILS,
+    references=_OF_DETAILS, reached_by="audience",
 ))
 PRODUCT_HASHTAGS = declare(Table(
     PRODUCT_DETAIL,
@@ -205,7 +207,8 @@ PRODUCT_HASHTAGS = declare(Table(
                REPORTED),
         *METADATA,
     ),
-    references=_OF_DETAILS,
+    references=_OF_DETAILS, reached_by="hashtags",
+    leads_to={"fetch_details": ("hashtag_name", "hashtags"), "fetch_hashtags": ("hashtag_name", "hashtags")},
 ))
 PRODUCT_POSTS = declare(Table(
     PRODUCT_DETAIL,
@@ -220,7 +223,8 @@ PRODUCT_POSTS = declare(Table(
         Column("video_id", "id", Field("info.posts[]"), "A popular video of the category.", REPORTED),
         *METADATA,
     ),
-    references=_OF_DETAILS,
+    references=_OF_DETAILS, reached_by="posts",
+    leads_to={"fetch_videos": ("video_id", "videos")},
 ))
 
 

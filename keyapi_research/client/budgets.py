@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Self
 
 from ..errors import BudgetExceededError, InvalidArgumentError
 from ..settings import is_number
-from .display import facts_html
+from .display import Facts
 
 
 class _Register:
@@ -41,8 +41,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_register.renew_lock)
 
 
-@dataclass(eq=False)  # two of the same amount may be nested
-class Budget:
+@dataclass(eq=False, repr=False)  # two of the same amount may be nested
+class Budget(Facts):
     """Credits that may be spent within its `with` block; entered again, it goes on with what is left.
 
     Attributes
@@ -85,14 +85,14 @@ class Budget:
         """How to put it in force, where it never was."""
         return "" if self.begun or self.whole_client else f"not in force: with kr.budget({self.credits}): ..."
 
-    def __repr__(self) -> str:
+    def _text(self, **_: object) -> str:
         if self._idle:
             return f"<Budget of {self.credits:,} credits, {self._idle}>"
         return f"<Budget: {self.spent:,} of {self.credits:,} credits spent, {self.remaining:,} left>"
 
-    def _repr_html_(self) -> str:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         idle = {"limits nothing": self._idle} if self._idle else {}
-        return facts_html("Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle})
+        return "Budget", {"credits": self.credits, "spent": self.spent, "left": self.remaining, **idle}
 
 
 def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name

@@ -15,7 +15,7 @@ from ..errors import (
 )
 from ..model import DTYPES, Endpoint, Query, Table
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
-from .display import facts_html, facts_text
+from .display import Facts
 from .pacing import is_hard
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Call:
         return f"fetch_{self.table.name}"
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Facts):
     """What a call would send and cost; nothing was sent.
 
     Attributes
@@ -77,8 +77,7 @@ class Plan:
     table: str = ""
     note: str = ""
 
-    @property
-    def _facts(self) -> dict[str, object]:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         bound = "unknown" if self.credits_max is None else f"{self.credits_max:,}"
         facts: dict[str, object] = {
             "requests": self.requests,
@@ -87,13 +86,8 @@ class Plan:
         }
         if self.stored:
             facts["oldest"] = f"{self.oldest:%Y-%m-%d %H:%M} UTC"
-        return facts | ({"note": self.note} if self.note else {})
-
-    def __repr__(self) -> str:
-        return facts_text(f"<Plan: fetch_{self.table}; nothing was sent>", self._facts)
-
-    def _repr_html_(self) -> str:
-        return facts_html(f"Plan of fetch_{self.table} (nothing was sent)", self._facts)
+        note = {"note": self.note} if self.note else {}
+        return f"Plan: fetch_{self.table}; nothing was sent", facts | note
 
 
 @dataclass

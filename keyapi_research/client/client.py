@@ -33,16 +33,15 @@ from .budgets import Account, Budget, Reservation, in_block, in_force, make_budg
 from .call import Call, Collection, Plan, ledger_frame
 from .delivery import Run
 from .dispatch import Sender
-from .display import Shown, facts_html, facts_text, path_text
+from .display import Facts, Progress, path_text
 from .interrupts import in_order, listen
 from .pages import Pages
 from .policy import Policy
-from .progress import Progress
 from .records import CallRecord, Records
 
 
 @dataclass(frozen=True, repr=False)
-class Status(Shown):
+class Status(Facts):
     """What a client is connected to, and what it has cost.
 
     Attributes
@@ -72,7 +71,7 @@ class Status(Shown):
     duplicates: int
     versions: str
 
-    def _facts(self, *, whole: bool) -> dict[str, object]:
+    def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
         written = {
             "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
@@ -81,13 +80,8 @@ class Status(Shown):
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
         }
-        return {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
-
-    def _text(self, *, whole: bool) -> str:
-        return facts_text("<KeyAPI status>", self._facts(whole=whole))
-
-    def _repr_html_(self) -> str:
-        return facts_html("KeyAPI status", self._facts(whole=False))
+        facts = {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
+        return "KeyAPI status", facts
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
@@ -99,7 +93,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
     return there.st_ino, there.st_size, there.st_mtime_ns
 
 
-class Client(Shown):
+class Client(Facts):
     """A connection: its source, store and spending limits; `connect` creates one and makes it the default.
 
     Parameters
@@ -220,27 +214,16 @@ class Client(Shown):
         """Whether it is open and replays this very file, as the file is now."""
         return not self.closed and self.policy.replaying == path and self._replayed == _state_of(path)
 
-    def _text(self, *, whole: bool) -> str:
+    def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
         if not hasattr(self, "_sender"):  # a traceback may show a client that was refused
-            return "<keyapi_research.Client: not connected>"
-        state = "closed, " if self.closed else ""
-        return (
-            f"<keyapi_research.Client: {state}{self.policy.mode}, source {self.source}, "
-            f"store {path_text(self.settings.store, whole=whole)}, "
-            f"{self.credits_spent:,} credits spent, {self.credits_saved:,} saved>"
-        )
-
-    def _repr_html_(self) -> str:
-        return facts_html(
-            "KeyAPI client",
-            {
-                "mode": self.policy.mode,
-                "source": "sandbox (synthetic data)" if self.policy.synthetic else self.source,
-                "store": path_text(self.settings.store, whole=False),
-                "credits spent": self.credits_spent,
-                "credits saved": self.credits_saved,
-            },
-        )
+            return "KeyAPI client", {"mode": "not connected"}
+        return "KeyAPI client", {
+            "mode": f"{'closed, ' if self.closed else ''}{self.policy.mode}",
+            "source": "sandbox (synthetic data)" if self.policy.synthetic else self.source,
+            "store": path_text(self.settings.store, whole=whole),
+            "credits spent": self.credits_spent,
+            "credits saved": self.credits_saved,
+        }
 
     def status(self) -> Status:
         """Return what this client is connected to; see `keyapi_research.status`."""

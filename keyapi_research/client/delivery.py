@@ -16,8 +16,8 @@ from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..store import LEDGER_COLUMNS, Answer, Arrival
 from .budgets import Reservation
 from .call import UNDELIVERED
+from .display import Progress
 from .pacing import is_hard, is_short_wait
-from .progress import Progress
 from .transport import TransportFailure
 
 _REFUSED: Final = 400

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import archive_format as archive
 from ..client import Call, CallRecord, Client
-from ..client.display import facts_html, facts_text
+from ..client.display import Facts
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..files import as_path
 from ..frames import reading_client
@@ -19,8 +19,8 @@ from ..settings import MEMORY, Settings
 from ..store import Observation, Store, compact_json
 
 
-@dataclass(frozen=True)
-class Frozen:
+@dataclass(frozen=True, repr=False)
+class Frozen(Facts):
     """What `freeze` wrote.
 
     Attributes
@@ -49,18 +49,12 @@ class Frozen:
     differing: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
 
-    @property
-    def _facts(self) -> dict[str, object]:
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
         numbers = ("answers", "absences", "calls", "requests", "credits")
         lists = {"differ in a replay": self.differing, "failed, not in it": self.failed}
         facts: dict[str, object] = {name: getattr(self, name) for name in numbers}
-        return facts | {name: listed(list(one), 10) for name, one in lists.items() if one}
-
-    def __repr__(self) -> str:
-        return facts_text(f"<Frozen study: {self.path}>", self._facts)
-
-    def _repr_html_(self) -> str:
-        return facts_html(f"Frozen study {self.path}", self._facts)
+        named = {name: listed(list(one), 10) for name, one in lists.items() if one}
+        return f"Frozen study: {self.path}", facts | named
 
 
 def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
