@@ -7,6 +7,7 @@ pictures of your own). Matplotlib is imported when the first picture is drawn.
 
 Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data. A figure without a layout
 engine gets matplotlib's constrained layout, which makes the room. What does not fit is left out; the footer says so.
+Where a figure has several panels, set its size first: their texts are broken into lines when they are drawn.
 """
 
 from __future__ import annotations
@@ -250,7 +251,7 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     >>> figure, ax = plt.subplots()
     >>> ax = ranking["ctr_pct"].plot.hist(ax=ax, xlabel="click-through rate (percent)")
     >>> ax = kr.plots.stamp(ax, ranking)
-    >>> ax.texts[0].get_text().split(",")[0]
+    >>> figure.get_supxlabel().split(",")[0]
     'source: sandbox (SYNTHETIC'
     """
     _load("style").dress(ax, df)

@@ -49,14 +49,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
             _write_values(ax, one)
         if np.isnan(scores).any():
             notes.append("No bar: not in that entity's list, which is unknown, not zero.")
-    else:
-        style.write_inside(ax, "no known scores" if audience.names else "no rows")
+    empty = "" if total else "no known scores" if audience.names else "no rows"
     whose = labels.texts[0] if len(audience.names) == 1 else ""
     words = (f"Audience by {audience.dimension}", whose, audience.shared)
     index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
     shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
     style.set_texts(ax, words, *(shares if ages else index))
-    return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
+    return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes], empty=empty)
 
 
 def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:

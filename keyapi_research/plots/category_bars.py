@@ -41,16 +41,14 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
         most -= 1
         rows = first_rows(hierarchy, most)
     notes = list(hierarchy.notes)
-    if rows.empty:
-        style.write_inside(ax, "no rows")
-    else:
+    if not rows.empty:
         notes += _notes(hierarchy, rows)
         notes += _draw_bars(ax, hierarchy, rows)
     below = hierarchy.level < hierarchy.deepest
     unit = "" if hierarchy.column.unit == measure else f" ({hierarchy.column.unit})"
     words = f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if below else "")
     style.set_texts(ax, (f"{measure} by level-{level} category", hierarchy.shared), words)
-    style.finish(ax, find_origin(df), notes)
+    style.finish(ax, find_origin(df), notes, empty="no rows" if rows.empty else "")
     _write_headings(ax, hierarchy, rows)
     return ax
 

@@ -42,11 +42,10 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
             notes.insert(0, "Bar: middle half of the videos; line: median, zeros included.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
             _write_medians(ax, rates, low)
-    else:
-        style.write_inside(ax, "no rate above zero" if videos else "no rows")
+    empty = "" if len(shown) else "no rate above zero" if videos else "no rows"
     title = f"Engagement per view of {videos:,} video{'s' if videos != 1 else ''}"
     style.set_texts(ax, (title,), "interactions per view (ratio, log axis)")
-    return style.finish(ax, find_origin(df), notes)
+    return style.finish(ax, find_origin(df), notes, empty=empty)
 
 
 def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:

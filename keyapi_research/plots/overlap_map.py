@@ -34,15 +34,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     count = len(found.names)
     ax = style.axes_for(ax, float(np.clip(2.6 + 0.5 * count, 4, 7.8)))
     labels = style.labels_for(found.names)
-    title = (f"Similarity of audiences by {dimension}", found.shared)
+    style.set_texts(ax, (f"Similarity of audiences by {dimension}", found.shared))
     if not count:
-        style.write_inside(ax, "no known scores" if notes else "no rows")
-        style.set_texts(ax, title)
-        return style.finish(ax, find_origin(df), notes)
+        return style.finish(ax, find_origin(df), notes, empty="no known scores" if notes else "no rows")
     shown = np.where(np.eye(count, dtype=bool), np.nan, found.similarity)
     _draw_cells(ax, shown)
     _name_cells(ax, labels)
-    style.set_texts(ax, title)
     notes = [_HATCHED, *notes, *labels.notes]
     style.lay_out(ax)
     size = _size_of_values(ax, shown)
@@ -82,7 +79,7 @@ def _draw_cells(ax: Axes, shown: Floats) -> None:
         ax.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, color="#DDDDDD"))
     below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
-    bar.set_label("cosine similarity of log(index / 100)", fontsize=style.small(ax), **style.text_style())
+    bar.set_label("cosine similarity\nof log(index / 100)", fontsize=style.small(ax), **style.text_style())
     bar.ax.tick_params(labelsize=style.small(ax))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

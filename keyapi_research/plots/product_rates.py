@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,16 @@ from matplotlib.transforms import Bbox
 from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
-from ..measures import Floats
 from . import style
 from .reading import NEEDS, find_origin, rows_text
 
 _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
-_SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a symbol, for its name
-_ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
-_UP: Final = ("center", "bottom", "top")
+_SIDES: Final = (  # of a symbol, for its name
+    (1, 0, "left", "center"),
+    (-1, 0, "right", "center"),
+    (0, 1, "center", "bottom"),
+    (0, -1, "center", "top"),
+)
 MOST_GROUPS: Final = 7
 OTHER: Final = "other"
 _LIGHT: Final = "#DDDDDD"
@@ -43,9 +45,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     names, groups = style.labels_for(found.names[:labels]), style.labels_for(found.groups)
     notes = list(found.notes)
     scale = 0.0
-    if found.rows.empty:
-        style.write_inside(ax, "no known rates" if notes else "no rows")
-    else:
+    empty = "" if not found.rows.empty else "no known rates" if notes else "no rows"
+    if not empty:
         style.set_frame(ax, "both")
         ax.margins(0.08)
         most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
@@ -61,7 +62,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     count = len(found.rows)
     title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
     style.set_texts(ax, (title, found.shared), *rates)
-    style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes])
+    style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes], empty=empty)
     _place_labels(ax, found, names, scale)
     return ax
 
@@ -97,22 +98,16 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     covered: list[Bbox] = []
     for number, text in enumerate(names.texts):
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
-        for side in _SIDES:
-            label = _label(ax, text, places[number], side, radii[number] + 2, names.style)
+        away, look = radii[number] + 2, {"gid": "label", **style.on_data(ax), **names.style}
+        for x, y, ha, va in _SIDES:
+            place = (x * away, y * away)
+            label = ax.annotate(text, tuple(places[number]), place, textcoords="offset points", ha=ha, va=va, **look)
+            label.get_window_extent()  # moves the text to its place
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
                 covered.append(box)
                 break
             label.remove()
-
-
-def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:
-    x, y = side
-    away *= 0.75 if x and y else 1
-    look = {"ha": _ACROSS[x], "va": _UP[y], **style.on_data(ax), **font}
-    label = ax.annotate(text, tuple(at), (x * away, y * away), textcoords="offset points", gid="label", **look)
-    label.get_window_extent()  # moves the text to its place
-    return label
 
 
 def find_points(df: pd.DataFrame, most: int) -> Points:

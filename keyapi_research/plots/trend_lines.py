@@ -52,7 +52,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
             _draw_line(ax, line, color=colours[place % len(colours)], linestyle=dash, marker=marker, zorder=2.2)
         else:
             _draw_line(ax, line, color=style.GREY, linewidth=0.7)
-    _set_dates(ax, lines)
+    if lines:
+        _set_dates(ax, lines)
     notes = list(labels.notes)
     if len(lines) > 1:
         notes.insert(0, _OWN_PEAK)
@@ -61,7 +62,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
     style.set_texts(ax, (_title(labels.texts), shared), _DATE, _SHARE)
-    return style.finish(ax, origin, [*notes, *_line_notes(lines)])
+    return style.finish(ax, origin, [*notes, *_line_notes(lines)], empty="" if lines else "no rows")
 
 
 def _title(labels: Sequence[str]) -> str:
@@ -85,15 +86,12 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
         panel.tick_params(labelsize=8, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
     title = ", ".join(filter(None, (_title(labels.texts if len(lines) == 1 else [""] * len(lines)), shared)))
-    heading = figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
+    figure.suptitle(title, x=0.01, ha="left", fontsize="medium", gid="title", wrap=True, **style.text_style(title))
     figure.supylabel(_SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
     notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
-    look = {"x": 0.01, "ha": "left", "alpha": 0.75, "fontsize": 8, **style.text_style()}
-    footer = figure.supxlabel(f"{' '.join(notes)}\n{origin.text}", gid="footer", **look)
-    style.lay_out(panels[0], [heading, footer])
-    for panel in panels:
-        style.stamp(panel, origin)
+    style.write_footer(panels[0], origin, notes, whole=True)
+    style.stamp(panels, origin)
     return panels[0]
 
 
@@ -106,15 +104,12 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> None:
 
 
 def _set_dates(ax: Axes, lines: list[Line]) -> None:
-    if not lines:
-        style.write_inside(ax, "no rows")
-        return
     ax.set_ylim(-0.03, 1.05)
     style.set_frame(ax, "both")
     first, last = min(line.dates[0] for line in lines), max(line.dates[-1] for line in lines)
     span = int((last - first) / np.timedelta64(1, "D"))
     if not any(map(_is_known, lines)):
-        style.write_inside(ax, "no known values", empty=False)
+        style.write_inside(ax, "no known values")
         ax.set_xlim(first, last)
     if span == 0:  # else matplotlib shows two years on either side
         ax.set_xlim(first - np.timedelta64(3, "D"), last + np.timedelta64(3, "D"))
