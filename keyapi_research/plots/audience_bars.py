@@ -14,7 +14,7 @@ from ..catalogue.audiences import AGE_BANDS
 from ..entities import Name, check_columns, find_entities
 from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimension, spread_scores
 from . import style
-from .reading import NEEDS, find_origin
+from .reading import NEEDS
 
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 MOST_ENTITIES: Final = 6  # side by side
@@ -54,8 +54,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
     words = (f"Audience by {audience.dimension}", whose, audience.shared)
     index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
     shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
-    style.set_texts(ax, words, *(shares if ages else index))
-    return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes], empty=empty)
+    notes += [*labels.notes, *segments.notes]
+    return style.finish(ax, df, words, shares if ages else index, notes, empty=empty)
 
 
 def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:

@@ -19,7 +19,7 @@ from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
 from . import style
-from .reading import NEEDS, find_origin, rows_text
+from .reading import NEEDS, rows_text
 
 _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
 _SIDES: Final = (  # of a symbol, for its name
@@ -58,11 +58,11 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
         handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(found)]
         style.add_legend(ax, handles, groups, "colour: level-1 category")
-    rates = [f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items()]
+    across, up = (f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items())
     count = len(found.rows)
     title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
-    style.set_texts(ax, (title, found.shared), *rates)
-    style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes], empty=empty)
+    notes += [*names.notes, *groups.notes]
+    style.finish(ax, df, (title, found.shared), (across, up), notes, empty=empty)
     _place_labels(ax, found, names, scale)
     return ax
 

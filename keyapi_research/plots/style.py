@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
@@ -37,12 +38,18 @@ from .reading import Origin, find_origin
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
 GREY: Final = "#999999"
-CENTRED: Final[Mapping[str, Any]] = MappingProxyType({"ha": "center", "va": "center"})
 LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
 _AROUND: Final = 110  # points, about what title, ticks, axis label and footer take of the height
+_ONE_OF_THEM: Final = MappingProxyType(
+    {
+        "ndarray": "one of them, as axes.flat[0]",
+        **dict.fromkeys(("list", "tuple"), "one of them, as axes[0]"),
+        **dict.fromkeys(("Figure", "SubFigure"), "one of its Axes, as figure.axes[0]"),
+    }
+)
 
 # Axes -------------------------------------------------------------------------------------------------------
 
@@ -50,7 +57,9 @@ _AROUND: Final = 110  # points, about what title, ticks, axis label and footer t
 def check_axes(ax: object) -> None:
     """Check that what is to be drawn into is one Axes, or left out."""
     if not (ax is None or isinstance(ax, Axes)):
-        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {type(ax).__name__}. {_instead(ax)}")
+        given = type(ax).__name__
+        advice = _ONE_OF_THEM.get(given, "one, or leave ax out")
+        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {given}. Pass {advice}.")
 
 
 def axes_for(ax: Axes | None, height: float) -> Axes:
@@ -60,13 +69,6 @@ def axes_for(ax: Axes | None, height: float) -> Axes:
     if is_narrow(ax):
         ax.tick_params(labelsize=small(ax))
     return ax
-
-
-def _instead(given: object) -> str:
-    """Return what could be passed instead."""
-    if isinstance(given, np.ndarray | list | tuple):
-        return f"Pass one of them, as {'axes.flat[0]' if isinstance(given, np.ndarray) else 'axes[0]'}."
-    return "Pass one of its Axes, as figure.axes[0]." if isinstance(given, Figure) else "Pass one, or leave ax out."
 
 
 def ink(ax: Axes) -> Any:
@@ -127,19 +129,6 @@ def most_named(ax: Axes | None, most: int) -> int:
     return min(most, max(3, lines_that_fit(ax, small(ax)) // (2 if is_narrow(ax) else 1)))
 
 
-def set_texts(ax: Axes, title: Iterable[str], x: str = "", y: str = "") -> None:
-    """Write the title, above a legend that stands there, and the axis labels."""
-    narrow, text, pad = is_narrow(ax), ", ".join(filter(None, title)), mpl.rcParams["axes.titlepad"]
-    size: dict[str, Any] = {"fontsize": small(ax)} if narrow else {}
-    legend = ax.get_legend()
-    if legend and narrow:
-        pad += points(ax, legend.get_window_extent().height)
-    font = 8 if narrow else "medium"
-    ax.set_title(text, loc="left", fontsize=font, pad=pad, gid="title", **text_style(text))
-    ax.set_xlabel(x, **size, **text_style())
-    ax.set_ylabel(y, **size, **text_style())
-
-
 def set_frame(ax: Axes, grid: Any = None) -> None:
     """Draw a light grid behind the data, and no lines above and beside them."""
     ax.set_axisbelow(True)
@@ -151,7 +140,7 @@ def set_frame(ax: Axes, grid: Any = None) -> None:
 
 def write_inside(ax: Axes, what: str) -> None:
     """Write a few words where data would be."""
-    ax.text(0.5, 0.85, what, transform=ax.transAxes, **CENTRED, **text_style())
+    ax.text(0.5, 0.85, what, ha="center", va="center", transform=ax.transAxes, **text_style())
 
 
 def compact(value: float, _: object = None) -> str:
@@ -168,10 +157,9 @@ def compact(value: float, _: object = None) -> str:
 def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
     """Put a legend beside the data, or above them where Axes are narrow."""
     size, narrow = small(ax), is_narrow(ax)
-    place: dict[str, Any] = {
-        "loc": "lower left" if narrow else "upper left",
-        "bbox_to_anchor": (0, 1.02) if narrow else (1.01, 1),
-    }
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
+    if not narrow:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
     look = {"frameon": False, "alignment": "left", "borderaxespad": 0, "labelspacing": 0.35, "labelcolor": ink(ax)}
     fonts: dict[str, Any] = {"fontsize": size, "title_fontsize": size, "title": title or None}
     numbers = [str(place) for place in range(len(handles))]  # the text comes after: matplotlib drops labels like "_a"
@@ -181,16 +169,30 @@ def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = ""
     legend.get_title().set_color(ink(ax))
 
 
-def finish(ax: Axes, origin: Origin, notes: Iterable[str] = (), *, empty: str = "") -> Axes:
-    """Write notes, source and age below a picture, make the room for all that stands around it, and stamp it.
+def finish(
+    ax: Axes,
+    df: pd.DataFrame,
+    title: Iterable[str],
+    labels: tuple[str, str] = ("", ""),
+    notes: Iterable[str] = (),
+    *,
+    empty: str = "",
+) -> Axes:
+    """Write title and axis labels, and notes, source and age below; lay all out, and stamp synthetic rows.
 
     A picture without data says why: `empty`.
     """
     if empty:
         write_inside(ax, empty)
         ax.set(xticks=[], yticks=[])
-    title = [one for one in ax.get_children() if one.get_gid() == "title"]
-    write_footer(ax, origin, notes, [*title, ax.xaxis.label, ax.yaxis.label])
+    narrow, legend, text = is_narrow(ax), ax.get_legend(), ", ".join(filter(None, title))
+    above = points(ax, legend.get_window_extent().height) if legend and narrow else 0
+    look = {"loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above, "fontsize": 8 if narrow else "medium"}
+    heading = ax.set_title(text, gid="title", **look, **text_style(text))
+    look = {"fontsize": small(ax) if narrow else mpl.rcParams["axes.labelsize"], **text_style()}
+    x, y = ax.set_xlabel(labels[0], **look), ax.set_ylabel(labels[1], **look)
+    origin = find_origin(df)
+    write_footer(ax, origin, notes, [heading, x, y])
     stamp([ax], origin)
     return ax
 
@@ -224,7 +226,7 @@ def _is_alone(ax: Axes) -> bool:
     """Whether a figure shows this picture only, and has no label of the user's where the footer would be."""
     spec, figure = ax.get_subplotspec(), ax.figure
     taken = figure.get_supxlabel() and not any(text.get_gid() == "footer" for text in figure.texts)
-    if taken or _is_fixed(ax):
+    if spec is None or taken or _is_fixed(ax):
         return False
     rows, columns, first, last = spec.get_topmost_subplotspec().get_geometry()
     others = [one for one in figure.axes if one.figure is figure and not hasattr(one, "_colorbar")]
@@ -266,7 +268,8 @@ def lay_out(ax: Axes) -> None:
     if figure.get_layout_engine() is None:
         placed = any(hasattr(one, "_colorbar") for one in figure.axes)  # a scale that constrained layout cannot move
         figure.set_layout_engine("tight" if placed else "constrained")
-    figure.get_layout_engine().execute(figure)
+    engine: Any = figure.get_layout_engine()
+    engine.execute(figure)
     ax.apply_aspect()
 
 
@@ -277,19 +280,12 @@ def _break_lines(ax: Axes, texts: Sequence[Any]) -> None:
     lengths = {"footer": most, "title": most - box.x0 + around.x0}
     for text in texts:
         label = box.height if text.get_rotation() else min(box.width, 0.8 * most)
-        fit(text, lengths.get(text.get_gid(), label))
+        length, extent = lengths.get(text.get_gid(), label), max(Text.get_window_extent(text).size)
+        if extent > length:
+            lines = text.get_text().split("\n")
+            most = max(12, int(0.95 * max(map(len, lines)) * length / extent))
+            text.set_text("\n".join(textwrap.fill(line, most, break_long_words=False) for line in lines))
         text.set_in_layout(True)
-
-
-def fit(text: Any, length: float) -> None:
-    """Break a text into lines no longer than so many pixels."""
-    longest = max(text.get_text().split("\n"), key=len)
-    box = Text.get_window_extent(text)
-    extent = max(box.width, box.height)
-    if not longest or extent <= length:
-        return
-    most = max(12, int(0.95 * len(longest) * length / extent))
-    text.set_text("\n".join(textwrap.fill(one, most, break_long_words=False) for one in text.get_text().split("\n")))
 
 
 def stamp(panels: Sequence[Axes], origin: Origin) -> None:
@@ -307,9 +303,9 @@ def _write_across(ax: Axes, word: str) -> None:
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
     angle = math.degrees(math.atan2(box.height, box.width))
-    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **CENTRED, **text_style()}
-    text = ax.text(0.5, 0.5, word, transform=ax.transAxes, rotation=angle, gid="synthetic", **look)
-    text.set(zorder=under, in_layout=False, clip_on=True)
+    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes, "rotation": angle}
+    ax.text(0.5, 0.5, word, gid="synthetic", zorder=under, in_layout=False, clip_on=True, **place, **look)
 
 
 # Fonts ------------------------------------------------------------------------------------------------------
@@ -379,17 +375,11 @@ def _installed() -> list[str]:
 
 
 def _is_drawable(character: str) -> bool:
-    if character == " ":
-        return True
-    if unicodedata.category(character) in ("Cc", "Cs") or not (SHAPES_TEXT or not _needs_shaping(character)):
-        return False
-    return bool(_family_with(character))
-
-
-def _needs_shaping(character: str) -> bool:
-    """Whether a character comes out in the wrong place or shape when characters are put side by side."""
-    written = unicodedata.bidirectional(character) in ("R", "AL") or unicodedata.category(character) == "Mc"
-    return written or unicodedata.combining(character) == _VIRAMA
+    category = unicodedata.category(character)
+    # put side by side, these come out in the wrong place or shape
+    joined = category == "Mc" or unicodedata.combining(character) == _VIRAMA
+    joined = joined or unicodedata.bidirectional(character) in ("R", "AL")
+    return category not in ("Cc", "Cs") and (SHAPES_TEXT or not joined) and bool(_family_with(character))
 
 
 @dataclass(frozen=True)

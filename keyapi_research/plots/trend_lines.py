@@ -39,9 +39,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
     lines, shared = find_lines(df)
     if small_multiples and ax is not None:
         raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
-    origin = find_origin(df)
     if small_multiples and lines:
-        return _draw_panels(lines, shared, origin)
+        return _draw_panels(lines, shared, find_origin(df))
     ax = style.axes_for(ax, 4.8)
     labels = style.labels_for([line.name for line in lines])
     most = style.most_named(ax, MOST_NAMED)
@@ -61,12 +60,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
         style.add_legend(ax, ax.lines[-len(lines) :][:most], named)
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
-    style.set_texts(ax, (_title(labels.texts), shared), _DATE, _SHARE)
-    return style.finish(ax, origin, [*notes, *_line_notes(lines)], empty="" if lines else "no rows")
+    notes += _line_notes(lines)
+    title = (_title(labels.texts, len(lines)), shared)
+    return style.finish(ax, df, title, (_DATE, _SHARE), notes, empty="" if lines else "no rows")
 
 
-def _title(labels: Sequence[str]) -> str:
-    return f"Popularity of {labels[0] if len(labels) == 1 else f'{len(labels)} series'}"
+def _title(labels: Sequence[str], count: int) -> str:
+    return f"Popularity of {labels[0] if count == 1 else f'{count} series'}"
 
 
 def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
@@ -85,12 +85,12 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
         _set_dates(panel, shown)
         panel.tick_params(labelsize=8, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
-    title = ", ".join(filter(None, (_title(labels.texts if len(lines) == 1 else [""] * len(lines)), shared)))
-    figure.suptitle(title, x=0.01, ha="left", fontsize="medium", gid="title", wrap=True, **style.text_style(title))
+    title = ", ".join(filter(None, (_title(labels.texts, len(lines)), shared)))
+    heading = figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
     figure.supylabel(_SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
     notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
-    style.write_footer(panels[0], origin, notes, whole=True)
+    style.write_footer(panels[0], origin, notes, [heading], whole=True)
     style.stamp(panels, origin)
     return panels[0]
 
