@@ -343,6 +343,14 @@ def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -
     assert not any(a.overlaps(b) for a, b in combinations(footers, 2))
 
 
+def test_only_what_is_too_long_for_a_panel_is_broken_into_lines() -> None:
+    _, panels = plt.subplots(2, 2, figsize=(11, 8), dpi=72)
+    ax = plots.trend(example("trend"), ax=panels[0, 0])
+    assert "\n" in texts(ax, "footer")[0]
+    assert ax.get_xlabel() == "start of the bucket (UTC)"
+    assert ax.get_title(loc="left") == "Popularity of 2 series, US, 7 days"
+
+
 def lines_in_sight(ax: Axes, **how: Any) -> bool:
     """Whether every line of the footer is on the saved picture, and below all labels."""
     figure, seen = ax.figure.canvas.figure, []

@@ -22,12 +22,9 @@ from . import style
 from .reading import NEEDS, rows_text
 
 _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
-_SIDES: Final = (  # of a symbol, for its name
-    (1, 0, "left", "center"),
-    (-1, 0, "right", "center"),
-    (0, 1, "center", "bottom"),
-    (0, -1, "center", "top"),
-)
+_SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a symbol, for its name
+_ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
+_UP: Final = ("center", "bottom", "top")
 MOST_GROUPS: Final = 7
 OTHER: Final = "other"
 _LIGHT: Final = "#DDDDDD"
@@ -99,9 +96,10 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     for number, text in enumerate(names.texts):
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
         away, look = radii[number] + 2, {"gid": "label", **style.on_data(ax), **names.style}
-        for x, y, ha, va in _SIDES:
-            place = (x * away, y * away)
-            label = ax.annotate(text, tuple(places[number]), place, textcoords="offset points", ha=ha, va=va, **look)
+        for x, y in _SIDES:
+            far = away * (0.75 if x and y else 1)
+            look |= {"ha": _ACROSS[x], "va": _UP[y], "xytext": (x * far, y * far), "textcoords": "offset points"}
+            label = ax.annotate(text, tuple(places[number]), **look)
             label.get_window_extent()  # moves the text to its place
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):

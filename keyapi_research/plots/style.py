@@ -268,6 +268,9 @@ def lay_out(ax: Axes) -> None:
     if figure.get_layout_engine() is None:
         placed = any(hasattr(one, "_colorbar") for one in figure.axes)  # a scale that constrained layout cannot move
         figure.set_layout_engine("tight" if placed else "constrained")
+    if ax.get_in_layout():  # Axes that keep their shape are measured where they are, not as large as their place
+        ax.set_position(ax.get_position())
+        ax.set_in_layout(True)
     engine: Any = figure.get_layout_engine()
     engine.execute(figure)
     ax.apply_aspect()
@@ -283,8 +286,8 @@ def _break_lines(ax: Axes, texts: Sequence[Any]) -> None:
         length, extent = lengths.get(text.get_gid(), label), max(Text.get_window_extent(text).size)
         if extent > length:
             lines = text.get_text().split("\n")
-            most = max(12, int(0.95 * max(map(len, lines)) * length / extent))
-            text.set_text("\n".join(textwrap.fill(line, most, break_long_words=False) for line in lines))
+            longest = max(12, int(0.95 * max(map(len, lines)) * length / extent))  # in characters
+            text.set_text("\n".join(textwrap.fill(line, longest, break_long_words=False) for line in lines))
         text.set_in_layout(True)
 
 
