@@ -1285,7 +1285,7 @@ def test_names_that_became_the_same_are_numbered() -> None:
 @pytest.fixture
 def few_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the font that matplotlib brings."""
-    monkeypatch.setattr(style, "_installed", list)
+    monkeypatch.setattr(style, "_installed", tuple)
 
 
 SCRIPTS = {"Thai": "น้ำหอม", "CJK": "香水", "Hangul": "향수", "Devanagari": "हिन्दी"}
@@ -1301,7 +1301,7 @@ def test_names_are_drawn_where_a_font_has_them_and_else_become_a_note(
         assert legend(ax) == ["#perfume", f"#{SCRIPTS[script]}"]
         assert "script" not in footer(ax)
     draw(ax.figure)  # a glyph that no font has would warn
-    monkeypatch.setattr(style, "_installed", list)
+    monkeypatch.setattr(style, "_installed", tuple)
     without = plots.trend(frame)
     assert legend(without) == ["#perfume", "(name no. 2)"]
     assert "1 name in a script" in footer(without)

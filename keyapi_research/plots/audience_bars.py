@@ -19,7 +19,7 @@ from .reading import NEEDS
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 MOST_ENTITIES: Final = 6  # side by side
 MOST_SEGMENTS: Final = 12
-_AGES: Final = sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+")))
+_AGES: Final = tuple(sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+"))))
 _VALUE: Final = 7.0  # points, of the value of a bar
 _VALUED: Final = 3  # entities whose bars are thick enough for it
 _WHOLE: Final = 100  # from here on a value has no decimals

@@ -15,15 +15,15 @@ from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
 _BOTH: Final = "pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])"
-_COLUMNS_AND_SOURCE: Final = {
-    "trend": (("date", "share_of_peak"), "From hashtags, music or a list of either call df.keyapi.plot.trend()."),
-    "audience": (AUDIENCE, "From product_details, hashtags or music call df.keyapi.plot.audience()."),
-    "products": (("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
-    "categories": (("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
-    "engagement": (("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...)."),
-    "overlap": (AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
-}
-NEEDS: Final = MappingProxyType({name: Needs(f"plots.{name}", *both) for name, both in _COLUMNS_AND_SOURCE.items()})
+_READ: Final = (
+    ("trend", ("date", "share_of_peak"), "From hashtags, music or a list of either call df.keyapi.plot.trend()."),
+    ("audience", AUDIENCE, "From product_details, hashtags or music call df.keyapi.plot.audience()."),
+    ("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
+    ("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
+    ("engagement", ("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...)."),
+    ("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
+)
+NEEDS: Final = MappingProxyType({name: Needs(f"plots.{name}", columns, advice) for name, columns, advice in _READ})
 
 
 def find_origin(df: object) -> Origin:

@@ -371,10 +371,10 @@ def _characters_of(path: Any) -> frozenset[str]:
 
 
 @cache
-def _installed() -> list[str]:
+def _installed() -> tuple[str, ...]:
     """List the installed families, those with many scripts first, without those that have a box for everything."""
     upright = {font.name for font in font_manager.fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
-    return sorted(upright - set(_BOXES), key=lambda name: (not name.startswith(_FIRST), name))
+    return tuple(sorted(upright.difference(_BOXES), key=lambda name: (not name.startswith(_FIRST), name)))
 
 
 def _is_drawable(character: str) -> bool:
