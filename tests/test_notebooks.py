@@ -9,7 +9,9 @@ worlds, and with pages of ten rows, by changing the one cell that the notebooks 
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
+import io
 import json
 import math
 import re
@@ -24,6 +26,7 @@ import nbformat
 import pytest
 from kernels import environment
 from nbclient import NotebookClient
+from PIL import Image
 
 from keyapi_research.sandbox import Sandbox, effects
 from keyapi_research.sandbox.catalogue import by_id
@@ -335,7 +338,11 @@ def test_it_ends_in_files_and_shows_pictures(name: str) -> None:
     notebook = read(name)
     source = "\n".join(cell.source for cell in code_cells(notebook))
     assert re.search(r"to_csv\((OUT|HERE) / \"", source)
-    assert any("image/png" in output.get("data", {}) for output in outputs_of(notebook))
+    pictures = [output.data["image/png"] for output in outputs_of(notebook) if "image/png" in output.get("data", {})]
+    assert pictures
+    for picture in pictures:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            assert [round(dpi) for dpi in image.info["dpi"]] == [150, 150]
 
 
 @analyses

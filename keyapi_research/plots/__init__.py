@@ -1,12 +1,12 @@
 """Pictures of tables, each `(df, *, ax=None, ...) -> Axes`: drawn, never shown or saved, and no global style touched.
 
-They read tables and nothing else: no store, no network. Any frame with the needed columns will do, filtered, merged
-or read back from a file. Names in any script are drawn where an installed font has them; source and age of the rows
-stand under the axes; where any row is the sandbox's, SYNTHETIC stands behind the data (`stamp` does the same for
-pictures of your own). Matplotlib is imported when the first picture is drawn.
+They read tables and nothing else: any frame with the needed columns will do, filtered, merged or read from a file.
+Names in any script are drawn where an installed font has them; source and age of the rows stand under the axes; where
+any row is the sandbox's, SYNTHETIC stands behind the data. What does not fit is left out; the footer says so.
 
-Draw into an Axes of your own with `ax=`: legend and footer stand beside and below the data. A figure without a layout
-engine gets matplotlib's constrained layout, which makes the room. What does not fit is left out; the footer says so.
+Drawn into an Axes of your own (`ax=`), legend and footer stand beside and below the data. A figure without a layout
+engine gets matplotlib's constrained layout, which makes the room. Set the size of a figure of several panels first:
+their texts are broken into lines once, when they are drawn.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp
 def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
     """Draw popularity over time, one line a series.
 
-    A series is what the key of its table says: a hashtag or sound in a region and period, as observed at one time.
-    Each is relative to its own peak in its window, so levels of two series cannot be compared. Where buckets are
-    missing the line breaks; the step is the series' own most frequent distance between dates, never its period.
+    A series is a hashtag or sound in a region and period, as observed at one time. Each is relative to its own peak in
+    its window, so levels of two cannot be compared. The line breaks where buckets are missing; the step is the series'
+    own most frequent distance between dates.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
 def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
-    Up to six entities stand side by side, and of countries and interests the twelve with the highest index, or as
-    many as fit. No bar means that the answer did not list the segment, which is unknown, not zero.
+    Up to six entities stand side by side, with the twelve countries or interests of the highest index, or as many as
+    fit. No bar means that the answer did not list the segment, which is unknown, not zero.
 
     Parameters
     ----------
@@ -90,9 +90,8 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
-    The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1
-    category (the seven with most impressions, then "other"). The first rows of the frame are named where there is
-    room, so sort it by what matters.
+    The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1 category
+    (the seven with most impressions, then "other"). The first rows are named where there is room: sort by what matters.
 
     Parameters
     ----------
@@ -126,10 +125,10 @@ def categories(
 ) -> Axes:
     """Draw a measure over the hierarchy: categories of one level as bars, under their level-1 categories.
 
-    Amounts are summed over the categories below. Rates and amounts per something (all `_pct` columns, cpa) are
-    medians in which each category counts once. Only rows of the deepest level count, since a level-2 row beside its
-    level-3 rows would count twice. The 20 highest categories are drawn, or as many as fit, the level-1 category of
-    the highest one first; a heading has its whole sum or median, and of how many.
+    Amounts are summed over the categories below; rates and amounts per something (all `_pct` columns, cpa) are medians
+    in which each category counts once. Only rows of the deepest level count, or a level-2 row beside its level-3 rows
+    would count twice. The 20 highest are drawn, or as many as fit; a heading has the sum or median of its level-1
+    category, and of how many.
 
     Parameters
     ----------
@@ -193,18 +192,16 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
 
         sum(log(a / 100) * log(b / 100)) / sqrt(sum(log(a / 100) ** 2) * sum(log(b / 100) ** 2))
 
-    It is 1 for lists with the same segments and the same pattern of indices, and near 0 where little is shared. A
-    segment that only one of two lists has is unknown in the other, not zero; it counts as average (100) there, which
-    adds nothing above the line. Where no segment is in both lists nothing is known, and the cell is hatched; the
-    diagonal is grey. The small number in a cell counts the segments in both lists: a similarity that rests on one or
-    two says little. `kr.audience_similarity` returns the same numbers as a table.
+    It is 1 for lists with the same segments and pattern of indices, near 0 where little is shared. A segment that only
+    one of two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above
+    the line. Where no segment is in both lists nothing is known, and the cell is hatched. The small number in a cell
+    counts the segments in both lists: a similarity that rests on one or two says little. `kr.audience_similarity`
+    returns the numbers as a table.
 
     Parameters
     ----------
     df : pandas.DataFrame
-        Rows of hashtag_audience, music_audience or product_audience, concatenated: dimension, segment_id, segment,
-        score, and hashtag_name, clip_id or category_id. (Interests of products are ids of another list than those of
-        hashtags and sounds: the two share none.)
+        The same as for `audience`. (Interests of products are ids of another list than those of hashtags and sounds.)
     dimension : {"country", "interest"}, default "country"
         What to compare by. Ages are shares of three bands, too few to compare.
     ax : matplotlib.axes.Axes, optional
@@ -250,7 +247,7 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     >>> figure, ax = plt.subplots()
     >>> ax = ranking["ctr_pct"].plot.hist(ax=ax, xlabel="click-through rate (percent)")
     >>> ax = kr.plots.stamp(ax, ranking)
-    >>> ax.texts[0].get_text().split(",")[0]
+    >>> figure.get_supxlabel().split(",")[0]
     'source: sandbox (SYNTHETIC'
     """
     _load("style").dress(ax, df)

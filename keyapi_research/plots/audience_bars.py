@@ -14,12 +14,12 @@ from ..catalogue.audiences import AGE_BANDS
 from ..entities import Name, check_columns, find_entities
 from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimension, spread_scores
 from . import style
-from .reading import NEEDS, find_origin
+from .reading import NEEDS
 
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 MOST_ENTITIES: Final = 6  # side by side
 MOST_SEGMENTS: Final = 12
-_AGES: Final = sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+")))
+_AGES: Final = tuple(sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+"))))
 _VALUE: Final = 7.0  # points, of the value of a bar
 _VALUED: Final = 3  # entities whose bars are thick enough for it
 _WHOLE: Final = 100  # from here on a value has no decimals
@@ -49,14 +49,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
             _write_values(ax, one)
         if np.isnan(scores).any():
             notes.append("No bar: not in that entity's list, which is unknown, not zero.")
-    else:
-        style.write_inside(ax, "no known scores" if audience.names else "no rows")
+    empty = "" if total else "no known scores" if audience.names else "no rows"
     whose = labels.texts[0] if len(audience.names) == 1 else ""
     words = (f"Audience by {audience.dimension}", whose, audience.shared)
     index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
     shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
-    style.set_texts(ax, words, *(shares if ages else index))
-    return style.finish(ax, find_origin(df), [*notes, *labels.notes, *segments.notes])
+    notes += [*labels.notes, *segments.notes]
+    return style.finish(ax, df, words, shares if ages else index, notes, empty=empty)
 
 
 def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:

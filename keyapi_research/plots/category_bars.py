@@ -17,7 +17,7 @@ from ..entities import check_columns, elide, shared_window, typed
 from ..errors import InvalidArgumentError
 from ..model import Column
 from . import style
-from .reading import NEEDS, find_origin, rows_text
+from .reading import NEEDS, rows_text
 
 MOST_CATEGORIES: Final = 20
 _LEVELS: Final = (1, 2, 3)
@@ -41,16 +41,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
         most -= 1
         rows = first_rows(hierarchy, most)
     notes = list(hierarchy.notes)
-    if rows.empty:
-        style.write_inside(ax, "no rows")
-    else:
+    if not rows.empty:
         notes += _notes(hierarchy, rows)
         notes += _draw_bars(ax, hierarchy, rows)
-    below = hierarchy.level < hierarchy.deepest
     unit = "" if hierarchy.column.unit == measure else f" ({hierarchy.column.unit})"
-    words = f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if below else "")
-    style.set_texts(ax, (f"{measure} by level-{level} category", hierarchy.shared), words)
-    style.finish(ax, find_origin(df), notes)
+    words = f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if hierarchy.below else "")
+    title = (f"{measure} by level-{level} category", hierarchy.shared)
+    style.finish(ax, df, title, (words, ""), notes, empty="no rows" if rows.empty else "")
     _write_headings(ax, hierarchy, rows)
     return ax
 
@@ -66,7 +63,7 @@ def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
         notes.append("Rates do not add up: medians are shown, each category counting once.")
     if rows["heads"].sum() > 1:
         notes.append(f"Level-1 categories in the order of their {kind} bar.")
-    if hierarchy.level < hierarchy.deepest:
+    if hierarchy.below:
         notes.append("In brackets: number of categories below.")
     if len(rows) < len(hierarchy.rows):
         notes.append(f"The {len(rows)} {kind} of {len(hierarchy.rows)} level-{hierarchy.level} categories.")
@@ -78,7 +75,7 @@ def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     size = style.small(ax)
     labels = style.labels_for(elide(name) for name in rows["name"])
     bars = ax.barh(rows["line"], rows["value"], 0.75, color=style.COLOURS[0], zorder=2.5)
-    counts = [f"  ({n})" if hierarchy.level < hierarchy.deepest else "" for n in rows["n"]]
+    counts = [f"  ({n})" if hierarchy.below else "" for n in rows["n"]]
     values = [style.compact(value) + count for value, count in zip(rows["value"], counts, strict=True)]
     ax.bar_label(bars, values, padding=3, fontsize=size - 1, color=style.ink(ax), **style.text_style())
     ax.set_yticks(rows["line"], labels.texts, fontsize=size, **labels.style)
@@ -129,7 +126,8 @@ def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bo
     outer = rows.groupby("category_l1")[measure].agg(total=how, of="size")
     inner = inner.assign(l1=inner["category_l1"], name=inner[names[-1]]).join(outer, on="l1")
     inner = inner.sort_values("value", ascending=lowest, kind="stable")[["l1", "name", "value", "n", "total", "of"]]
-    return Hierarchy(inner.reset_index(drop=True), level, deepest, lowest, how, column, shared_window(rows), notes)
+    below = level < deepest
+    return Hierarchy(inner.reset_index(drop=True), level, below, lowest, how, column, shared_window(rows), notes)
 
 
 def first_rows(hierarchy: Hierarchy, most: int) -> pd.DataFrame:
@@ -177,7 +175,7 @@ class Hierarchy:
 
     rows: pd.DataFrame
     level: int
-    deepest: int
+    below: bool  # whether it sums up rows of a lower level
     lowest: bool
     how: str
     column: Column

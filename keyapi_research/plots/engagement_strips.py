@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from ..entities import check_columns, typed
 from ..measures import PARTS, Floats, engagement_rates
 from . import style
-from .reading import NEEDS, find_origin
+from .reading import NEEDS
 
 RATES: Final = ("engagement_rate", *PARTS)
 _NAMES: Final = ("engagement\n(all three)", *PARTS.values())
@@ -42,11 +42,9 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
             notes.insert(0, "Bar: middle half of the videos; line: median, zeros included.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
             _write_medians(ax, rates, low)
-    else:
-        style.write_inside(ax, "no rate above zero" if videos else "no rows")
+    empty = "" if len(shown) else "no rate above zero" if videos else "no rows"
     title = f"Engagement per view of {videos:,} video{'s' if videos != 1 else ''}"
-    style.set_texts(ax, (title,), "interactions per view (ratio, log axis)")
-    return style.finish(ax, find_origin(df), notes)
+    return style.finish(ax, df, (title,), ("interactions per view (ratio, log axis)", ""), notes, empty=empty)
 
 
 def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from ..measures import Floats, Similarity, compare_audiences
 from . import style
-from .reading import NEEDS, find_origin
+from .reading import NEEDS
 
 _VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
 _DARK: Final = 0.6  # from here on the blue is so dark that numbers are white
@@ -36,20 +36,17 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     labels = style.labels_for(found.names)
     title = (f"Similarity of audiences by {dimension}", found.shared)
     if not count:
-        style.write_inside(ax, "no known scores" if notes else "no rows")
-        style.set_texts(ax, title)
-        return style.finish(ax, find_origin(df), notes)
+        return style.finish(ax, df, title, notes=notes, empty="no known scores" if notes else "no rows")
     shown = np.where(np.eye(count, dtype=bool), np.nan, found.similarity)
     _draw_cells(ax, shown)
     _name_cells(ax, labels)
-    style.set_texts(ax, title)
     notes = [_HATCHED, *notes, *labels.notes]
     style.lay_out(ax)
     size = _size_of_values(ax, shown)
     if size:
         _write_cells(ax, found, shown, size)
         notes.insert(0, f"Small numbers: {dimension} segments in both lists (diagonal: in its list).")
-    return style.finish(ax, find_origin(df), notes)
+    return style.finish(ax, df, title, notes=notes)
 
 
 def _select(found: Similarity, order: list[int]) -> Similarity:
@@ -82,7 +79,7 @@ def _draw_cells(ax: Axes, shown: Floats) -> None:
         ax.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, color="#DDDDDD"))
     below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
-    bar.set_label("cosine similarity of log(index / 100)", fontsize=style.small(ax), **style.text_style())
+    bar.set_label("cosine similarity\nof log(index / 100)", fontsize=style.small(ax), **style.text_style())
     bar.ax.tick_params(labelsize=style.small(ax))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -101,7 +98,7 @@ def _name_cells(ax: Axes, labels: style.Labels) -> None:
 def _size_of_values(ax: Axes, shown: Floats) -> float:
     """Return the size of the largest numbers that are narrower than a cell, or 0."""
     longest = "-0.00" if np.nanmin(shown, initial=0) < 0 else "0.00"
-    cell = 0.9 * style.points(ax, ax.get_window_extent().width) / len(shown)  # the footer will need some of it
+    cell = 0.85 * style.points(ax, ax.get_window_extent().width) / len(shown)  # title and footer will need some of it
     return next((size for size in _VALUES if 0.62 * size * len(longest) < cell and 2.1 * size < cell), 0)
 
 

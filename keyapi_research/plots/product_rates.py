@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,8 @@ from matplotlib.transforms import Bbox
 from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
-from ..measures import Floats
 from . import style
-from .reading import NEEDS, find_origin, rows_text
+from .reading import NEEDS, rows_text
 
 _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion rate": "cvr_pct"})
 _SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a symbol, for its name
@@ -43,9 +42,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     names, groups = style.labels_for(found.names[:labels]), style.labels_for(found.groups)
     notes = list(found.notes)
     scale = 0.0
-    if found.rows.empty:
-        style.write_inside(ax, "no known rates" if notes else "no rows")
-    else:
+    empty = "" if not found.rows.empty else "no known rates" if notes else "no rows"
+    if not empty:
         style.set_frame(ax, "both")
         ax.margins(0.08)
         most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
@@ -57,11 +55,11 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
         handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(found)]
         style.add_legend(ax, handles, groups, "colour: level-1 category")
-    rates = [f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items()]
+    across, up = (f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items())
     count = len(found.rows)
     title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
-    style.set_texts(ax, (title, found.shared), *rates)
-    style.finish(ax, find_origin(df), [*notes, *names.notes, *groups.notes])
+    notes += [*names.notes, *groups.notes]
+    style.finish(ax, df, (title, found.shared), (across, up), notes, empty=empty)
     _place_labels(ax, found, names, scale)
     return ax
 
@@ -97,22 +95,17 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     covered: list[Bbox] = []
     for number, text in enumerate(names.texts):
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
-        for side in _SIDES:
-            label = _label(ax, text, places[number], side, radii[number] + 2, names.style)
+        away, look = radii[number] + 2, {"gid": "label", **style.on_data(ax), **names.style}
+        for x, y in _SIDES:
+            far = away * (0.75 if x and y else 1)
+            look |= {"ha": _ACROSS[x], "va": _UP[y], "xytext": (x * far, y * far), "textcoords": "offset points"}
+            label = ax.annotate(text, tuple(places[number]), **look)
+            label.get_window_extent()  # moves the text to its place
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
                 covered.append(box)
                 break
             label.remove()
-
-
-def _label(ax: Axes, text: str, at: Floats, side: tuple[int, int], away: float, font: dict[str, Any]) -> Any:
-    x, y = side
-    away *= 0.75 if x and y else 1
-    look = {"ha": _ACROSS[x], "va": _UP[y], **style.on_data(ax), **font}
-    label = ax.annotate(text, tuple(at), (x * away, y * away), textcoords="offset points", gid="label", **look)
-    label.get_window_extent()  # moves the text to its place
-    return label
 
 
 def find_points(df: pd.DataFrame, most: int) -> Points:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,21 +14,16 @@ from ..measures import AUDIENCE, PARTS
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
-_CALL: Final = "From {} call df.keyapi.plot.{}()"
-
-
-def _needs() -> Iterator[Needs]:
-    """Return what each picture reads, and where a frame with it comes from."""
-    yield Needs("trend", ("date", "share_of_peak"), _CALL.format("hashtags, music or a list of either", "trend") + ".")
-    yield Needs("audience", AUDIENCE, _CALL.format("product_details, hashtags or music", "audience") + ".")
-    yield Needs("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING)
-    yield Needs("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING)
-    yield Needs("engagement", ("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...).")
-    both = "pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])"
-    yield Needs("overlap", AUDIENCE, f"{_CALL.format('hashtags or music', 'overlap')}, or pass {both}.")
-
-
-NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _needs()})
+_BOTH: Final = "pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])"
+_READ: Final = (
+    ("trend", ("date", "share_of_peak"), "From hashtags, music or a list of either call df.keyapi.plot.trend()."),
+    ("audience", AUDIENCE, "From product_details, hashtags or music call df.keyapi.plot.audience()."),
+    ("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
+    ("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
+    ("engagement", ("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...)."),
+    ("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
+)
+NEEDS: Final = MappingProxyType({name: Needs(f"plots.{name}", columns, advice) for name, columns, advice in _READ})
 
 
 def find_origin(df: object) -> Origin:

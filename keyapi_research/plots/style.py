@@ -1,7 +1,8 @@
 """How pictures look: colours, sizes, fonts, the legend and footer around the data, and the SYNTHETIC stamp.
 
-Room is made by matplotlib's constrained layout; Axes placed by hand stay where they are. Nothing is shown, saved or
-closed, and no global setting is changed: fonts and background are those of the user's style.
+Room is made by matplotlib's constrained layout; Axes placed by hand stay where they are. Matplotlib breaks the texts of
+a picture that has a figure of its own, anew at each size; those of one among several panels are broken once. Nothing
+is shown, saved or closed, and no global setting is changed: fonts and background are those of the user's style.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -19,11 +20,13 @@ from typing import Any, Final
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
+from matplotlib.cbook import is_math_text
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import LayoutEngine, PlaceHolderLayoutEngine, TightLayoutEngine
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
@@ -35,13 +38,18 @@ from .reading import Origin, find_origin
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
 GREY: Final = "#999999"
-CENTRED: Final[Mapping[str, Any]] = MappingProxyType({"ha": "center", "va": "center"})
 LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
-_MOST_GOES: Final = 20  # of tight layout, until nothing moves
 _AROUND: Final = 110  # points, about what title, ticks, axis label and footer take of the height
+_ONE_OF_THEM: Final = MappingProxyType(
+    {
+        "ndarray": "one of them, as axes.flat[0]",
+        **dict.fromkeys(("list", "tuple"), "one of them, as axes[0]"),
+        **dict.fromkeys(("Figure", "SubFigure"), "one of its Axes, as figure.axes[0]"),
+    }
+)
 
 # Axes -------------------------------------------------------------------------------------------------------
 
@@ -49,7 +57,9 @@ _AROUND: Final = 110  # points, about what title, ticks, axis label and footer t
 def check_axes(ax: object) -> None:
     """Check that what is to be drawn into is one Axes, or left out."""
     if not (ax is None or isinstance(ax, Axes)):
-        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {type(ax).__name__}. {_instead(ax)}")
+        given = type(ax).__name__
+        advice = _ONE_OF_THEM.get(given, "one, or leave ax out")
+        raise InvalidArgumentError(f"ax is one matplotlib Axes; got {given}. Pass {advice}.")
 
 
 def axes_for(ax: Axes | None, height: float) -> Axes:
@@ -59,13 +69,6 @@ def axes_for(ax: Axes | None, height: float) -> Axes:
     if is_narrow(ax):
         ax.tick_params(labelsize=small(ax))
     return ax
-
-
-def _instead(given: object) -> str:
-    """Return what could be passed instead."""
-    if isinstance(given, np.ndarray | list | tuple):
-        return f"Pass one of them, as {'axes.flat[0]' if isinstance(given, np.ndarray) else 'axes[0]'}."
-    return "Pass one of its Axes, as figure.axes[0]." if isinstance(given, Figure) else "Pass one, or leave ax out."
 
 
 def ink(ax: Axes) -> Any:
@@ -126,19 +129,6 @@ def most_named(ax: Axes | None, most: int) -> int:
     return min(most, max(3, lines_that_fit(ax, small(ax)) // (2 if is_narrow(ax) else 1)))
 
 
-def set_texts(ax: Axes, title: Iterable[str], x: str = "", y: str = "") -> None:
-    """Write the title, above a legend that stands there, and the axis labels."""
-    narrow, text, pad = is_narrow(ax), ", ".join(filter(None, title)), mpl.rcParams["axes.titlepad"]
-    size: dict[str, Any] = {"fontsize": small(ax)} if narrow else {}
-    legend = ax.get_legend()
-    if legend and narrow:
-        pad += points(ax, legend.get_window_extent().height)
-    font = 8 if narrow else "medium"
-    ax.set_title(text, loc="left", fontsize=font, pad=pad, gid="title", **text_style(text))
-    ax.set_xlabel(x, **size, **text_style())
-    ax.set_ylabel(y, **size, **text_style())
-
-
 def set_frame(ax: Axes, grid: Any = None) -> None:
     """Draw a light grid behind the data, and no lines above and beside them."""
     ax.set_axisbelow(True)
@@ -148,11 +138,9 @@ def set_frame(ax: Axes, grid: Any = None) -> None:
         ax.spines[side].set_visible(False)
 
 
-def write_inside(ax: Axes, what: str, *, empty: bool = True) -> None:
+def write_inside(ax: Axes, what: str) -> None:
     """Write a few words where data would be."""
-    ax.text(0.5, 0.85, what, transform=ax.transAxes, **CENTRED, **text_style())
-    if empty:
-        ax.set(xticks=[], yticks=[])
+    ax.text(0.5, 0.85, what, ha="center", va="center", transform=ax.transAxes, **text_style())
 
 
 def compact(value: float, _: object = None) -> str:
@@ -169,10 +157,9 @@ def compact(value: float, _: object = None) -> str:
 def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
     """Put a legend beside the data, or above them where Axes are narrow."""
     size, narrow = small(ax), is_narrow(ax)
-    place: dict[str, Any] = {
-        "loc": "lower left" if narrow else "upper left",
-        "bbox_to_anchor": (0, 1.02) if narrow else (1.01, 1),
-    }
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
+    if not narrow:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
     look = {"frameon": False, "alignment": "left", "borderaxespad": 0, "labelspacing": 0.35, "labelcolor": ink(ax)}
     fonts: dict[str, Any] = {"fontsize": size, "title_fontsize": size, "title": title or None}
     numbers = [str(place) for place in range(len(handles))]  # the text comes after: matplotlib drops labels like "_a"
@@ -182,21 +169,73 @@ def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = ""
     legend.get_title().set_color(ink(ax))
 
 
-def finish(ax: Axes, origin: Origin, notes: Iterable[str] = (), *, own: bool = True) -> Axes:
-    """Make the room for what stands around the data, write notes, source and age below, and stamp synthetic rows.
+def finish(
+    ax: Axes,
+    df: pd.DataFrame,
+    title: Iterable[str],
+    labels: tuple[str, str] = ("", ""),
+    notes: Iterable[str] = (),
+    *,
+    empty: str = "",
+) -> Axes:
+    """Write title and axis labels, and notes, source and age below; lay all out, and stamp synthetic rows.
 
-    Where the picture is the user's `own` is false, and its title and labels stay as they are.
+    A picture without data says why: `empty`.
+    """
+    if empty:
+        write_inside(ax, empty)
+        ax.set(xticks=[], yticks=[])
+    narrow, legend, text = is_narrow(ax), ax.get_legend(), ", ".join(filter(None, title))
+    above = points(ax, legend.get_window_extent().height) if legend and narrow else 0
+    look = {"loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above, "fontsize": 8 if narrow else "medium"}
+    heading = ax.set_title(text, gid="title", **look, **text_style(text))
+    look = {"fontsize": small(ax) if narrow else mpl.rcParams["axes.labelsize"], **text_style()}
+    x, y = ax.set_xlabel(labels[0], **look), ax.set_ylabel(labels[1], **look)
+    origin = find_origin(df)
+    write_footer(ax, origin, notes, [heading, x, y])
+    stamp([ax], origin)
+    return ax
+
+
+def write_footer(
+    ax: Axes, origin: Origin, notes: Iterable[str] = (), others: Sequence[Any] = (), *, whole: bool = False
+) -> None:
+    """Write notes, source and age below a figure that shows one picture (or is `whole`), else below these Axes.
+
+    It and the other texts of the picture are broken into lines that fit.
     """
     _remove(ax, "footer")
+    size, whole = 8.0 if whole else small(ax), whole or _is_alone(ax)
     text = "\n".join(filter(None, (" ".join(notes), origin.text)))
-    below = (ax.yaxis.label, ax.xaxis.label)  # from the leftmost label on, below the lowest
-    look = {"va": "top", "fontsize": small(ax), "color": ink(ax), "alpha": 0.75, "in_layout": False, **text_style(text)}
-    footer = ax.annotate(text, (0, 0), (0, -6), below, "offset points", annotation_clip=False, gid="footer", **look)
-    title = [one for one in ax.get_children() if one.get_gid() == "title"]
-    labels = [axis.label for axis in (ax.xaxis, ax.yaxis, *(scale.yaxis for scale in ax.child_axes))]
-    lay_out(ax, [footer, *title, *labels] if own else [footer])
-    stamp(ax, origin)
-    return ax
+    look = {"fontsize": size, "color": ink(ax), "alpha": 0.75, "gid": "footer", **text_style(text)}
+    if whole:
+        footer = ax.figure.supxlabel(text, x=0.01, ha="left", **look)
+    else:
+        below = (ax.yaxis.label, ax.xaxis.label)  # from the leftmost label on, below the lowest
+        look |= {"va": "top", "annotation_clip": False, "in_layout": False}
+        footer = ax.annotate(text, (0, 0), (0, -6), below, "offset points", **look)
+    for one in (footer, *others):
+        # above a high legend matplotlib would break a title at each word; and it would measure formulas
+        breaks = whole and not (one.get_gid() == "title" and is_narrow(ax))
+        one.set_wrap(breaks and not is_math_text(one.get_text()))
+    lay_out(ax)
+    _break_lines(ax, [one for one in (footer, *others) if not one.get_wrap()])
+
+
+def _is_alone(ax: Axes) -> bool:
+    """Whether a figure shows this picture only, and has no label of the user's where the footer would be."""
+    spec, figure = ax.get_subplotspec(), ax.figure
+    taken = figure.get_supxlabel() and not any(text.get_gid() == "footer" for text in figure.texts)
+    if spec is None or taken or _is_fixed(ax):
+        return False
+    rows, columns, first, last = spec.get_topmost_subplotspec().get_geometry()
+    others = [one for one in figure.axes if one.figure is figure and not hasattr(one, "_colorbar")]
+    return last - first + 1 == rows * columns and {one.get_subplotspec() for one in others} == {spec}
+
+
+def _is_fixed(ax: Axes) -> bool:
+    """Whether Axes were placed by hand, or their figure's layout is switched off."""
+    return ax.get_subplotspec() is None or isinstance(root(ax).get_layout_engine(), PlaceHolderLayoutEngine)
 
 
 def _remove(ax: Axes, gid: str) -> None:
@@ -217,123 +256,59 @@ def dress(ax: object, df: object) -> None:
         figure.set_dpi(max(DPI, figure.dpi))
     for panel in panels:
         set_frame(panel)
-    finish(panels[0], origin, own=False)
-    for panel in panels[1:]:
-        stamp(panel, origin)
+    write_footer(panels[0], origin)
+    stamp(panels, origin)
 
 
-def lay_out(ax: Axes, texts: Sequence[Any] = ()) -> None:
-    """Lay out what stands around the data, so that what is measured is what will be drawn; break texts into lines."""
+def lay_out(ax: Axes) -> None:
+    """Lay out what stands around the data, so that what is measured is what will be drawn."""
     figure = root(ax)
-    engine = figure.get_layout_engine()
-    if ax.get_subplotspec() is None or isinstance(engine, PlaceHolderLayoutEngine):  # placed by hand
-        _break_lines(ax, texts)
+    if _is_fixed(ax):
         return
-    if engine is None:
+    if figure.get_layout_engine() is None:
         placed = any(hasattr(one, "_colorbar") for one in figure.axes)  # a scale that constrained layout cannot move
         figure.set_layout_engine("tight" if placed else "constrained")
-        engine = figure.get_layout_engine()
-    if not isinstance(engine, Layout):
-        engine = Layout(engine, figure)
-        figure.set_layout_engine(engine)
-    if texts:
-        engine.whole[ax] = {text: text.get_text() for text in texts}
-        engine.break_lines(figure, [ax])
+    if ax.get_in_layout():  # Axes that keep their shape are measured where they are, not as large as their place
+        ax.set_position(ax.get_position())
+        ax.set_in_layout(True)
+    engine: Any = figure.get_layout_engine()
     engine.execute(figure)
     ax.apply_aspect()
 
 
-class Layout(LayoutEngine):
-    """A layout engine that keeps all that is written inside the figure, whatever size this is drawn or saved at.
-
-    It breaks texts anew where the size has changed. And Axes that keep their shape are measured where they are: the
-    engine of matplotlib takes them for as large as their place, and so leaves too little room below them.
-    """
-
-    def __init__(self, engine: Any, figure: Figure) -> None:
-        super().__init__()
-        self._adjust_compatible, self._colorbar_gridspec = engine.adjust_compatible, engine.colorbar_gridspec
-        self.engine, self.size = engine, tuple(figure.get_size_inches())
-        self.whole: dict[Axes, dict[Any, str]] = {}  # texts before they were broken
-
-    def get(self) -> dict[str, Any]:
-        """Return the parameters of the engine."""
-        return dict(self.engine.get())
-
-    def set(self, **parameters: Any) -> None:
-        """Change parameters of the engine."""
-        self.engine.set(**parameters)
-
-    def execute(self, fig: Figure) -> None:
-        """Lay out a figure, as matplotlib does before it draws."""
-        size = tuple(fig.get_size_inches())
-        if size != self.size:
-            self.size = size
-            self.break_lines(fig, [ax for ax in self.whole if ax in fig.axes])
-        self._place(fig)
-
-    def break_lines(self, figure: Figure, pictures: Sequence[Axes]) -> None:
-        """Break the texts of some pictures by the room they have now."""
-        for ax in pictures:
-            pairs = [(text, whole) for text, whole in self.whole[ax].items() if text.figure is not None]
-            # without those that the user has removed or changed
-            self.whole[ax] = {text: whole for text, whole in pairs if text.get_text().split() == whole.split()}
-            for text, whole in self.whole[ax].items():
-                text.set(text=whole, in_layout=text.get_gid() != "footer")
-        self._place(figure)
-        for ax in pictures:
-            _break_lines(ax, list(self.whole[ax]))
-
-    def _place(self, figure: Figure) -> None:
-        placed = [ax for ax in figure.axes if ax.get_subplotspec() is not None and ax.get_in_layout()]
-        for _ in range(_MOST_GOES if isinstance(self.engine, TightLayoutEngine) else 1):
-            before = [ax.get_position(original=True).bounds for ax in placed]
-            for ax in placed:
-                ax.set_position(ax.get_position())
-                ax.set_in_layout(True)
-            self.engine.execute(figure)
-            if np.allclose(before, [ax.get_position(original=True).bounds for ax in placed], atol=1e-3):
-                break
-
-
 def _break_lines(ax: Axes, texts: Sequence[Any]) -> None:
-    """Break texts around the data into lines that fit, and those of the figure; the footer takes room from now on."""
+    """Break texts around the data into lines that fit these Axes, and let them take room from now on."""
     box, around = ax.get_window_extent(), ax.get_tightbbox() or ax.get_window_extent()
-    most = 0.95 * room(ax)[0] * root(ax).dpi / 72
-    if len(root(ax).axes) > 1:
-        most = min(around.width, most)  # neighbours may take what is free now
+    most = min(around.width, 0.95 * room(ax)[0] * root(ax).dpi / 72)  # neighbours may take what is free now
     lengths = {"footer": most, "title": most - box.x0 + around.x0}
     for text in texts:
         label = box.height if text.get_rotation() else min(box.width, 0.8 * most)
-        whole = text in root(ax).texts  # of the figure, not of these Axes
-        fit(text, 0.98 * root(ax).bbox.width if whole else lengths.get(text.get_gid(), label))
+        length, extent = lengths.get(text.get_gid(), label), max(Text.get_window_extent(text).size)
+        if extent > length:
+            lines = text.get_text().split("\n")
+            longest = max(12, int(0.95 * max(map(len, lines)) * length / extent))  # in characters
+            text.set_text("\n".join(textwrap.fill(line, longest, break_long_words=False) for line in lines))
         text.set_in_layout(True)
 
 
-def fit(text: Any, length: float) -> None:
-    """Break a text into lines no longer than so many pixels."""
-    longest = max(text.get_text().split("\n"), key=len)
-    box = Text.get_window_extent(text)
-    extent = max(box.width, box.height)
-    if not longest or extent <= length:
-        return
-    most = max(12, int(0.95 * len(longest) * length / extent))
-    text.set_text("\n".join(textwrap.fill(one, most, break_long_words=False) for one in text.get_text().split("\n")))
+def stamp(panels: Sequence[Axes], origin: Origin) -> None:
+    """Write SYNTHETIC across panels of synthetic rows, light and behind the data, so that it covers no number."""
+    lay_out(panels[0])
+    for ax in panels:
+        _remove(ax, "synthetic")
+        if origin.synthetic:
+            _write_across(ax, "SYNTHETIC")
 
 
-def stamp(ax: Axes, origin: Origin) -> None:
-    """Write SYNTHETIC across a picture of synthetic rows, light and behind the data, so that it covers no number."""
-    _remove(ax, "synthetic")
-    if not origin.synthetic:
-        return
-    box, word = ax.get_window_extent(), "SYNTHETIC"
+def _write_across(ax: Axes, word: str) -> None:
+    box = ax.get_window_extent()
     # six tenths of the diagonal long, a bold capital being about 0.75 em wide
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
     angle = math.degrees(math.atan2(box.height, box.width))
-    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **CENTRED, **text_style()}
-    text = ax.text(0.5, 0.5, word, transform=ax.transAxes, rotation=angle, gid="synthetic", **look)
-    text.set(zorder=under, in_layout=False, clip_on=True)
+    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes, "rotation": angle}
+    ax.text(0.5, 0.5, word, gid="synthetic", zorder=under, in_layout=False, clip_on=True, **place, **look)
 
 
 # Fonts ------------------------------------------------------------------------------------------------------
@@ -343,26 +318,25 @@ SHAPES_TEXT: Final = hasattr(ft2font, "__libraqm_version__")
 _FIRST: Final = ("Noto Sans", "Segoe UI", "Microsoft YaHei", "Malgun", "Leelawadee", "PingFang", "Hiragino", "Arial")
 _BOXES: Final = ("Last Resort", "Last Resort High-Efficiency", "LastResort", ".LastResort", "Adobe Blank")
 _VIRAMA: Final = 9  # combining class of signs that melt characters together
-_ORNAMENTS: Final = ("So", "Sk", "Cc", "Cf", "Cn", "Co", "Cs")  # categories: emoji, controls, half characters
-_VARIATION: Final = range(0xFE00, 0xFE10)  # selectors of how the character before looks
+_EMOJI: Final = ("So", "Sk", "Cn")  # categories of characters
+_CONTROLS: Final = ("Cc", "Cf", "Co", "Cs")
+_VARIATIONS: Final = "".join(map(chr, range(0xFE00, 0xFE10)))  # selectors of how the character before looks
 
 
 def labels_for(names: Iterable[Name | str]) -> Labels:
-    """Return labels that installed fonts can draw: a name, else its plain form, else its script and place; no boxes."""
+    """Return labels that installed fonts can draw: a name, else its plain form, else its place; no boxes."""
     labels, unwritten, thinned = [], 0, 0
     for place, given in enumerate(names, 1):
         name = Name(given) if isinstance(given, str) else given
         text = " ".join(name.label.split())
         lacking = [character for character in text if not _is_drawable(character)]
-        unknown = [one for one in lacking if unicodedata.category(one) not in _ORNAMENTS and ord(one) not in _VARIATION]
-        kept = re.sub(f"[{re.escape(''.join(lacking))}][\ufe0e\ufe0f\u200d]*", "", text) if lacking else text
-        if not lacking or (not unknown and any(map(str.isalnum, kept))):
+        kept = re.sub(f"[{re.escape(''.join(lacking))}][{_VARIATIONS}\u200d]*", "", text) if lacking else text
+        categories = {unicodedata.category(one) for one in lacking if one not in _VARIATIONS}
+        if not lacking or (categories <= {*_EMOJI, *_CONTROLS} and any(map(str.isalnum, kept))):
             labels.append(" ".join(kept.split()))
-            thinned += any(unicodedata.category(one) in ("So", "Sk", "Cn") for one in lacking)
+            thinned += not categories.isdisjoint(_EMOJI)
         else:
-            script = unicodedata.name(unknown[0], "unknown").split()[0] if unknown else "emoji"
-            shown = script if script in ("CJK", "emoji") else script.capitalize()
-            labels.append(name.plain_label or f"({shown} name, no. {place})")
+            labels.append(name.plain_label or f"(name no. {place})")
             unwritten += 1
     reason = "in a script no installed font has" if SHAPES_TEXT else "in a script that cannot be drawn here"
     counted = ((unwritten, reason), (thinned, "drawn without emoji that no installed font has"))
@@ -372,15 +346,16 @@ def labels_for(names: Iterable[Name | str]) -> Labels:
 
 def text_style(text: str = "") -> dict[str, Any]:
     """Return properties of a text drawn as it is: no mathtext, no TeX, with fonts for its characters."""
-    families = list(mpl.rcParams["font.family"])
-    lacking = {character for character in text if not any(character in _characters(one) for one in families)}
-    for family in _installed() if lacking else ():
-        if lacking & _characters(family):
-            families.append(family)
-            lacking -= _characters(family)
-        if not lacking:
-            break
-    return {"fontfamily": families, "parse_math": False, "usetex": False}
+    families = dict.fromkeys(
+        [*mpl.rcParams["font.family"], *filter(None, map(_family_with, set(text.replace("\n", ""))))]
+    )
+    return {"fontfamily": list(families), "parse_math": False, "usetex": False}
+
+
+def _family_with(character: str) -> str:
+    """Return the first family that has a character, of those of the user's style and the installed ones, or nothing."""
+    own = mpl.rcParams["font.family"]
+    return next((one for one in (*own, *_installed()) if character in _characters(one)), "")
 
 
 def _characters(family: str) -> frozenset[str]:
@@ -396,24 +371,18 @@ def _characters_of(path: Any) -> frozenset[str]:
 
 
 @cache
-def _installed() -> list[str]:
+def _installed() -> tuple[str, ...]:
     """List the installed families, those with many scripts first, without those that have a box for everything."""
     upright = {font.name for font in font_manager.fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
-    return sorted(upright - set(_BOXES), key=lambda name: (not name.startswith(_FIRST), name))
+    return tuple(sorted(upright.difference(_BOXES), key=lambda name: (not name.startswith(_FIRST), name)))
 
 
 def _is_drawable(character: str) -> bool:
-    if character == " ":
-        return True
-    if unicodedata.category(character) in ("Cc", "Cs") or not (SHAPES_TEXT or not _needs_shaping(character)):
-        return False
-    return any(character in _characters(family) for family in (*mpl.rcParams["font.family"], *_installed()))
-
-
-def _needs_shaping(character: str) -> bool:
-    """Whether a character comes out in the wrong place or shape when characters are put side by side."""
-    written = unicodedata.bidirectional(character) in ("R", "AL") or unicodedata.category(character) == "Mc"
-    return written or unicodedata.combining(character) == _VIRAMA
+    category = unicodedata.category(character)
+    # put side by side, these come out in the wrong place or shape
+    joined = category == "Mc" or unicodedata.combining(character) == _VIRAMA
+    joined = joined or unicodedata.bidirectional(character) in ("R", "AL")
+    return category not in ("Cc", "Cs") and (SHAPES_TEXT or not joined) and bool(_family_with(character))
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
     lines, shared = find_lines(df)
     if small_multiples and ax is not None:
         raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
-    origin = find_origin(df)
     if small_multiples and lines:
-        return _draw_panels(lines, shared, origin)
+        return _draw_panels(lines, shared, find_origin(df))
     ax = style.axes_for(ax, 4.8)
     labels = style.labels_for([line.name for line in lines])
     most = style.most_named(ax, MOST_NAMED)
@@ -52,7 +51,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
             _draw_line(ax, line, color=colours[place % len(colours)], linestyle=dash, marker=marker, zorder=2.2)
         else:
             _draw_line(ax, line, color=style.GREY, linewidth=0.7)
-    _set_dates(ax, lines)
+    if lines:
+        _set_dates(ax, lines)
     notes = list(labels.notes)
     if len(lines) > 1:
         notes.insert(0, _OWN_PEAK)
@@ -60,12 +60,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
         style.add_legend(ax, ax.lines[-len(lines) :][:most], named)
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
-    style.set_texts(ax, (_title(labels.texts), shared), _DATE, _SHARE)
-    return style.finish(ax, origin, [*notes, *_line_notes(lines)])
+    notes += _line_notes(lines)
+    title = (_title(labels.texts, len(lines)), shared)
+    return style.finish(ax, df, title, (_DATE, _SHARE), notes, empty="" if lines else "no rows")
 
 
-def _title(labels: Sequence[str]) -> str:
-    return f"Popularity of {labels[0] if len(labels) == 1 else f'{len(labels)} series'}"
+def _title(labels: Sequence[str], count: int) -> str:
+    return f"Popularity of {labels[0] if count == 1 else f'{count} series'}"
 
 
 def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
@@ -84,16 +85,13 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
         _set_dates(panel, shown)
         panel.tick_params(labelsize=8, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
-    title = ", ".join(filter(None, (_title(labels.texts if len(lines) == 1 else [""] * len(lines)), shared)))
+    title = ", ".join(filter(None, (_title(labels.texts, len(lines)), shared)))
     heading = figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
     figure.supylabel(_SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
     notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
-    look = {"x": 0.01, "ha": "left", "alpha": 0.75, "fontsize": 8, **style.text_style()}
-    footer = figure.supxlabel(f"{' '.join(notes)}\n{origin.text}", gid="footer", **look)
-    style.lay_out(panels[0], [heading, footer])
-    for panel in panels:
-        style.stamp(panel, origin)
+    style.write_footer(panels[0], origin, notes, [heading], whole=True)
+    style.stamp(panels, origin)
     return panels[0]
 
 
@@ -106,15 +104,12 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> None:
 
 
 def _set_dates(ax: Axes, lines: list[Line]) -> None:
-    if not lines:
-        style.write_inside(ax, "no rows")
-        return
     ax.set_ylim(-0.03, 1.05)
     style.set_frame(ax, "both")
     first, last = min(line.dates[0] for line in lines), max(line.dates[-1] for line in lines)
     span = int((last - first) / np.timedelta64(1, "D"))
     if not any(map(_is_known, lines)):
-        style.write_inside(ax, "no known values", empty=False)
+        style.write_inside(ax, "no known values")
         ax.set_xlim(first, last)
     if span == 0:  # else matplotlib shows two years on either side
         ax.set_xlim(first - np.timedelta64(3, "D"), last + np.timedelta64(3, "D"))
