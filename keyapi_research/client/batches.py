@@ -109,6 +109,6 @@ class Batches:
         if own and collection.stop is None:
             if self._sender.closed:
                 collection.stop = closed()
-            elif run.feed.broken:
+            elif not run.room:
                 collection.stop = broken_feed(collection.failures, len(own))
         return others

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +24,7 @@ from .transport import TransportFailure
 
 _REFUSED: Final = 400
 _BROKEN: Final = 500
-_FIRST_ANSWERS: Final = 5  # where none of these can be used, the feed is broken, and the rest is not paid for
-_LOOKS_EVERY: Final = 0.25  # seconds
+_FIRST_ANSWERS: Final = 5  # where none of these can be used, the rest is not paid for
 
 Delivered = list[tuple[Query, Answer | KeyAPIError | None]]  # None: another client requests it, or just stored it
 
@@ -53,42 +54,6 @@ class Request:
         return params
 
 
-class Feed:
-    """Whether the answers of a call can be used at all; before one could, no more than the first few are in flight."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._usable = False
-        self._unusable = 0
-        self._in_flight = 0
-
-    @property
-    def broken(self) -> bool:
-        """Whether none of the first answers could be used."""
-        return not self._usable and self._unusable >= _FIRST_ANSWERS
-
-    def enter(self, stop: threading.Event) -> bool:
-        """Wait until one more request may go out; False: none may."""
-        with self._changed:
-            while not self._usable and self._in_flight and self._unusable + self._in_flight >= _FIRST_ANSWERS:
-                if stop.is_set():
-                    return False
-                self._changed.wait(_LOOKS_EVERY)
-            if self.broken:
-                return False
-            self._in_flight += 1
-            return True
-
-    def leave(self, delivered: Delivered) -> None:
-        """Count what came."""
-        got = [one for _, one in delivered if one is not None]
-        with self._changed:
-            self._in_flight -= 1
-            self._usable = self._usable or any(isinstance(one, Answer) for one in got)
-            self._unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
-            self._changed.notify_all()
-
-
 @dataclass
 class Run:
     """A call under way.
@@ -102,8 +67,21 @@ class Run:
     in_block: bool
     since: tuple[int, int] = (0, 0)
     stop: threading.Event = field(default_factory=threading.Event)
-    feed: Feed = field(default_factory=Feed)
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
+    renewed: float = field(default_factory=time.monotonic)  # when their claims were
+    usable: bool = False  # whether any answer could be used
+    unusable: int = 0  # requests whose answers could not
+
+    @property
+    def room(self) -> float:
+        """How many requests may be in flight: until an answer could be used, no more than the first few."""
+        return math.inf if self.usable else _FIRST_ANSWERS - self.unusable
+
+    def note(self, delivered: Delivered) -> None:
+        """Note whether what came could be used; what another client requests says nothing."""
+        got = [one for _, one in delivered if one is not None]
+        self.usable = self.usable or any(isinstance(one, Answer) for one in got)
+        self.unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
 
 
 class Delivery:

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..envelope import Found, match, open_envelope
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError, UnexpectedResponseError
@@ -124,66 +124,59 @@ class Sender:
     ) -> None:
         """Send for what is left, `most` entities a request, side by side; hand over what each brings.
 
-        After a hard stop, or when the call is stopped, nothing more is sent: it stays in `left`.
+        After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
+        sent: it stays in `left`.
         """
-        arrived: SimpleQueue[Delivered | BaseException | None] = SimpleQueue()
-        requests = math.ceil(len(left) / most)  # as many as are needed if all are free
-        job = (left, threading.Semaphore(requests), template, run, arrived, most)
-        workers = self._start_workers(min(requests, self._settings.max_workers), job)
+        arrived: SimpleQueue[Delivered | BaseException] = SimpleQueue()
+        needed = math.ceil(len(left) / most)  # as many as are needed if all are free
+        in_flight = 0
         broken: BaseException | None = None
-        while workers:
-            try:
-                got = arrived.get(timeout=self._lease / 3)
-            except Empty:
-                with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
-                    self._store.renew(run.rows, self._lease)
-                continue
-            if got is None:
-                workers -= 1
-            elif isinstance(got, BaseException):
+        while True:
+            while left and needed and in_flight < min(self._settings.max_workers, run.room) and not run.stop.is_set():
+                try:
+                    self._start(Delivery(left, template, run, most), arrived)
+                except RuntimeError as error:
+                    if not in_flight:
+                        raise no_thread(error) from error
+                    break  # there may be a thread again when one has ended
+                in_flight, needed = in_flight + 1, needed - 1
+            if not in_flight:
+                break
+            got = self._wait(arrived, run)
+            in_flight -= 1
+            if isinstance(got, BaseException):
                 broken = got
                 run.stop.set()
             else:
+                run.note(got)
                 deliver(got)
         if broken is not None:
             raise broken
 
-    def _start_workers(self, number: int, job: tuple[Any, ...]) -> int:
-        """Start threads, and return how many there are: fewer send it all, too."""
-        for started in range(number):
-            # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
-            worker = threading.Thread(target=self._work, args=job, name="keyapi", daemon=True)
-            try:
-                worker.start()
-            except RuntimeError as error:
-                if started:
-                    return started
-                raise no_thread(error) from error
-        return number
+    def _wait(self, arrived: SimpleQueue[Delivered | BaseException], run: Run) -> Delivered | BaseException:
+        """Wait for what a request brings; meanwhile renew the claims of all that are in flight."""
+        while True:
+            if time.monotonic() - run.renewed > self._lease / 3:
+                with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
+                    self._store.renew(run.rows, self._lease)
+                run.renewed = time.monotonic()
+            with contextlib.suppress(Empty):
+                return arrived.get(timeout=self._lease / 3)
 
-    def _work(
-        self,
-        left: deque[Query],
-        tickets: threading.Semaphore,
-        template: Request,
-        run: Run,
-        arrived: SimpleQueue[Delivered | BaseException | None],
-        most: int,
-    ) -> None:
-        """Send for what is left; the threads of one call share one list, all calls of a client its slots."""
-        try:
-            while left and tickets.acquire(blocking=False) and not run.stop.is_set() and run.feed.enter(run.stop):
-                delivered: Delivered = []
-                try:
-                    with self._shared.slots:
-                        delivered = self._deliver(Delivery(left, template, run, most))
-                finally:
-                    run.feed.leave(delivered)
-                arrived.put(delivered)
-        except BaseException as error:  # noqa: BLE001 - raised where the call waits
-            arrived.put(error)
-        finally:
-            arrived.put(None)
+    def _start(self, one: Delivery, arrived: SimpleQueue[Delivered | BaseException]) -> None:
+        """Send a request from a thread of its own, when one of the client's slots is free."""
+
+        def work() -> None:
+            got: Delivered | BaseException
+            try:
+                with self._shared.slots:
+                    got = self._deliver(one)
+            except BaseException as error:  # noqa: BLE001 - raised where the call waits
+                got = error
+            arrived.put(got)
+
+        # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
+        threading.Thread(target=work, name="keyapi", daemon=True).start()
 
     def wait_for_others(self, queries: Sequence[Query], page: int, run: Run) -> dict[Query, KeyAPIError]:
         """Wait until nobody else requests what a call needs, too; return the errors of what failed there.
