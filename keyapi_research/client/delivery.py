@@ -159,8 +159,8 @@ def no_answer(what: str, delivered: bool) -> NetworkError:
             "repeated automatically: check the connection and run the call again"
         )
     return NetworkError(
-        f"KeyAPI could not be reached; nothing was delivered or charged ({what}). Check the network and base_url and "
-        "run the call again, or read stored answers with connect(offline=True)"
+        f"KeyAPI could not be reached; nothing was delivered or charged ({what}). Check the network, any proxy and "
+        "base_url and run the call again, or read stored answers with connect(offline=True)"
     )
 
 
