@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from ..envelope import Found, refusal
+from ..envelope import Found, match, open_envelope, refusal
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, StoreError, UnexpectedResponseError
 from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
-from ..store import LEDGER_COLUMNS, Answer, Arrival
+from ..settings import SANDBOX
+from ..spelling import writable
+from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome
 from .budgets import Reservation
-from .call import UNDELIVERED
+from .call import UNDELIVERED, writable_code
 from .pacing import is_hard, is_short_wait
 from .progress import Progress
-from .transport import TransportFailure
+from .transport import Reply, TransportFailure
 
+_LONGEST_MESSAGE: Final = 500
 _REFUSED: Final = 400
 _BROKEN: Final = 500
 _FIRST_ANSWERS: Final = 5  # where none of these can be used, the rest is not paid for
@@ -142,13 +145,60 @@ class Delivery:
         return [(query, error) for query in self._claimed.values()]
 
 
-def is_worth_another(error: BaseException) -> bool:
-    """Whether sending again cannot be paid twice and may help."""
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a request: how it ended, what budgets count for it, and what it brought or what went wrong.
+
+    `again`: whether sending again cannot be paid twice and may help.
+    """
+
+    outcome: Outcome
+    cost: int
+    found: Sequence[Found | UnexpectedResponseError] = ()
+    source: str | None = None
+    arrived_at: int = 0
+    error: KeyAPIError | None = None
+    again: bool = False
+
+
+def judge(request: Request, reply: Reply | TransportFailure, here: str) -> Verdict:
+    """Decide what came of a request; `here` is the source where no sandbox answers. Writes and counts nothing."""
+    price = request.endpoint.credits
+    if isinstance(reply, TransportFailure):
+        what = f"{'no answer' if reply.delivered else UNDELIVERED}: {reply}"
+        error: KeyAPIError = no_answer(str(reply), reply.delivered)
+        outcome = Outcome(message=_clean(what), elapsed_s=reply.elapsed_s)
+        return Verdict(outcome, price if reply.delivered else 0, error=error, again=not reply.delivered)
+    try:
+        envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
+    except KeyAPIError as error:
+        unusable, code = isinstance(error, UnexpectedResponseError), writable_code(error.code)
+        known = 0 if not unusable else price if code == 0 else None  # else nobody knows whether it was charged
+        outcome = Outcome(reply.status, code, _clean(error.message), _clean(error.request_id), known, reply.elapsed_s)
+        return Verdict(outcome, price if unusable else 0, error=error, again=is_worth_another(error))
+    outcome = Outcome(reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s)
+    found = match(request.endpoint, request.queries, envelope)
+    return Verdict(outcome, price, found, SANDBOX if reply.synthetic else here, reply.arrived_at)
+
+
+def answer_of(reply: Reply | TransportFailure) -> list[Any]:
+    """Return what an error has of an answer that could not be stored."""
+    if isinstance(reply, TransportFailure):
+        return []
+    return [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+
+
+def is_worth_another(error: KeyAPIError) -> bool:
+    """Whether sending again after a refusal may help; of a 200 only where its code is that of a 5xx."""
     if isinstance(error, RateLimitedError):
         return is_short_wait(error)
-    if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
-        return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
-    return isinstance(error, TransportFailure) and not error.delivered
+    server = isinstance(error, ServerError)  # with other codes it may have been charged
+    return server and ((error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN)
+
+
+def _clean(text: str | None) -> str | None:
+    """Keep a text short and writable: half a surrogate pair cannot be stored."""
+    return None if text is None else writable(text[:_LONGEST_MESSAGE])
 
 
 def no_answer(what: str, delivered: bool) -> NetworkError:

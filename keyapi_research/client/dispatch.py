@@ -13,17 +13,16 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from ..envelope import Found, match, open_envelope
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError, UnexpectedResponseError
+from ..envelope import Found
+from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError
 from ..model import Query
-from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
-from ..spelling import writable
-from ..store import Answer, Arrival, Claim, Observation, Outcome, Store, claim_of, in_this_process
-from .call import UNDELIVERED, writable_code
-from .delivery import Delivered, Delivery, Request, Run, closed, error_of_row, is_worth_another, make_arrival, no_answer
+from ..settings import Secret, Settings, needed_token, source_of
+from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
+from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, closed, error_of_row, judge, make_arrival
 from .interrupts import no_thread
 from .pacing import Pace, is_short_wait, jittered
 from .transport import Reply, Transport, TransportFailure
@@ -31,7 +30,6 @@ from .transport import Reply, Transport, TransportFailure
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-_LONGEST_MESSAGE: Final = 500
 _LONGEST_LEASE: Final = 10.0  # seconds a claim holds unless it is renewed: so long one waits for a killed program
 _LOOKS_AGAIN: Final = (0.01, 0.25)  # seconds between looks at a claim, at first and later
 
@@ -246,20 +244,24 @@ class Sender:
         return [*delivered, *((query, None) for query in one.elsewhere)]
 
     def _attempts(self, one: Delivery) -> Delivered:
-        for attempt in range(1, self._settings.retries + 2):
+        """Send, and again where that cannot be paid twice and may help."""
+        for attempt in count(1):
             try:
                 if not self._begin(one, attempt):
                     if one.last is None and self.closed:
                         one.last = closed()
                     break
-                return self._attempt(one)
-            except (KeyAPIError, TransportFailure) as problem:
-                one.last = problem if isinstance(problem, KeyAPIError) else no_answer(str(problem), problem.delivered)
-                if not is_worth_another(problem):
-                    break
-            if attempt <= self._settings.retries:
-                wait = one.last.retry_after if isinstance(one.last, RateLimitedError) else None
-                one.run.stop.wait(jittered(attempt) if wait is None else wait)
+                verdict, delivered = self._attempt(one)
+            except KeyAPIError as error:  # it could not be sent, or not be written down
+                one.last = error
+                break
+            if verdict.error is None:
+                return delivered
+            one.last = verdict.error
+            if not verdict.again or attempt > self._settings.retries:
+                break
+            wait = one.last.retry_after if isinstance(one.last, RateLimitedError) else None
+            one.run.stop.wait(jittered(attempt) if wait is None else wait)
         return one.failed()
 
     def _begin(self, one: Delivery, attempt: int) -> bool:
@@ -286,93 +288,58 @@ class Sender:
         )
         return one.begin(begun.request, begun.elsewhere)
 
-    def _attempt(self, one: Delivery) -> Delivered:
-        """Send once, and write down what came."""
-        request = one.request
+    def _attempt(self, one: Delivery) -> tuple[Verdict, Delivered]:
+        """Send once; judge what came, count what it cost, and write it down."""
+        request, verdict = one.request, None
+        reply: Reply | TransportFailure
         try:
             reply = self.connection().get(request.endpoint.path, request.params)
         except TransportFailure as failure:
-            if failure.delivered:
-                one.settle(request.endpoint.credits)
-            how = "no answer" if failure.delivered else UNDELIVERED
-            self._complete(one.row, Outcome(message=_clean(f"{how}: {failure}"), elapsed_s=failure.elapsed_s), request)
-            raise
-        answer = [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+            reply = failure
         try:
-            return self._receive(request, one, reply)
+            verdict = judge(request, reply, source_of(self.connection().base_url))
+            if verdict.cost:  # what cost nothing is held for another attempt
+                one.settle(verdict.cost)
+            if isinstance(verdict.error, RateLimitedError) and is_short_wait(verdict.error):
+                self._pace.slow_down(verdict.error.retry_after or jittered(1))
+            return verdict, self._complete(one.row, request, verdict)
         except StoreError as error:
-            error.answer = answer
-            raise
-        except KeyAPIError:
+            error.answer = answer_of(reply)
             raise
         except Exception as error:  # a store that is damaged where nobody looked: the answer was paid for
+            if verdict is None:
+                one.settle(request.endpoint.credits)
             raise StoreError(
-                f"the answer could not be stored ({type(error).__name__}: {error}). It is on .answer", answer=answer
+                f"the answer could not be stored ({type(error).__name__}: {error}). It is on .answer",
+                answer=answer_of(reply),
             ) from error
 
-    def _receive(self, request: Request, one: Delivery, reply: Reply) -> Delivered:
-        """Decide what an answer is worth, and write it down."""
-        price = request.endpoint.credits
-        try:
-            envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
-        except KeyAPIError as error:
-            self._note_refusal(request, one, reply, error)
-            raise
-        one.settle(price)
-        found = match(request.endpoint, request.queries, envelope)
-        message, request_id = _clean(envelope.message), _clean(envelope.request_id)
-        outcome = Outcome(reply.status, 0, message, request_id, price, reply.elapsed_s)
-        source = SANDBOX if reply.synthetic else source_of(self.connection().base_url)
-        if self._store.source not in (None, source):
-            self._foreign = self._store.foreign(source)
-            self._complete(one.row, outcome, request)
-            raise self._foreign
-        arrivals = [make_arrival(request, each) for each in found if isinstance(each, Found)]
-        kept = iter(self._complete(one.row, outcome, request, arrivals, reply.arrived_at, source))
-        delivered: Delivered = []
-        for query, each in zip(request.queries, found, strict=True):
-            if isinstance(each, Found):
-                delivered.append((query, Answer(query, next(kept), each.envelope)))
-            else:
-                each.endpoint, each.params = request.endpoint.path, request.params
-                delivered.append((query, each))
-        return delivered
-
-    def _note_refusal(self, request: Request, one: Delivery, reply: Reply, error: KeyAPIError) -> None:
-        """Write down an answer that is not data."""
-        if isinstance(error, RateLimitedError) and is_short_wait(error):
-            self._pace.slow_down(error.retry_after or jittered(1))
-        price, code = request.endpoint.credits, writable_code(error.code)
-        cost: int | None = 0
-        if isinstance(error, UnexpectedResponseError):  # whether that was charged nobody knows
-            one.settle(price)
-            cost = price if code == 0 else None
-        message, request_id = _clean(error.message), _clean(error.request_id)
-        self._complete(one.row, Outcome(reply.status, code, message, request_id, cost, reply.elapsed_s), request)
-
-    def _complete(
-        self,
-        row: int,
-        outcome: Outcome,
-        request: Request,
-        arrivals: Sequence[Arrival] = (),
-        at: int = 0,
-        source: str | None = None,
-    ) -> list[Observation]:
+    def _complete(self, row: int, request: Request, verdict: Verdict) -> Delivered:
         """Write down what came; what cannot be written now is written before anything else is sent."""
-        path = request.endpoint.path
-        url = f"{self.connection().base_url}{path}"
+        path, source, found = request.endpoint.path, verdict.source, verdict.found
+        foreign = self._store.foreign(source) if source and self._store.source not in (None, source) else None
+        if foreign is not None:  # it was paid for, and is not data of this store
+            self._foreign, source, found = foreign, None, ()
+        arrivals = [make_arrival(request, one) for one in found if isinstance(one, Found)]
+        url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
-            return self._store.keep(row, outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source)
+            return self._store.keep(
+                row, verdict.outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source
+            )
 
         try:
-            return keep()
+            kept = iter(keep())
         except StoreError:
             self._unkept.append(keep)
             raise
-
-
-def _clean(text: str | None) -> str | None:
-    """Keep a text short and writable: half a surrogate pair cannot be stored."""
-    return None if text is None else writable(text[:_LONGEST_MESSAGE])
+        if foreign is not None:
+            raise foreign
+        delivered: Delivered = []
+        for query, one in zip(request.queries, found, strict=False):  # all of them, or none
+            if isinstance(one, Found):
+                delivered.append((query, Answer(query, next(kept), one.envelope)))
+            else:
+                one.endpoint, one.params = path, request.params
+                delivered.append((query, one))
+        return delivered
