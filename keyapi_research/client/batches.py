@@ -101,7 +101,7 @@ class Batches:
                 else:
                     collection.fail(query, got)
             if any(got is not None for _, got in delivered):
-                run.progress.step(run.reservation.spent)
+                run.progress.step(run.reservation.call.spent)
 
         endpoint = collection.call.endpoint
         self._sender.send(own, Request(endpoint, ()), run, deliver, most=endpoint.batch)

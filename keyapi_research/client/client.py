@@ -29,7 +29,7 @@ from ..settings import (
 from ..store import Store
 from ..version import versions
 from .batches import Batches
-from .budgets import Account, Budget, Reservation, in_block, in_force, make_budget
+from .budgets import Budget, Reservation, make_budget, make_limit
 from .call import Call, Collection, Plan, ledger_frame
 from .delivery import Run
 from .dispatch import Sender
@@ -170,7 +170,8 @@ class Client(Shown):
         self.told: set[tuple[str, str]] = set()  # warnings that come once
         self.duplicates: Counter[str] = Counter()  # rows that came twice, by table
         self._replayed = state
-        self._account = Account(settings.max_credits)
+        self._account = make_limit(settings.max_credits, "client")
+        self._saved, self._saving = 0, threading.Lock()
         self._sender = Sender(settings, self.store)
         self._batches = Batches(self.policy, self._sender)
         self._pages = Pages(self.policy, self._sender)
@@ -209,7 +210,7 @@ class Client(Shown):
     @property
     def credits_saved(self) -> int:
         """What its calls would have cost with an empty store, less what they cost."""
-        return self._account.saved
+        return self._saved
 
     @property
     def calls(self) -> Sequence[CallRecord]:
@@ -302,7 +303,7 @@ class Client(Shown):
         """Return the answers of a call: from the store what it serves, from KeyAPI the rest."""
         way = self._way(call)
         progress = Progress(call.name, wanted=self.settings.progress)
-        run = Run(Reservation(self._account, in_force()), progress, in_block=in_block())
+        run = Run(Reservation(self._account, self.policy.call_credits), progress)
         if self.policy.offline:
             return self._collect(way, call, run)
         return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
@@ -330,6 +331,8 @@ class Client(Shown):
                 run.progress.close()
                 if not refused:
                     cost = call.endpoint.cost
-                    self._account.note_saved(cost(len(collection.answers)) - cost(len(collection.arrived)))
+                    saved = cost(len(collection.answers)) - cost(len(collection.arrived))
+                    with self._saving:
+                        self._saved += max(0, saved)
                     self.records.note_call(collection)
         return collection

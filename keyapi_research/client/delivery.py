@@ -62,12 +62,10 @@ class Run:
     """A call under way.
 
     `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
-    `in_block`: whether a budget block of the caller allows what it costs.
     """
 
     reservation: Reservation
     progress: Progress
-    in_block: bool
     since: tuple[int, int] = (0, 0)
     stop: threading.Event = field(default_factory=threading.Event)
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight

@@ -106,8 +106,7 @@ class Pages:
                 collection.failures[query] = None
                 return
             request = self._next(call, query, pages, request, any_size=restarted)
-            if run.reservation.amount < price:
-                self._policy.check_price(call, price, run, already=run.reservation.spent)
+            if run.reservation.call.held < price:
                 run.reservation.hold(price, f"page {request.page} of {call.name}")
             collection.sent = True  # by this client or by another
             page = self._send_page(request, replace(run, since=since))
@@ -119,7 +118,7 @@ class Pages:
                 request = None
                 continue
             since = (page.observation.id, since[1])
-            run.progress.step(run.reservation.spent)
+            run.progress.step(run.reservation.call.spent)
             # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
             if request.pull not in (None, page.observation.pull):
                 restarted = True
