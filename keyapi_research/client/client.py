@@ -6,11 +6,11 @@ import contextlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 
@@ -90,13 +90,12 @@ class Status(Shown):
         return facts_html("KeyAPI status", self._facts(whole=False))
 
 
-def _state_of(path: str) -> tuple[int, int, int] | None:
+def _state_of(path: str) -> tuple[int, ...] | None:
     """Return what tells a file from what it was before; None where there is none."""
-    try:
+    with contextlib.suppress(OSError):
         there = Path(path).stat()
-    except OSError:
-        return None
-    return there.st_ino, there.st_size, there.st_mtime_ns
+        return there.st_ino, there.st_size, there.st_mtime_ns
+    return None
 
 
 class Client(Shown):
@@ -129,33 +128,25 @@ class Client(Shown):
         replay: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         token = hide(token)  # type: ignore[assignment]
-        self._open(locals())
-
-    @classmethod
-    def of(cls, settings: Settings, *, store: Store | None = None, replaying: str = "") -> Client:
-        """Return a client of checked settings, on its own store or on an open one (a replay)."""
-        client = cls.__new__(cls)
-        client._set_up(settings, store=store, replaying=replaying)  # noqa: SLF001 - its own
-        return client
-
-    def _open(self, given: Mapping[str, Any]) -> None:
-        archived = read_replay(given["replay"])
+        archived = read_replay(replay)
         if archived is None:
-            self._set_up(read_settings(given))
+            self._open(read_settings(locals()))
             return
         from ..archive_format import load  # noqa: PLC0415 - only where one is replayed
 
         state = _state_of(archived)  # as it was when it was read
         opened, settings = load(archived)
-        self._set_up(settings, store=opened, replaying=archived, state=state)
+        self._open(settings, opened, archived, state)
 
-    def _set_up(
-        self,
-        settings: Settings,
-        *,
-        store: Store | None = None,
-        replaying: str = "",
-        state: tuple[int, int, int] | None = None,
+    @classmethod
+    def of(cls, settings: Settings, *, store: Store | None = None, replaying: str = "") -> Client:
+        """Return a client of checked settings, on its own store or on an open one (a replay)."""
+        client = cls.__new__(cls)
+        client._open(settings, store, replaying)  # noqa: SLF001 - its own
+        return client
+
+    def _open(
+        self, settings: Settings, store: Store | None = None, replaying: str = "", state: tuple[int, ...] | None = None
     ) -> None:
         if not (settings.sandbox or settings.offline):
             needed_token(settings)
@@ -316,23 +307,22 @@ class Client(Shown):
 
     def _collect(self, way: Batches | Pages, call: Call, run: Run) -> Collection:
         collection = Collection(call)
-        with self._sender.under_way(run):
-            if not self.policy.offline:
-                with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
-                    self._sender.keep_unkept()
-            run.since = self.store.last_ids()
-            refused = False
-            try:
-                way.collect(collection, run)
-            except BaseException as error:  # a signal may end it, too
-                refused = isinstance(error, KeyAPIError) and not collection.sent
-                raise
-            finally:
-                run.progress.close()
-                if not refused:
-                    cost = call.endpoint.cost
-                    saved = cost(len(collection.answers)) - cost(len(collection.arrived))
-                    with self._saving:
-                        self._saved += max(0, saved)
-                    self.records.note_call(collection)
+        self._sender.register(run)
+        if not self.policy.offline:
+            with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
+                self._sender.keep_unkept()
+        run.since = self.store.last_ids()
+        refused = False
+        try:
+            way.collect(collection, run)
+        except BaseException as error:  # a signal may end it, too
+            refused = isinstance(error, KeyAPIError) and not collection.sent
+            raise
+        finally:
+            run.progress.close()
+            if not refused:
+                cost = call.endpoint.cost
+                with self._saving:
+                    self._saved += max(0, cost(len(collection.answers)) - cost(len(collection.arrived)))
+                self.records.note_call(collection)
         return collection

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ..envelope import Found, match, open_envelope, refusal
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, StoreError, UnexpectedResponseError
+from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
 from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
 from ..settings import SANDBOX
 from ..spelling import writable
@@ -43,7 +43,7 @@ class Request:
     rows: int | None = None  # rows a page so far in the pull; None: any number fits
     wanted: int | None = None  # rows the call wants; None: all
     same_call: bool = False  # whether the page before came in the same call
-    seen: set[str] = field(default_factory=set)  # of the pull; completed with what comes
+    seen: set[str | None] = field(default_factory=set)  # of the pull; completed with what comes
 
     @property
     def params(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ class Run:
     since: tuple[int, int] = (0, 0)
     stop: threading.Event = field(default_factory=threading.Event)
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
-    renewed: float = field(default_factory=time.monotonic)  # when their claims were
+    renewed: float = 0.0  # when their claims were
     usable: bool = False  # whether any answer could be used
     unusable: int = 0  # requests whose answers could not
 
@@ -215,43 +215,27 @@ def no_answer(what: str, delivered: bool) -> NetworkError:
 def error_of_row(row: Sequence[Any]) -> KeyAPIError:
     """Return the error of a request that another client sent, from its row of the ledger."""
     cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
-    status, code, message = cells["http_status"], cells["code"], cells["message"]
-    who = "another client sent the same request at that moment, so it was not repeated"
-    error: KeyAPIError
+    message, told = cells["message"], {name: cells[name] for name in ("code", "request_id")}
+    status, who = cells["http_status"], "another client sent the same request at that moment, so it was not repeated"
     if status is None:
         delivered = not (message or "").startswith(UNDELIVERED)
-        error = no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
-    elif status < _REFUSED and code in (None, 0):
-        error = UnexpectedResponseError(
-            f"{who}, and its answer could not be used: {message or 'it was about another id, or had another structure'}"
-        )
-    else:
-        error = refusal(
-            status=status, code=code, message=message, request_id=cells["request_id"], retry_after=None, answer=None
-        )
-    error.status_code, error.code, error.request_id = status, code, cells["request_id"]
-    return error
+        return no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
+    if status < _REFUSED and told["code"] in (None, 0):
+        what = message or "it was about another id, or had another structure"
+        return UnexpectedResponseError(f"{who}, and its answer could not be used: {what}", status_code=status, **told)
+    return refusal(status=status, message=message, answer=None, **told)
 
 
 def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:
     """Return the error of a call whose first answers could not be used."""
-    first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
-    return UnexpectedResponseError(
+    error = copy.copy(next(error for error in failures.values() if isinstance(error, UnexpectedResponseError)))
+    error.message = (
         f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not requested: "
-        f"{first.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
-        "answer is usable",
-        status_code=first.status_code,
-        code=first.code,
-        request_id=first.request_id,
-        endpoint=first.endpoint,
-        params=first.params,
-        answer=first.answer,
+        f"{error.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
+        "answer is usable"
     )
-
-
-def closed() -> StoreError:
-    """Return the error of a client that was closed while it was used."""
-    return StoreError("this client was closed during the call, so nothing more is sent. Connect again")
+    error.args = (error.message,)
+    return error
 
 
 def make_arrival(request: Request, found: Found) -> Arrival:

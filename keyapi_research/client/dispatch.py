@@ -18,11 +18,11 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from ..envelope import Found
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError
+from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreError
 from ..model import Query
 from ..settings import Secret, Settings, needed_token, source_of
 from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
-from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, closed, error_of_row, judge, make_arrival
+from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, error_of_row, judge, make_arrival
 from .interrupts import no_thread
 from .pacing import Pace, is_short_wait, jittered
 from .transport import Reply, Transport, TransportFailure
@@ -41,7 +41,7 @@ class _Shared:
         self.max_workers = max_workers
         self.slots = threading.Semaphore(max_workers)
         self.lock = threading.Lock()
-        self.stops: set[threading.Event] = set()
+        self.stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()  # of those calls that go on
         self.closed = False
         self.abandoned = False  # whether somebody left while something was in flight, and will not wait for it
         self.opened = contextlib.ExitStack()
@@ -97,16 +97,10 @@ class Sender:
         """Do not wait for what is in flight when the program ends: the user pressed Ctrl-C twice."""
         self._shared.abandoned = True
 
-    @contextlib.contextmanager
-    def under_way(self, run: Run) -> Iterator[None]:
+    def register(self, run: Run) -> None:
         """Let a call be stopped when the client is closed or the program ends."""
         with self._shared.lock:
             self._shared.stops.add(run.stop)
-        try:
-            yield
-        finally:
-            with self._shared.lock:
-                self._shared.stops.discard(run.stop)
 
     def keep_unkept(self) -> None:
         """Store what was paid for and could not be stored before; StoreError where it still cannot be."""
@@ -117,17 +111,15 @@ class Sender:
 
     # A call -------------------------------------------------------------------------------------------------
 
-    def send(
-        self, left: deque[Query], template: Request, run: Run, deliver: Callable[[Delivered], None], *, most: int = 1
-    ) -> None:
-        """Send for what is left, `most` entities a request, side by side; hand over what each brings.
+    def send(self, left: deque[Query], template: Request, run: Run, *, most: int = 1) -> Iterator[Delivered]:
+        """Send for what is left, `most` entities a request, side by side; yield what each brings.
 
         After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
         sent: it stays in `left`.
         """
         arrived: SimpleQueue[Delivered | BaseException] = SimpleQueue()
         needed = math.ceil(len(left) / most)  # as many as are needed if all are free
-        in_flight = 0
+        in_flight, run.renewed = 0, time.monotonic()
         broken: BaseException | None = None
         while True:
             while left and needed and in_flight < min(self._settings.max_workers, run.room) and not run.stop.is_set():
@@ -147,7 +139,7 @@ class Sender:
                 run.stop.set()
             else:
                 run.note(got)
-                deliver(got)
+                yield got
         if broken is not None:
             raise broken
 
@@ -249,7 +241,7 @@ class Sender:
             try:
                 if not self._begin(one, attempt):
                     if one.last is None and self.closed:
-                        one.last = closed()
+                        one.last = StoreError(CLOSED)
                     break
                 verdict, delivered = self._attempt(one)
             except KeyAPIError as error:  # it could not be sent, or not be written down
@@ -270,7 +262,7 @@ class Sender:
         if sent_at is None:
             return False
         if self.closed:
-            raise closed()
+            raise StoreError(CLOSED)
         if self._foreign is not None:
             raise StoreError(self._foreign.message)
         self.connection()

@@ -126,20 +126,19 @@ class Policy:
         """Return a note where requests for what is missing brought nothing before, and may have been charged."""
         if self.offline or not missing:
             return ""
-        rows = {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
         wanted = {compact_json(query.params): query.key for query in missing}
-        requested: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
-        for number, row in rows.items():
-            each = _requested(call.endpoint, json.loads(row[PARAMS]))
-            requested[number] = [(wanted[one], page) for one, page in each if one in wanted]
-        claims = self.store.claims(claim_of(*one) for each in requested.values() for one in each)
-        newest = self.store.latest({key for each in requested.values() for key, _ in each})
+        requested = []  # rows of the ledger, and the entities and pages of each that are wanted
+        for row in self.store.unanswered(call.endpoint.path):
+            if not (row[MESSAGE] or "").startswith(UNDELIVERED):
+                each = _requested(call.endpoint, json.loads(row[PARAMS]))
+                requested.append((row, [(wanted[one], page) for one, page in each if one in wanted]))
+        claims = self.store.claims(claim_of(*one) for _, each in requested for one in each)
+        under_way = {claim.request for claim in claims.values() if claim.holds}
+        newest = self.store.latest({key for _, each in requested for key, _ in each})
         sent = [
-            rows[number]
-            for number, each in requested.items()
-            if any(key not in newest or newest[key].request < number for key, _ in each)
-            and not any(claim.holds and claim.request == number for claim in claims.values())
-            and not (rows[number][MESSAGE] or "").startswith(UNDELIVERED)
+            row
+            for row, each in requested
+            if row[0] not in under_way and any(key not in newest or newest[key].request < row[0] for key, _ in each)
         ]
         if not sent:
             return ""

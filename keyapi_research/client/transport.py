@@ -206,17 +206,13 @@ class Transport:
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
         """Send one request, once; TransportFailure where no answer came, or not all of it."""
         started = time.monotonic()
-        reply: Reply | None = None
-        text = ""
         _sent.set(False)
         try:
-            reply = self._exchange(path, params, started)
+            return self._exchange(path, params, started)
         except Exception as error:  # noqa: BLE001 - whatever a library raises of a broken answer, it may be charged
-            text = _reason(error)
+            reason = _reason(error)
         # Raised out here so that the error does not carry the sending frames, which hold the header.
-        if reply is None:
-            raise TransportFailure(text, delivered=_sent.get(), elapsed_s=time.monotonic() - started)
-        return reply
+        raise TransportFailure(reason, delivered=_sent.get(), elapsed_s=time.monotonic() - started)
 
     def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:
         url = f"{self.base_url}{path}"
