@@ -175,10 +175,11 @@ def _reason(error: BaseException) -> str:
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
-    names = [type(error).__name__, type(chain[-1]).__name__]
-    tunnel = re.match(r"Tunnel connection failed: \d{3}", str(chain[-1]))  # by a proxy
-    what = tunnel[0] if tunnel else getattr(chain[-1], "strerror", None)
-    return f"{names[0]}: {what}" if what else ": ".join(dict.fromkeys(names))
+    first, last = type(error).__name__, chain[-1]
+    tunnel = re.match(r"Tunnel connection failed: \d{3}", str(last))  # by a proxy
+    system = last.strerror if isinstance(last, OSError) and isinstance(last.errno, int) else None
+    what = tunnel[0] if tunnel else system or type(last).__name__
+    return first if what == first else f"{first}: {what}"
 
 
 class Transport:
