@@ -91,8 +91,7 @@ class Batches:
         """Send for what nobody else requests; return what somebody else does."""
         collection.sent = True
         others: list[Query] = []
-        endpoint = collection.call.endpoint
-        for delivered in self._sender.send(own, Request(endpoint, ()), run, most=endpoint.batch):
+        for delivered in self._sender.send(own, Request(collection.call.endpoint, ()), run):
             for query, got in delivered:
                 if isinstance(got, Answer):
                     collection.answers.append(collection.arrive(got))

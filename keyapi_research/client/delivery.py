@@ -86,13 +86,13 @@ class Run:
 
 
 class Delivery:
-    """A request as it is claimed, sent and sent again: `most` of the queries that are left."""
+    """A request as it is claimed, sent and sent again: for as many of the queries that are left as go into one."""
 
-    def __init__(self, left: deque[Query], template: Request, run: Run, most: int) -> None:
+    def __init__(self, left: deque[Query], template: Request, run: Run) -> None:
         self._left = left
         self._claimed: dict[str, Query] = {}  # by key, in the order of the request
         self._unsettled = [template.endpoint.credits]
-        self.template, self.run, self.most = template, run, most
+        self.template, self.run = template, run
         self.elsewhere: list[Query] = []
         self.row = 0  # of the ledger
         self.last: KeyAPIError | None = None  # what the attempt before this one brought
@@ -135,7 +135,7 @@ class Delivery:
         if error is None:
             return []
         if not self._claimed and not self.elsewhere:
-            deque(islice(self.offered(), self.most), maxlen=0)
+            deque(islice(self.offered(), self.template.endpoint.batch), maxlen=0)
         if self._claimed:
             error.endpoint, error.params = self.template.endpoint.path, self.request.params
             if is_hard(error):

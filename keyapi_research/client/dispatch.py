@@ -111,20 +111,20 @@ class Sender:
 
     # A call -------------------------------------------------------------------------------------------------
 
-    def send(self, left: deque[Query], template: Request, run: Run, *, most: int = 1) -> Iterator[Delivered]:
-        """Send for what is left, `most` entities a request, side by side; yield what each brings.
+    def send(self, left: deque[Query], template: Request, run: Run) -> Iterator[Delivered]:
+        """Send for what is left, a batch a request, side by side; yield what each brings.
 
         After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
         sent: it stays in `left`.
         """
         arrived: SimpleQueue[Delivered | BaseException] = SimpleQueue()
-        needed = math.ceil(len(left) / most)  # as many as are needed if all are free
+        needed = math.ceil(len(left) / template.endpoint.batch)  # as many as are needed if all are free
         in_flight, run.renewed = 0, time.monotonic()
         broken: BaseException | None = None
         while True:
             while left and needed and in_flight < min(self._settings.max_workers, run.room) and not run.stop.is_set():
                 try:
-                    self._start(Delivery(left, template, run, most), arrived)
+                    self._start(Delivery(left, template, run), arrived)
                 except RuntimeError as error:
                     if not in_flight:
                         raise no_thread(error) from error
@@ -268,7 +268,7 @@ class Sender:
         self.connection()
         begun = self._store.begin(
             one.offered(),
-            most=one.most,
+            most=one.template.endpoint.batch,
             page=one.template.page,
             since=one.run.since,
             mine=one.row,
