@@ -146,12 +146,13 @@ class Sender:
     def _wait(self, arrived: SimpleQueue[Delivered | BaseException], run: Run) -> Delivered | BaseException:
         """Wait for what a request brings; meanwhile renew the claims of all that are in flight."""
         while True:
-            if time.monotonic() - run.renewed > self._lease / 3:
+            left = run.renewed + self._lease / 3 - time.monotonic()
+            if left <= 0:
                 with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
                     self._store.renew(run.rows, self._lease)
-                run.renewed = time.monotonic()
+                run.renewed, left = time.monotonic(), self._lease / 3
             with contextlib.suppress(Empty):
-                return arrived.get(timeout=self._lease / 3)
+                return arrived.get(timeout=left)
 
     def _start(self, one: Delivery, arrived: SimpleQueue[Delivered | BaseException]) -> None:
         """Send a request from a thread of its own, when one of the client's slots is free."""
