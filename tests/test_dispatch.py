@@ -22,8 +22,12 @@ import numpy as np
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.client.delivery import is_worth_another
+from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
+from keyapi_research.client.delivery import Request as Sent
+from keyapi_research.client.delivery import is_worth_another, judge
 from keyapi_research.client.pacing import Pace
+from keyapi_research.client.transport import Reply, TransportFailure
+from keyapi_research.model import make_queries
 from keyapi_research.sandbox import Fault, Request, Sandbox
 
 Make = Callable[..., kr.Client]
@@ -295,6 +299,40 @@ def test_429_again_and_again_ends(make_client: Make, sandbox: Sandbox) -> None:
     assert caught.value.retry_after == 0
     assert client.ledger()["attempt"].tolist() == [1, 2, 3]
     assert client.credits_spent == 0
+
+
+# What is made of an answer -------------------------------------------------------------------------------------
+
+CATS = b'{"code": 0, "message": "success", "request_id": "r1", "data": {"info": {"hashtag_name": "cats"}}}'
+JUDGED: dict[str, tuple[Any, tuple[Any, ...], int, type[kr.KeyAPIError] | None, bool]] = {
+    # what came; http_status, code and credits of the ledger; what budgets count; the error; whether it is sent again
+    "data": (CATS, (200, 0, 2), 2, None, False),
+    "data about another": (CATS.replace(b"cats", b"dogs"), (200, 0, 2), 2, None, False),
+    "another shape": (b'{"code": 0, "message": "success"}', (200, 0, 2), 2, kr.UnexpectedResponseError, False),
+    "no JSON": (b"<html>", (200, None, None), 2, kr.UnexpectedResponseError, False),
+    "no credits left": (b'{"code": 402, "message": "no"}', (200, 402, 0), 0, kr.CreditsExhaustedError, False),
+    "a server error": (b'{"code": 503, "message": "busy"}', (200, 503, 0), 0, kr.ServerError, True),
+    "a server error of its own": (b'{"code": 50004, "message": "no"}', (200, 50004, 0), 0, kr.ServerError, False),
+    "too many requests": (b'{"code": 429, "message": "slow"}', (200, 429, 0), 0, kr.RateLimitedError, True),
+    "half an answer": (TransportFailure("reset", delivered=True, elapsed_s=1), (None,) * 3, 2, kr.NetworkError, False),
+    "nobody there": (TransportFailure("no", delivered=False, elapsed_s=1), (None,) * 3, 0, kr.NetworkError, True),
+}
+
+
+@pytest.mark.parametrize("what", JUDGED)
+def test_what_came_of_a_request_is_judged_by_one_table(what: str) -> None:
+    came, ledger, cost, kind, again = JUDGED[what]
+    request = Sent(HASHTAG_DETAIL, make_queries(HASHTAG_DETAIL, ["cats"], {"region": "US", "period": 7}))
+    if isinstance(came, bytes):
+        payload = None if came == b"<html>" else json.loads(came)
+        came = Reply(200, came, payload, retry_after=None, synthetic=False, elapsed_s=0.1, arrived_at=1)
+    verdict = judge(request, came, "keyapi")
+    outcome = verdict.outcome
+    assert (outcome.http_status, outcome.code, outcome.credits) == ledger
+    assert (verdict.cost, verdict.again) == (cost, again)
+    assert type(verdict.error) is (kind or type(None))
+    assert len(verdict.found) == (0 if kind else 1)
+    assert verdict.source == (None if kind else "keyapi")
 
 
 # What is tried again -------------------------------------------------------------------------------------------

@@ -260,12 +260,22 @@ def test_without_threads_nothing_is_sent_and_the_error_says_why(
 
 
 def test_with_fewer_threads_than_workers_all_is_sent(
-    make_client: Make, sandbox: Sandbox, allow_threads: Callable[[str, int], None]
+    make_client: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client(max_workers=4)
-    allow_threads("keyapi", 1)
+    sandbox.latency = 0.02
+    start, refused = threading.Thread.start, []
+
+    def one_at_a_time(thread: threading.Thread) -> None:
+        if thread.name == "keyapi" and any(one.name == "keyapi" for one in threading.enumerate()):
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", one_at_a_time)
     assert len(kr.fetch_hashtags(TAGS, client=client)) == 8
     assert sandbox.charged == 16
+    assert refused
 
 
 def test_a_ranking_keeps_the_pages_that_came_before_the_threads_ran_out(

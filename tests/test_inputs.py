@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socket
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-from faulty import Faulty, certificate, envelope, http, tunnel
+from faulty import Faulty, certificate, envelope, http, then_close, tunnel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +29,6 @@ from keyapi_research.envelope import open_envelope, read_json
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.settings import (
     DEFAULT_CALL_CREDITS,
-    Secret,
     Settings,
     check_base_url,
     read_as_of,
@@ -242,31 +240,32 @@ def test_a_proxys_password_is_in_no_error_and_not_in_the_ledger(
     assert "nothing was delivered" in said[0]
 
 
-@pytest.mark.parametrize("form", ["raw", "quoted", "unquoted", "base64", "in JSON"])
-def test_a_login_is_redacted_however_a_library_writes_it(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", 'http://bob:hunt%2Fer"22@proxy.example')
-    spelled = {
-        "raw": 'hunt%2Fer"22',
-        "quoted": "hunt%2Fer%2222",
-        "unquoted": 'hunt/er"22',
-        "base64": base64.b64encode(b'bob:hunt/er"22').decode().rstrip("="),
-        "in JSON": 'hunt/er\\"22',
-    }[form]
-    sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
-    said = sending._redact_failure(f"Tunnel failed: {spelled}, {TOKEN}")
-    assert spelled not in said
-    assert said.startswith("Tunnel failed: ")
-    assert TOKEN not in said
-    sending.close()
+REASONS = {
+    "nobody there": ({}, "http://127.0.0.1:{port}", "ConnectionError: Connection refused"),
+    "no proxy there": ({"HTTPS_PROXY": "http://a:pw@127.0.0.1:{port}"}, "https://nobody.invalid", "Connection refused"),
+    "no certificates": ({"REQUESTS_CA_BUNDLE": "/nonexistent/bundle.pem"}, "https://nobody.invalid", "no certificates"),
+}
 
 
-def test_a_proxy_without_a_login_takes_no_words_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://a:b@proxy.example")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    sending = transport.Transport("https://nobody.invalid", Secret(TOKEN), timeout=(1, 1), connections=1)
-    assert sending._redact_failure("a bad host at proxy.example") == "a bad host at proxy.example"
-    assert sending._redact_failure("http://a:b@proxy.example") == "http://[proxy login]proxy.example"
-    sending.close()
+@pytest.mark.parametrize("why", REASONS)
+def test_an_error_of_the_network_has_its_reason(why: str, make_client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables, url, reason = REASONS[why]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(port=port))
+    client = make_client(base_url=url.format(port=port), retries=0)
+    with pytest.raises(kr.NetworkError, match=reason):
+        kr.fetch_hashtags("ufc324", client=client)
+    assert reason in client.ledger().loc[0, "message"]
+
+
+def test_a_proxy_that_wants_a_login_is_named(make_client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Faulty(then_close(b"HTTP/1.1 407 hunter22 is wrong\r\n\r\n")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("://", "://bob:hunter22@"))
+        with pytest.raises(kr.NetworkError, match=r"Tunnel connection failed: 407\)") as caught:
+            kr.fetch_hashtags("ufc324", client=make_client(base_url="https://nobody.invalid", retries=0))
+        assert "hunter22" not in str(caught.value)
 
 
 # Answers --------------------------------------------------------------------------------------------------------

@@ -651,6 +651,20 @@ def test_the_claim_of_an_owner_who_lives_is_waited_for_however_late_its_answer(
     assert desk.arrived.count("shared") == 1
 
 
+def test_the_claim_of_a_late_answer_holds_while_other_answers_of_its_call_come(
+    make_client: Make, sandbox: Sandbox, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyapi_research.client.dispatch._LONGEST_LEASE", 1.0)  # seconds
+    desk.faults = {"shared": Fault(delay=3.0), **{name: Fault(delay=0.1) for name in tags(*range(25))}}
+    owner = Thread(make_client(max_workers=2), {"fetch": "fetch_hashtags", "args": [["shared", *tags(*range(25))]],
+                                                "options": {}})
+    desk.wait_for("shared")
+    time.sleep(1.5)
+    waiting = Thread(make_client(), {"fetch": "fetch_hashtags", "args": ["shared"], "options": {}})
+    assert [one.result()["error"] for one in (owner, waiting)] == [None, None]
+    assert desk.arrived.count("shared") == 1
+
+
 @pytest.mark.slow
 def test_an_owner_that_stood_still_until_its_claim_was_void_spoils_nothing(
     begin: Begin, make_client: Make, sandbox: Sandbox, desk: Desk

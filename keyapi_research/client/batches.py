@@ -6,11 +6,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from ..errors import KeyAPIError
+from ..errors import CLOSED, KeyAPIError, StoreError
 from ..model import Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
-from .delivery import Delivered, Request, Run, broken_feed, closed
+from .delivery import Request, Run, broken_feed
 from .dispatch import Sender
 from .policy import Policy
 
@@ -91,8 +91,7 @@ class Batches:
         """Send for what nobody else requests; return what somebody else does."""
         collection.sent = True
         others: list[Query] = []
-
-        def deliver(delivered: Delivered) -> None:
+        for delivered in self._sender.send(own, Request(collection.call.endpoint, ()), run):
             for query, got in delivered:
                 if isinstance(got, Answer):
                     collection.answers.append(collection.arrive(got))
@@ -101,14 +100,11 @@ class Batches:
                 else:
                     collection.fail(query, got)
             if any(got is not None for _, got in delivered):
-                run.progress.step(run.reservation.spent)
-
-        endpoint = collection.call.endpoint
-        self._sender.send(own, Request(endpoint, ()), run, deliver, most=endpoint.batch)
+                run.progress.step(run.reservation.call.spent)
         run.reservation.give_back()
         if own and collection.stop is None:
             if self._sender.closed:
-                collection.stop = closed()
-            elif run.feed.broken:
+                collection.stop = StoreError(CLOSED)
+            elif not run.room:
                 collection.stop = broken_feed(collection.failures, len(own))
         return others

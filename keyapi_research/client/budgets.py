@@ -8,37 +8,45 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from ..errors import BudgetExceededError, InvalidArgumentError
 from ..settings import is_number
 from .display import Facts
 
+# What a limit is called, and what allows more than it.
+_LIMITS: Final = {
+    "block": ("the budget of {credits:,} credits", "allow it: with kr.budget({needed}): ..."),
+    "client": ("connect(max_credits=...)", "connect with max_credits={needed} or more"),
+    "call": (
+        "max_call_credits={credits:,}",
+        "allow it: with kr.budget({needed}): ... or connect(max_call_credits={needed})",
+    ),
+}
+
+
+def lock_in_each_process(owner: Any) -> None:
+    """Give something that belongs to a process its lock; a fork begins with one that nobody holds."""
+    owner.lock = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: setattr(owner, "lock", threading.RLock()))
+
 
 class _Register:
     """The budgets that are open in this process, and the one lock of all counting."""
 
+    lock: threading.RLock
+
     def __init__(self) -> None:
         self.open: list[Budget] = []
         self.own: ContextVar[tuple[Budget, ...]] = ContextVar("budgets", default=())  # of this thread or task
-        self.renew_lock()
-
-    def renew_lock(self) -> None:
-        """Let a fork begin with a lock that nobody holds."""
-        self.lock = threading.RLock()
-
-    def opened_here(self) -> tuple[Budget, ...]:
-        """List the open budgets of this thread or task."""
-        with self.lock:
-            return tuple(one for one in self.own.get() if one in self.open)
+        lock_in_each_process(self)
 
 
 _register: Final = _Register()  # of the process: a budget limits every client, so no client can keep it
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_register.renew_lock)
 
 
 @dataclass(eq=False, repr=False)  # two of the same amount may be nested
@@ -56,7 +64,7 @@ class Budget(Facts):
     """
 
     credits: int
-    whole_client: bool = False  # whether it holds for all a client does (max_credits), not for a block
+    limits: str = "block"  # or "client" (max_credits), "call" (max_call_credits); "": it only counts
     spent: int = 0
     held: int = 0
     begun: bool = False
@@ -83,7 +91,7 @@ class Budget(Facts):
     @property
     def _idle(self) -> str:
         """How to put it in force, where it never was."""
-        return "" if self.begun or self.whole_client else f"not in force: with kr.budget({self.credits}): ..."
+        return "" if self.begun else f"not in force: with kr.budget({self.credits}): ..."
 
     def _text(self, **_: object) -> str:
         if self._idle:
@@ -102,46 +110,29 @@ def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
     return Budget(int(credits))
 
 
-def in_block() -> bool:
-    """Whether a budget was opened in this thread or task."""
-    return bool(_register.opened_here())
-
-
-def in_force() -> tuple[Budget, ...]:
-    """List the budgets that a call which begins now has to keep: its own block's, else all that are open."""
-    with _register.lock:
-        return _register.opened_here() or tuple(_register.open)
-
-
-class Account:
-    """What one client spent and saved, and the limit it was given."""
-
-    def __init__(self, max_credits: int | None) -> None:
-        self.spent = 0
-        self.saved = 0
-        self.limit = None if max_credits is None else Budget(max_credits, whole_client=True)
-
-    def note_saved(self, credits: int) -> None:  # noqa: A002 - the field's word
-        """Count what a call would have cost more with an empty store."""
-        with _register.lock:
-            self.saved += max(0, credits)
+def make_limit(credits: int | None, limits: str) -> Budget:  # noqa: A002 - the public name
+    """Return what counts the credits of a client or a call, and limits them where there is a limit."""
+    return Budget(0, limits="") if credits is None else Budget(credits, limits=limits)
 
 
 class Reservation:
-    """Credits held for one call against the budgets in force when it began, and its client's limit."""
+    """Credits held and spent by one call: by its own limit, the budgets in force when it began, and its client's limit.
 
-    def __init__(self, account: Account, budgets: Sequence[Budget]) -> None:
-        self._account = account
-        self._budgets = tuple(budgets) + (() if account.limit is None else (account.limit,))
+    In force are those of the block it began in, which also lifts the limit of a call; without one all that are open.
+    """
+
+    def __init__(self, account: Budget, call_credits: int | None) -> None:
+        with _register.lock:
+            own = [one for one in _register.own.get() if one in _register.open]
+            self.call = make_limit(None if own else call_credits, "call")
+            self._budgets = (self.call, *(own or _register.open), account)
         self._over = False
-        self.amount = 0
-        self.spent = 0
 
     def hold(self, amount: int, what: str) -> None:
         """Hold more credits; BudgetExceededError where a budget has less left."""
         with _register.lock:
             for budget in self._budgets:
-                if budget.remaining < amount:
+                if budget.limits and budget.remaining < amount:
                     raise _exceeded(budget, amount, what)
             self._hold(amount)
 
@@ -151,13 +142,11 @@ class Reservation:
             self._hold(0 if self._over else -price)
             for budget in self._budgets:
                 budget.spent += cost
-            self.spent += cost
-            self._account.spent += cost
 
     def give_back(self) -> None:
         """Return what was held and not needed."""
         with _register.lock:
-            self._hold(-self.amount)
+            self._hold(-self.call.held)
 
     def release(self) -> None:
         """End it: nothing is held for the call any more."""
@@ -168,14 +157,10 @@ class Reservation:
     def _hold(self, amount: int) -> None:
         for budget in self._budgets:
             budget.held += amount
-        self.amount += amount
 
 
 def _exceeded(budget: Budget, amount: int, what: str) -> BudgetExceededError:
     needed = budget.spent + budget.held + amount
-    whose, allow = f"the budget of {budget.credits:,} credits", f"allow it: with kr.budget({needed}): ..."
-    if budget.whole_client:
-        whose, allow = "connect(max_credits=...)", f"connect with max_credits={needed} or more"
-    return BudgetExceededError(
-        f"{what} costs {amount:,} credits; {whose} has {budget.remaining:,} left. Nothing was sent for it; {allow}"
-    )
+    whose, allow = (text.format(credits=budget.credits, needed=needed) for text in _LIMITS[budget.limits])
+    left = f"{budget.remaining:,} left{f' ({budget.spent:,} spent so far)' if budget.spent else ''}"
+    return BudgetExceededError(f"{what} costs {amount:,} credits; {whose} has {left}. Nothing was sent for it; {allow}")

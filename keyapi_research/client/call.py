@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..errors import (
-    KeyAPIError,
-    StoreError,
-)
+from ..errors import KeyAPIError, StoreError
 from ..model import DTYPES, Endpoint, Query, Table
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import Facts
@@ -150,35 +147,18 @@ _LARGEST: Final = 2**63
 
 
 def _tabulate(rows: Sequence[Sequence[Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    columns = list(zip(*rows, strict=True)) or [()] * len(dtypes)
-    return pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=dtype)
-            for (name, dtype), values in zip(dtypes.items(), columns, strict=True)
-        }
-    )
+    return pd.DataFrame(list(rows), columns=list(dtypes), dtype=object).astype(dict(dtypes))
 
 
 def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIError | None) -> pd.DataFrame:
     """Tabulate what failed: id, error, status_code, code, message, request_id, retryable."""
-    unsent = f"not sent, because of {type(stop).__name__}" if stop else "not sent"
-    return _tabulate(
-        [
-            (query.id, "NotSent", None, None, unsent, None, True)
-            if error is None
-            else (
-                query.id,
-                type(error).__name__,
-                error.status_code,
-                writable_code(error.code),
-                error.message,
-                error.request_id,
-                error.retryable,
-            )
-            for query, error in failures.items()
-        ],
-        _FAILURE_DTYPES,
-    )
+    unsent = KeyAPIError(f"not sent, because of {type(stop).__name__}" if stop else "not sent", retryable=True)
+    rows = []
+    for query, failed in failures.items():
+        one, name = failed or unsent, type(failed).__name__ if failed else "NotSent"
+        code = writable_code(one.code)
+        rows.append((query.id, name, one.status_code, code, one.message, one.request_id, one.retryable))
+    return _tabulate(rows, _FAILURE_DTYPES)
 
 
 def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ from ..settings import (
 from ..store import Store
 from ..version import versions
 from .batches import Batches
-from .budgets import Account, Budget, Reservation, in_block, in_force, make_budget
+from .budgets import Budget, Reservation, make_budget, make_limit
 from .call import Call, Collection, Plan, ledger_frame
 from .delivery import Run
 from .dispatch import Sender
@@ -84,13 +84,12 @@ class Status(Facts):
         return "KeyAPI status", facts
 
 
-def _state_of(path: str) -> tuple[int, int, int] | None:
+def _state_of(path: str) -> tuple[int, ...] | None:
     """Return what tells a file from what it was before; None where there is none."""
-    try:
+    with contextlib.suppress(OSError):
         there = Path(path).stat()
-    except OSError:
-        return None
-    return there.st_ino, there.st_size, there.st_mtime_ns
+        return there.st_ino, there.st_size, there.st_mtime_ns
+    return None
 
 
 class Client(Facts):
@@ -123,33 +122,25 @@ class Client(Facts):
         replay: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         token = hide(token)  # type: ignore[assignment]
-        self._open(locals())
-
-    @classmethod
-    def of(cls, settings: Settings, *, store: Store | None = None, replaying: str = "") -> Client:
-        """Return a client of checked settings, on its own store or on an open one (a replay)."""
-        client = cls.__new__(cls)
-        client._set_up(settings, store=store, replaying=replaying)  # noqa: SLF001 - its own
-        return client
-
-    def _open(self, given: Mapping[str, Any]) -> None:
-        archived = read_replay(given["replay"])
+        archived = read_replay(replay)
         if archived is None:
-            self._set_up(read_settings(given))
+            self._open(read_settings(locals()))
             return
         from ..archive_format import load  # noqa: PLC0415 - only where one is replayed
 
         state = _state_of(archived)  # as it was when it was read
         opened, settings = load(archived)
-        self._set_up(settings, store=opened, replaying=archived, state=state)
+        self._open(settings, opened, archived, state)
 
-    def _set_up(
-        self,
-        settings: Settings,
-        *,
-        store: Store | None = None,
-        replaying: str = "",
-        state: tuple[int, int, int] | None = None,
+    @classmethod
+    def of(cls, settings: Settings, *, store: Store | None = None, replaying: str = "") -> Client:
+        """Return a client of checked settings, on its own store or on an open one (a replay)."""
+        client = cls.__new__(cls)
+        client._open(settings, store, replaying)  # noqa: SLF001 - its own
+        return client
+
+    def _open(
+        self, settings: Settings, store: Store | None = None, replaying: str = "", state: tuple[int, ...] | None = None
     ) -> None:
         if not (settings.sandbox or settings.offline):
             needed_token(settings)
@@ -164,7 +155,8 @@ class Client(Facts):
         self.told: set[tuple[str, str]] = set()  # warnings that come once
         self.duplicates: Counter[str] = Counter()  # rows that came twice, by table
         self._replayed = state
-        self._account = Account(settings.max_credits)
+        self._account = make_limit(settings.max_credits, "client")
+        self._saved, self._saving = 0, threading.Lock()
         self._sender = Sender(settings, self.store)
         self._batches = Batches(self.policy, self._sender)
         self._pages = Pages(self.policy, self._sender)
@@ -203,7 +195,7 @@ class Client(Facts):
     @property
     def credits_saved(self) -> int:
         """What its calls would have cost with an empty store, less what they cost."""
-        return self._account.saved
+        return self._saved
 
     @property
     def calls(self) -> Sequence[CallRecord]:
@@ -285,7 +277,7 @@ class Client(Facts):
         """Return the answers of a call: from the store what it serves, from KeyAPI the rest."""
         way = self._way(call)
         progress = Progress(call.name, wanted=self.settings.progress)
-        run = Run(Reservation(self._account, in_force()), progress, in_block=in_block())
+        run = Run(Reservation(self._account, self.policy.call_credits), progress)
         if self.policy.offline:
             return self._collect(way, call, run)
         return in_order(lambda: self._collect(way, call, run), run.stop, self._sender.abandon)
@@ -298,21 +290,22 @@ class Client(Facts):
 
     def _collect(self, way: Batches | Pages, call: Call, run: Run) -> Collection:
         collection = Collection(call)
-        with self._sender.under_way(run):
-            if not self.policy.offline:
-                with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
-                    self._sender.keep_unkept()
-            run.since = self.store.last_ids()
-            refused = False
-            try:
-                way.collect(collection, run)
-            except BaseException as error:  # a signal may end it, too
-                refused = isinstance(error, KeyAPIError) and not collection.sent
-                raise
-            finally:
-                run.progress.close()
-                if not refused:
-                    cost = call.endpoint.cost
-                    self._account.note_saved(cost(len(collection.answers)) - cost(len(collection.arrived)))
-                    self.records.note_call(collection)
+        self._sender.register(run)
+        if not self.policy.offline:
+            with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
+                self._sender.keep_unkept()
+        run.since = self.store.last_ids()
+        refused = False
+        try:
+            way.collect(collection, run)
+        except BaseException as error:  # a signal may end it, too
+            refused = isinstance(error, KeyAPIError) and not collection.sent
+            raise
+        finally:
+            run.progress.close()
+            if not refused:
+                cost = call.endpoint.cost
+                with self._saving:
+                    self._saved += max(0, cost(len(collection.answers)) - cost(len(collection.arrived)))
+                self.records.note_call(collection)
         return collection

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError, KeyAPIError, StoreError
 from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, hide, read_replay, read_settings
-from .budgets import Budget, make_budget
+from .budgets import Budget, lock_in_each_process, make_budget
 from .client import Client, Status
 from .records import Records
 
@@ -20,19 +20,17 @@ from .records import Records
 class InUse:
     """The default client of a process, and what outlives it: what was read in this session, by store."""
 
+    lock: threading.RLock
+
     def __init__(self) -> None:
         self.client: Client | None = None
         self.failed: KeyAPIError | None = None  # of the last connect: another store than the wanted one is not used
         self._records: dict[Hashable, Records] = {}
-        self.renew_lock()
-
-    def renew_lock(self) -> None:
-        """Let a fork begin with a lock that nobody holds."""
-        self._lock = threading.RLock()
+        lock_in_each_process(self)
 
     def connect(self, given: Mapping[str, Any]) -> Client:
         """Return the open client where it is the one wanted, else make that; where it fails there is none."""
-        with self._lock:
+        with self.lock:
             before, self.client = self.client, None
             if before is not None and (before.closed or not before.store.of_this_process):
                 before = None  # a fork has its parent's, and no use for it
@@ -61,8 +59,6 @@ class InUse:
 
 
 IN_USE: Final = InUse()  # the one thing of the package that lasts from call to call
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=IN_USE.renew_lock)
 
 
 def connect(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,20 +12,22 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from ..envelope import Found, refusal
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, StoreError, UnexpectedResponseError
+from ..envelope import Found, match, open_envelope, refusal
+from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
 from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
-from ..store import LEDGER_COLUMNS, Answer, Arrival
+from ..settings import SANDBOX
+from ..spelling import writable
+from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome
 from .budgets import Reservation
-from .call import UNDELIVERED
+from .call import UNDELIVERED, writable_code
 from .display import Progress
 from .pacing import is_hard, is_short_wait
-from .transport import TransportFailure
+from .transport import Reply, TransportFailure
 
+_LONGEST_MESSAGE: Final = 500
 _REFUSED: Final = 400
 _BROKEN: Final = 500
-_FIRST_ANSWERS: Final = 5  # where none of these can be used, the feed is broken, and the rest is not paid for
-_LOOKS_EVERY: Final = 0.25  # seconds
+_FIRST_ANSWERS: Final = 5  # where none of these can be used, the rest is not paid for
 
 Delivered = list[tuple[Query, Answer | KeyAPIError | None]]  # None: another client requests it, or just stored it
 
@@ -39,7 +43,7 @@ class Request:
     rows: int | None = None  # rows a page so far in the pull; None: any number fits
     wanted: int | None = None  # rows the call wants; None: all
     same_call: bool = False  # whether the page before came in the same call
-    seen: set[str] = field(default_factory=set)  # of the pull; completed with what comes
+    seen: set[str | None] = field(default_factory=set)  # of the pull; completed with what comes
 
     @property
     def params(self) -> dict[str, str]:
@@ -53,67 +57,42 @@ class Request:
         return params
 
 
-class Feed:
-    """Whether the answers of a call can be used at all; before one could, no more than the first few are in flight."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._usable = False
-        self._unusable = 0
-        self._in_flight = 0
-
-    @property
-    def broken(self) -> bool:
-        """Whether none of the first answers could be used."""
-        return not self._usable and self._unusable >= _FIRST_ANSWERS
-
-    def enter(self, stop: threading.Event) -> bool:
-        """Wait until one more request may go out; False: none may."""
-        with self._changed:
-            while not self._usable and self._in_flight and self._unusable + self._in_flight >= _FIRST_ANSWERS:
-                if stop.is_set():
-                    return False
-                self._changed.wait(_LOOKS_EVERY)
-            if self.broken:
-                return False
-            self._in_flight += 1
-            return True
-
-    def leave(self, delivered: Delivered) -> None:
-        """Count what came."""
-        got = [one for _, one in delivered if one is not None]
-        with self._changed:
-            self._in_flight -= 1
-            self._usable = self._usable or any(isinstance(one, Answer) for one in got)
-            self._unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
-            self._changed.notify_all()
-
-
 @dataclass
 class Run:
     """A call under way.
 
     `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
-    `in_block`: whether a budget block of the caller allows what it costs.
     """
 
     reservation: Reservation
     progress: Progress
-    in_block: bool
     since: tuple[int, int] = (0, 0)
     stop: threading.Event = field(default_factory=threading.Event)
-    feed: Feed = field(default_factory=Feed)
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
+    renewed: float = 0.0  # when their claims were
+    usable: bool = False  # whether any answer could be used
+    unusable: int = 0  # requests whose answers could not
+
+    @property
+    def room(self) -> float:
+        """How many requests may be in flight: until an answer could be used, no more than the first few."""
+        return math.inf if self.usable else _FIRST_ANSWERS - self.unusable
+
+    def note(self, delivered: Delivered) -> None:
+        """Note whether what came could be used; what another client requests says nothing."""
+        got = [one for _, one in delivered if one is not None]
+        self.usable = self.usable or any(isinstance(one, Answer) for one in got)
+        self.unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
 
 
 class Delivery:
-    """A request as it is claimed, sent and sent again: `most` of the queries that are left."""
+    """A request as it is claimed, sent and sent again: for as many of the queries that are left as go into one."""
 
-    def __init__(self, left: deque[Query], template: Request, run: Run, most: int) -> None:
+    def __init__(self, left: deque[Query], template: Request, run: Run) -> None:
         self._left = left
         self._claimed: dict[str, Query] = {}  # by key, in the order of the request
         self._unsettled = [template.endpoint.credits]
-        self.template, self.run, self.most = template, run, most
+        self.template, self.run = template, run
         self.elsewhere: list[Query] = []
         self.row = 0  # of the ledger
         self.last: KeyAPIError | None = None  # what the attempt before this one brought
@@ -156,7 +135,7 @@ class Delivery:
         if error is None:
             return []
         if not self._claimed and not self.elsewhere:
-            deque(islice(self.offered(), self.most), maxlen=0)
+            deque(islice(self.offered(), self.template.endpoint.batch), maxlen=0)
         if self._claimed:
             error.endpoint, error.params = self.template.endpoint.path, self.request.params
             if is_hard(error):
@@ -164,13 +143,60 @@ class Delivery:
         return [(query, error) for query in self._claimed.values()]
 
 
-def is_worth_another(error: BaseException) -> bool:
-    """Whether sending again cannot be paid twice and may help."""
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a request: how it ended, what budgets count for it, and what it brought or what went wrong.
+
+    `again`: whether sending again cannot be paid twice and may help.
+    """
+
+    outcome: Outcome
+    cost: int
+    found: Sequence[Found | UnexpectedResponseError] = ()
+    source: str | None = None
+    arrived_at: int = 0
+    error: KeyAPIError | None = None
+    again: bool = False
+
+
+def judge(request: Request, reply: Reply | TransportFailure, here: str) -> Verdict:
+    """Decide what came of a request; `here` is the source where no sandbox answers. Writes and counts nothing."""
+    price = request.endpoint.credits
+    if isinstance(reply, TransportFailure):
+        what = f"{'no answer' if reply.delivered else UNDELIVERED}: {reply}"
+        error: KeyAPIError = no_answer(str(reply), reply.delivered)
+        outcome = Outcome(message=_clean(what), elapsed_s=reply.elapsed_s)
+        return Verdict(outcome, price if reply.delivered else 0, error=error, again=not reply.delivered)
+    try:
+        envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
+    except KeyAPIError as error:
+        unusable, code = isinstance(error, UnexpectedResponseError), writable_code(error.code)
+        known = 0 if not unusable else price if code == 0 else None  # else nobody knows whether it was charged
+        outcome = Outcome(reply.status, code, _clean(error.message), _clean(error.request_id), known, reply.elapsed_s)
+        return Verdict(outcome, price if unusable else 0, error=error, again=is_worth_another(error))
+    outcome = Outcome(reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s)
+    found = match(request.endpoint, request.queries, envelope)
+    return Verdict(outcome, price, found, SANDBOX if reply.synthetic else here, reply.arrived_at)
+
+
+def answer_of(reply: Reply | TransportFailure) -> list[Any]:
+    """Return what an error has of an answer that could not be stored."""
+    if isinstance(reply, TransportFailure):
+        return []
+    return [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+
+
+def is_worth_another(error: KeyAPIError) -> bool:
+    """Whether sending again after a refusal may help; of a 200 only where its code is that of a 5xx."""
     if isinstance(error, RateLimitedError):
         return is_short_wait(error)
-    if isinstance(error, ServerError):  # of a 200 only a code that reads as a 5xx: others may have been charged
-        return (error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN
-    return isinstance(error, TransportFailure) and not error.delivered
+    server = isinstance(error, ServerError)  # with other codes it may have been charged
+    return server and ((error.status_code or 0) >= _BROKEN or _BROKEN <= (error.code or 0) < 2 * _BROKEN)
+
+
+def _clean(text: str | None) -> str | None:
+    """Keep a text short and writable: half a surrogate pair cannot be stored."""
+    return None if text is None else writable(text[:_LONGEST_MESSAGE])
 
 
 def no_answer(what: str, delivered: bool) -> NetworkError:
@@ -181,51 +207,35 @@ def no_answer(what: str, delivered: bool) -> NetworkError:
             "repeated automatically: check the connection and run the call again"
         )
     return NetworkError(
-        f"KeyAPI could not be reached; nothing was delivered or charged ({what}). Check the network and base_url and "
-        "run the call again, or read stored answers with connect(offline=True)"
+        f"KeyAPI could not be reached; nothing was delivered or charged ({what}). Check the network, any proxy and "
+        "base_url and run the call again, or read stored answers with connect(offline=True)"
     )
 
 
 def error_of_row(row: Sequence[Any]) -> KeyAPIError:
     """Return the error of a request that another client sent, from its row of the ledger."""
     cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
-    status, code, message = cells["http_status"], cells["code"], cells["message"]
-    who = "another client sent the same request at that moment, so it was not repeated"
-    error: KeyAPIError
+    message, told = cells["message"], {name: cells[name] for name in ("code", "request_id")}
+    status, who = cells["http_status"], "another client sent the same request at that moment, so it was not repeated"
     if status is None:
         delivered = not (message or "").startswith(UNDELIVERED)
-        error = no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
-    elif status < _REFUSED and code in (None, 0):
-        error = UnexpectedResponseError(
-            f"{who}, and its answer could not be used: {message or 'it was about another id, or had another structure'}"
-        )
-    else:
-        error = refusal(
-            status=status, code=code, message=message, request_id=cells["request_id"], retry_after=None, answer=None
-        )
-    error.status_code, error.code, error.request_id = status, code, cells["request_id"]
-    return error
+        return no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
+    if status < _REFUSED and told["code"] in (None, 0):
+        what = message or "it was about another id, or had another structure"
+        return UnexpectedResponseError(f"{who}, and its answer could not be used: {what}", status_code=status, **told)
+    return refusal(status=status, message=message, answer=None, **told)
 
 
 def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:
     """Return the error of a call whose first answers could not be used."""
-    first = next(error for error in failures.values() if isinstance(error, UnexpectedResponseError))
-    return UnexpectedResponseError(
+    error = copy.copy(next(error for error in failures.values() if isinstance(error, UnexpectedResponseError)))
+    error.message = (
         f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not requested: "
-        f"{first.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
-        "answer is usable",
-        status_code=first.status_code,
-        code=first.code,
-        request_id=first.request_id,
-        endpoint=first.endpoint,
-        params=first.params,
-        answer=first.answer,
+        f"{error.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
+        "answer is usable"
     )
-
-
-def closed() -> StoreError:
-    """Return the error of a client that was closed while it was used."""
-    return StoreError("this client was closed during the call, so nothing more is sent. Connect again")
+    error.args = (error.message,)
+    return error
 
 
 def make_arrival(request: Request, found: Found) -> Arrival:

@@ -13,17 +13,16 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ..envelope import Found, match, open_envelope
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, StoreError, UnexpectedResponseError
+from ..envelope import Found
+from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreError
 from ..model import Query
-from ..settings import SANDBOX, Secret, Settings, needed_token, source_of
-from ..spelling import writable
-from ..store import Answer, Arrival, Claim, Observation, Outcome, Store, claim_of, in_this_process
-from .call import UNDELIVERED, writable_code
-from .delivery import Delivered, Delivery, Request, Run, closed, error_of_row, is_worth_another, make_arrival, no_answer
+from ..settings import Secret, Settings, needed_token, source_of
+from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
+from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, error_of_row, judge, make_arrival
 from .interrupts import no_thread
 from .pacing import Pace, is_short_wait, jittered
 from .transport import Reply, Transport, TransportFailure
@@ -31,7 +30,6 @@ from .transport import Reply, Transport, TransportFailure
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-_LONGEST_MESSAGE: Final = 500
 _LONGEST_LEASE: Final = 10.0  # seconds a claim holds unless it is renewed: so long one waits for a killed program
 _LOOKS_AGAIN: Final = (0.01, 0.25)  # seconds between looks at a claim, at first and later
 
@@ -43,7 +41,7 @@ class _Shared:
         self.max_workers = max_workers
         self.slots = threading.Semaphore(max_workers)
         self.lock = threading.Lock()
-        self.stops: set[threading.Event] = set()
+        self.stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()  # of those calls that go on
         self.closed = False
         self.abandoned = False  # whether somebody left while something was in flight, and will not wait for it
         self.opened = contextlib.ExitStack()
@@ -99,16 +97,10 @@ class Sender:
         """Do not wait for what is in flight when the program ends: the user pressed Ctrl-C twice."""
         self._shared.abandoned = True
 
-    @contextlib.contextmanager
-    def under_way(self, run: Run) -> Iterator[None]:
+    def register(self, run: Run) -> None:
         """Let a call be stopped when the client is closed or the program ends."""
         with self._shared.lock:
             self._shared.stops.add(run.stop)
-        try:
-            yield
-        finally:
-            with self._shared.lock:
-                self._shared.stops.discard(run.stop)
 
     def keep_unkept(self) -> None:
         """Store what was paid for and could not be stored before; StoreError where it still cannot be."""
@@ -119,71 +111,63 @@ class Sender:
 
     # A call -------------------------------------------------------------------------------------------------
 
-    def send(
-        self, left: deque[Query], template: Request, run: Run, deliver: Callable[[Delivered], None], *, most: int = 1
-    ) -> None:
-        """Send for what is left, `most` entities a request, side by side; hand over what each brings.
+    def send(self, left: deque[Query], template: Request, run: Run) -> Iterator[Delivered]:
+        """Send for what is left, a batch a request, side by side; yield what each brings.
 
-        After a hard stop, or when the call is stopped, nothing more is sent: it stays in `left`.
+        After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
+        sent: it stays in `left`.
         """
-        arrived: SimpleQueue[Delivered | BaseException | None] = SimpleQueue()
-        requests = math.ceil(len(left) / most)  # as many as are needed if all are free
-        job = (left, threading.Semaphore(requests), template, run, arrived, most)
-        workers = self._start_workers(min(requests, self._settings.max_workers), job)
+        arrived: SimpleQueue[Delivered | BaseException] = SimpleQueue()
+        needed = math.ceil(len(left) / template.endpoint.batch)  # as many as are needed if all are free
+        in_flight, run.renewed = 0, time.monotonic()
         broken: BaseException | None = None
-        while workers:
-            try:
-                got = arrived.get(timeout=self._lease / 3)
-            except Empty:
-                with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
-                    self._store.renew(run.rows, self._lease)
-                continue
-            if got is None:
-                workers -= 1
-            elif isinstance(got, BaseException):
+        while True:
+            while left and needed and in_flight < min(self._settings.max_workers, run.room) and not run.stop.is_set():
+                try:
+                    self._start(Delivery(left, template, run), arrived)
+                except RuntimeError as error:
+                    if not in_flight:
+                        raise no_thread(error) from error
+                    break  # there may be a thread again when one has ended
+                in_flight, needed = in_flight + 1, needed - 1
+            if not in_flight:
+                break
+            got = self._wait(arrived, run)
+            in_flight -= 1
+            if isinstance(got, BaseException):
                 broken = got
                 run.stop.set()
             else:
-                deliver(got)
+                run.note(got)
+                yield got
         if broken is not None:
             raise broken
 
-    def _start_workers(self, number: int, job: tuple[Any, ...]) -> int:
-        """Start threads, and return how many there are: fewer send it all, too."""
-        for started in range(number):
-            # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
-            worker = threading.Thread(target=self._work, args=job, name="keyapi", daemon=True)
-            try:
-                worker.start()
-            except RuntimeError as error:
-                if started:
-                    return started
-                raise no_thread(error) from error
-        return number
+    def _wait(self, arrived: SimpleQueue[Delivered | BaseException], run: Run) -> Delivered | BaseException:
+        """Wait for what a request brings; meanwhile renew the claims of all that are in flight."""
+        while True:
+            left = run.renewed + self._lease / 3 - time.monotonic()
+            if left <= 0:
+                with contextlib.suppress(StoreError):  # it cannot be written just now: the claims may run out
+                    self._store.renew(run.rows, self._lease)
+                run.renewed, left = time.monotonic(), self._lease / 3
+            with contextlib.suppress(Empty):
+                return arrived.get(timeout=left)
 
-    def _work(
-        self,
-        left: deque[Query],
-        tickets: threading.Semaphore,
-        template: Request,
-        run: Run,
-        arrived: SimpleQueue[Delivered | BaseException | None],
-        most: int,
-    ) -> None:
-        """Send for what is left; the threads of one call share one list, all calls of a client its slots."""
-        try:
-            while left and tickets.acquire(blocking=False) and not run.stop.is_set() and run.feed.enter(run.stop):
-                delivered: Delivered = []
-                try:
-                    with self._shared.slots:
-                        delivered = self._deliver(Delivery(left, template, run, most))
-                finally:
-                    run.feed.leave(delivered)
-                arrived.put(delivered)
-        except BaseException as error:  # noqa: BLE001 - raised where the call waits
-            arrived.put(error)
-        finally:
-            arrived.put(None)
+    def _start(self, one: Delivery, arrived: SimpleQueue[Delivered | BaseException]) -> None:
+        """Send a request from a thread of its own, when one of the client's slots is free."""
+
+        def work() -> None:
+            got: Delivered | BaseException
+            try:
+                with self._shared.slots:
+                    got = self._deliver(one)
+            except BaseException as error:  # noqa: BLE001 - raised where the call waits
+                got = error
+            arrived.put(got)
+
+        # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
+        threading.Thread(target=work, name="keyapi", daemon=True).start()
 
     def wait_for_others(self, queries: Sequence[Query], page: int, run: Run) -> dict[Query, KeyAPIError]:
         """Wait until nobody else requests what a call needs, too; return the errors of what failed there.
@@ -253,20 +237,24 @@ class Sender:
         return [*delivered, *((query, None) for query in one.elsewhere)]
 
     def _attempts(self, one: Delivery) -> Delivered:
-        for attempt in range(1, self._settings.retries + 2):
+        """Send, and again where that cannot be paid twice and may help."""
+        for attempt in count(1):
             try:
                 if not self._begin(one, attempt):
                     if one.last is None and self.closed:
-                        one.last = closed()
+                        one.last = StoreError(CLOSED)
                     break
-                return self._attempt(one)
-            except (KeyAPIError, TransportFailure) as problem:
-                one.last = problem if isinstance(problem, KeyAPIError) else no_answer(str(problem), problem.delivered)
-                if not is_worth_another(problem):
-                    break
-            if attempt <= self._settings.retries:
-                wait = one.last.retry_after if isinstance(one.last, RateLimitedError) else None
-                one.run.stop.wait(jittered(attempt) if wait is None else wait)
+                verdict, delivered = self._attempt(one)
+            except KeyAPIError as error:  # it could not be sent, or not be written down
+                one.last = error
+                break
+            if verdict.error is None:
+                return delivered
+            one.last = verdict.error
+            if not verdict.again or attempt > self._settings.retries:
+                break
+            wait = one.last.retry_after if isinstance(one.last, RateLimitedError) else None
+            one.run.stop.wait(jittered(attempt) if wait is None else wait)
         return one.failed()
 
     def _begin(self, one: Delivery, attempt: int) -> bool:
@@ -275,13 +263,13 @@ class Sender:
         if sent_at is None:
             return False
         if self.closed:
-            raise closed()
+            raise StoreError(CLOSED)
         if self._foreign is not None:
             raise StoreError(self._foreign.message)
         self.connection()
         begun = self._store.begin(
             one.offered(),
-            most=one.most,
+            most=one.template.endpoint.batch,
             page=one.template.page,
             since=one.run.since,
             mine=one.row,
@@ -293,93 +281,58 @@ class Sender:
         )
         return one.begin(begun.request, begun.elsewhere)
 
-    def _attempt(self, one: Delivery) -> Delivered:
-        """Send once, and write down what came."""
-        request = one.request
+    def _attempt(self, one: Delivery) -> tuple[Verdict, Delivered]:
+        """Send once; judge what came, count what it cost, and write it down."""
+        request, verdict = one.request, None
+        reply: Reply | TransportFailure
         try:
             reply = self.connection().get(request.endpoint.path, request.params)
         except TransportFailure as failure:
-            if failure.delivered:
-                one.settle(request.endpoint.credits)
-            how = "no answer" if failure.delivered else UNDELIVERED
-            self._complete(one.row, Outcome(message=_clean(f"{how}: {failure}"), elapsed_s=failure.elapsed_s), request)
-            raise
-        answer = [reply.body.decode("utf-8", "replace") if reply.payload is None else reply.payload]
+            reply = failure
         try:
-            return self._receive(request, one, reply)
+            verdict = judge(request, reply, source_of(self.connection().base_url))
+            if verdict.cost:  # what cost nothing is held for another attempt
+                one.settle(verdict.cost)
+            if isinstance(verdict.error, RateLimitedError) and is_short_wait(verdict.error):
+                self._pace.slow_down(verdict.error.retry_after or jittered(1))
+            return verdict, self._complete(one.row, request, verdict)
         except StoreError as error:
-            error.answer = answer
-            raise
-        except KeyAPIError:
+            error.answer = answer_of(reply)
             raise
         except Exception as error:  # a store that is damaged where nobody looked: the answer was paid for
+            if verdict is None:
+                one.settle(request.endpoint.credits)
             raise StoreError(
-                f"the answer could not be stored ({type(error).__name__}: {error}). It is on .answer", answer=answer
+                f"the answer could not be stored ({type(error).__name__}: {error}). It is on .answer",
+                answer=answer_of(reply),
             ) from error
 
-    def _receive(self, request: Request, one: Delivery, reply: Reply) -> Delivered:
-        """Decide what an answer is worth, and write it down."""
-        price = request.endpoint.credits
-        try:
-            envelope = open_envelope(reply.status, reply.body, reply.payload, retry_after=reply.retry_after)
-        except KeyAPIError as error:
-            self._note_refusal(request, one, reply, error)
-            raise
-        one.settle(price)
-        found = match(request.endpoint, request.queries, envelope)
-        message, request_id = _clean(envelope.message), _clean(envelope.request_id)
-        outcome = Outcome(reply.status, 0, message, request_id, price, reply.elapsed_s)
-        source = SANDBOX if reply.synthetic else source_of(self.connection().base_url)
-        if self._store.source not in (None, source):
-            self._foreign = self._store.foreign(source)
-            self._complete(one.row, outcome, request)
-            raise self._foreign
-        arrivals = [make_arrival(request, each) for each in found if isinstance(each, Found)]
-        kept = iter(self._complete(one.row, outcome, request, arrivals, reply.arrived_at, source))
-        delivered: Delivered = []
-        for query, each in zip(request.queries, found, strict=True):
-            if isinstance(each, Found):
-                delivered.append((query, Answer(query, next(kept), each.envelope)))
-            else:
-                each.endpoint, each.params = request.endpoint.path, request.params
-                delivered.append((query, each))
-        return delivered
-
-    def _note_refusal(self, request: Request, one: Delivery, reply: Reply, error: KeyAPIError) -> None:
-        """Write down an answer that is not data."""
-        if isinstance(error, RateLimitedError) and is_short_wait(error):
-            self._pace.slow_down(error.retry_after or jittered(1))
-        price, code = request.endpoint.credits, writable_code(error.code)
-        cost: int | None = 0
-        if isinstance(error, UnexpectedResponseError):  # whether that was charged nobody knows
-            one.settle(price)
-            cost = price if code == 0 else None
-        message, request_id = _clean(error.message), _clean(error.request_id)
-        self._complete(one.row, Outcome(reply.status, code, message, request_id, cost, reply.elapsed_s), request)
-
-    def _complete(
-        self,
-        row: int,
-        outcome: Outcome,
-        request: Request,
-        arrivals: Sequence[Arrival] = (),
-        at: int = 0,
-        source: str | None = None,
-    ) -> list[Observation]:
+    def _complete(self, row: int, request: Request, verdict: Verdict) -> Delivered:
         """Write down what came; what cannot be written now is written before anything else is sent."""
-        path = request.endpoint.path
-        url = f"{self.connection().base_url}{path}"
+        path, source, found = request.endpoint.path, verdict.source, verdict.found
+        foreign = self._store.foreign(source) if source and self._store.source not in (None, source) else None
+        if foreign is not None:  # it was paid for, and is not data of this store
+            self._foreign, source, found = foreign, None, ()
+        arrivals = [make_arrival(request, one) for one in found if isinstance(one, Found)]
+        url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
-            return self._store.keep(row, outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source)
+            return self._store.keep(
+                row, verdict.outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source
+            )
 
         try:
-            return keep()
+            kept = iter(keep())
         except StoreError:
             self._unkept.append(keep)
             raise
-
-
-def _clean(text: str | None) -> str | None:
-    """Keep a text short and writable: half a surrogate pair cannot be stored."""
-    return None if text is None else writable(text[:_LONGEST_MESSAGE])
+        if foreign is not None:
+            raise foreign
+        delivered: Delivered = []
+        for query, one in zip(request.queries, found, strict=False):  # all of them, or none
+            if isinstance(one, Found):
+                delivered.append((query, Answer(query, next(kept), one.envelope)))
+            else:
+                one.endpoint, one.params = path, request.params
+                delivered.append((query, one))
+        return delivered

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
 from ..model import PAGE_SIZE, SMALLEST_PAGE, Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
-from .delivery import Delivered, Request, Run
+from .delivery import Request, Run
 from .dispatch import Sender
 from .policy import Policy, is_within
 
@@ -35,9 +35,9 @@ class Pages:
         served: list[Answer] = []
         notes: list[str] = []
         for query in call.queries:
-            pages, enough, others = self._survey(call, query, None)
+            pages, others = self._survey(call, query, None)
             served += pages
-            if enough:
+            if _pages_needed(pages, call.limit) is not None:
                 continue
             self._policy.check_answerable([query])
             requests += _pages_left(call, pages, PAGE_SIZE)
@@ -73,8 +73,8 @@ class Pages:
                 run.reservation.release()
                 collection.answers += pages
 
-    def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Answer], bool, bool]:
-        """Find the pages that serve, whether they are enough, and whether there are others that do not."""
+    def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Answer], bool]:
+        """Find the pages that serve, no more than are needed, and whether there are only others."""
         found = self._policy.store.pulls(query.key, until=self._policy.until)
         pulls = [[Answer(query, page) for page in pull] for pull in found]
 
@@ -84,30 +84,29 @@ class Pages:
         for pull in pulls:
             needed = _pages_needed(pull, call.limit)
             if needed is not None and serve(pull[:needed]):
-                return pull[:needed], True, False
+                return pull[:needed], False
         newest = pulls[0] if pulls else []
         if newest and is_within(newest[0].observation.observed_at, _ONE_OBSERVATION) and serve(newest):
-            return newest, False, False
-        return [], False, bool(pulls)
+            return newest, False
+        return [], bool(pulls)
 
     def _pull(self, query: Query, pages: list[Answer], collection: Collection, run: Run) -> None:
         """Pull a ranking page by page into `pages`: only the server knows where it ends."""
         call, price = collection.call, collection.call.endpoint.credits
-        since, enough = self._look(call, query, pages, run)
-        if not enough:
+        since = self._look(call, query, pages, run)
+        if _pages_needed(pages, call.limit) is None:
             expected = _pages_left(call, pages, PAGE_SIZE)
             self._policy.admit(call, [query], expected, "page", run)
             self._sender.keep_unkept()
             run.progress.expect(None if call.limit is None else expected)
         request: Request | None = None
         restarted = False
-        while not enough and _pages_needed(pages, call.limit) is None:
+        while _pages_needed(pages, call.limit) is None:
             if run.stop.is_set():
                 collection.failures[query] = None
                 return
             request = self._next(call, query, pages, request, any_size=restarted)
-            if run.reservation.amount < price:
-                self._policy.check_price(call, price, run, already=run.reservation.spent)
+            if run.reservation.call.held < price:
                 run.reservation.hold(price, f"page {request.page} of {call.name}")
             collection.sent = True  # by this client or by another
             page = self._send_page(request, replace(run, since=since))
@@ -115,11 +114,11 @@ class Pages:
                 failed = self._sender.wait_for_others([query], request.page, run)
                 if failed:
                     raise failed[query]
-                since, enough = self._look(call, query, pages, run)
+                since = self._look(call, query, pages, run)
                 request = None
                 continue
             since = (page.observation.id, since[1])
-            run.progress.step(run.reservation.spent)
+            run.progress.step(run.reservation.call.spent)
             # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
             if request.pull not in (None, page.observation.pull):
                 restarted = True
@@ -128,11 +127,11 @@ class Pages:
             else:
                 pages.append(collection.arrive(page))
 
-    def _look(self, call: Call, query: Query, pages: list[Answer], run: Run) -> tuple[tuple[int, int], bool]:
-        """Read what the store serves into `pages`; return what it had then, and whether the pages are enough."""
+    def _look(self, call: Call, query: Query, pages: list[Answer], run: Run) -> tuple[int, int]:
+        """Read what the store serves into `pages`; return what it had then."""
         answer, _ = self._policy.store.last_ids()
-        pages[:], enough, _ = self._survey(call, query, run.since[0])
-        return (answer, run.since[1]), enough
+        pages[:], _ = self._survey(call, query, run.since[0])
+        return answer, run.since[1]
 
     def _next(
         self, call: Call, query: Query, pages: Sequence[Answer], last: Request | None, *, any_size: bool
@@ -145,15 +144,15 @@ class Pages:
         page, pull = len(pages) + 1, pages[0].observation.pull
         if last is not None:
             return replace(last, page=page, pull=pull, rows=rows, same_call=True)
-        stored = self._policy.store.envelopes([one.observation.id for one in pages])
-        ids = (_read_page(query, envelope).ids for envelope in stored)
-        seen = {one for each in ids for one in each if one is not None}
+        seen: set[str | None] = set()
+        for envelope in self._policy.store.envelopes([one.observation.id for one in pages]):
+            [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
+            seen.update(found.ids if isinstance(found, Found) else ())
         return Request(query.endpoint, (query,), page=page, pull=pull, rows=rows, wanted=call.limit, seen=seen)
 
     def _send_page(self, request: Request, run: Run) -> Answer | None:
         """Send for a page; None where somebody else requests it."""
-        delivered: Delivered = []
-        self._sender.send(deque(request.queries), request, run, delivered.extend)
+        delivered = [one for each in self._sender.send(deque(request.queries), request, run) for one in each]
         if not delivered:  # stopped before it was sent
             if self._sender.closed:
                 raise StoreError(CLOSED)
@@ -188,8 +187,3 @@ def _pages_left(call: Call, pages: Sequence[Answer], size: int) -> int:
     rows = [page.observation.rows for page in pages]
     known = max(rows, default=0)
     return math.ceil((call.limit - sum(rows)) / (known if known >= SMALLEST_PAGE else size))
-
-
-def _read_page(query: Query, envelope: dict[str, Any]) -> Found:
-    [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
-    return found if isinstance(found, Found) else Found(query, envelope)

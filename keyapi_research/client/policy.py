@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..errors import MOST_NAMED, BudgetExceededError, NotStoredError, listed
+from ..errors import MOST_NAMED, NotStoredError, listed
 from ..model import Endpoint, Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
@@ -85,9 +85,7 @@ class Policy:
             raise self.not_stored(call, missing, requests)
         self.check_answerable(missing)
         self.store.check_writable()
-        cost = requests * call.endpoint.credits
-        self.check_price(call, cost, run)
-        run.reservation.hold(cost, f"{call.name} ({counted(requests, noun)})")
+        run.reservation.hold(requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
@@ -102,18 +100,11 @@ class Policy:
         here = datetime.now(UTC).date()
         return (SANDBOX_TODAY,) if self.synthetic else (here,) if self.source == KEYAPI else (here, SANDBOX_TODAY)
 
-    def check_price(self, call: Call, price: int, run: Run, already: int = 0) -> None:
-        """Hold a call against max_call_credits; in the sandbox only a number that was given holds."""
-        most = self.settings.max_call_credits
+    @property
+    def call_credits(self) -> int | None:
+        """What a call may cost outside a budget; in the sandbox only a number that was given holds."""
         free = (self.settings.sandbox or self.synthetic) and not self.settings.call_credits_passed
-        if most is None or run.in_block or free or already + price <= most:
-            return
-        so_far = f" ({already:,} spent so far)" if already else ""
-        raise BudgetExceededError(
-            f"{call.name} would send {priced(price // call.endpoint.credits, call.endpoint)}{so_far}, more "
-            f"than max_call_credits={most:,}. To allow it: "
-            f"with kr.budget({already + price}): ... or connect(max_call_credits={already + price})"
-        )
+        return None if free else self.settings.max_call_credits
 
     def not_stored(self, call: Call, missing: Sequence[Query], requests: int) -> NotStoredError:
         """Return the error of what is not stored and cannot be sent for; it names all of it and its cost."""
@@ -135,20 +126,19 @@ class Policy:
         """Return a note where requests for what is missing brought nothing before, and may have been charged."""
         if self.offline or not missing:
             return ""
-        rows = {row[0]: row for row in self.store.unanswered(call.endpoint.path)}
         wanted = {compact_json(query.params): query.key for query in missing}
-        requested: dict[int, list[tuple[str, int]]] = {}  # entities and pages, by request
-        for number, row in rows.items():
-            each = _requested(call.endpoint, json.loads(row[PARAMS]))
-            requested[number] = [(wanted[one], page) for one, page in each if one in wanted]
-        claims = self.store.claims(claim_of(*one) for each in requested.values() for one in each)
-        newest = self.store.latest({key for each in requested.values() for key, _ in each})
+        requested = []  # rows of the ledger, and the entities and pages of each that are wanted
+        for row in self.store.unanswered(call.endpoint.path):
+            if not (row[MESSAGE] or "").startswith(UNDELIVERED):
+                each = _requested(call.endpoint, json.loads(row[PARAMS]))
+                requested.append((row, [(wanted[one], page) for one, page in each if one in wanted]))
+        claims = self.store.claims(claim_of(*one) for _, each in requested for one in each)
+        under_way = {claim.request for claim in claims.values() if claim.holds}
+        newest = self.store.latest({key for _, each in requested for key, _ in each})
         sent = [
-            rows[number]
-            for number, each in requested.items()
-            if any(key not in newest or newest[key].request < number for key, _ in each)
-            and not any(claim.holds and claim.request == number for claim in claims.values())
-            and not (rows[number][MESSAGE] or "").startswith(UNDELIVERED)
+            row
+            for row, each in requested
+            if row[0] not in under_way and any(key not in newest or newest[key].request < row[0] for key, _ in each)
         ]
         if not sent:
             return ""

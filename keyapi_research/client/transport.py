@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import os
@@ -16,9 +17,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import escape
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote, unquote, urlsplit
-from urllib.request import getproxies
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -33,12 +34,10 @@ from ..store import now_us
 from ..version import __version__
 
 _SHORTEST_REDACTED: Final = 8  # redacting a shorter token would destroy data that happens to contain it
-_SHORTEST_PASSWORD: Final = 4  # shorter ones are redacted together with their user only
 _IDLE: Final = 30.0  # seconds; a router or a sleeping machine may have dropped older connections without a word
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole answer may last this many times the read timeout
-_LONGEST_REASON: Final = 500
 _LONGEST_NUMBER: Final = 12
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
@@ -80,7 +79,7 @@ class _UntilDeadline(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the answer did not end in time")
+            raise TimeoutError(errno.ETIMEDOUT, "the answer did not end in time")
         self._sock.settimeout(min(left, self._patience))
         return self._raw.readinto(buffer)
 
@@ -171,19 +170,16 @@ def _spellings(secret: str) -> set[str]:
     return {*nested, *quoted, *lower, *escaped, coded}
 
 
-def _proxy_logins() -> set[str]:
-    """List how user and password of the proxies may be spelled in an error, however their address was read."""
-    found: set[str] = set()
-    for address in getproxies().values():
-        rest = address.partition("://")[2] or address
-        for at in (one.start() for one in re.finditer("@", rest)):  # a password may have one, too
-            for login in {rest[:at], unquote(rest[:at])} - {""}:
-                user, _, password = login.partition(":")
-                # Where a slash or a number sign cuts the address short, a part of the password is read as the port.
-                parts = {password or user, *re.split(r"[/?#@:]", password)}
-                texts = {f"{login}@", *({login} if password else ()), *parts}
-                found.update(*(_spellings(one) for one in texts if ":" in one or len(one) >= _SHORTEST_PASSWORD))
-    return found
+def _reason(error: BaseException) -> str:
+    """Name a failure without a library's words: they may hold an address, with a login, or what a server wrote."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    first, last = type(error).__name__, chain[-1]
+    tunnel = re.match(r"Tunnel connection failed: \d{3}", str(last))  # by a proxy
+    system = last.strerror if isinstance(last, OSError) and isinstance(last.errno, int) else None
+    what = tunnel[0] if tunnel else system or type(last).__name__
+    return first if what == first else f"{first}: {what}"
 
 
 class Transport:
@@ -211,26 +207,25 @@ class Transport:
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
         """Send one request, once; TransportFailure where no answer came, or not all of it."""
         started = time.monotonic()
-        reply: Reply | None = None
-        text = ""
         _sent.set(False)
         try:
-            reply = self._exchange(path, params, started)
+            return self._exchange(path, params, started)
         except Exception as error:  # noqa: BLE001 - whatever a library raises of a broken answer, it may be charged
-            text = self._redact_failure(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+            reason = _reason(error)
         # Raised out here so that the error does not carry the sending frames, which hold the header.
-        if reply is None:
-            raise TransportFailure(text, delivered=_sent.get(), elapsed_s=time.monotonic() - started)
-        return reply
+        raise TransportFailure(reason, delivered=_sent.get(), elapsed_s=time.monotonic() - started)
 
     def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:
         url = f"{self.base_url}{path}"
+        certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        if certificates and not Path(certificates).exists():
+            raise OSError(errno.ENOENT, f"there are no certificates at {certificates}; see REQUESTS_CA_BUNDLE")
         request = requests.Request("GET", url, headers=self._headers, params=params, auth=self._sign).prepare()
         with self._adapter.send(
             request,
             stream=True,
             timeout=self._timeout,
-            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            verify=certificates or True,
             proxies=resolve_proxies(request, {}, trust_env=self._proxied),
         ) as response:
             body = self._read_body(response)
@@ -255,7 +250,7 @@ class Transport:
             pieces.append(piece)
             size += len(piece)
             if size > _LARGEST_BODY:
-                raise requests.RequestException(f"the answer is larger than {_LARGEST_BODY // 2**20} MB")
+                raise OSError(errno.EMSGSIZE, f"the answer is larger than {_LARGEST_BODY // 2**20} MB")
         body = b"".join(pieces)
         for form in self._forms:
             body = body.replace(form.reveal().encode(), b"[token]")
@@ -274,9 +269,3 @@ class Transport:
         for form in self._forms:
             text = text.replace(form.reveal(), "[token]")
         return text
-
-    def _redact_failure(self, text: str) -> str:
-        """Redact the token and the proxies' passwords in what a library reports of a failure."""
-        for login in sorted(_proxy_logins(), key=len, reverse=True):
-            text = text.replace(login, "[proxy login]")
-        return self._redact(text)
