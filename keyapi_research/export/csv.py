@@ -198,9 +198,10 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
             names, columns, unread = _read(content, declared, excel=True)
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None
-    if unread and own is None:  # else a descriptor says what the columns are
+    undeclared = [said for name, said in unread.items() if name not in (own or {})]
+    if undeclared:
         warn(
-            f"some columns have values that are not valid for their dtype in the dictionary: {listed(unread)}. "
+            f"some columns have values that are not valid for their dtype in the dictionary: {listed(undeclared)}. "
             "Correct the values in the file, or rename columns of your own",
             SchemaDriftWarning,
         )
@@ -241,7 +242,9 @@ def _is_guarded(columns: Sequence[Array]) -> bool:
     return False
 
 
-def _read(content: bytes, dtypes: Mapping[str, str | None], *, excel: bool) -> tuple[list[str], list[Array], list[str]]:
+def _read(
+    content: bytes, dtypes: Mapping[str, str | None], *, excel: bool
+) -> tuple[list[str], list[Array], dict[str, str]]:
     """Read names and columns; what has a value that is not of its dtype is read once more as others are, and named."""
     names = [_unguarded(name) if excel else name for name in next(_rows(content))]
     declared = [dtypes.get(name) for name in names]
@@ -257,8 +260,8 @@ def _read(content: bytes, dtypes: Mapping[str, str | None], *, excel: bool) -> t
                 unread.setdefault(name, f"{name} ({value} in row {row + lost[0]} is not a valid {dtype})")
         row += len(block[0])
     if unread:
-        return *_read(content, {**dtypes, **dict.fromkeys(unread)}, excel=excel)[:2], list(unread.values())
-    return names, [_joined(parts.pop(0), dtype) for dtype in declared], []
+        return *_read(content, {**dtypes, **dict.fromkeys(unread)}, excel=excel)[:2], unread
+    return names, [_joined(parts.pop(0), dtype) for dtype in declared], {}
 
 
 def _read_cells(cells: Cells, dtype: str | None, *, excel: bool) -> tuple[Array, list[int]]:
