@@ -225,6 +225,12 @@ def test_columns_of_the_users_own_keep_their_dtypes(client: kr.Client, tmp_path:
     assert "title" not in resource_of(tmp_path / "study", "other")
 
 
+def test_apostrophes_stay_in_a_package(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"mine": ["'=1", "'7117191641181555995"]})
+    write_package(tmp_path / "study", {"mine": frame})
+    assert_frame_equal(read_package(tmp_path / "study")["mine"], frame)
+
+
 def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr.Client, tmp_path: Path) -> None:
     videos = kr.fetch_videos(VIDEOS[:3], client=client)
     texts = pd.Series(["007", "x", np.nan], dtype=pd.Series(["text"]).dtype)

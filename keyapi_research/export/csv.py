@@ -67,7 +67,8 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     Parameters
     ----------
     df : pandas.DataFrame
-        Any frame; its index is not written.
+        Any frame; its index is not written. Text of columns that `describe` does not know is inferred again when it is
+        read; an empty text is missing then.
     path : path
         Where to; .gz, .bz2, .xz, .zip and .zst are compressed.
     excel : bool
@@ -180,8 +181,9 @@ def read_csv(path: str | os.PathLike[str] | IO[str] | IO[bytes]) -> pd.DataFrame
 
 
 def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd.DataFrame:
-    """Read the bytes of a CSV file; `own` has dtypes other than the dictionary's (None: what pandas infers)."""
+    """Read the bytes of a CSV file; `own` has a package's dtypes beside the dictionary's (None: what pandas infers)."""
     excel = content.startswith(BOM)
+    known = excel or own is not None  # a package has no guards
     content = content.removeprefix(BOM).lstrip(b"\r\n")
     if line := _SEP_LINE.match(content):
         content = content[line.end() :]
@@ -191,7 +193,7 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
     declared = {**known_dtypes(), **(own or {})}
     try:
         names, columns, unread = _read(content, declared, excel=excel)
-        if not excel and _GUARDS.search(content) and _is_guarded([pd.Series(names).array, *columns]):
+        if not known and _GUARDS.search(content) and _is_guarded([pd.Series(names).array, *columns]):
             names, columns, unread = _read(content, declared, excel=True)
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None

@@ -326,12 +326,20 @@ def read_package(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        The frames as they were written, by name.
+        The frames as they were written, by name. Ids are text, whatever is declared, and an empty text is missing.
 
     Raises
     ------
     InvalidArgumentError
-        It is not a data package with CSV files in its folder, or a file was changed since it was written.
+        It is not a data package with CSV files in its folder, a file was changed since it was written, or its values do
+        not fit a dtype that the package declares.
+
+    Warns
+    -----
+    KeyAPIWarning
+        A hash cannot be checked.
+    SchemaDriftWarning
+        Not all values of a column that `describe` knows are of its dtype, and the package declares no other.
     """
     target = as_path(folder)
     base = target.parent if target.name == DESCRIPTOR else target
