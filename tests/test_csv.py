@@ -608,7 +608,7 @@ def split_by_the_rules(text: str) -> list[list[str]] | None:
 
 
 @settings(max_examples=600, derandomize=True, deadline=None, database=None)
-@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12), cells=st.sampled_from([1, 6, 2**17]))
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12), cells=st.sampled_from([1, 6, 2**18]))
 @pytest.mark.parametrize("names", ["description,username", "views,description", "description,views"])
 def test_cells_are_split_by_the_rules_of_csv(names: str, pieces: list[str], cells: int) -> None:
     text = f"{names}\n{''.join(pieces)}"

@@ -37,10 +37,11 @@ _LONG: Final = re.compile(r"[+-]?[0-9]{16,}")  # a spreadsheet keeps 15 digits o
 
 # A cell in quotes: they open where it begins and close where it ends.
 _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"(?![^,\r\n])')
+_LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
 _GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r0-9-]")  # where there are none, no cell has to be looked at
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
 _LINE: Final = re.compile(rb"[^\r\n]+")
-_CELLS: Final = 2**17  # read at once: bounds memory
+_CELLS: Final = 2**18  # read at once: bounds memory
 _WIDE: Final = 1000  # columns; of more, pandas takes longer than csv
 _LONGEST_CELL: Final = 2**31 - 1
 _MOST_SHOWN: Final = 30  # characters of a value
@@ -301,11 +302,11 @@ def _is_even(content: bytes, width: int) -> bool:
 
     Then pandas, which refuses rows that are too long and fills those that are too short, splits it as csv does.
     """
+    if b"\0" in content or _LONE_RETURN.search(content):
+        return False
     quoted = b"".join(_QUOTED.findall(content))
-    bare = {one: content.count(one) - quoted.count(one) for one in (b",", b"\n", b"\r", b"\r\n", b'"')}
-    rows = bare[b"\n"] + (not content.endswith(b"\n"))
-    regular = bare[b"\r"] == bare[b"\r\n"] and not bare[b'"'] and b"\0" not in content
-    return regular and bare[b","] == (width - 1) * rows
+    commas, ends, marks = (content.count(one) - quoted.count(one) for one in (b",", b"\n", b'"'))
+    return marks == 0 and commas == (width - 1) * (ends + (not content.endswith(b"\n")))
 
 
 def _quick_blocks(content: bytes, dtypes: Sequence[str | None], size: int) -> Iterator[Sequence[Cells]]:
