@@ -60,7 +60,7 @@ def _real_number(value: Any) -> float | None:
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER or not (_NUMBER.fullmatch(value) or _INFINITE.fullmatch(value)):
             return None
-        number = float(value)
+        number = float(value.strip())
         return number if np.isfinite(number) or _INFINITE.fullmatch(value) else None  # too large for a float
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

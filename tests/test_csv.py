@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ from keyapi_research.sandbox import Sandbox
 BOTH_FORMS = pytest.mark.parametrize("excel", [False, True], ids=["plain", "excel"])
 ID = "7117191641181555995"
 NASTY = [
-    "", " ", "NA", "null", "NaN", "None", "nan", "<NA>", "true", "False", "007", "1e5", "-5", "+5", "1.50", "0x1F", ID,
+    " ", "NA", "null", "NaN", "None", "nan", "<NA>", "true", "False", "007", "1e5", "-5", "+5", "1.50", "0x1F", ID,
     f"-{ID}", "=1+1", "@SUM(A1)", "+1", "-", "'", "''", "'quoted'", "\t=1", "\r=1", "\n=1", ",", '"', '""', '"a","b"',
     "a\nb", "a\r\nb", "a\rb", "\n", "\r\n", " lead", "trail ", "\x00", "a\x00b", "\ufeffmark", "\u2028", "\x85", "\x1c",
     "😀 👩‍👩‍👧", "مرحبا بالعالم", "สวัสดี", "東京", "2026-02-03", "2026-02-03T00:00:00.000000Z", "inf", "-inf", "1_000",
@@ -51,7 +52,7 @@ def column(values: list[Any], dtype: str = "string") -> pd.Series[Any]:
     return pd.Series(pd.array(values, dtype=dtype))
 
 
-TEXTS = st.none() | st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXTS = st.none() | st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 VALUES = {
     "string": TEXTS,
     "Int64": st.none() | st.integers(-(2**63), 2**63 - 1),
@@ -90,12 +91,9 @@ def test_every_nasty_text_comes_back(excel: bool) -> None:
 # Columns of the user's own ----------------------------------------------------------------------------------
 
 OWN: dict[str, tuple[list[Any], str | None]] = {
-    "text that looks like whole numbers": (["1", "2"], None),
-    "text that looks missing": (["NA", "null"], None),
-    "text, one empty and one missing": (["", np.nan], None),
-    "text with leading zeros": (["007", "010"], None),
-    "text in scientific notation": (["1e5", "2e5"], None),
-    "text that looks like flags": (["True", "False"], None),
+    "text, one missing": (["a", np.nan], None),
+    "text of which some looks missing": (["NA", "null", "x"], None),
+    "text with leading zeros": (["007", "10"], None),
     "long digits": ([ID, "5"], None),
     "whole numbers": ([1, -2], "int64"),
     "numbers": ([0.1, 1e-300], "float64"),
@@ -113,10 +111,27 @@ OWN: dict[str, tuple[list[Any], str | None]] = {
 @pytest.mark.parametrize("what", OWN)
 def test_columns_of_the_users_own_come_back(what: str, excel: bool) -> None:
     values, dtype = OWN[what]
-    frame = pd.DataFrame({"video_id": column([ID, "6"]), what: pd.Series(values, dtype=dtype)})
+    frame = pd.DataFrame({"video_id": column([ID] * len(values)), what: pd.Series(values, dtype=dtype)})
     assert_frame_equal(there_and_back(frame, excel=excel), frame)
     alone = frame[[what]]
     assert_frame_equal(there_and_back(alone, excel=excel), alone)
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize(
+    ("texts", "values", "dtype"),
+    [
+        (["1", "-2"], [1, -2], "int64"), (["1e5", "0.5"], [1e5, 0.5], "float64"),
+        (["True", "False"], [True, False], "bool"), (["NA", "null"], [np.nan, np.nan], "float64"),
+        (["", "x"], [np.nan, "x"], None), (["", "7"], [np.nan, 7.0], "float64"),
+    ],
+)  # fmt: skip
+def test_text_of_the_users_own_that_looks_like_something_else_is_inferred(
+    texts: list[str], values: list[Any], dtype: str | None, excel: bool
+) -> None:
+    back = there_and_back(pd.DataFrame({"mine": texts, "description": column(texts)}), excel=excel)
+    pd.testing.assert_series_equal(back["mine"], pd.Series(values, dtype=dtype), check_names=False)
+    assert back["description"].tolist() == [text or pd.NA for text in texts]  # of a table, text stays text
 
 
 @BOTH_FORMS
@@ -137,6 +152,7 @@ def test_fifteen_digits_are_a_number() -> None:
     name=st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(lambda name: name not in known_dtypes()),
 )
 def test_any_text_and_any_name_of_the_users_own(texts: list[str], excel: bool, name: str) -> None:
+    texts = [*texts, "some text"]  # that a column is text has to show
     frame = pd.DataFrame({"region": column(["NA"] * len(texts)), f"my{name}": texts, name: texts[::-1]})
     back = there_and_back(frame, excel=excel)
     assert_frame_equal(back, frame)
@@ -144,7 +160,7 @@ def test_any_text_and_any_name_of_the_users_own(texts: list[str], excel: bool, n
 
 
 def test_columns_of_one_name_stay_two() -> None:
-    frame = pd.DataFrame([[1, "1", ID]], columns=["mine", "mine", "video_id"]).astype({"video_id": "string"})
+    frame = pd.DataFrame([[1, "a", ID]], columns=["mine", "mine", "video_id"]).astype({"video_id": "string"})
     assert_frame_equal(there_and_back(frame), frame)
 
 
@@ -230,8 +246,8 @@ def test_the_plain_file_is_as_one_would_write_it() -> None:
     )
     assert csv_bytes(frame).decode() == (
         "video_id,description,views,gmv_est,ai_generated,created_at,mine\n"
-        '7117191641181555995,"say ""hi"", you",5,1.5,True,2026-02-03T04:05:06.700000Z,"1"\n'
-        ',"",,,,,"a"\n'
+        '7117191641181555995,"say ""hi"", you",5,1.5,True,2026-02-03T04:05:06.700000Z,1\n'
+        ",,,,,,a\n"
     )
 
 
@@ -249,7 +265,7 @@ def test_the_spreadsheet_form_guards_what_a_spreadsheet_would_spoil() -> None:
 def test_exactly_one_apostrophe_is_taken_off_and_only_in_the_spreadsheet_form() -> None:
     marked = "\ufeffdescription\n''x\n'=y\nz\n".encode()
     assert parse_csv(marked)["description"].tolist() == ["'x", "=y", "z"]
-    assert parse_csv(b"description\n''x\n'=y\n")["description"].tolist() == ["''x", "'=y"]
+    assert parse_csv(b"description\n''x\n'=y\n=z\n")["description"].tolist() == ["''x", "'=y", "=z"]
 
 
 def test_an_apostrophe_of_the_text_itself_stays_in_files_of_others() -> None:
@@ -456,7 +472,7 @@ def test_other_kinds_of_columns_are_written_plainly() -> None:
             5: [1],
         }
     )
-    assert csv_bytes(frame).decode().split("\n")[1] == '2026-02-03T00:00:00,"a",1.5,"1 days 00:00:00",1'
+    assert csv_bytes(frame).decode().split("\n")[1] == "2026-02-03T00:00:00,a,1.5,1 days 00:00:00,1"
     assert list(there_and_back(frame)) == ["day", "group", "mixed", "length", "5"]
 
 
@@ -489,8 +505,28 @@ def test_a_first_line_that_names_the_separator_is_skipped(line: str) -> None:
 def test_guards_are_taken_off_where_another_program_dropped_the_byte_order_mark() -> None:
     frame = pd.DataFrame({"video_id": column([ID, "5"]), "description": column(["=1", "'tis"]), "mine": ["+1", "x"]})
     assert_frame_equal(parse_csv(csv_bytes(frame, excel=True).removeprefix(b"\xef\xbb\xbf")), frame)
-    short = parse_csv(b"video_id,description\n5,'=1\n")  # nothing says that the apostrophe is not the text's own
-    assert short["description"].tolist() == ["'=1"]
+    own = pd.DataFrame({"description": column(["'tis", "-"]), "mine": [ID, "x"]})  # a column that no table has
+    assert_frame_equal(parse_csv(csv_bytes(own, excel=True).removeprefix(b"\xef\xbb\xbf")), own)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [pd.DataFrame({"hashtag_name": ["ufc324"], "mine": ["=1"]}), pd.DataFrame({"mine": ["-", "@x", "'tis", "1", "a"]}),
+     pd.DataFrame({"=mine": [1]})],
+)  # fmt: skip
+def test_a_guard_that_may_be_the_texts_own_stays_and_is_named(frame: pd.DataFrame) -> None:
+    unsaid = csv_bytes(frame, excel=True).removeprefix(b"\xef\xbb\xbf")
+    with pytest.warns(kr.KeyAPIWarning, match=r"""begin with an apostrophe .*, take it off: .*removeprefix\("'"\)"""):
+        back = parse_csv(unsaid)
+    assert csv_bytes(back) == unsaid
+    if "mine" in back:
+        assert back["mine"].str.removeprefix("'").tolist() == frame["mine"].tolist()
+
+
+@pytest.mark.parametrize("texts", [["'=1", "=1"], ["'@someone says", "'tis"], ["''", "x"], ["he said,'=1'"]])
+def test_an_apostrophe_is_the_texts_own_where_another_text_has_no_guard(texts: list[str]) -> None:
+    frame = pd.DataFrame({"description": column(texts), "mine": texts})
+    assert_frame_equal(there_and_back(frame), frame)
 
 
 def test_buffers_are_read_like_files(tmp_path: Path) -> None:
@@ -545,39 +581,73 @@ def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
     assert back[name].tolist()[1] == cell
 
 
-def test_a_hundred_thousand_columns_are_read() -> None:
+@pytest.mark.parametrize("mark", ["", '"'], ids=["plain", "quoted"])
+def test_a_hundred_thousand_columns_are_read(mark: str) -> None:
     names = [f"c{at}" for at in range(100_000)]
-    back = parse_csv(f"{','.join(names)}\n{','.join(['1'] * len(names))}\n".encode())
+    lines = [",".join(f"{mark}{cell}{mark}" for cell in cells) for cells in (names, ["1"] * len(names))]
+    back = parse_csv("\n".join(lines).encode())
     assert back.shape == (1, len(names))
     assert back["c99999"].tolist() == [1]
 
 
-# The quick way to split a block and the careful one, block by block -------------------------------------------
+# The rules of csv hold, whoever splits a file ----------------------------------------------------------------
 
 PIECES = [
-    ",", '"', "\r\n", "\n", "\r", " ", "a", "1", "\u00e9", "\ufeff", "#", "\\", "\x00",
-    '""', '"a,b"', '"x\ny"', '"q""q"',
+    ",", ",", "\n", "\n", "\r\n", "\r", " ", "a", "1", "5", "1.5", "true", '"', "\u00e9", "\ufeff", "#", "\\", "\x00",
+    '""', '"a,b"', '"x\ny"', '"q""q"', '"7"', "9223372036854775808",
 ]  # fmt: skip
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
-@given(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=12), width=st.integers(1, 3))
-def test_cells_split_quickly_are_those_split_by_the_rules(pieces: list[str], width: int) -> None:
-    block = "".join(pieces).encode()
-    quick = csv_file._quick_columns(block, csv_file._QUOTED.sub(b"", block), width)
-    if quick is not None:
-        assert quick == csv_file._careful_columns(block, width, 1)
+def split_by_the_rules(text: str) -> list[list[str]] | None:
+    """Return the rows; None where a quotation mark is not closed, or a row has another width than the first."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error:
+        return None
+    return rows if all(len(row) == len(rows[0]) for row in rows) else None
 
 
-@settings(max_examples=100, derandomize=True, deadline=None, database=None)
-@given(texts=st.lists(TEXTS, min_size=1, max_size=30), size=st.integers(1, 40))
-def test_blocks_end_where_rows_end(texts: list[str | None], size: int) -> None:
-    frame = pd.DataFrame({"description": column(texts), "views": column(list(range(len(texts))), "Int64")})
-    content = csv_bytes(frame)
-    blocks = [block for block, _ in csv_file._blocks(content, size)]
-    assert b"".join(blocks) == content
-    rows = [row for block in blocks for row in csv.reader(io.StringIO(block.decode(), newline=""))]
-    assert rows == list(csv.reader(io.StringIO(content.decode(), newline="")))
+@settings(max_examples=600, derandomize=True, deadline=None, database=None)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12), cells=st.sampled_from([1, 6, 2**18]))
+@pytest.mark.parametrize("names", ["description,username", "views,description", "description,views"])
+def test_cells_are_split_by_the_rules_of_csv(names: str, pieces: list[str], cells: int) -> None:
+    text = f"{names}\n{''.join(pieces)}"
+    rows = split_by_the_rules(text)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.SchemaDriftWarning)
+        patch.setattr(csv_file, "_CELLS", cells)  # however many are read at once
+        if rows is None:
+            with pytest.raises(kr.InvalidArgumentError):
+                parse_csv(text.encode())
+            return
+        back = parse_csv(text.encode())
+    assert len(back) == len(rows) - 1
+    for at, name in enumerate(names.split(",")):
+        cells_of_it = [row[at] for row in rows[1:]]
+        if name != "views":
+            assert back[name].tolist() == [cell or pd.NA for cell in cells_of_it]
+        elif all(cell in ("", "1", "5", "7") for cell in cells_of_it):
+            assert back[name].tolist() == [int(cell) if cell else pd.NA for cell in cells_of_it]
+
+
+@pytest.mark.parametrize("beside", ["a", 'a"'])
+@pytest.mark.parametrize("cell", ["5", "", "1.0", " 5", "true", "9223372036854775807", "9223372036854775808", "x"])
+def test_a_count_is_read_alike_whoever_splits_the_file(cell: str, beside: str) -> None:
+    """A quotation mark within a cell is nothing for pandas."""
+    content = f"views,description\n3,a\n{cell},{beside}\n"
+    right = {"5": 5, "": pd.NA, "1.0": 1, " 5": 5, "9223372036854775807": 2**63 - 1}
+    if cell in right:
+        assert parse_csv(content.encode())["views"].tolist() == [3, right[cell]]
+    else:
+        with pytest.warns(kr.SchemaDriftWarning, match=f"views .'{cell}' in row 3 is not a valid Int64"):
+            parse_csv(content.encode())
+
+
+def test_a_row_that_is_too_short_or_too_long_is_named_however_late_it_comes() -> None:
+    rows = "5,a\n" * 200_000
+    for spoilt, fields in (("5", 1), ("5,a,b", 3)):
+        with pytest.raises(kr.InvalidArgumentError, match=f"row 200002 has {fields} fields, but the first has 2"):
+            parse_csv(f"views,description\n{rows}{spoilt}\n{rows}".encode())
 
 
 # Parquet and spreadsheets -----------------------------------------------------------------------------------

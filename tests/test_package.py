@@ -225,9 +225,15 @@ def test_columns_of_the_users_own_keep_their_dtypes(client: kr.Client, tmp_path:
     assert "title" not in resource_of(tmp_path / "study", "other")
 
 
+def test_apostrophes_stay_in_a_package(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"mine": ["'=1", "'7117191641181555995"]})
+    write_package(tmp_path / "study", {"mine": frame})
+    assert_frame_equal(read_package(tmp_path / "study")["mine"], frame)
+
+
 def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr.Client, tmp_path: Path) -> None:
     videos = kr.fetch_videos(VIDEOS[:3], client=client)
-    texts = pd.Series(["007", "", np.nan], dtype=pd.Series(["text"]).dtype)
+    texts = pd.Series(["007", "x", np.nan], dtype=pd.Series(["text"]).dtype)
     summary = pd.DataFrame(
         {
             "creator_region": texts,
@@ -253,7 +259,8 @@ def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr
     frames = {"summary": summary, "regrouped": regrouped, "videos": changed}
     write_package(tmp_path / "study", frames, client=client)
     back = read_package(tmp_path / "study")
-    for name, frame in frames.items():
+    as_text = pd.array(["7117191641181555995", "5", "-1"], dtype="string")  # an id is never a number
+    for name, frame in (frames | {"summary": summary.assign(video_id=as_text)}).items():
         assert_frame_equal(back[name], frame)
     fields = {name: {f["name"]: f.get("dtype") for f in resource_of(tmp_path / "study", name)["schema"]["fields"]}
               for name in frames}  # fmt: skip
@@ -552,6 +559,53 @@ def test_text_of_a_foreign_package_stays_text(tmp_path: Path) -> None:
 def test_a_dtype_that_would_change_a_value_is_refused(name: str, cell: str, dtype: str, tmp_path: Path) -> None:
     folder = foreign(tmp_path / "a", f"{name}\n{cell}\n", [{"name": name, "dtype": dtype}])
     with pytest.raises(kr.InvalidArgumentError, match=rf"{name} cannot be read as {re.escape(dtype)}, as datapackage"):
+        read_package(folder)
+
+
+@pytest.mark.parametrize(("name", "values"), [("views", ["00123", "NA"]), ("date", ["2026-02-03", "never"])])
+def test_text_that_a_foreign_package_declares_stays_text_whatever_its_name(
+    name: str, values: list[str], tmp_path: Path
+) -> None:
+    content = f"{name},video_id\n" + "".join(f"{value},007\n" for value in values)
+    fields = [{"name": name, "type": "string"}, {"name": "video_id", "type": "string"}]
+    frame = read_package(foreign(tmp_path / "a", content, fields))["x"]
+    assert frame[name].tolist() == values
+    assert frame["video_id"].tolist() == ["007", "007"]
+    assert str(frame["video_id"].dtype) == "string"
+
+
+def test_values_that_no_type_of_a_foreign_package_explains_are_named(tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "a", "views,likes\nmany,5\n", [{"name": "views"}, {"name": "likes", "type": "integer"}])
+    with pytest.warns(kr.SchemaDriftWarning, match="views .'many' in row 2 is not a valid Int64"):
+        frame = read_package(folder)["x"]
+    assert frame["views"].tolist() == ["many"]
+    assert frame["likes"].tolist() == [5]
+
+
+@pytest.mark.parametrize("declared", [{"dtype": "int64"}, {"dtype": "Int64"}, {"type": "integer"}])
+def test_ids_that_a_package_declares_whole_numbers_are_exact_text(declared: dict[str, str], tmp_path: Path) -> None:
+    ids = ["7438642366417734920", "0012", "12345678901234567890123"]
+    content = "video_id,mine\n" + "".join(f"{one},5\n" for one in ids)
+    folder = foreign(tmp_path / "a", content, [{"name": "video_id", **declared}, {"name": "mine", **declared}])
+    frame = read_package(folder)["x"]
+    assert frame["video_id"].tolist() == ids
+    assert str(frame["video_id"].dtype) == "string"
+    assert frame["mine"].tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("cell", ["7.438642366417735e+18", "7438642366417734920.0", "abc"])
+def test_ids_without_all_their_digits_are_refused_as_whole_numbers(cell: str, tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "a", f"video_id\n{cell}\n", [{"name": "video_id", "dtype": "int64"}])
+    with pytest.raises(kr.InvalidArgumentError, match="video_id cannot be read as int64, as datapackage"):
+        read_package(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_table_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "a", "a\n1\n", [])
+    (folder / "x.csv").unlink()
+    os.mkfifo(folder / "x.csv")
+    with pytest.raises(kr.InvalidArgumentError, match=r"x\.csv cannot be read: it is not a regular file"):
         read_package(folder)
 
 

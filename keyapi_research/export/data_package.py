@@ -21,11 +21,11 @@ import pandas as pd
 
 from ..archive_format import stamp
 from ..client import Client, open_client
-from ..columns import as_text, text_dtype
+from ..columns import as_text
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..files import as_path, read_bytes, reason_of, write_files
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
-from ..model import OBSERVED_AT, SOURCE, TABLES, Column, Query, Table
+from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Column, Query, Table
 from ..store import Observation
 from ..version import versions
 from .csv import csv_bytes, id_columns, known_dtypes, parse_csv
@@ -33,21 +33,22 @@ from .csv import csv_bytes, id_columns, known_dtypes, parse_csv
 DESCRIPTOR: Final = "datapackage.json"
 _PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+_FORMAT: Final[Mapping[str, str]] = MappingProxyType(
+    {"type": "table", "scheme": "file", "format": "csv", "mediatype": "text/csv", "encoding": "utf-8"}
+)
+_TYPES: Final[Mapping[str, str]] = MappingProxyType(  # of the standard, by NumPy's kind of a dtype
     {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "M": "datetime"}
 )
-_INFERRED: Final[Mapping[str, str]] = MappingProxyType(
-    {"boolean": "boolean", "integer": "integer", "floating": "number", "date": "date"}
-)
 _TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
-_MOMENTS: Final = re.compile(r"datetime64\[(s|ms|us|ns)(?:, ([A-Za-z][A-Za-z0-9_/+-]*))?\]")
-_RESTORED: Final = re.compile(
-    rf"{_TEXT}|string|bool|boolean|category|U?Int(8|16|32|64)|u?int(8|16|32|64)|[Ff]loat(32|64)|{_MOMENTS.pattern}"
+_DTYPE: Final = re.compile(  # that a column can be given back
+    rf"(?P<text>{_TEXT}|string)|(?P<flag>bool|boolean)|(?P<count>U?Int(8|16|32|64)|u?int(8|16|32|64))"
+    r"|(?P<number>[Ff]loat(32|64))|(?P<time>datetime64\[(s|ms|us|ns)(, [A-Za-z][A-Za-z0-9_/+-]*)?\])"
+    r"|(?P<category>category)"
 )
+_INTACT: Final = r"-?[0-9]+"  # an id that somebody made a whole number
 _ALGORITHMS: Final[Mapping[int, str]] = MappingProxyType(  # by the length of a hash; the standard names none for MD5
     {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 )
-Kept = tuple[Hashable, ...]
 
 
 # Writing ----------------------------------------------------------------------------------------------------
@@ -106,12 +107,8 @@ def write_package(
     resources = [
         {
             "name": name,
-            "type": "table",
             "path": f"{name}.csv",
-            "scheme": "file",
-            "format": "csv",
-            "mediatype": "text/csv",
-            "encoding": "utf-8",
+            **_FORMAT,
             "bytes": len(contents[f"{name}.csv"]),
             "hash": _hash(contents[f"{name}.csv"]),
             **_described(kinds[name]),
@@ -120,32 +117,15 @@ def write_package(
         }
         for name, frame in tables.items()
     ]
-    descriptor: dict[str, Any] = {
-        "$schema": _PROFILE,
-        "name": _slug(target.name),
-        "resources": resources,
-        "versions": versions("pandas"),
-    }
-    descriptor |= {fact: value for fact, value in before.items() if fact not in descriptor}
+    called = re.sub(r"[^a-z0-9._-]+", "-", target.name.lower()).strip("-") or "data"
+    ours = {"$schema": _PROFILE, "name": called, "resources": resources, "versions": versions("pandas")}
+    descriptor = ours | {fact: value for fact, value in before.items() if fact not in ours}
     contents[DESCRIPTOR] = f"{json.dumps(descriptor, indent=2, ensure_ascii=False)}\n".encode()
     write_files(target, contents, old)
 
 
 def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
-    """Find what may be replaced in a folder: a package of ours, untouched and alone in it.
-
-    Returns
-    -------
-    dict
-        Its descriptor; empty where nothing is there.
-    list of str
-        Its files, the descriptor first.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is something else.
-    """
+    """Return what is replaced in a folder, an untouched package alone in it: its descriptor, and its files."""
     advice = "Nothing is overwritten; choose another folder"
     try:
         if not target.exists():
@@ -184,13 +164,8 @@ def _check_tables(tables: object) -> None:
             )
         if not isinstance(frame, pd.DataFrame):
             raise InvalidArgumentError(f"{name} must be a DataFrame, not {type(frame).__name__}")
-        if frame.columns.duplicated().any():
-            again = frame.columns[frame.columns.duplicated()][0]
-            raise InvalidArgumentError(f"{name} has the column {again!r} twice. Keep one")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "data"
+        if again := frame.columns[frame.columns.duplicated()].tolist():
+            raise InvalidArgumentError(f"{name} has the column {again[0]!r} twice. Keep one")
 
 
 def _tables_of(name: str, frame: pd.DataFrame) -> list[Table]:
@@ -218,33 +193,25 @@ def _schema(
     if table is None:
         return described
     key = _primary_key(table, frame)
-    foreign = [
-        one for columns, parent in table.references for one in _foreign_key(columns, parent, name, tables, kinds)
-    ]
+    foreign = [one for refers in table.references for one in _foreign_key(*refers, name, tables, kinds)]
     return described | ({"primaryKey": key} if key else {}) | ({"foreignKeys": foreign} if foreign else {})
 
 
 def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
-    """Describe a column: its type by what is in it, the rest by its declaration."""
-    kind = _TYPES.get(values.dtype.kind) or _INFERRED.get(pd.api.types.infer_dtype(values, skipna=True), "string")
-    described = {"name": name, "type": kind}
-    if kind == "datetime" and getattr(values.dt, "tz", None) is None:
+    """Describe a column: its type by its dtype, the rest by its declaration."""
+    dtype, known = str(values.dtype), known_dtypes().get(name)
+    if dtype == "object" and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+        dtype = _TEXT
+    restored = _DTYPE.fullmatch(dtype)
+    described = {"name": name, "type": _TYPES.get(values.dtype.kind) or ("string" if restored or known else "any")}
+    if described["type"] == "datetime" and getattr(values.dt, "tz", None) is None:
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
         facts = {"unit": column.unit, "source": str(column.place), "status": column.status, "reason": column.reason}
         described |= {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
-    dtype = _dtype_of(values)
-    if dtype is not None and dtype != known_dtypes().get(name):
+    if restored and dtype != known:
         described["dtype"] = dtype  # the dictionary has another for this name, or does not know it
     return described
-
-
-def _dtype_of(values: pd.Series[Any]) -> str | None:
-    """Name the dtype of a column, if it can be given back to it."""
-    if values.dtype == text_dtype() and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
-        return _TEXT
-    name = str(values.dtype)
-    return name if _RESTORED.fullmatch(name) else None
 
 
 def _primary_key(table: Table, frame: pd.DataFrame) -> list[str]:
@@ -287,7 +254,7 @@ def _foreign_key(
     return []
 
 
-def _tuples(frame: pd.DataFrame) -> Iterable[Kept]:
+def _tuples(frame: pd.DataFrame) -> Iterable[tuple[Hashable, ...]]:
     return frame.astype(object).itertuples(index=False, name=None)
 
 
@@ -359,12 +326,20 @@ def read_package(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        The frames as they were written, by name.
+        The frames as they were written, by name. Ids are text, whatever is declared, and an empty text is missing.
 
     Raises
     ------
     InvalidArgumentError
-        It is not a data package with CSV files in its folder, or a file was changed since it was written.
+        It is not a data package with CSV files in its folder, a file was changed since it was written, or its values do
+        not fit a dtype that the package declares.
+
+    Warns
+    -----
+    KeyAPIWarning
+        A hash cannot be checked.
+    SchemaDriftWarning
+        Not all values of a column that `describe` knows are of its dtype, and the package declares no other.
     """
     target = as_path(folder)
     base = target.parent if target.name == DESCRIPTOR else target
@@ -402,13 +377,13 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
         raise InvalidArgumentError(f"{base}: {name} is at {path[:60]!r}, which is outside the package's folder")
     content = read_bytes(file)
     _check_hash(file, content, str(resource.get("hash") or ""))
-    dtypes = _declared_dtypes(resource.get("schema"))
+    declared = _declared_dtypes(resource.get("schema"))
     try:
-        frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in dtypes.items()})
+        frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in declared.items()})
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from None
-    for column in columns_of(frame) & dtypes.keys():
-        frame[column] = _restored(frame[column], dtypes[column])
+    for column in columns_of(frame) & declared.keys():
+        frame[column] = _restored(frame[column], declared[column])
     return frame
 
 
@@ -420,7 +395,7 @@ def _check_hash(file: Path, content: bytes, promised: str) -> None:
         if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
             raise InvalidArgumentError(
                 f'{file} was changed since the package was written. If that was intended, remove its "hash" from '
-                f'{DESCRIPTOR}'
+                f"{DESCRIPTOR}"
             )
     elif promised:
         warn(
@@ -430,48 +405,50 @@ def _check_hash(file: Path, content: bytes, promised: str) -> None:
         )
 
 
-def _declared_dtypes(schema: object) -> dict[str, str]:
+def _declared_dtypes(schema: object) -> dict[str, re.Match[str]]:
     """List the dtypes a descriptor declares: ours as words we know; of other programs' types, that text is text."""
     fields = schema.get("fields") if isinstance(schema, Mapping) else None
     dtypes = {}
     for one in fields if isinstance(fields, list) else []:
         if not isinstance(one, Mapping) or not isinstance(name := one.get("name"), str):
             continue
-        if _RESTORED.fullmatch(str(one.get("dtype"))):
-            dtypes[name] = str(one["dtype"])
-        elif one.get("type") == "string" and name not in known_dtypes():
-            dtypes[name] = _TEXT
+        is_text = one.get("type") == "string" and known_dtypes().get(name) != DTYPES["text"]
+        if dtype := _DTYPE.fullmatch(str(one.get("dtype"))) or (_DTYPE.fullmatch(_TEXT) if is_text else None):
+            dtypes[name] = dtype
     return dtypes
 
 
-def _read_first_as(name: str, dtype: str) -> str | None:
+def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
     """Return as what a column is read before it gets its own dtype: text and times as they are written.
 
-    Categories are read as what they are categories of; the rest as what pandas infers (None).
+    Categories are read as what they are categories of; the rest as what pandas infers (None), but ids as text.
     """
-    if dtype == "category":
+    if dtype.lastgroup == "category":
         return known_dtypes().get(name)
-    return "string" if dtype in (_TEXT, "string") or _MOMENTS.fullmatch(dtype) else None
+    is_id = dtype.lastgroup == "count" and name in id_columns()
+    return DTYPES["text"] if is_id or dtype.lastgroup in ("text", "time") else None
 
 
-def _restored(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    """Return a column with the dtype it had, if no value becomes another."""
-    moments = _MOMENTS.fullmatch(dtype)
-    if dtype == _TEXT:
+def _restored(values: pd.Series[Any], dtype: re.Match[str]) -> pd.Series[Any]:
+    """Return a column with the dtype it had, if no value becomes another; ids stay text."""
+    is_id, kind = values.name in id_columns(), dtype.lastgroup
+    if dtype[0] == _TEXT:
         return pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()))
+    if is_id and kind == "count" and values.dropna().str.fullmatch(_INTACT).all():
+        return values
     try:
-        if moments is not None:
+        if kind == "time":
             values = pd.to_datetime(values, utc=True, format="ISO8601")
-            restored = values.dt.tz_convert(moments[2]).dt.as_unit(moments[1])  # type: ignore[arg-type]
-            same = bool((values.isna() | (values.dt.as_unit(moments[1]) == values)).all())  # type: ignore[arg-type]
-        else:
-            restored = values.astype(dtype)  # type: ignore[call-overload]
-            same = _is_same(values, restored)
+            values = values if "," in dtype[0] else values.dt.tz_localize(None)
+        restored: pd.Series[Any] = values.astype(dtype[0])  # type: ignore[call-overload]
+        same = _is_same(values, restored)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise InvalidArgumentError(f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says: {error}") from error
-    if not same or (values.name in id_columns() and restored.dtype.kind in "fb" and restored.notna().any()):
         raise InvalidArgumentError(
-            f"{values.name} cannot be read as {dtype}, as {DESCRIPTOR} says, because values would change. "
+            f"{values.name} cannot be read as {dtype[0]}, as {DESCRIPTOR} says: {error}"
+        ) from error
+    if not same or (is_id and kind in ("count", "number", "flag") and restored.notna().any()):
+        raise InvalidArgumentError(
+            f"{values.name} cannot be read as {dtype[0]}, as {DESCRIPTOR} says, because values would change. "
             f'Remove its "dtype" from {DESCRIPTOR}'
         )
     return restored
