@@ -26,7 +26,7 @@ from kernels import environment
 from nbclient import NotebookClient
 
 from keyapi_research.sandbox import Sandbox, effects
-from keyapi_research.sandbox.catalogue import by_id
+from keyapi_research.sandbox.words import BY_ID
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
@@ -631,7 +631,7 @@ def test_categories_engage_as_planted_and_views_follow_age_only(runs: World) -> 
         mean = math.fsum(found["by_category"].values()) / len(planted)
         mean_planted = math.fsum(planted.values()) / len(planted)
         # A hundred videos of some forty creators: 0.4 / 10 and 0.2 / 6, together about 0.055.
-        assert value - mean == pytest.approx(planted[key] - mean_planted, abs=0.17), by_id()[key].name
+        assert value - mean == pytest.approx(planted[key] - mean_planted, abs=0.17), BY_ID[key].name
     assert set(found["views_clear"]) <= {"twice as old"}  # older videos had more time to be viewed
 
 
@@ -640,7 +640,7 @@ def test_shares_of_videos_that_sell_are_as_planted(runs: World) -> None:
     for key, (videos, share) in found["sales"].items():
         planted = effects.SALES_SHARE.get(key, effects.SALES_SHARE_ELSEWHERE)
         error = math.sqrt(planted * (1 - planted) / videos)
-        assert share == pytest.approx(planted, abs=3.5 * error), by_id()[key].name  # eight comparisons
+        assert share == pytest.approx(planted, abs=3.5 * error), BY_ID[key].name  # eight comparisons
     flagged, unsold = found["unsold"]
     # A few sell less than one unit of their estimate, and count as unsold too.
     assert unsold == pytest.approx(effects.UNSOLD_SHARE, abs=3 * math.sqrt(0.35 * 0.65 / flagged))

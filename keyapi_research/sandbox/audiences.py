@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from . import chance, documented, effects, names
+from . import chance, effects, words
 from .query import Query
 
 _YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
@@ -47,8 +47,8 @@ def _ages(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) ->
 @cache
 def _documented() -> dict[str, dict[str, Any]]:
     """Return the documented answers that have an audience, by profile: other answers about the profile agree."""
-    profiles = {documented.HASHTAG_NAME: "hashtag", documented.CLIP_ID: "sound"}
-    return {f"{profiles[name]} {name}": found for name, found in documented.trends().items()}
+    profiles = {words.HASHTAG_NAME: "hashtag", words.CLIP_ID: "sound"}
+    return {f"{profiles[name]} {name}": found for name, found in words.DOCUMENTED_TRENDS.items()}
 
 
 def _highest(scores: Iterable[tuple[str, float]], count: int) -> Scores:
@@ -64,7 +64,7 @@ def _country_scores(seed: str, profile: str, language: str | None) -> Scores:
     factors = {True: effects.LANGUAGE_COUNTRIES, False: 1.0}
     scores = [
         (code, 75.0 / math.sqrt(1.0 - 0.998 * unit()) * factors[country.language == language])
-        for code, country in names.countries().items()
+        for code, country in words.COUNTRIES.items()
     ]
     return _highest(scores, 16)
 
@@ -75,11 +75,11 @@ def _interest_scores(seed: str, profile: str, industry: int) -> Scores:
         rows = _documented()[profile]["audience_interests"]
         return tuple((row["interest_info"]["id"], float(row["score"])) for row in rows)
     unit = chance.Dice(seed, "audience interests", profile).unit
-    favoured = names.industries()[industry].interests
+    favoured = words.INDUSTRIES[industry].interests
     factors = {True: effects.FAVOURED_INTERESTS, False: 1.0}
     scores = [
         (identifier, 75.0 / math.sqrt(1.0 - 0.8 * unit()) * factors[identifier in favoured])
-        for identifier in names.interests()
+        for identifier in words.INTERESTS
     ]
     return _highest(scores, 9)
 
@@ -150,7 +150,7 @@ def of_trend(
     return {
         "audience_ages": ages,
         "audience_interests": [
-            {"interest_info": _interest("diversify", identifier, names.interests()[identifier]), "score": score}
+            {"interest_info": _interest("diversify", identifier, words.INTERESTS[identifier]), "score": score}
             for identifier, score in interests
         ],
         "audience_countries": [{"country_info": _country(code), "score": score} for code, score in countries],
@@ -162,7 +162,7 @@ def _interest(kind: str, identifier: str, name: str) -> dict[str, str]:
 
 
 def _country(code: str) -> dict[str, str]:
-    country = names.countries()[code]
+    country = words.COUNTRIES[code]
     return {"id": country.geonames_id, "label": code, "value": country.name}
 
 
@@ -172,11 +172,11 @@ def of_product(seed: str, identity: tuple[object, ...], industry: int) -> dict[s
     ages = _ages((18, 25, 35, 45, 55), _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE), dice)
     if dice.chance(effects.PRODUCT_INTERESTS_EMPTY):
         return {"audience_ages": ages, "audience_interests": []}
-    near = [(industry, place) for place in range(len(names.industries()[industry].ad_interests))]
-    far = [(other, place) for other in names.industries() if other != industry for place in range(3)]
+    near = [(industry, place) for place in range(len(words.INDUSTRIES[industry].ad_interests))]
+    far = [(other, place) for other in words.INDUSTRIES if other != industry for place in range(3)]
     rows = []
     for number, place in [*near, *dice.sample(far, dice.whole(2, 5))]:
         score = int(dice.between(118, 190) if number == industry else dice.between(101, 136))
-        name = names.industries()[number].ad_interests[place]
+        name = words.INDUSTRIES[number].ad_interests[place]
         rows.append({"interest_info": _interest("label", f"{number}{101 + place}000000", name), "score": score})
     return {"audience_ages": ages, "audience_interests": sorted(rows, key=lambda row: -row["score"])}

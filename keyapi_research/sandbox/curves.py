@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache, lru_cache
 from typing import Any
 
-from . import chance, documented, effects
+from . import chance, effects, words
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _YEAR = 365.2425
@@ -105,10 +105,10 @@ def _between(ends: tuple[float, float], grain: int) -> float:
 @cache
 def _documented() -> dict[tuple[str, str], dict[int, float]]:
     """Return the series of the documented answers, by name and region: a value of each day."""
-    regions = {documented.HASHTAG_NAME: "all_regions", documented.CLIP_ID: "US"}
+    regions = {words.HASHTAG_NAME: "all_regions", words.CLIP_ID: "US"}
     return {
         (name, regions[name]): {row["time"] // SECONDS_A_DAY: row["value"] for row in found["trend"]}
-        for name, found in documented.trends().items()
+        for name, found in words.DOCUMENTED_TRENDS.items()
     }
 
 
@@ -125,21 +125,6 @@ def _burst(seed: str, name: str, stretch: int) -> Burst | None:
     peak = stretch * _BURST_DAYS + draws[1] % _BURST_DAYS
     rise, fall = _between(effects.BURST_RISE, draws[2]), _between(effects.BURST_FALL, draws[3])
     return float(peak), rise, fall, min(9.0, 0.5 + 1.2 / (1.05 - draws[4] / 255.0))
-
-
-@cache
-def _families() -> dict[str, str]:
-    return {name: family for family, members in effects.FAMILIES.items() for name in members}
-
-
-def family_of(hashtag: str) -> str | None:
-    """Return the family that a hashtag rises and falls with, if any."""
-    return _families().get(hashtag)
-
-
-def is_planted(hashtag: str) -> bool:
-    """Return whether something is planted in a hashtag, so that it must have no issues."""
-    return hashtag in _families() or hashtag in effects.SEASONAL_HASHTAGS
 
 
 def _buckets(period: int, now: int) -> list[range]:
@@ -173,7 +158,7 @@ class Curve:
     ) -> None:
         self.name, self.region = name, region
         self._seed, self._kind = seed, kind
-        self._family = family_of(ahead_of or name)
+        self._family = effects.FAMILY_OF.get(ahead_of or name)
         self._lead = effects.TWIN_LEAD_DAYS if ahead_of else 0
         self._season = effects.SEASONAL_HASHTAGS.get(name)
         self._event = effects.EVENTS.get(name)

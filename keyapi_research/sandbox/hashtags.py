@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, names
-from .catalogue import by_stem
+from . import audiences, chance, curves, effects, words
 from .query import Place, Query, chart, movement
 
 TOP = 100
@@ -42,42 +42,42 @@ class _Facts:
 
 @cache
 def _documented_ids() -> dict[str, str]:
-    info = documented.trends()[documented.HASHTAG_NAME]
+    info = words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]
     return {row["hashtag_name"]: row["hashtag_id"] for row in (info, *info["related_hashtags"])}
 
 
 def _industry(seed: str, name: str) -> tuple[int, bool]:
     """Return the industry of a hashtag, and whether the world has a word for the hashtag."""
-    known = names.industry_of_hashtag().get(name)
+    known = words.INDUSTRY_OF_HASHTAG.get(name)
     if known is not None:
         return known, True
-    category = by_stem().get(name)
+    category = words.BY_STEM.get(name)
     if category is not None:
-        return names.industry_of_category(category.l1_id), True
-    numbers = tuple(names.industries())
+        return category.industry, True
+    numbers = tuple(words.INDUSTRIES)
     return numbers[chance.number(seed, "industry", name) % len(numbers)], False
 
 
 @lru_cache(maxsize=8192)
 def _facts(seed: str, name: str) -> _Facts:
-    if name == documented.HASHTAG_NAME:
+    if name == words.HASHTAG_NAME:
         return _documented_facts(seed)
     industry, known = _industry(seed, name)
-    language = names.language_of_hashtag().get(name)
+    language = words.LANGUAGE_OF_HASHTAG.get(name)
     dice = chance.Dice(seed, "hashtag", name)
     digits = chance.digits(15, "hashtag", name)
     identifier = f"1{digits}" if dice.chance(0.6) else f"7{digits}{dice.whole(100, 999)}"
     has_industry = not dice.chance(effects.INDUSTRY_MISSING) and language is None
     median = 45.0
     if known or language is not None:
-        median = 150.0 if name in by_stem() else 600.0
+        median = 150.0 if name in words.BY_STEM else 600.0
     return _Facts(
         name=name,
         id=_documented_ids().get(name, identifier),
         industry=industry,
-        industry_known=has_industry or curves.is_planted(name),
+        industry_known=has_industry or name in effects.PLANTED,
         language=language,
-        daily_posts=dice.lognormal(median, 0.6 if curves.family_of(name) is not None else 1.2),
+        daily_posts=dice.lognormal(median, 0.6 if name in effects.FAMILY_OF else 1.2),
         views_a_post=dice.lognormal(14_000.0, 0.8),
         views_of_older=_VIEWS_OF_OLDER,
         days_before=dice.between(300.0, 1500.0),
@@ -87,12 +87,12 @@ def _facts(seed: str, name: str) -> _Facts:
 
 def _documented_facts(seed: str) -> _Facts:
     """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
-    info = documented.trends()[documented.HASHTAG_NAME]
+    info = words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]
     views_a_post = info["video_views"] / info["publish_cnt"]
     return _Facts(
         name=info["hashtag_name"],
         id=info["hashtag_id"],
-        industry=names.industry_number(info["industry_info"]["id"]),
+        industry=words.industry_number(info["industry_info"]["id"]),
         industry_known=True,
         language=None,
         daily_posts=info["publish_cnt"] / curves.Curve(seed, info["hashtag_name"], ALL).total(curves.FIRST_DAY, 7),
@@ -107,7 +107,7 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
     """Return how much of a hashtag's posts are in a region."""
     if region == ALL:
         return 1.0
-    country = names.countries()[region]
+    country = words.COUNTRIES[region]
     taste = 0.4 + 1.4 * chance.unit(seed, "hashtag taste", facts.name, region)
     if facts.language is not None:
         taste *= 5.0 if facts.language == country.language else 0.15
@@ -117,8 +117,8 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
 @lru_cache(maxsize=8192)
 def _posts_ever(seed: str, name: str) -> float:
     """Return all posts of a hashtag on the first of the sandbox's days."""
-    if name == documented.HASHTAG_NAME:
-        return float(documented.trends()[documented.HASHTAG_NAME]["publish_cnt_all"])
+    if name == words.HASHTAG_NAME:
+        return float(words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]["publish_cnt_all"])
     facts = _facts(seed, name)
     days = curves.Curve(seed, name, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
     return facts.daily_posts * days
@@ -134,7 +134,7 @@ def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
     posts = max(1, int(min(within, 0.9 * ever)))
     posts_ever = max(posts + 1, int(ever))
     views = facts.views_a_post
-    if (facts.name, region) != (documented.HASHTAG_NAME, ALL):
+    if (facts.name, region) != (words.HASHTAG_NAME, ALL):
         views *= 0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region)
     return {
         "publish_cnt": posts,
@@ -147,8 +147,8 @@ def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
 def _head(facts: _Facts, region: str) -> dict[str, Any]:
     country = dict.fromkeys(("id", "value", "label"), "ALL")
     if region != ALL:
-        country = {"id": region, "value": names.countries()[region].name, "label": region}
-    industry = {"industry_info": names.industry_info(facts.industry)} if facts.industry_known else {}
+        country = {"id": region, "value": words.COUNTRIES[region].name, "label": region}
+    industry = {"industry_info": words.industry_info(facts.industry)} if facts.industry_known else {}
     return {**_named(facts), "country_info": country, **industry, "is_promoted": facts.promoted}
 
 
@@ -160,20 +160,20 @@ def _named(facts: _Facts) -> dict[str, str]:
 def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
     dice = chance.Dice(query.seed, "related hashtags", facts.name, (query.n + 2) // 3)
 
-    def others(found: tuple[str, ...]) -> list[str]:
+    def others(found: Iterable[str]) -> list[str]:
         return [name for name in found if name != facts.name]
 
-    family = others(effects.FAMILIES.get(curves.family_of(facts.name) or "", ()))
-    near = dice.sample(others(names.industries()[facts.industry].hashtags), 4)
+    family = others(effects.FAMILIES.get(effects.FAMILY_OF.get(facts.name) or "", ()))
+    near = dice.sample(others(words.INDUSTRIES[facts.industry].hashtags), 4)
     language = facts.language or dice.pick(("en", "es", "th", "ar", "ja"))
-    far = dice.sample(names.languages()[language].hashtags, 1)
+    far = dice.sample(words.LANGUAGES[language].hashtags, 1)
     chosen = tuple(dict.fromkeys([*family, *near, *far]))[:5]
     return [_named(_facts(query.seed, name)) for name in others(chosen)]
 
 
 def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
     """Return the audience of a hashtag, with so large a share of all hashtags without ages."""
-    facts, family = _facts(query.seed, name), curves.family_of(name)
+    facts, family = _facts(query.seed, name), effects.FAMILY_OF.get(name)
     return audiences.of_trend(
         query,
         "hashtag",
@@ -182,7 +182,7 @@ def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
         industry=facts.industry,
         language=facts.language,
         noise=effects.FAMILY_AUDIENCE_NOISE if family is not None else 0.1,
-        planted=curves.is_planted(name),
+        planted=name in effects.PLANTED,
         ages_null=ages_null,
     )
 
@@ -205,15 +205,15 @@ def detail(query: Query) -> dict[str, Any]:
 
 def _pool(seed: str, region: str, industry: int | None) -> list[str]:
     """Return the names from which a list is made."""
-    known = names.industry_of_hashtag()
+    known = words.INDUSTRY_OF_HASHTAG
     if industry is not None:
         found = [name for name, number in known.items() if number == industry]
-        found += [stem for stem in by_stem() if _industry(seed, stem)[0] == industry]
+        found += [stem for stem in words.BY_STEM if _industry(seed, stem)[0] == industry]
         return [name for name in dict.fromkeys(found) if _facts(seed, name).industry_known]
-    local = tuple(names.language_of_hashtag())
+    local: Iterable[str] = words.LANGUAGE_OF_HASHTAG
     if region != ALL:
-        local = names.languages()[names.countries()[region].language].hashtags
-    return list(dict.fromkeys([*known, *local, *by_stem()]))
+        local = words.LANGUAGES[words.COUNTRIES[region].language].hashtags
+    return list(dict.fromkeys([*known, *local, *words.BY_STEM]))
 
 
 @lru_cache(maxsize=256)
@@ -222,7 +222,7 @@ def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[flo
     scored = []
     for name in _pool(seed, region, industry):
         facts = _facts(seed, name)
-        in_front = curves.is_planted(name) or name in effects.EVENTS
+        in_front = name in effects.PLANTED or name in effects.EVENTS
         scored.append((not in_front, -facts.weight * _share(seed, facts, region), name))
     return tuple((-size, name) for _, size, name in sorted(scored)[:_CANDIDATES])
 
@@ -230,7 +230,7 @@ def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[flo
 @lru_cache(maxsize=256)
 def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[Place, ...]:
     pool = _candidates(seed, region, industry)
-    families = {name for _, name in pool if curves.family_of(name) is not None}
+    families = {name for _, name in pool if name in effects.FAMILY_OF}
     rows = chart(
         (
             (size * (_FAMILY_BOOST if name in families else 1.0), name, curves.Curve(seed, name, region))
@@ -242,7 +242,7 @@ def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> t
         most_before=min(TOP, int(len(pool) * 0.85)),  # of too few for a cut, the last are new
         kept=families,
     )
-    places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and not curves.is_planted(rows[place][0])]
+    places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and rows[place][0] not in effects.PLANTED]
     if places and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
         place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
         rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in families))
@@ -254,11 +254,11 @@ def _creators(query: Query, name: str) -> list[dict[str, str]]:
     dice = chance.Dice(query.seed, "creators", name, query.region, (query.n + 1) // 2)
     found = []
     for _ in range(dice.pick((0, 1, 3, 3, 3, 3, 4, 5))):
-        nick = dice.pick(names.words("first_names")).title()
+        nick = dice.pick(words.WORDS["first_names"]).title()
         if dice.chance(0.5):
-            nick += f" {dice.pick(names.words('handle_words'))}"
+            nick += f" {dice.pick(words.WORDS['handle_words'])}"
         if dice.chance(0.3):
-            nick += f" {dice.pick(names.words('emoji'))}"
+            nick += f" {dice.pick(words.WORDS['emoji'])}"
         avatar = f"https://p16-sign-va.tiktokcdn.com/tos-sandbox-avt/{dice.whole(0, 0xFFFFFFFFFFFF):012x}.jpeg"
         found.append({"nick_name": nick, "avatar_url": avatar})
     return found
@@ -285,7 +285,7 @@ def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, An
 def top(query: Query) -> dict[str, Any]:
     """Return one page of the list of trending hashtags."""
     industry = query.filter("industry_id", "nothing")
-    number = None if industry is None else names.industry_number(int(industry))
+    number = None if industry is None else words.industry_number(int(industry))
     ranked = list(enumerate(_top(query.seed, query.region, query.period, number, query.n), start=1))
     if query.text("new_to_top_100") == "true":
         ranked = [(rank, place) for rank, place in ranked if place[1] is None]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, hashtags, names, videos
-from .catalogue import L3, Category, categories
+from . import audiences, chance, curves, effects, hashtags, videos, words
 from .query import Place, Query, chart, movement
+from .words import L3, Category
 
 TOP = 99
 _POOL = 260
@@ -33,7 +33,7 @@ class _Sound:
 
 @lru_cache(maxsize=16)
 def _pool(seed: str) -> tuple[str, ...]:
-    found = [documented.CLIP_ID, effects.TWIN_SOUND]
+    found = [words.CLIP_ID, effects.TWIN_SOUND]
     for k in range(_POOL - len(found)):
         posted = 1_500_000_000 + chance.number(seed, "clip", k) % 265_000_000
         low = chance.number(seed, "clip low", k, bits=32)
@@ -44,20 +44,20 @@ def _pool(seed: str) -> tuple[str, ...]:
 
 def _words(dice: chance.Dice, language: str) -> tuple[str, str]:
     """Return a title and an author."""
-    author = f"{dice.pick(names.words('artist_first'))} {dice.pick(names.words('artist_last'))}"
-    title = f"{dice.pick(names.words('title_first'))} {dice.pick(names.words('title_second'))}"
-    if names.languages()[language].titles:
-        title = dice.pick(names.languages()[language].titles)
+    author = f"{dice.pick(words.WORDS['artist_first'])} {dice.pick(words.WORDS['artist_last'])}"
+    title = f"{dice.pick(words.WORDS['title_first'])} {dice.pick(words.WORDS['title_second'])}"
+    if words.LANGUAGES[language].titles:
+        title = dice.pick(words.LANGUAGES[language].titles)
     style = dice.unit()
     if style < _ORIGINAL_SOUNDS:
-        return "original sound", f"{dice.pick(names.words('first_names'))}{dice.pick(names.words('handle_words'))}"
+        return "original sound", f"{dice.pick(words.WORDS['first_names'])}{dice.pick(words.WORDS['handle_words'])}"
     return title + (dice.pick(_VERSIONS) if style < _OTHER_VERSIONS else ""), author
 
 
 @lru_cache(maxsize=4096)
 def _sound(seed: str, clip_id: str) -> _Sound:
     dice = chance.Dice(seed, "sound", clip_id)
-    country = names.countries()[dice.weighted(names.country_codes(), videos.cumulative_weights())]
+    country = words.COUNTRIES[dice.weighted(words.CODES, videos.cumulative_weights())]
     language = country.language if dice.chance(0.6) else "en"
     title, author = _words(dice, language)
     columns: dict[str, Any] = {
@@ -71,12 +71,12 @@ def _sound(seed: str, clip_id: str) -> _Sound:
         "cover": f"{_COVERS}/{chance.number('cover', clip_id):016x}.jpeg",
         "link": f"https://www.tiktok.com/music/x-{clip_id}",
     }
-    industry, plays = dice.pick(tuple(names.industries())), dice.lognormal(1.0, 0.8)
-    if clip_id == documented.CLIP_ID:
-        columns |= {key: documented.trends()[clip_id][key] for key in columns if key != "link"}
+    industry, plays = dice.pick(tuple(words.INDUSTRIES)), dice.lognormal(1.0, 0.8)
+    if clip_id == words.CLIP_ID:
+        columns |= {key: words.DOCUMENTED_TRENDS[clip_id][key] for key in columns if key != "link"}
     elif clip_id == effects.TWIN_SOUND:
         columns |= {"title": "Golden Hour Bloom", "author": "Mira Solène", "if_cml": True, "promoted": False}
-        language, industry = "en", names.industry_of_hashtag()[effects.TWIN_HASHTAG]
+        language, industry = "en", words.INDUSTRY_OF_HASHTAG[effects.TWIN_HASHTAG]
     columns["url_title"] = "-".join(columns["title"].replace("-", " ").split())
     return _Sound(clip_id, columns, language, industry, plays)
 
@@ -114,8 +114,8 @@ def _audience(query: Query, sound: _Sound) -> dict[str, Any]:
 
 @cache
 def _categories_of(industry: int) -> tuple[Category, ...]:
-    leaves = [category for category in categories() if category.level == L3]
-    return tuple(leaf for leaf in leaves if names.industry_of_category(leaf.l1_id) == industry) or tuple(leaves)
+    leaves = [category for category in words.CATEGORIES if category.level == L3]
+    return tuple(leaf for leaf in leaves if leaf.industry == industry) or tuple(leaves)
 
 
 def _related_items(query: Query, sound: _Sound) -> list[dict[str, Any]] | None:
@@ -168,14 +168,14 @@ def detail(query: Query) -> dict[str, Any]:
 def _liked_here(seed: str, sound: _Sound, region: str) -> float:
     taste = 0.3 + 1.7 * chance.unit(seed, "sound taste", sound.clip_id, region)
     if sound.language != "en":
-        taste *= 2.5 if names.countries()[region].language == sound.language else 0.5
+        taste *= 2.5 if words.COUNTRIES[region].language == sound.language else 0.5
     return taste * sound.plays
 
 
 @lru_cache(maxsize=256)
 def _candidates(seed: str, region: str) -> tuple[tuple[float, str], ...]:
     """Return the sounds that may be in the list of a region, those that are liked there, with their size."""
-    kept = {effects.TWIN_SOUND, documented.CLIP_ID}
+    kept = {effects.TWIN_SOUND, words.CLIP_ID}
     scored = sorted(
         (clip_id not in kept, -_liked_here(seed, _sound(seed, clip_id), region), clip_id) for clip_id in _pool(seed)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, names, videos
-from .catalogue import L2, L3, Category, by_id, by_name, categories
+from . import audiences, chance, curves, effects, videos, words
 from .query import Query
+from .words import L2, L3, Category
 
 _LARGEST = 11_500.0  # posts of the documented row: all regions, one day
 _WORLD_TOTAL = 500
@@ -23,43 +23,36 @@ _GROWS_IN_A_MONTH = 30.0
 ALL = "all_regions"
 
 
-@cache
-def _rows_of_rankings() -> tuple[Category, ...]:
-    return tuple(
-        category
-        for category in categories()
-        if category.level == L3 or (category.level == L2 and chance.unit("row", category.id) < effects.LEVEL_2_SHARE)
-    )
+# A quarter of the second level, and all of the third.
+_RANKED = [
+    category
+    for category in words.CATEGORIES
+    if category.level == L3 or (category.level == L2 and chance.unit("row", category.id) < effects.LEVEL_2_SHARE)
+]
+_SEASONS = {words.BY_NAME[name]: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
+_OPPORTUNITIES, _TRAPS = ({words.BY_NAME[name] for name in found} for found in (effects.OPPORTUNITIES, effects.TRAPS))
+_PLANTED = _OPPORTUNITIES | _TRAPS
 
 
-@cache
-def _seasons() -> dict[int, str]:
-    return {by_name(name).index: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
-
-
-@lru_cache(maxsize=16)
-def _planted(which: tuple[str, ...]) -> frozenset[int]:
-    return frozenset(by_name(name).index for name in which)
-
-
-def _spread(index: int) -> float:
-    return _PLANTED_SPREAD if index in _planted(effects.OPPORTUNITIES + effects.TRAPS) else 1.0
+def _spread(category: Category) -> float:
+    return _PLANTED_SPREAD if category in _PLANTED else 1.0
 
 
 @lru_cache(maxsize=4096)
-def _volume(seed: str, index: int) -> float:
-    if index in _planted(effects.TRAPS):
+def _volume(seed: str, category: Category) -> float:
+    index = category.index
+    if category in _TRAPS:
         return 4.0 + 3.0 * chance.unit(seed, "volume", index)
     usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
-    if index in _planted(effects.OPPORTUNITIES):
+    if category in _OPPORTUNITIES:
         return max(usual, 0.35)
-    return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if index in _seasons() else usual
+    return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if category in _SEASONS else usual
 
 
 @cache
 def _size(region: str, days: int) -> float:
     """Return how many posts the largest of all categories has in a region, in so many days."""
-    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(words.COUNTRIES[region].weight / 1444.0, 0.85)
     return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
@@ -72,20 +65,20 @@ def _normal(*parts: object) -> float:
 def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
     first, end = window
     taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
-    z = _volume(seed, category.index) * taste
+    z = _volume(seed, category) * taste
     share = 0.97 * z / (1.0 + z)
     scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
     noise = _NOISE.get(scope, _NOISE_OF_MONTH)
-    if category.id == documented.CATEGORY_ID:
+    if category.id == words.CATEGORY_ID:
         share = 1.0 if region == ALL else 0.6 + 0.4 * z / (1.0 + z)
         noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
-    noise *= _spread(category.index)
+    noise *= _spread(category)
     log = noise * _normal(seed, "posts", category.id, region, scope, first)
-    if category.index in _planted(effects.OPPORTUNITIES):
+    if category in _OPPORTUNITIES:
         latest, _ = curves.window("30" if scope == "month" else scope, 1)
         grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
         log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
-    season = curves.season_mean(_seasons().get(category.index), first, end)
+    season = curves.season_mean(_SEASONS.get(category), first, end)
     return _size(region, end - first) * share * season * chance.exp(log)
 
 
@@ -93,11 +86,11 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
 def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Category, float], ...]:
     """Return the categories of a ranking, with their posts."""
     window = curves.window(time_scope, n)
-    rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _rows_of_rankings()]
+    rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _RANKED]
     rows.sort(key=lambda row: (-row[1], row[0].index))
     if region == ALL:
         return tuple(rows[:_WORLD_TOTAL])
-    total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
+    total = 156.0 * chance.power(words.COUNTRIES[region].weight / 135.0, 0.55)
     log_of_days = chance.log(window[1] - window[0])
     more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
     return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
@@ -118,16 +111,16 @@ def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
     own = chance.Dice(seed, "metrics", category.id)
     here = chance.Dice(seed, "metrics", category.id, region)
     kind = chance.Dice(seed, "metrics", category.l1_id)
-    spread = _spread(category.index)
+    spread = _spread(category)
     ctr = effects.CTR_MEDIAN * chance.exp(
         spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
     )
     cvr = effects.CVR_MEDIAN * chance.exp(
         spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
     )
-    if category.index in _planted(effects.OPPORTUNITIES):
+    if category in _OPPORTUNITIES:
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
-    elif category.index in _planted(effects.TRAPS):
+    elif category in _TRAPS:
         ctr, cvr = ctr * effects.TRAP_CTR, cvr * effects.TRAP_CVR
     return {
         "ctr": ctr,
@@ -142,8 +135,8 @@ def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
 
 
 def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
-    if (category.id, query.region, query.text("time_scope"), query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
-        row: dict[str, Any] = documented.data("insights/products")["list"][0]
+    if (category.id, query.region, query.text("time_scope"), query.n) == (words.CATEGORY_ID, ALL, "1", 1):
+        row: dict[str, Any] = words.documented("insights/products")["list"][0]
         return row
     traits = _traits(query.seed, category, query.region)
     first, _ = curves.window(query.text("time_scope"), query.n)
@@ -191,10 +184,10 @@ def ranking(query: Query) -> dict[str, Any]:
 
 def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
     dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.text("time_scope"))
-    country = query.region if query.region in names.countries() else dice.pick(names.country_codes())
-    of_industry, of_news = (names.industries()[number].hashtags for number in (industry, 23))
+    country = query.region if query.region in words.COUNTRIES else dice.pick(words.CODES)
+    of_industry, of_news = (words.INDUSTRIES[number].hashtags for number in (industry, 23))
     found = [category.stem, *dice.sample(of_industry, 3), *dice.sample(of_news, 2)]
-    local = dice.sample(names.languages()[names.countries()[country].language].hashtags, 2)
+    local = dice.sample(words.LANGUAGES[words.COUNTRIES[country].language].hashtags, 2)
     chosen = dict.fromkeys([*dice.sample(found, 3), *local])
     return dice.sample(list(chosen), 5)
 
@@ -213,10 +206,10 @@ def _videos(query: Query, category: Category) -> list[str]:
 
 def detail(query: Query) -> dict[str, Any] | None:
     """Return what is known of a category; None where there is no such category."""
-    category = by_id().get(query.text("id"))
+    category = words.BY_ID.get(query.text("id"))
     if category is None:
         return None
-    industry = names.industry_of_category(category.l1_id)
+    industry = category.industry
     info = {
         **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
         "cover_url": None,

@@ -10,8 +10,8 @@ from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
 
-from . import chance, curves, documented, effects, names
-from .catalogue import Category, by_id, categories
+from . import chance, curves, effects, words
+from .words import Category
 
 POOL = 128  # videos of one category in one region
 _CREATORS = 24  # of one category in one region
@@ -48,7 +48,7 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
 
     As upstream, the upper half is the posting time; the lower half leads back to the category.
     """
-    place = names.country_codes().index(region) + 1 if region in names.countries() else 0
+    place = words.CODES.index(region) + 1 if region in words.COUNTRIES else 0
     draws = chance.grains(seed, "video", category.id, region, k)
     share = int.from_bytes(draws[:4], "big") / 4294967296.0
     # Most are recent, but no day has far more than its neighbours.
@@ -70,7 +70,7 @@ def day_posted(identifier: str) -> int:
 
 @cache
 def _documented_posts() -> frozenset[str]:
-    return frozenset(documented.data("insights/product/detail")["info"]["posts"])
+    return frozenset(words.documented("insights/product/detail")["info"]["posts"])
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class _Video:
 
 def _category_and_place(seed: str, identifier: str) -> tuple[Category, int]:
     packed = _mixed(int(identifier) & _WORD, _keys(seed)[::-1])
-    category = categories()[(packed >> 22) % len(categories())]
+    category = words.CATEGORIES[(packed >> 22) % len(words.CATEGORIES)]
     if identifier in _documented_posts():
-        category = by_id()[documented.CATEGORY_ID]
+        category = words.BY_ID[words.CATEGORY_ID]
     return category, (packed >> 15) % 128 % _REGIONS
 
 
@@ -134,7 +134,7 @@ def _video(seed: str, identifier: str) -> _Video:
     sells = dice.chance(effects.SALES_SHARE.get(first, effects.SALES_SHARE_ELSEWHERE))
     flag = (2 if dice.chance(effects.LIVE_SHARE) else 1) if sells else 0
     sold = sells and not dice.chance(effects.UNSOLD_SHARE)
-    industry = names.industry_of_category(first)
+    industry = category.industry
     ratio, width, height = dice.pick(_RATIOS)
     cover = f"{chance.number('cover', identifier):016x}"
     user_id = int(creator.between(*(_EARLY_ACCOUNTS if early else _ACCOUNTS))) << 32 | int(creator.unit() * _WORD)
@@ -142,7 +142,7 @@ def _video(seed: str, identifier: str) -> _Video:
         "video_id": identifier,
         "user_id": str(user_id),
         "unique_id": _username(creator),
-        "video_desc": _caption(dice, category, industry, names.countries()[country].language),
+        "video_desc": _caption(dice, category, industry, words.COUNTRIES[country].language),
         "create_time": str(posted),
         "created_by_ai": "true" if ai else "false",
         "duration": duration,
@@ -171,7 +171,7 @@ def _video(seed: str, identifier: str) -> _Video:
 
 
 def _home(creator: chance.Dice, place: int) -> str:
-    codes = names.country_codes()
+    codes = words.CODES
     if place > 0 and creator.chance(0.9):
         return codes[place - 1]
     return creator.weighted(codes, cumulative_weights())
@@ -180,11 +180,11 @@ def _home(creator: chance.Dice, place: int) -> str:
 @cache
 def cumulative_weights() -> tuple[float, ...]:
     """Return the weights of the countries, each added to those before it."""
-    return tuple(accumulate(country.weight for country in names.countries().values()))
+    return tuple(accumulate(country.weight for country in words.COUNTRIES.values()))
 
 
 def _username(creator: chance.Dice) -> str:
-    name, word = creator.pick(names.words("first_names")), creator.pick(names.words("handle_words"))
+    name, word = creator.pick(words.WORDS["first_names"]), creator.pick(words.WORDS["handle_words"])
     style = creator.whole(0, 4)
     tail = str(creator.whole(1, 99)) if creator.chance(0.5) else ""
     return (
@@ -204,16 +204,16 @@ def _caption(dice: chance.Dice, category: Category, industry: int, language: str
     if 0 <= draw < effects.CAPTION_NA:
         return "NA"
     draw -= effects.CAPTION_NA
-    text = dice.pick(names.languages()[language if dice.chance(0.85) else "en"].captions)
+    text = dice.pick(words.LANGUAGES[language if dice.chance(0.85) else "en"].captions)
     text = text.replace("{thing}", category.name.lower())
     if 0 <= draw < effects.CAPTION_FORMULA:
-        text = dice.pick(names.words("formulas"))
+        text = dice.pick(words.WORDS["formulas"])
     if dice.chance(0.45):
-        text += f" {dice.pick(names.words('emoji'))}"
+        text += f" {dice.pick(words.WORDS['emoji'])}"
     if dice.chance(effects.CAPTION_LINES):
         text += "\n" + dice.pick(("Part 2?", "link in bio", "…", "#ad", "follow for more 💕"))
-    of_industry, of_news = (names.industries()[number].hashtags for number in (industry, 23))
-    pools = (of_industry, of_news, names.languages()[language].hashtags, (category.stem,))
+    of_industry, of_news = (words.INDUSTRIES[number].hashtags for number in (industry, 23))
+    pools = (of_industry, of_news, words.LANGUAGES[language].hashtags, (category.stem,))
     tags = dict.fromkeys(dice.pick(dice.pick(pools)) for _ in range(dice.whole(0, 5)))
     return " ".join([text, *(f"#{tag}" for tag in tags)])
 
@@ -248,7 +248,7 @@ def _row(video: _Video, n: int) -> dict[str, Any]:
 
 
 def _documented_row(n: int) -> dict[str, Any]:
-    row: dict[str, Any] = documented.data("video/detail/analytics")[0]
+    row: dict[str, Any] = words.documented("video/detail/analytics")[0]
     for name, growth in (("views", 40), ("digg", 3)):
         row[f"total_{name}_cnt"] += growth * (n - 1)
         for days in (1, 7, 30):
@@ -260,7 +260,7 @@ def rows(seed: str, answers: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the rows of videos, by id, each of its n-th answer; absent ones are left out."""
     return [
         _documented_row(answers[identifier])
-        if identifier == documented.VIDEO_ID
+        if identifier == words.VIDEO_ID
         else _row(_video(seed, identifier), answers[identifier])
         for identifier in sorted(answers, key=lambda text: (int(text), text))
         if not identifier.endswith("000000")

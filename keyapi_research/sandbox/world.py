@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..settings import SANDBOX_WORLD
-from . import chance, curves, documented, hashtags, music, products
+from . import chance, curves, hashtags, music, products, words
 from .query import Query
 from .routes import DEFAULTS
 from .videos import rows as videos
@@ -30,8 +30,8 @@ __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
 
 def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, page_cap: int) -> Any:
     """Return the ``data`` of the n-th answer of an endpoint to these checked parameters; of videos, see `videos`."""
-    if n == 1 and params == DEFAULTS[name] and documented.has(name):
-        return documented.data(name)
+    if n == 1 and params == DEFAULTS[name] and name in words.DOCUMENTED:
+        return words.documented(name)
     lists = {"insights/products": products.ranking, "trending/hashtags": hashtags.top, "trending/music": music.top}
     query = Query(seed, n, curves.today(n), str(params["region"]), params, page_cap)
     return lists[name](query) if name in lists else _detail(name, query)
