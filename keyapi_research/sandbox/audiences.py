@@ -126,7 +126,7 @@ def of_trend(
     identity = (kind, name, query.region, query.period)
     dice = chance.Dice(query.seed, "audience", *identity)
     ages_draw, interests_draw, countries_draw = dice.unit(), dice.unit(), dice.unit()
-    tied = dice.chance(effects.TIED_SCORES)
+    tied = dice.chance(effects.TIED_SCORES) and profile not in _documented()
     interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
     moved = chance.Dice(query.seed, "audience now", *identity, query.n)
     weights: Sequence[float] = _AGES.get(industry, _MIDDLE)

@@ -239,7 +239,9 @@ class Curve:
             for days in _buckets(period, now)
         ]
         free = self.planted or self.documented
-        draw = 1.0 if free else chance.unit(self._seed, "odd trend", self._kind, self.name, self.region, period)
+        draw = (
+            1.0 if free else chance.Dice(self._seed, "trend issue", self._kind, self.name, self.region, period).unit()
+        )
         if draw < effects.TREND_EMPTY:
             return []
         draw -= effects.TREND_EMPTY

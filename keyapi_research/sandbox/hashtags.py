@@ -55,7 +55,7 @@ def _industry(seed: str, name: str) -> tuple[int, bool]:
     if category is not None:
         return category.industry, True
     numbers = tuple(words.INDUSTRIES)
-    return numbers[chance.number(seed, "industry", name) % len(numbers)], False
+    return chance.Dice(seed, "industry", name).pick(numbers), False
 
 
 @lru_cache(maxsize=8192)
@@ -65,7 +65,7 @@ def _facts(seed: str, name: str) -> _Facts:
     industry, known = _industry(seed, name)
     language = words.LANGUAGE_OF_HASHTAG.get(name)
     dice = chance.Dice(seed, "hashtag", name)
-    digits = chance.digits(15, "hashtag", name)
+    digits = f"{dice.whole(10**7, 10**8 - 1)}{dice.whole(0, 9_999_999):07}"
     identifier = f"1{digits}" if dice.chance(0.6) else f"7{digits}{dice.whole(100, 999)}"
     has_industry = not dice.chance(effects.INDUSTRY_MISSING) and language is None
     median = 45.0
@@ -108,7 +108,7 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
     if region == ALL:
         return 1.0
     country = words.COUNTRIES[region]
-    taste = 0.4 + 1.4 * chance.unit(seed, "hashtag taste", facts.name, region)
+    taste = 0.4 + 1.4 * chance.Dice(seed, "hashtag taste", facts.name, region).unit()
     if facts.language is not None:
         taste *= 5.0 if facts.language == country.language else 0.15
     return min(0.8, taste * country.weight / 1444.0)
@@ -135,7 +135,7 @@ def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
     posts_ever = max(posts + 1, int(ever))
     views = facts.views_a_post
     if (facts.name, region) != (words.HASHTAG_NAME, ALL):
-        views *= 0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region)
+        views *= 0.85 + 0.3 * chance.Dice(seed, "views a post", facts.name, region).unit()
     return {
         "publish_cnt": posts,
         "video_views": int(posts * views),
@@ -243,8 +243,9 @@ def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> t
         kept=families,
     )
     places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and rows[place][0] not in effects.PLANTED]
-    if places and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
-        place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
+    dice = chance.Dice(seed, "twice", region, period, n)
+    if places and dice.chance(effects.LIST_TWICE):
+        place = dice.pick(places)
         rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in families))
         rows.insert(21 + place % 4, rows[place])
     return tuple(rows)
@@ -268,7 +269,7 @@ def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, An
     facts = _facts(query.seed, name)
     curve = curves.Curve(query.seed, name, query.region)
     counts = _counts(query, facts, curve)
-    nearly = 0.94 + 0.12 * chance.unit(query.seed, "list and detail", name, query.region, query.period, query.n)
+    nearly = 0.94 + 0.12 * chance.Dice(query.seed, "list and detail", name, query.region, query.period, query.n).unit()
     head = _head(facts, query.region)
     del head["video_url"]
     return {

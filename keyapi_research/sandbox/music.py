@@ -33,11 +33,9 @@ class _Sound:
 
 @lru_cache(maxsize=16)
 def _pool(seed: str) -> tuple[str, ...]:
-    found = [words.CLIP_ID, effects.TWIN_SOUND]
-    for k in range(_POOL - len(found)):
-        posted = 1_500_000_000 + chance.number(seed, "clip", k) % 265_000_000
-        low = chance.number(seed, "clip low", k, bits=32)
-        clip_id = posted << 32 | low
+    dice, found = chance.Dice(seed, "clips"), [words.CLIP_ID, effects.TWIN_SOUND]
+    while len(found) < _POOL:
+        clip_id = dice.whole(1_500_000_000, 1_765_000_000) << 32 | dice.whole(0, 0xFFFFFFFF)
         found.append(str(clip_id + 1 if clip_id % 1_000_000 == 0 else clip_id))
     return tuple(found)
 
@@ -57,7 +55,7 @@ def _words(dice: chance.Dice, language: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def _sound(seed: str, clip_id: str) -> _Sound:
     dice = chance.Dice(seed, "sound", clip_id)
-    country = words.COUNTRIES[dice.weighted(words.CODES, videos.cumulative_weights())]
+    country = words.COUNTRIES[dice.weighted(words.WEIGHTS)]
     language = country.language if dice.chance(0.6) else "en"
     title, author = _words(dice, language)
     columns: dict[str, Any] = {
@@ -166,7 +164,7 @@ def detail(query: Query) -> dict[str, Any]:
 
 
 def _liked_here(seed: str, sound: _Sound, region: str) -> float:
-    taste = 0.3 + 1.7 * chance.unit(seed, "sound taste", sound.clip_id, region)
+    taste = 0.3 + 1.7 * chance.Dice(seed, "sound taste", sound.clip_id, region).unit()
     if sound.language != "en":
         taste *= 2.5 if words.COUNTRIES[region].language == sound.language else 0.5
     return taste * sound.plays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 from typing import Any
 
@@ -27,7 +28,7 @@ ALL = "all_regions"
 _RANKED = [
     category
     for category in words.CATEGORIES
-    if category.level == L3 or (category.level == L2 and chance.unit("row", category.id) < effects.LEVEL_2_SHARE)
+    if category.level == L3 or (category.level == L2 and chance.Dice("row", category.id).unit() < effects.LEVEL_2_SHARE)
 ]
 _SEASONS = {words.BY_NAME[name]: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
 _OPPORTUNITIES, _TRAPS = ({words.BY_NAME[name] for name in found} for found in (effects.OPPORTUNITIES, effects.TRAPS))
@@ -42,7 +43,7 @@ def _spread(category: Category) -> float:
 def _volume(seed: str, category: Category) -> float:
     index = category.index
     if category in _TRAPS:
-        return 4.0 + 3.0 * chance.unit(seed, "volume", index)
+        return 4.0 + 3.0 * chance.Dice(seed, "volume", index).unit()
     usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
     if category in _OPPORTUNITIES:
         return max(usual, 0.35)
@@ -56,15 +57,9 @@ def _size(region: str, days: int) -> float:
     return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
-def _normal(*parts: object) -> float:
-    """Return a draw with mean 0 and standard deviation 1 that is never beyond 4.9, from one digest."""
-    grains = chance.grains(*parts)
-    return (sum(grains[:16:2]) * 256 + sum(grains[1:16:2]) - 4 * 65535) / 53509.0
-
-
 def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
     first, end = window
-    taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
+    taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.Dice(seed, "taste", category.id, region).unit()
     z = _volume(seed, category) * taste
     share = 0.97 * z / (1.0 + z)
     scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
@@ -73,13 +68,16 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
         share = 1.0 if region == ALL else 0.6 + 0.4 * z / (1.0 + z)
         noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
     noise *= _spread(category)
-    log = noise * _normal(seed, "posts", category.id, region, scope, first)
+    posts = (
+        _size(region, end - first)
+        * share
+        * chance.exp(noise * chance.Dice(seed, "posts", category.id, region, scope, first).normal())
+    )
     if category in _OPPORTUNITIES:
         latest, _ = curves.window("30" if scope == "month" else scope, 1)
         grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
-        log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
-    season = curves.season_mean(_SEASONS.get(category), first, end)
-    return _size(region, end - first) * share * season * chance.exp(log)
+        posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, grown)
+    return posts * curves.season_mean(_SEASONS.get(category), first, end)
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +89,7 @@ def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Cat
     if region == ALL:
         return tuple(rows[:_WORLD_TOTAL])
     total = 156.0 * chance.power(words.COUNTRIES[region].weight / 135.0, 0.55)
-    log_of_days = chance.log(window[1] - window[0])
+    log_of_days = math.log(window[1] - window[0])
     more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
     return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
 
@@ -101,8 +99,8 @@ def _change(query: Query, category: Category, posts: float) -> float:
     window_before = curves.window_before(query.text("time_scope"), query.n)
     before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
     first, _ = curves.window(query.text("time_scope"), query.n)
-    noise = _NOISE_OF_CHANGE * _normal(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
-    return max(-95.0, 100.0 * (posts / before - 1.0) + noise)
+    dice = chance.Dice(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
+    return max(-95.0, 100.0 * (posts / before - 1.0) + _NOISE_OF_CHANGE * dice.normal())
 
 
 @lru_cache(maxsize=8192)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
-from itertools import accumulate
 from typing import Any
 
 from . import chance, curves, effects, words
@@ -22,7 +20,7 @@ _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
 _EARLIEST_OF_POOL = (curves.FIRST_DAY - 2 - int(_OLDEST_POST)) * curves.SECONDS_A_DAY
 _EVEN = 0.24  # how evenly the ages are spread, from 0 to 1
-_HOURS = tuple(accumulate((3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)))
+_HOURS = dict(enumerate((3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)))
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
 # Accounts are older than the videos of the world; those who posted before are others.
 _ACCOUNTS = (1_470_000_000, _EARLIEST_OF_POOL - 86_400)
@@ -39,7 +37,7 @@ def _mixed(value: int, keys: tuple[int, ...]) -> int:
 
 @cache
 def _keys(seed: str) -> tuple[int, ...]:
-    return tuple(chance.number(seed, "video ids", round_, bits=24) for round_ in range(4))
+    return tuple(chance.number(seed, "video ids", round_) >> 40 for round_ in range(4))
 
 
 @lru_cache(maxsize=65536)
@@ -49,14 +47,12 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     As upstream, the upper half is the posting time; the lower half leads back to the category.
     """
     place = words.CODES.index(region) + 1 if region in words.COUNTRIES else 0
-    draws = chance.grains(seed, "video", category.id, region, k)
-    share = int.from_bytes(draws[:4], "big") / 4294967296.0
+    dice = chance.Dice(seed, "video", category.id, region, k)
+    share = dice.unit()
     # Most are recent, but no day has far more than its neighbours.
     day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
-    hour = bisect_right(_HOURS, int.from_bytes(draws[4:6], "big") / 65536.0 * _HOURS[-1])
-    second = int.from_bytes(draws[6:8], "big") % 3600
-    posted = day * curves.SECONDS_A_DAY + hour * 3600 + second
-    packed = category.index << 22 | place << 15 | k << 8 | draws[8]
+    posted = day * curves.SECONDS_A_DAY + dice.weighted(_HOURS) * 3600 + dice.whole(0, 3599)
+    packed = category.index << 22 | place << 15 | k << 8 | dice.whole(0, 255)
     identifier = posted << 32 | _mixed(packed, _keys(seed))
     while identifier % 1_000_000 == 0:  # absent by the sandbox's rule
         identifier += 1 << 32
@@ -171,16 +167,9 @@ def _video(seed: str, identifier: str) -> _Video:
 
 
 def _home(creator: chance.Dice, place: int) -> str:
-    codes = words.CODES
     if place > 0 and creator.chance(0.9):
-        return codes[place - 1]
-    return creator.weighted(codes, cumulative_weights())
-
-
-@cache
-def cumulative_weights() -> tuple[float, ...]:
-    """Return the weights of the countries, each added to those before it."""
-    return tuple(accumulate(country.weight for country in words.COUNTRIES.values()))
+        return words.CODES[place - 1]
+    return creator.weighted(words.WEIGHTS)
 
 
 def _username(creator: chance.Dice) -> str:
@@ -197,16 +186,13 @@ def _username(creator: chance.Dice) -> str:
 
 
 def _caption(dice: chance.Dice, category: Category, industry: int, language: str) -> str:
-    draw = dice.unit()
-    if draw < effects.CAPTION_EMPTY:
-        return ""
-    draw -= effects.CAPTION_EMPTY
-    if 0 <= draw < effects.CAPTION_NA:
-        return "NA"
-    draw -= effects.CAPTION_NA
+    shares = {"none": effects.CAPTION_EMPTY, "NA": effects.CAPTION_NA, "formula": effects.CAPTION_FORMULA}
+    issue = dice.outcome(shares)
+    if issue in {"none", "NA"}:
+        return issue.removeprefix("none")
     text = dice.pick(words.LANGUAGES[language if dice.chance(0.85) else "en"].captions)
     text = text.replace("{thing}", category.name.lower())
-    if 0 <= draw < effects.CAPTION_FORMULA:
+    if issue == "formula":
         text = dice.pick(words.WORDS["formulas"])
     if dice.chance(0.45):
         text += f" {dice.pick(words.WORDS['emoji'])}"

@@ -120,6 +120,7 @@ COUNTRIES = {
     code: Country(code, geonames_id, name, float(weight), language)
     for code, geonames_id, name, weight, language in csv.reader(_lines("countries.csv")[1:])
 }
+WEIGHTS = {code: country.weight for code, country in COUNTRIES.items()}
 CODES = tuple(COUNTRIES)  # the place of each is part of the ids of videos
 LANGUAGES = {code: Language(**fields) for code, fields in _json("languages.json").items()}
 LANGUAGE_OF_HASHTAG = {name: code for code, language in LANGUAGES.items() for name in language.hashtags}
