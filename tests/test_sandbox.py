@@ -176,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "921310e4b20272b2",
-    "another": "e938c0d405f1204c",
+    "1": "0c9c5c0a2efde8cc",
+    "another": "7b562b5ad2f33125",
 }
 
 

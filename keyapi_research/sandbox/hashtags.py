@@ -40,6 +40,11 @@ class _Facts:
         return chance.power(self.daily_posts, 0.3)
 
 
+def _posted(seed: str, name: str, region: str, days: int, now: int) -> float:
+    """Return how much is posted in the days before today, in days of the usual level."""
+    return curves.total(curves.levels(seed, name, region, days, now)[-days:])
+
+
 @cache
 def _documented_ids() -> dict[str, str]:
     info = words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]
@@ -95,7 +100,7 @@ def _documented_facts(seed: str) -> _Facts:
         industry=words.industry_number(info["industry_info"]["id"]),
         industry_known=True,
         language=None,
-        daily_posts=info["publish_cnt"] / curves.Curve(seed, info["hashtag_name"], ALL).total(curves.FIRST_DAY, 7),
+        daily_posts=info["publish_cnt"] / _posted(seed, info["hashtag_name"], ALL, 7, curves.FIRST_DAY),
         views_a_post=views_a_post,
         views_of_older=info["video_views_all"] / info["publish_cnt_all"] / views_a_post,
         days_before=0.0,
@@ -120,17 +125,16 @@ def _posts_ever(seed: str, name: str) -> float:
     if name == words.HASHTAG_NAME:
         return float(words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]["publish_cnt_all"])
     facts = _facts(seed, name)
-    days = curves.Curve(seed, name, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
+    days = _posted(seed, name, ALL, _LONGEST, curves.FIRST_DAY) + facts.days_before
     return facts.daily_posts * days
 
 
-def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
+def _counts(query: Query, facts: _Facts) -> dict[str, int]:
     seed, region, now = query.seed, query.region, query.now
     ever = _posts_ever(seed, facts.name)
     if now > curves.FIRST_DAY:
-        everywhere = curves.Curve(seed, facts.name, ALL)
-        ever += facts.daily_posts * sum(map(everywhere.at, range(curves.FIRST_DAY, now)))
-    within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, query.period)
+        ever += facts.daily_posts * _posted(seed, facts.name, ALL, now - curves.FIRST_DAY, now)
+    within = facts.daily_posts * _share(seed, facts, region) * _posted(seed, facts.name, region, query.period, now)
     posts = max(1, int(min(within, 0.9 * ever)))
     posts_ever = max(posts + 1, int(ever))
     views = facts.views_a_post
@@ -191,11 +195,10 @@ def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a hashtag."""
     name = query.text("hashtag_name")
     facts = _facts(query.seed, name)
-    curve = curves.Curve(query.seed, name, query.region)
     info = {
         **_head(facts, query.region),
-        "trend": curve.trend(query.period, query.now),
-        **_counts(query, facts, curve),
+        "trend": curves.trend(query.seed, name, query.region, query.period, query.now),
+        **_counts(query, facts),
         "longevity": {"popular_days": 0, "current_popularity": 0},
         **audience(query, name, ages_null=effects.AGES_NULL),
         "related_hashtags": _related(query, facts),
@@ -233,10 +236,13 @@ def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> t
     families = {name for _, name in pool if name in effects.FAMILY_OF}
     rows = chart(
         (
-            (size * (_FAMILY_BOOST if name in families else 1.0), name, curves.Curve(seed, name, region))
+            (
+                size * (_FAMILY_BOOST if name in families else 1.0),
+                name,
+                curves.levels(seed, name, region, period, curves.today(n)),
+            )
             for size, name in pool
         ),
-        now=curves.today(n),
         period=period,
         most=TOP,
         most_before=min(TOP, int(len(pool) * 0.85)),  # of too few for a cut, the last are new
@@ -267,14 +273,13 @@ def _creators(query: Query, name: str) -> list[dict[str, str]]:
 
 def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, Any]:
     facts = _facts(query.seed, name)
-    curve = curves.Curve(query.seed, name, query.region)
-    counts = _counts(query, facts, curve)
+    counts = _counts(query, facts)
     nearly = 0.94 + 0.12 * chance.Dice(query.seed, "list and detail", name, query.region, query.period, query.n).unit()
     head = _head(facts, query.region)
     del head["video_url"]
     return {
         **head,
-        "trend": curve.trend(query.period, query.now),
+        "trend": curves.trend(query.seed, name, query.region, query.period, query.now),
         "creators": _creators(query, name),
         "publish_cnt": int(counts["publish_cnt"] * nearly) + 1,
         "video_views": int(counts["video_views"] * nearly) + 1,

@@ -19,6 +19,8 @@ _DURATIONS = (15, 20, 24, 30, 30, 45, 58, 60, 60, 93, 147, 180)
 _VERSIONS = (" (Sped Up)", " (Slowed)", " - Remix", " (feat. Kaya)", " [Live]")
 _ORIGINAL_SOUNDS, _OTHER_VERSIONS = 0.18, 0.3  # shares of all, the second with the first
 
+_AHEAD_OF = {effects.TWIN_SOUND: effects.TWIN_HASHTAG}
+
 
 @dataclass(frozen=True)
 class _Sound:
@@ -77,11 +79,6 @@ def _sound(seed: str, clip_id: str) -> _Sound:
         language, industry = "en", words.INDUSTRY_OF_HASHTAG[effects.TWIN_HASHTAG]
     columns["url_title"] = "-".join(columns["title"].replace("-", " ").split())
     return _Sound(clip_id, columns, language, industry, plays)
-
-
-def _curve(seed: str, clip_id: str, region: str) -> curves.Curve:
-    ahead_of = effects.TWIN_HASHTAG if clip_id == effects.TWIN_SOUND else None
-    return curves.Curve(seed, clip_id, region, kind="sound", ahead_of=ahead_of)
 
 
 def _twin_audience(query: Query) -> dict[str, Any]:
@@ -147,7 +144,9 @@ def _row(query: Query, sound: _Sound) -> dict[str, Any]:
         "rank": None,
         "rank_diff": None,
         "related_items": _related_items(query, sound),
-        "trend": _curve(query.seed, sound.clip_id, query.region).trend(query.period, query.now),
+        "trend": curves.trend(
+            query.seed, sound.clip_id, query.region, query.period, query.now, ahead_of=_AHEAD_OF.get(sound.clip_id)
+        ),
     }
 
 
@@ -185,9 +184,12 @@ def _candidates(seed: str, region: str) -> tuple[tuple[float, str], ...]:
 
 @lru_cache(maxsize=256)
 def _top(seed: str, region: str, period: int, n: int) -> list[Place]:
-    entries = [(size, clip_id, _curve(seed, clip_id, region)) for size, clip_id in _candidates(seed, region)]
+    entries = [
+        (size, clip_id, curves.levels(seed, clip_id, region, period, curves.today(n), ahead_of=_AHEAD_OF.get(clip_id)))
+        for size, clip_id in _candidates(seed, region)
+    ]
     kept = {effects.TWIN_SOUND}
-    return chart(entries, now=curves.today(n), period=period, most=TOP, most_before=TOP, kept=kept)
+    return chart(entries, period=period, most=TOP, most_before=TOP, kept=kept)
 
 
 def top(query: Query) -> dict[str, Any]:

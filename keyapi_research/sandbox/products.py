@@ -57,8 +57,7 @@ def _size(region: str, days: int) -> float:
     return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
-def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
-    first, end = window
+def _posts(seed: str, category: Category, region: str, time_scope: str, window: range) -> float:
     taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.Dice(seed, "taste", category.id, region).unit()
     z = _volume(seed, category) * taste
     share = 0.97 * z / (1.0 + z)
@@ -69,37 +68,38 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
         noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
     noise *= _spread(category)
     posts = (
-        _size(region, end - first)
+        _size(region, len(window))
         * share
-        * chance.exp(noise * chance.Dice(seed, "posts", category.id, region, scope, first).normal())
+        * chance.exp(noise * chance.Dice(seed, "posts", category.id, region, scope, window.start).normal())
     )
     if category in _OPPORTUNITIES:
-        latest, _ = curves.window("30" if scope == "month" else scope, 1)
-        grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
+        latest, _ = curves.windows("30" if scope == "month" else scope, 1)
+        grown = (window.start - latest.start) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
         posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, grown)
-    return posts * curves.season_mean(_SEASONS.get(category), first, end)
+    if category in _SEASONS:
+        posts *= curves.total(curves.season(_SEASONS[category], window)) / len(window)
+    return posts
 
 
 @lru_cache(maxsize=256)
 def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Category, float], ...]:
     """Return the categories of a ranking, with their posts."""
-    window = curves.window(time_scope, n)
+    window, _ = curves.windows(time_scope, n)
     rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _RANKED]
     rows.sort(key=lambda row: (-row[1], row[0].index))
     if region == ALL:
         return tuple(rows[:_WORLD_TOTAL])
     total = 156.0 * chance.power(words.COUNTRIES[region].weight / 135.0, 0.55)
-    log_of_days = math.log(window[1] - window[0])
+    log_of_days = math.log(len(window))
     more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
     return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
 
 
 def _change(query: Query, category: Category, posts: float) -> float:
     """Return by how many percent the posts of a window are more than those of the window before."""
-    window_before = curves.window_before(query.text("time_scope"), query.n)
+    window, window_before = curves.windows(query.text("time_scope"), query.n)
     before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
-    first, _ = curves.window(query.text("time_scope"), query.n)
-    dice = chance.Dice(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
+    dice = chance.Dice(query.seed, "change", category.id, query.region, query.text("time_scope"), window.start)
     return max(-95.0, 100.0 * (posts / before - 1.0) + _NOISE_OF_CHANGE * dice.normal())
 
 
@@ -137,8 +137,8 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
         row: dict[str, Any] = words.documented("insights/products")["list"][0]
         return row
     traits = _traits(query.seed, category, query.region)
-    first, _ = curves.window(query.text("time_scope"), query.n)
-    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), first)
+    window, _ = curves.windows(query.text("time_scope"), query.n)
+    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), window.start)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
     cost = impressions / 1000.0 * traits["cost_a_thousand"]
@@ -192,12 +192,12 @@ def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
 
 def _videos(query: Query, category: Category) -> list[str]:
     seed, region, time_scope = query.seed, query.region, query.text("time_scope")
-    window = curves.window(time_scope, query.n)
+    window, _ = curves.windows(time_scope, query.n)
     count = min(_POSTS_OF_DETAIL, max(3, int(_posts(seed, category, region, time_scope, window) / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
     if "-" in time_scope:  # a month has no videos of later ones, and stays as it was
         ids = (videos.video_id(seed, category, region, k) for k in order)
-        return [video_id for video_id in ids if videos.day_posted(video_id) < window[1]][:count]
+        return [video_id for video_id in ids if videos.day_posted(video_id) < window.stop][:count]
     chosen = (order[(4 * (query.n - 1) + place) % videos.POOL] for place in range(count))
     return [videos.video_id(seed, category, region, k) for k in chosen]
 

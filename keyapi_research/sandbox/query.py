@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .curves import Curve
+from .curves import Levels, total
 
 T = TypeVar("T")
 Place = tuple[str, int | None]  # an entry of a list, and its rank in the list of the period before
@@ -49,9 +49,8 @@ class Query:
 
 
 def chart(
-    entries: Iterable[tuple[float, str, Curve]],
+    entries: Iterable[tuple[float, str, Levels]],
     *,
-    now: int,
     period: int,
     most: int,
     most_before: int,
@@ -60,9 +59,9 @@ def chart(
     """Return the list of a day, of entries with their size; those of ``kept`` are in it however they do."""
     recent = max(3, period // 6)
     current, earlier = [], []
-    for size, name, curve in entries:
-        current.append((-size * curve.mean(now - recent, now, samples=3), name))
-        earlier.append((-size * curve.mean(now - period - recent, now - period, samples=3), name))
+    for size, name, levels in entries:
+        current.append((-size * total(levels[-recent:]), name))
+        earlier.append((-size * total(levels[-period - recent : -period]), name))
     before = {name: rank for rank, (_, name) in enumerate(sorted(earlier)[:most_before], start=1)}
     chosen = sorted(current, key=lambda entry: (entry[1] not in kept, entry))[:most]
     return [(name, before.get(name)) for _, name in sorted(chosen)]

@@ -89,7 +89,7 @@ def _region(value: str) -> str | None:
 
 
 def _time_scope(value: str) -> str | None:
-    return value if value in {"1", "7", "30", *curves.months()} else None
+    return value if value in {"1", "7", "30", *curves.MONTHS} else None
 
 
 def _hashtag(value: str) -> str | None:

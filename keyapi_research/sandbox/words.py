@@ -144,6 +144,7 @@ DOCUMENTED_TRENDS: dict[str, dict[str, Any]] = {
     HASHTAG_NAME: DOCUMENTED["trending/hashtag/detail"]["info"],
     CLIP_ID: DOCUMENTED["trending/music/detail"]["sound"],
 }
+DOCUMENTED_REGIONS = {HASHTAG_NAME: "all_regions", CLIP_ID: "US"}
 
 
 def documented(name: str) -> Any:
