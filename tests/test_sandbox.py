@@ -176,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "0c9c5c0a2efde8cc",
-    "another": "7b562b5ad2f33125",
+    "1": "522774ae25509709",
+    "another": "7c5b7ebe9566b04a",
 }
 
 

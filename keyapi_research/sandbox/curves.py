@@ -127,14 +127,14 @@ def _wobble(seed: str, name: str, region: str, days: Days) -> Levels:
     return levels
 
 
-def _synthetic(seed: str, name: str, region: str, days: Days, ahead_of: str | None) -> Levels:
+def _synthetic(seed: str, name: str, region: str, days: Days) -> Levels:
     traits, here = chance.Dice(seed, "curve", name), chance.Dice(seed, "curve", name, region)
     weekend, growth = traits.between(*effects.WEEKEND_LIFT), traits.between(*effects.YEARLY_GROWTH)
     level: Levels = np.maximum(0.2, 1.0 + growth * (days - FIRST_DAY) / _YEAR)
     level[(days - _SATURDAY) % 7 < 2] *= weekend  # noqa: PLR2004 - Saturdays and Sundays
-    family, seasonal = effects.FAMILY_OF.get(ahead_of or name), effects.SEASONAL_HASHTAGS.get(name)
+    family, seasonal = effects.FAMILY_OF.get(name), effects.SEASONAL_HASHTAGS.get(name)
     if family is not None:
-        level += _family_bursts(family, days + (effects.TWIN_LEAD_DAYS if ahead_of else 0))
+        level += _family_bursts(family, days + (effects.TWIN_LEAD_DAYS if name == effects.TWIN_SOUND else 0))
     elif seasonal is not None:
         level *= season(seasonal, days)
     elif name in effects.EVENTS:
@@ -147,25 +147,24 @@ def _synthetic(seed: str, name: str, region: str, days: Days, ahead_of: str | No
 
 
 @lru_cache(maxsize=4096)
-def _levels(seed: str, name: str, region: str, first: int, end: int, ahead_of: str | None) -> Levels:
-    level = _synthetic(seed, name, region, np.arange(first, end), ahead_of)
+def _levels(seed: str, name: str, region: str, first: int, end: int) -> Levels:
+    level = _synthetic(seed, name, region, np.arange(first, end))
     if words.DOCUMENTED_REGIONS.get(name) == region:  # on documented days, as documented
         rows = words.DOCUMENTED_TRENDS[name]["trend"]
         days, values = (np.array([row[key] for row in rows]) for key in ("time", "value"))
         days //= SECONDS_A_DAY
-        scale = total(_synthetic(seed, name, region, days, ahead_of)) / total(values)
+        scale = total(_synthetic(seed, name, region, days)) / total(values)
         seen = (first <= days) & (days < end)
         level[days[seen] - first] = values[seen] * scale
     return level
 
 
-def levels(seed: str, name: str, region: str, period: int, now: int, *, ahead_of: str | None = None) -> Levels:
+def levels(seed: str, name: str, region: str, period: int, now: int) -> Levels:
     """Return how often a hashtag or a sound is used in a region, relative to its usual level, on the days before today.
 
-    These are the days of a period, and some before it. Markets follow one another within days. With `ahead_of` it has
-    the bursts of a hashtag's family, some days before.
+    These are the days of a period, and some before it. Markets follow one another within days.
     """
-    return _levels(seed, name, region, now - period - _MARGIN, now, ahead_of)
+    return _levels(seed, name, region, now - period - _MARGIN, now)
 
 
 def _buckets(period: int, now: int) -> list[range]:
@@ -180,20 +179,18 @@ def _buckets(period: int, now: int) -> list[range]:
     return [range(week, min(week + 7, now)) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
 
 
-def trend(
-    seed: str, name: str, region: str, period: int, now: int, *, ahead_of: str | None = None
-) -> list[dict[str, Any]]:
+def trend(seed: str, name: str, region: str, period: int, now: int) -> list[dict[str, Any]]:
     """Return the trend of a period as the answers have it: each level a share of the highest.
 
     It may have an issue, which does not depend on the day: a short series stays short.
     """
-    level = levels(seed, name, region, period, now, ahead_of=ahead_of)
+    level = levels(seed, name, region, period, now)
     first = now - len(level)
     found = [
         (days.start * SECONDS_A_DAY, total(level[days.start - first : days.stop - first]) / len(days))
         for days in _buckets(period, now)
     ]
-    free = ahead_of or name in effects.PLANTED or words.DOCUMENTED_REGIONS.get(name) == region
+    free = name in effects.PLANTED or words.DOCUMENTED_REGIONS.get(name) == region
     issue = "" if free else chance.Dice(seed, "trend issue", name, region, period).outcome(_ISSUES)
     peak = max(value for _, value in found) * (1.08 if issue == "peak cut" else 1.0)
     middle = len(found) // 2

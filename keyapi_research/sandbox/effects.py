@@ -79,8 +79,6 @@ SEASONAL_CATEGORIES: dict[str, list[str]] = {name: row["categories"] for name, r
 SEASONAL_HASHTAGS = {hashtag: name for name, row in _PLANTED["seasons"].items() for hashtag in row["hashtags"]}
 # Families rise and fall together: one burst every so many days, one of them with this peak.
 FAMILIES: dict[str, list[str]] = {name: row["hashtags"] for name, row in _PLANTED["families"].items()}
-FAMILY_OF = {hashtag: name for name, members in FAMILIES.items() for hashtag in members}
-PLANTED = {*FAMILY_OF, *SEASONAL_HASHTAGS}  # hashtags that must have no issues
 FAMILY_BURSTS: dict[str, tuple[date, int]] = {
     name: (date.fromisoformat(row["peak"]), row["every_days"]) for name, row in _PLANTED["families"].items()
 }
@@ -97,6 +95,9 @@ TWIN_SOUND = "7498251163905427713"  # its audience is that of TWIN_HASHTAG
 TWIN_HASHTAG = "perfumetok"
 TWIN_NOISE = 0.05  # half width of the relative difference of their index scores
 TWIN_LEAD_DAYS = 3  # and its bursts come so many days before those of the family
+FAMILY_OF = {hashtag: name for name, members in FAMILIES.items() for hashtag in members}
+FAMILY_OF[TWIN_SOUND] = FAMILY_OF[TWIN_HASHTAG]
+PLANTED = {*FAMILY_OF, *SEASONAL_HASHTAGS}  # hashtags and the sound that must have no issues
 FAMILY_AUDIENCE_NOISE = 0.20
 FAVOURED_INTERESTS = 2.6  # times the score of the interests that go with an industry
 LANGUAGE_COUNTRIES = 2.4  # times the score of the countries that speak the language of a hashtag or sound
