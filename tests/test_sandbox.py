@@ -176,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "522774ae25509709",
-    "another": "7c5b7ebe9566b04a",
+    "1": "da0427fdb31d7e4e",
+    "another": "e766640001ba0587",
 }
 
 

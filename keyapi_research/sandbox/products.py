@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from . import audiences, chance, curves, effects, videos, words
+from .curves import ALL
 from .query import Query
 from .words import L2, L3, Category
 
@@ -16,14 +17,9 @@ _POSTS_OF_DETAIL = 50
 _PLANTED_SPREAD = 0.5  # planted categories differ less by chance, so that what is planted shows
 _DAYS_ADD_UP = 0.937  # posts grow with the days of a window to this power: 6.2 times a day's in a week
 _SMALLEST_SEASONAL, _LARGEST_SEASONAL = 0.15, 0.25  # with its season at its height it is no larger than the traps
-_NOISE = {"1": 0.042, "7": 0.05}  # standard deviation of the log of a window's posts
-_NOISE_OF_MONTH = 0.035
+# Of a window's posts: standard deviation of the log; days in which an opportunity grows by OPPORTUNITY_GROWTH.
+_SCOPES = {"1": (0.042, 7.0), "7": (0.05, 7.0), "30": (0.035, 30.0), "month": (0.035, 30.0)}
 _NOISE_OF_CHANGE = 0.5  # percentage points: the two windows are not counted at the same hour
-_GROWS_IN = {"1": 7.0, "7": 7.0}  # days in which an opportunity grows by OPPORTUNITY_GROWTH
-_GROWS_IN_A_MONTH = 30.0
-ALL = "all_regions"
-
-
 # A quarter of the second level, and all of the third.
 _RANKED = [
     category
@@ -41,10 +37,10 @@ def _spread(category: Category) -> float:
 
 @lru_cache(maxsize=4096)
 def _volume(seed: str, category: Category) -> float:
-    index = category.index
+    dice = chance.Dice(seed, "volume", category.id)
     if category in _TRAPS:
-        return 4.0 + 3.0 * chance.Dice(seed, "volume", index).unit()
-    usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
+        return dice.between(4.0, 7.0)
+    usual = dice.lognormal(0.055, 1.2)
     if category in _OPPORTUNITIES:
         return max(usual, 0.35)
     return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if category in _SEASONS else usual
@@ -58,24 +54,19 @@ def _size(region: str, days: int) -> float:
 
 
 def _posts(seed: str, category: Category, region: str, time_scope: str, window: range) -> float:
-    taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.Dice(seed, "taste", category.id, region).unit()
+    scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
+    noise, grows_in = _SCOPES[scope]
+    taste = 1.0 if region == ALL else chance.Dice(seed, "taste", category.id, region).between(0.4, 2.0)
     z = _volume(seed, category) * taste
     share = 0.97 * z / (1.0 + z)
-    scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
-    noise = _NOISE.get(scope, _NOISE_OF_MONTH)
     if category.id == words.CATEGORY_ID:
         share = 1.0 if region == ALL else 0.6 + 0.4 * z / (1.0 + z)
         noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
-    noise *= _spread(category)
-    posts = (
-        _size(region, len(window))
-        * share
-        * chance.exp(noise * chance.Dice(seed, "posts", category.id, region, scope, window.start).normal())
-    )
+    dice = chance.Dice(seed, "posts", category.id, region, scope, window.start)
+    posts = _size(region, len(window)) * share * chance.exp(noise * _spread(category) * dice.normal())
     if category in _OPPORTUNITIES:
         latest, _ = curves.windows("30" if scope == "month" else scope, 1)
-        grown = (window.start - latest.start) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
-        posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, grown)
+        posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, (window.start - latest.start) / grows_in)
     if category in _SEASONS:
         posts *= curves.total(curves.season(_SEASONS[category], window)) / len(window)
     return posts
@@ -95,27 +86,19 @@ def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Cat
     return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
 
 
-def _change(query: Query, category: Category, posts: float) -> float:
-    """Return by how many percent the posts of a window are more than those of the window before."""
-    window, window_before = curves.windows(query.text("time_scope"), query.n)
-    before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
-    dice = chance.Dice(query.seed, "change", category.id, query.region, query.text("time_scope"), window.start)
-    return max(-95.0, 100.0 * (posts / before - 1.0) + _NOISE_OF_CHANGE * dice.normal())
-
-
 @lru_cache(maxsize=8192)
 def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
     """Return what does not change about a category in a region."""
     own = chance.Dice(seed, "metrics", category.id)
     here = chance.Dice(seed, "metrics", category.id, region)
     kind = chance.Dice(seed, "metrics", category.l1_id)
-    spread = _spread(category)
-    ctr = effects.CTR_MEDIAN * chance.exp(
-        spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
-    )
-    cvr = effects.CVR_MEDIAN * chance.exp(
-        spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
-    )
+
+    def rate(median: float, of_level_1: float, of_category: float, of_region: float) -> float:
+        log = of_level_1 * kind.normal() + of_category * own.normal() + of_region * here.normal()
+        return median * chance.exp(_spread(category) * log)
+
+    ctr = rate(effects.CTR_MEDIAN, effects.CTR_BY_LEVEL_1, 0.13, 0.1)
+    cvr = rate(effects.CVR_MEDIAN, effects.CVR_BY_LEVEL_1, 0.17, 0.12)
     if category in _OPPORTUNITIES:
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
     elif category in _TRAPS:
@@ -133,12 +116,13 @@ def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
 
 
 def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
-    if (category.id, query.region, query.text("time_scope"), query.n) == (words.CATEGORY_ID, ALL, "1", 1):
+    seed, region, time_scope = query.seed, query.region, query.text("time_scope")
+    if (category.id, region, time_scope, query.n) == (words.CATEGORY_ID, ALL, "1", 1):
         row: dict[str, Any] = words.documented("insights/products")["list"][0]
         return row
-    traits = _traits(query.seed, category, query.region)
-    window, _ = curves.windows(query.text("time_scope"), query.n)
-    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), window.start)
+    traits = _traits(seed, category, region)
+    window, window_before = curves.windows(time_scope, query.n)
+    now = chance.Dice(seed, "metrics", category.id, region, time_scope, window.start)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
     cost = impressions / 1000.0 * traits["cost_a_thousand"]
@@ -147,7 +131,8 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
     if posts < effects.SMALL_ROW_POSTS and now.chance(effects.SMALL_ROW_ZERO):
         cvr, cpa, cost = 0.0, 0.0, max(10.0, cost / 50.0)
     likes = impressions * traits["likes_an_impression"]
-    found = {
+    growth = 100.0 * (posts / _posts(seed, category, region, time_scope, window_before) - 1.0)
+    return {
         "comment": int(likes * traits["comments_a_like"]),
         "cost": chance.significant(cost),
         "cover_url": None,
@@ -159,12 +144,11 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
         "like": int(likes),
         "play_six_rate": chance.tidy(traits["play_six_rate"] * now.between(0.95, 1.05)),
         "post": max(1, chance.significant(posts)),
-        "post_change": chance.tidy(_change(query, category, posts)),
+        "post_change": chance.tidy(max(-95.0, growth + _NOISE_OF_CHANGE * now.normal())),
         "share": int(likes * traits["shares_a_like"]),
         "url_title": category.slug,
         **category.blocks(),
     }
-    return dict(sorted(found.items()))
 
 
 def ranking(query: Query) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from .videos import rows as videos
 WORLD_VERSION = SANDBOX_WORLD
 SEED = "1"
 _ABSENT = ("missing", "absent")
-# Of each endpoint: what it is about, the parameter that names it, the record of its answer, and what makes the answer.
-_DETAILS: dict[str, tuple[str, str, str, Callable[[Query], dict[str, Any] | None]]] = {
-    "insights/product/detail": ("product", "id", "info", products.detail),
-    "trending/hashtag/detail": ("hashtag", "hashtag_name", "info", hashtags.detail),
-    "trending/music/detail": ("sound", "clip_id", "sound", music.detail),
+# Of each endpoint: the parameter that names what it is about, the record of its answer, and what makes the answer.
+_DETAILS: dict[str, tuple[str, str, Callable[[Query], dict[str, Any] | None]]] = {
+    "insights/product/detail": ("id", "info", products.detail),
+    "trending/hashtag/detail": ("hashtag_name", "info", hashtags.detail),
+    "trending/music/detail": ("clip_id", "sound", music.detail),
 }
 
 __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
@@ -39,8 +39,8 @@ def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, pa
 
 def _detail(name: str, query: Query) -> dict[str, Any] | None:
     """Return the record of an answer, or one of the ways in which an answer has none."""
-    kind, entity, record, detail = _DETAILS[name]
+    entity, record, detail = _DETAILS[name]
     identifier = query.text(entity)
     found = None if identifier.endswith("000000") or identifier.startswith(_ABSENT) else detail(query)
     nothing: tuple[dict[str, Any] | None, ...] = (None, {}, {record: None}, {record: {}})
-    return found or nothing[chance.number("nothing", kind, identifier) % len(nothing)]
+    return found or chance.Dice("nothing", name, identifier).pick(nothing)
