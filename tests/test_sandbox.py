@@ -176,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "da0427fdb31d7e4e",
-    "another": "e766640001ba0587",
+    "1": "5ecc09388c16c6ce",
+    "another": "d64ae7f60c8c5aa5",
 }
 
 

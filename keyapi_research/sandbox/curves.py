@@ -25,7 +25,7 @@ SECONDS_A_DAY = 86_400
 _SATURDAY = 2  # 1970-01-03
 _STRETCH = 64  # days; each such stretch of days has a burst of its own, or none
 _BURST_SHARE = 0.55  # of the stretches, those with a burst
-_BURST_SEEN = 128  # days before and after its peak
+_BURST_SEEN = 96  # days before and after its peak; beyond, a hundredth of its height may be left
 _MARGIN = 40  # days that are looked at before a period: its first week or month, and the list before
 _ISSUES = {
     "empty": effects.TREND_EMPTY,
@@ -77,7 +77,7 @@ def total(levels: Levels) -> float:
     return math.fsum(levels.tolist())
 
 
-def bump(distance: Days | Levels, rise: float, fall: float) -> Levels:
+def bump(distance: Days | Levels, rise: float | Levels, fall: float | Levels) -> Levels:
     """Return 1 at the peak, and less with the distance (days) before or after it."""
     before, x = np.minimum(distance, 0.0) / rise, np.maximum(distance, 0.0) / fall
     return 1.0 / ((1.0 + before * before) * (1.0 + x * (1.0 + x * (0.5 + x / 6.0))))
@@ -109,14 +109,13 @@ def _burst(seed: str, name: str, stretch: int) -> tuple[int, float, float, float
 
 
 def _own_bursts(seed: str, name: str, days: Days) -> Levels:
-    found = np.zeros(len(days))
-    for stretch in range((days[0] - _BURST_SEEN) // _STRETCH, (days[-1] + _BURST_SEEN) // _STRETCH + 1):
-        burst = _burst(seed, name, stretch)
-        if burst is not None:
-            peak, rise, fall, height = burst
-            near = slice(*np.searchsorted(days, (peak - _BURST_SEEN, peak + _BURST_SEEN)))
-            found[near] += height * bump(days[near] - peak, rise, fall)
-    return found
+    stretches = range((days[0] - _BURST_SEEN) // _STRETCH, (days[-1] + _BURST_SEEN) // _STRETCH + 1)
+    found = [_burst(seed, name, stretch) for stretch in stretches]
+    bursts: Levels = np.array([burst for burst in found if burst is not None]).reshape(-1, 4, 1)
+    distance = days - bursts[:, 0]
+    height = bursts[:, 3] * (np.abs(distance) <= _BURST_SEEN)
+    levels: Levels = (height * bump(distance, bursts[:, 1], bursts[:, 2])).sum(axis=0)
+    return levels
 
 
 def _wobble(seed: str, name: str, region: str, days: Days) -> Levels:
