@@ -131,9 +131,10 @@ def _country(code: str) -> dict[str, str]:
     return {"id": country.geonames_id, "label": code, "value": country.name}
 
 
-def of_product(seed: str, identity: tuple[object, ...], industry: int) -> dict[str, Any]:
+def of_product(query: Query, category: words.Category) -> dict[str, Any]:
     """Return the two lists of a product category's audience."""
-    dice = chance.Dice(seed, "product audience", *identity)
+    industry = category.industry
+    dice = chance.Dice(query.seed, "product audience", category.id, query.region, query.text("time_scope"))
     ages = _ages((18, 25, 35, 45, 55), _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE), dice)
     if dice.chance(effects.PRODUCT_INTERESTS_EMPTY):
         return {"audience_ages": ages, "audience_interests": []}

@@ -73,17 +73,17 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
 
 
 @lru_cache(maxsize=256)
-def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Category, float], ...]:
+def _ranking(seed: str, region: str, time_scope: str, n: int) -> list[tuple[Category, float]]:
     """Return the categories of a ranking, with their posts."""
     window, _ = curves.windows(time_scope, n)
     rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _RANKED]
     rows.sort(key=lambda row: (-row[1], row[0].index))
     if region == ALL:
-        return tuple(rows[:_WORLD_TOTAL])
+        return rows[:_WORLD_TOTAL]
     total = 156.0 * chance.power(words.COUNTRIES[region].weight / 135.0, 0.55)
     log_of_days = math.log(len(window))
     more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
-    return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
+    return rows[: max(4, int(total * more_than_of_a_day + 0.5))]
 
 
 @lru_cache(maxsize=8192)
@@ -153,21 +153,20 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
 
 def ranking(query: Query) -> dict[str, Any]:
     """Return one page of a ranking."""
-    category_id = query.filter("ecom_category_id", None)
-    search = query.filter("search_keyword", "FALSE")
-    rows = _ranking(query.seed, query.region, query.text("time_scope"), query.n)
-    if category_id is not None:
-        rows = tuple(row for row in rows if category_id in {step for step, _ in row[0].path})
-    if search is not None:
-        wanted = search.casefold()
-        rows = tuple(row for row in rows if any(wanted in name.casefold() for _, name in row[0].path))
+    category_id, search = query.params["ecom_category_id"], (query.filter("search_keyword", "FALSE") or "").casefold()
+    rows = [
+        (category, posts)
+        for category, posts in _ranking(query.seed, query.region, query.text("time_scope"), query.n)
+        if (category_id is None or any(category_id == identifier for identifier, _ in category.path))
+        and any(search in name.casefold() for _, name in category.path)
+    ]
     return query.page("list", rows, lambda entry: _row(query, *entry))
 
 
-def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
+def _hashtags(query: Query, category: Category) -> list[str]:
     dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.text("time_scope"))
     country = query.region if query.region in words.COUNTRIES else dice.pick(words.CODES)
-    of_industry, of_news = (words.INDUSTRIES[number].hashtags for number in (industry, 23))
+    of_industry, of_news = (words.INDUSTRIES[number].hashtags for number in (category.industry, 23))
     found = [category.stem, *dice.sample(of_industry, 3), *dice.sample(of_news, 2)]
     local = dice.sample(words.LANGUAGES[words.COUNTRIES[country].language].hashtags, 2)
     chosen = dict.fromkeys([*dice.sample(found, 3), *local])
@@ -191,12 +190,11 @@ def detail(query: Query) -> dict[str, Any] | None:
     category = words.BY_ID.get(query.text("id"))
     if category is None:
         return None
-    industry = category.industry
     info = {
-        **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
+        **audiences.of_product(query, category),
         "cover_url": None,
         "ecom_type": category.level,
-        "hashtags": _hashtags(query, category, industry),
+        "hashtags": _hashtags(query, category),
         "posts": _videos(query, category),
         **category.blocks(),
         "url_title": category.slug,

@@ -33,7 +33,7 @@ class Query:
         """Days of a trend."""
         return int(self.text("period"))
 
-    def filter(self, name: str, unset: str | None) -> str | None:
+    def filter(self, name: str, unset: str) -> str | None:
         """Return a parameter that may be left out, None where it was."""
         value = self.params[name]
         return None if value == unset else value

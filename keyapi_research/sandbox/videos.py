@@ -24,6 +24,7 @@ _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("72
 _ACCOUNTS = (1_400_000_000, 1_470_000_000)  # when they were made: before all videos
 _NAMES = ("{name}.{word}{tail}", "{word}by{name}{tail}", "{name}_{word}{tail}", "{name}{word}", "its{name}{tail}")
 _NO_CAPTIONS = {"empty": "", "NA": "NA"}
+_DOCUMENTED_POSTS = frozenset(words.DOCUMENTED["insights/product/detail"]["info"]["posts"])
 
 
 def _mixed(value: int, keys: tuple[int, ...]) -> int:
@@ -63,11 +64,6 @@ def day_posted(identifier: str) -> int:
     return (int(identifier) >> 32) // curves.SECONDS_A_DAY
 
 
-@cache
-def _documented_posts() -> frozenset[str]:
-    return frozenset(words.documented("insights/product/detail")["info"]["posts"])
-
-
 @dataclass(frozen=True)
 class _Video:
     """What does not change about a video: the columns of its row that stay, and what the counts come from."""
@@ -84,7 +80,7 @@ class _Video:
 def _category_and_place(seed: str, identifier: str) -> tuple[Category, int]:
     packed = _mixed(int(identifier) & _WORD, _keys(seed)[::-1])
     category = words.CATEGORIES[(packed >> 22) % len(words.CATEGORIES)]
-    if identifier in _documented_posts():
+    if identifier in _DOCUMENTED_POSTS:
         category = words.BY_ID[words.CATEGORY_ID]
     return category, (packed >> 15) % 128 % _REGIONS
 
@@ -113,7 +109,8 @@ def _video(seed: str, identifier: str) -> _Video:
     dice = chance.Dice(seed, "video facts", identifier)
     posted = _posted(identifier, dice)
     creator = chance.Dice(seed, "creator", category.id, place, dice.whole(1, _CREATORS))
-    country = _home(creator, place)
+    at_home = place > 0 and creator.chance(0.9)
+    country = words.CODES[place - 1] if at_home else creator.weighted(words.WEIGHTS)
     duration = min(600, max(5, int(dice.lognormal(24.0, 0.75))))
     ai = dice.chance(effects.AI_SHARE.get(first, effects.AI_SHARE_ELSEWHERE))
     popularity, liking = creator.between(*effects.CREATOR_VIEWS), effects.CREATOR_NOISE * creator.normal()
@@ -161,12 +158,6 @@ def _video(seed: str, identifier: str) -> _Video:
         price=effects.PRICE.get(category.industry, effects.PRICE_ELSEWHERE) * dice.between(*effects.PRICE_SPREAD),
         stale=dice.chance(effects.INCREMENTS_STALE),
     )
-
-
-def _home(creator: chance.Dice, place: int) -> str:
-    if place > 0 and creator.chance(0.9):
-        return words.CODES[place - 1]
-    return creator.weighted(words.WEIGHTS)
 
 
 def _username(creator: chance.Dice) -> str:
