@@ -176,8 +176,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "5ecc09388c16c6ce",
-    "another": "d64ae7f60c8c5aa5",
+    "1": "12028f72725ddf28",
+    "another": "d7e922e27e2f7085",
 }
 
 

@@ -87,13 +87,14 @@ def of_trend(query: Query, name: str, *, industry: int, language: str | None, ag
     """
     seed, which = query.seed, (name, query.region, query.period)
     dice, now = chance.Dice(seed, "audience", *which), chance.Dice(seed, "audience now", *which, query.n)
-    shared, example = effects.FAMILY_OF.get(name, name), words.DOCUMENTED_TRENDS.get(name)
+    family, example = effects.FAMILY_OF.get(name), words.DOCUMENTED_TRENDS.get(name)
     weights: Sequence[float] = _AGES.get(industry, _MIDDLE)
     if example is not None:
         weights, interests, countries = _documented(example)
     else:
         favoured = words.INDUSTRIES[industry].interests
         speaking = [code for code, country in words.COUNTRIES.items() if country.language == language]
+        shared = name if family is None else f"family {family}"
         liking, living = (chance.Dice(seed, f"audience {kind}", shared) for kind in ("interests", "countries"))
         interests = _scores(words.INTERESTS, favoured, effects.FAVOURED_INTERESTS, 0.8, liking)[:9]
         countries = _scores(words.COUNTRIES, speaking, effects.LANGUAGE_COUNTRIES, 0.998, living)[:16]
@@ -105,7 +106,7 @@ def of_trend(query: Query, name: str, *, industry: int, language: str | None, ag
     ]
     free = example is not None or name in effects.PLANTED
     ages_issue, no_interests, no_countries, tied = [""] * 4 if free else issues
-    noise = (effects.FAMILY_AUDIENCE_NOISE if name in effects.FAMILY_OF else 0.1) + 0.01 * min(query.n - 1, 9)
+    noise = (0.1 if family is None else effects.FAMILY_AUDIENCE_NOISE) + 0.01 * min(query.n - 1, 9)
     interests = _ranked(interests, noise, dice.whole(4, 5), now, free=free, tied=bool(tied))
     countries = _ranked(countries, noise, dice.whole(8, 11), now, free=free, tied=bool(tied))
     ages = _ages((3, 4, 5), weights, dice) if weights else None

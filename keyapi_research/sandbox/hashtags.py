@@ -151,7 +151,7 @@ def _head(query: Query, facts: _Facts) -> dict[str, Any]:
 
 
 def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
-    dice = chance.Dice(query.seed, "related hashtags", facts.name, (query.n + 2) // 3)
+    dice = chance.Dice(query.seed, "related", facts.name, (query.n + 2) // 3)
 
     def others(found: Iterable[str]) -> list[str]:
         return [name for name in found if name != facts.name]

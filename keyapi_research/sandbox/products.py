@@ -89,9 +89,9 @@ def _ranking(seed: str, region: str, time_scope: str, n: int) -> list[tuple[Cate
 @lru_cache(maxsize=8192)
 def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
     """Return what does not change about a category in a region."""
-    own = chance.Dice(seed, "metrics", category.id)
-    here = chance.Dice(seed, "metrics", category.id, region)
-    kind = chance.Dice(seed, "metrics", category.l1_id)
+    own = chance.Dice(seed, "shop", category.id)
+    here = chance.Dice(seed, "shop", category.id, region)
+    kind = chance.Dice(seed, "shop", category.l1_id)
 
     def rate(median: float, of_level_1: float, of_category: float, of_region: float) -> float:
         log = of_level_1 * kind.normal() + of_category * own.normal() + of_region * here.normal()
@@ -122,7 +122,7 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
         return row
     traits = _traits(seed, category, region)
     window, window_before = curves.windows(time_scope, query.n)
-    now = chance.Dice(seed, "metrics", category.id, region, time_scope, window.start)
+    now = chance.Dice(seed, "shop", category.id, region, time_scope, window.start)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
     cost = impressions / 1000.0 * traits["cost_a_thousand"]
