@@ -91,8 +91,8 @@ def audience_similarity(df: pd.DataFrame, *, dimension: str = "country") -> pd.D
     >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
     >>> kr.audience_similarity(tags).round(2)
              first      second  similarity  n_common
-    0  #perfumetok  #smellgood        0.98        10
-    1  #perfumetok     #ufc324         NaN         0
+    0  #perfumetok  #smellgood        0.87         7
+    1  #perfumetok     #ufc324        0.05         1
     2   #smellgood     #ufc324         NaN         0
     """
     compared = compare_audiences(df, dimension, _SIMILARITY)

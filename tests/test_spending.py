@@ -25,7 +25,7 @@ import pytest
 import keyapi_research as kr
 from keyapi_research.client.budgets import Budget, Reservation, make_limit
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Request, Sandbox
-from keyapi_research.sandbox.catalogue import categories
+from keyapi_research.sandbox.words import CATEGORIES
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -113,7 +113,7 @@ def make_workload(rng: random.Random, calls: int) -> list[dict[str, Any]]:
     all_videos = [*videos(*range(380)), *(f"{7_200_000_000_000 + n}000000" for n in range(20))]
     all_tags = [*tags(*range(55)), *(f"missing{n}" for n in range(5))]
     all_clips = [*(str(6_700_000_000_000_000_017 + 7919 * n) for n in range(38)), "6700000000000000000", "1000000"]
-    all_categories = [*[category.id for category in categories() if category.level == "l3"][:28], "1", "2"]
+    all_categories = [*[category.id for category in CATEGORIES if category.level == "l3"][:28], "1", "2"]
 
     def some(population: Sequence[str], most: int) -> list[str]:
         return rng.choices(population, k=rng.randint(1, most))  # with repetitions

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from . import chance, documented, effects, names
+from . import chance, effects, words
 from .query import Query
 
 _YOUNG, _MIDDLE, _OLD = (62.0, 25.0, 13.0), (45.0, 33.0, 22.0), (28.0, 37.0, 35.0)
@@ -24,12 +23,12 @@ _PRODUCT_AGES = {
 }
 _PRODUCT_AGES_ELSEWHERE = (25.0, 31.0, 23.0, 13.0, 8.0)
 
-Scores = tuple[tuple[str, float], ...]  # of interests by id, or of countries by code
+Scores = Sequence[tuple[str, float]]  # of interests by id, or of countries by code
 
 
 def percentages(weights: Sequence[float]) -> list[int]:
     """Return whole percentages that sum to 100."""
-    total = sum(weights)
+    total = math.fsum(weights)
     exact = [100.0 * weight / total for weight in weights]
     whole = [int(share) for share in exact]
     by_rest = sorted(range(len(exact)), key=lambda place: whole[place] - exact[place])
@@ -44,47 +43,15 @@ def _ages(levels: Sequence[int], weights: Sequence[float], dice: chance.Dice) ->
     return sorted(rows, key=lambda row: -row["score"])
 
 
-@cache
-def _documented() -> dict[str, dict[str, Any]]:
-    """Return the documented answers that have an audience, by profile: other answers about the profile agree."""
-    profiles = {documented.HASHTAG_NAME: "hashtag", documented.CLIP_ID: "sound"}
-    return {f"{profiles[name]} {name}": found for name, found in documented.trends().items()}
-
-
-def _highest(scores: Iterable[tuple[str, float]], count: int) -> Scores:
-    return tuple(sorted(scores, key=lambda item: -item[1])[:count])
-
-
-@lru_cache(maxsize=4096)
-def _country_scores(seed: str, profile: str, language: str | None) -> Scores:
-    if profile in _documented():
-        rows = _documented()[profile]["audience_countries"]
-        return tuple((row["country_info"]["label"], float(row["score"])) for row in rows)
-    unit = chance.Dice(seed, "audience countries", profile).unit
-    factors = {True: effects.LANGUAGE_COUNTRIES, False: 1.0}
+def _scores(names: Iterable[str], favoured: Container[str], factor: float, tail: float, dice: chance.Dice) -> Scores:
+    """Return falling scores of interests or countries, those of the favoured ones times a factor."""
     scores = [
-        (code, 75.0 / math.sqrt(1.0 - 0.998 * unit()) * factors[country.language == language])
-        for code, country in names.countries().items()
+        (name, 75.0 / math.sqrt(1.0 - tail * dice.unit()) * (factor if name in favoured else 1.0)) for name in names
     ]
-    return _highest(scores, 16)
+    return sorted(scores, key=lambda item: -item[1])
 
 
-@lru_cache(maxsize=4096)
-def _interest_scores(seed: str, profile: str, industry: int) -> Scores:
-    if profile in _documented():
-        rows = _documented()[profile]["audience_interests"]
-        return tuple((row["interest_info"]["id"], float(row["score"])) for row in rows)
-    unit = chance.Dice(seed, "audience interests", profile).unit
-    favoured = names.industries()[industry].interests
-    factors = {True: effects.FAVOURED_INTERESTS, False: 1.0}
-    scores = [
-        (identifier, 75.0 / math.sqrt(1.0 - 0.8 * unit()) * factors[identifier in favoured])
-        for identifier in names.interests()
-    ]
-    return _highest(scores, 9)
-
-
-def apart(falling: Sequence[int]) -> list[int]:
+def apart(falling: Iterable[int]) -> list[int]:
     """Return falling scores without equal ones."""
     found: list[int] = []
     for score in falling:
@@ -92,68 +59,67 @@ def apart(falling: Sequence[int]) -> list[int]:
     return found
 
 
-def _ranked(
-    base: Scores, noise: float, count: int, dice: chance.Dice, *, tied: bool, planted: bool
-) -> list[tuple[str, int]]:
+def _ranked(base: Scores, noise: float, count: int, dice: chance.Dice, *, free: bool, tied: bool) -> Scores:
+    """Return the highest scores, each with its noise: without equal ones, or with two."""
     shaken = [(name, int(score * (1.0 + dice.between(-noise, noise)))) for name, score in base]
     rows = sorted(shaken, key=lambda item: -item[1])[:count]
-    if planted:
-        scores = apart([score for _, score in rows])
-        return [(name, score) for (name, _), score in zip(rows, scores, strict=True)]
-    if tied and len(rows) > 1:
+    scores = [score for _, score in rows]
+    if free:
+        scores = apart(scores)
+    elif tied:
         place = dice.whole(1, len(rows) - 1)
-        rows[place] = (rows[place][0], rows[place - 1][1])
-    return rows
+        scores[place] = scores[place - 1]
+    return [(name, score) for (name, _), score in zip(rows, scores, strict=True)]
 
 
-def of_trend(
-    query: Query,
-    kind: str,
-    name: str,
-    *,
-    profile: str,
-    industry: int,
-    language: str | None,
-    ages_null: float,
-    noise: float = 0.1,
-    planted: bool = False,
-) -> dict[str, Any]:
+def _documented(example: dict[str, Any]) -> tuple[list[float], Scores, Scores]:
+    ages = sorted(example["audience_ages"] or (), key=lambda row: row["age_level"])
+    interests = [(row["interest_info"]["id"], row["score"]) for row in example["audience_interests"]]
+    countries = [(row["country_info"]["label"], row["score"]) for row in example["audience_countries"]]
+    return [row["score"] for row in ages], interests, countries
+
+
+def of_trend(query: Query, name: str, *, industry: int, language: str | None, ages_null: float) -> dict[str, Any]:
     """Return the three lists of the audience of a hashtag or a sound.
 
-    Those with the same ``profile`` share an audience, but for ``noise`` (half width of the relative difference). What
-    is ``planted`` has all lists and no equal scores; of the others so large a share as ``ages_null`` has no ages.
+    A family shares an audience, but for noise. What is planted has all lists and no equal scores; what is documented,
+    the lists it is documented with. Of the others so large a share as ``ages_null`` has no ages.
     """
-    identity = (kind, name, query.region, query.period)
-    dice = chance.Dice(query.seed, "audience", *identity)
-    ages_draw, interests_draw, countries_draw = dice.unit(), dice.unit(), dice.unit()
-    tied = dice.chance(effects.TIED_SCORES)
-    interest_count, country_count = dice.whole(4, 5), dice.whole(8, 11)
-    moved = chance.Dice(query.seed, "audience now", *identity, query.n)
+    seed, which = query.seed, (name, query.region, query.period)
+    dice, now = chance.Dice(seed, "audience", *which), chance.Dice(seed, "audience now", *which, query.n)
+    family, example = effects.FAMILY_OF.get(name), words.DOCUMENTED_TRENDS.get(name)
     weights: Sequence[float] = _AGES.get(industry, _MIDDLE)
-    example = _documented().get(profile)
-    if example is not None and example["audience_ages"]:
-        weights = [row["score"] for row in sorted(example["audience_ages"], key=lambda row: row["age_level"])]
-    ages: list[dict[str, Any]] | None = _ages((3, 4, 5), weights, dice)
-    shaken = noise + 0.01 * min(query.n - 1, 9)
-    liked, at_home = _interest_scores(query.seed, profile, industry), _country_scores(query.seed, profile, language)
-    interests = _ranked(liked, shaken, interest_count, moved, tied=tied, planted=planted)
-    countries = _ranked(at_home, shaken, country_count, moved, tied=tied, planted=planted)
     if example is not None:
-        ages = ages if example["audience_ages"] else None
-    elif not planted:
-        if ages_draw < ages_null:
-            ages = None
-        elif ages_draw > 1.0 - effects.AGES_EMPTY:
-            ages = []
-        interests = interests if interests_draw >= effects.INTERESTS_EMPTY else []
-        countries = countries if countries_draw >= effects.COUNTRIES_EMPTY else []
+        weights, interests, countries = _documented(example)
+    else:
+        favoured = words.INDUSTRIES[industry].interests
+        speaking = [code for code, country in words.COUNTRIES.items() if country.language == language]
+        shared = name if family is None else f"family {family}"
+        liking, living = (chance.Dice(seed, f"audience {kind}", shared) for kind in ("interests", "countries"))
+        interests = _scores(words.INTERESTS, favoured, effects.FAVOURED_INTERESTS, 0.8, liking)[:9]
+        countries = _scores(words.COUNTRIES, speaking, effects.LANGUAGE_COUNTRIES, 0.998, living)[:16]
+    issues = [
+        dice.outcome({"null": ages_null, "empty": effects.AGES_EMPTY}),
+        dice.outcome({"empty": effects.INTERESTS_EMPTY}),
+        dice.outcome({"empty": effects.COUNTRIES_EMPTY}),
+        dice.outcome({"tied": effects.TIED_SCORES}),
+    ]
+    free = example is not None or name in effects.PLANTED
+    ages_issue, no_interests, no_countries, tied = [""] * 4 if free else issues
+    noise = (0.1 if family is None else effects.FAMILY_AUDIENCE_NOISE) + 0.01 * min(query.n - 1, 9)
+    interests = _ranked(interests, noise, dice.whole(4, 5), now, free=free, tied=bool(tied))
+    countries = _ranked(countries, noise, dice.whole(8, 11), now, free=free, tied=bool(tied))
+    ages = _ages((3, 4, 5), weights, dice) if weights else None
     return {
-        "audience_ages": ages,
+        "audience_ages": {"null": None, "empty": []}.get(ages_issue, ages),
         "audience_interests": [
-            {"interest_info": _interest("diversify", identifier, names.interests()[identifier]), "score": score}
+            {"interest_info": _interest("diversify", identifier, words.INTERESTS[identifier]), "score": score}
             for identifier, score in interests
+            if not no_interests
         ],
-        "audience_countries": [{"country_info": _country(code), "score": score} for code, score in countries],
+        "audience_countries": [
+            {"country_info": _country(code), "score": score} for code, score in countries if not no_countries
+        ],
     }
 
 
@@ -162,21 +128,22 @@ def _interest(kind: str, identifier: str, name: str) -> dict[str, str]:
 
 
 def _country(code: str) -> dict[str, str]:
-    country = names.countries()[code]
+    country = words.COUNTRIES[code]
     return {"id": country.geonames_id, "label": code, "value": country.name}
 
 
-def of_product(seed: str, identity: tuple[object, ...], industry: int) -> dict[str, Any]:
+def of_product(query: Query, category: words.Category) -> dict[str, Any]:
     """Return the two lists of a product category's audience."""
-    dice = chance.Dice(seed, "product audience", *identity)
+    industry = category.industry
+    dice = chance.Dice(query.seed, "product audience", category.id, query.region, query.text("time_scope"))
     ages = _ages((18, 25, 35, 45, 55), _PRODUCT_AGES.get(industry, _PRODUCT_AGES_ELSEWHERE), dice)
     if dice.chance(effects.PRODUCT_INTERESTS_EMPTY):
         return {"audience_ages": ages, "audience_interests": []}
-    near = [(industry, place) for place in range(len(names.industries()[industry].ad_interests))]
-    far = [(other, place) for other in names.industries() if other != industry for place in range(3)]
+    near = [(industry, place) for place in range(len(words.INDUSTRIES[industry].ad_interests))]
+    far = [(other, place) for other in words.INDUSTRIES if other != industry for place in range(3)]
     rows = []
     for number, place in [*near, *dice.sample(far, dice.whole(2, 5))]:
         score = int(dice.between(118, 190) if number == industry else dice.between(101, 136))
-        name = names.industries()[number].ad_interests[place]
+        name = words.INDUSTRIES[number].ad_interests[place]
         rows.append({"interest_info": _interest("label", f"{number}{101 + place}000000", name), "score": score})
     return {"audience_ages": ages, "audience_interests": sorted(rows, key=lambda row: -row["score"])}

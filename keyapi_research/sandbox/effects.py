@@ -5,14 +5,17 @@ These constants hold for every seed. ``docs/sandbox.md`` lists them for readers.
 
 from __future__ import annotations
 
+import csv
+import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from ..settings import SANDBOX_TODAY
-from . import names
 
-_PLANTED = names.json_of("planted.json")
-_SHARES = names.table_of("planted_shares.csv")
+_WORDS = Path(__file__).parent / "words"
+_PLANTED = json.loads((_WORDS / "planted.json").read_text("utf-8"))
+_SHARES = list(csv.DictReader((_WORDS / "planted_shares.csv").read_text("utf-8").splitlines()))
 
 
 def _shares(column: str) -> dict[str, float]:
@@ -69,13 +72,13 @@ TRAP_CVR = 0.35  # many posts, but a conversion costs 3.2 times the usual
 # Day of the peak, days of rise, days of fall, height. Demand is 1 + height x bump, and the bump is
 # 1 / (1 + (distance / days)**2).
 SEASONS = {name: _burst(row) for name, row in _PLANTED["seasons"].items()}
-SEASONAL_CATEGORIES: dict[str, tuple[str, ...]] = {name: row["categories"] for name, row in _PLANTED["seasons"].items()}
+SEASONAL_CATEGORIES: dict[str, list[str]] = {name: row["categories"] for name, row in _PLANTED["seasons"].items()}
 
 # ---- hashtags and sounds ---------------------------------------------------------------------------------------
 
 SEASONAL_HASHTAGS = {hashtag: name for name, row in _PLANTED["seasons"].items() for hashtag in row["hashtags"]}
 # Families rise and fall together: one burst every so many days, one of them with this peak.
-FAMILIES: dict[str, tuple[str, ...]] = {name: row["hashtags"] for name, row in _PLANTED["families"].items()}
+FAMILIES: dict[str, list[str]] = {name: row["hashtags"] for name, row in _PLANTED["families"].items()}
 FAMILY_BURSTS: dict[str, tuple[date, int]] = {
     name: (date.fromisoformat(row["peak"]), row["every_days"]) for name, row in _PLANTED["families"].items()
 }
@@ -92,6 +95,9 @@ TWIN_SOUND = "7498251163905427713"  # its audience is that of TWIN_HASHTAG
 TWIN_HASHTAG = "perfumetok"
 TWIN_NOISE = 0.05  # half width of the relative difference of their index scores
 TWIN_LEAD_DAYS = 3  # and its bursts come so many days before those of the family
+FAMILY_OF = {hashtag: name for name, members in FAMILIES.items() for hashtag in members}
+FAMILY_OF[TWIN_SOUND] = FAMILY_OF[TWIN_HASHTAG]
+PLANTED = {*FAMILY_OF, *SEASONAL_HASHTAGS}  # hashtags and the sound that must have no issues
 FAMILY_AUDIENCE_NOISE = 0.20
 FAVOURED_INTERESTS = 2.6  # times the score of the interests that go with an industry
 LANGUAGE_COUNTRIES = 2.4  # times the score of the countries that speak the language of a hashtag or sound

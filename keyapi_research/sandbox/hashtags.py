@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, names
-from .catalogue import by_stem
-from .query import Place, Query, chart, movement
+from . import audiences, chance, curves, effects, words
+from .curves import ALL
+from .query import Place, Query, chart
 
 TOP = 100
 _CANDIDATES = 160  # of which the top is chosen, by how they do just now
@@ -16,7 +17,8 @@ _FAMILY_BOOST = 2.5
 _VIEWS_OF_OLDER = 1.3  # how many times as many views as those of a period all posts together have
 _LONGEST = 1095  # days of the longest period
 _BEFORE_THE_CUT = range(10, 20)  # places from which a hashtag may come again on the next page
-ALL = "all_regions"
+_INFO = words.DOCUMENTED_TRENDS[words.HASHTAG_NAME]
+_DOCUMENTED_IDS = {row["hashtag_name"]: row["hashtag_id"] for row in (_INFO, *_INFO["related_hashtags"])}
 
 
 @dataclass(frozen=True)
@@ -28,78 +30,69 @@ class _Facts:
     industry: int
     industry_known: bool
     language: str | None
+    promoted: bool
     daily_posts: float
+    days_before: float  # of its usual level, before the longest period
     views_a_post: float
     views_of_older: float
-    days_before: float  # of its usual level, before the longest period
-    promoted: bool
-
-    @cached_property
-    def weight(self) -> float:
-        """How much its size counts for its place in a list."""
-        return chance.power(self.daily_posts, 0.3)
 
 
-@cache
-def _documented_ids() -> dict[str, str]:
-    info = documented.trends()[documented.HASHTAG_NAME]
-    return {row["hashtag_name"]: row["hashtag_id"] for row in (info, *info["related_hashtags"])}
+def _posted(seed: str, name: str, region: str, days: int, now: int) -> float:
+    """Return how much is posted in the days before today, in days of the usual level."""
+    return curves.total(curves.levels(seed, name, region, days, now)[-days:])
 
 
-def _industry(seed: str, name: str) -> tuple[int, bool]:
-    """Return the industry of a hashtag, and whether the world has a word for the hashtag."""
-    known = names.industry_of_hashtag().get(name)
-    if known is not None:
-        return known, True
-    category = by_stem().get(name)
-    if category is not None:
-        return names.industry_of_category(category.l1_id), True
-    numbers = tuple(names.industries())
-    return numbers[chance.number(seed, "industry", name) % len(numbers)], False
+def _industry(seed: str, name: str) -> int:
+    if name in words.INDUSTRY_OF_HASHTAG:
+        return words.INDUSTRY_OF_HASHTAG[name]
+    if name in words.BY_STEM:
+        return words.BY_STEM[name].industry
+    return chance.Dice(seed, "industry", name).pick(tuple(words.INDUSTRIES))
 
 
 @lru_cache(maxsize=8192)
 def _facts(seed: str, name: str) -> _Facts:
-    if name == documented.HASHTAG_NAME:
+    if name == words.HASHTAG_NAME:
         return _documented_facts(seed)
-    industry, known = _industry(seed, name)
-    language = names.language_of_hashtag().get(name)
+    language = words.LANGUAGE_OF_HASHTAG.get(name)
     dice = chance.Dice(seed, "hashtag", name)
-    digits = chance.digits(15, "hashtag", name)
+    digits = f"{dice.whole(10**7, 10**8 - 1)}{dice.whole(0, 9_999_999):07}"
     identifier = f"1{digits}" if dice.chance(0.6) else f"7{digits}{dice.whole(100, 999)}"
     has_industry = not dice.chance(effects.INDUSTRY_MISSING) and language is None
     median = 45.0
-    if known or language is not None:
-        median = 150.0 if name in by_stem() else 600.0
+    if name in words.BY_STEM:
+        median = 150.0
+    elif name in words.INDUSTRY_OF_HASHTAG or language is not None:
+        median = 600.0
     return _Facts(
         name=name,
-        id=_documented_ids().get(name, identifier),
-        industry=industry,
-        industry_known=has_industry or curves.is_planted(name),
+        id=_DOCUMENTED_IDS.get(name, identifier),
+        industry=_industry(seed, name),
+        industry_known=has_industry or name in effects.PLANTED,
         language=language,
-        daily_posts=dice.lognormal(median, 0.6 if curves.family_of(name) is not None else 1.2),
+        promoted=dice.chance(effects.PROMOTED),
+        daily_posts=dice.lognormal(median, 0.6 if name in effects.FAMILY_OF else 1.2),
+        days_before=dice.between(300.0, 1500.0),
         views_a_post=dice.lognormal(14_000.0, 0.8),
         views_of_older=_VIEWS_OF_OLDER,
-        days_before=dice.between(300.0, 1500.0),
-        promoted=dice.chance(effects.PROMOTED),
     )
 
 
 def _documented_facts(seed: str) -> _Facts:
     """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
-    info = documented.trends()[documented.HASHTAG_NAME]
-    views_a_post = info["video_views"] / info["publish_cnt"]
+    week, ever = (_posted(seed, words.HASHTAG_NAME, ALL, days, curves.FIRST_DAY) for days in (7, _LONGEST))
+    daily_posts, views_a_post = _INFO["publish_cnt"] / week, _INFO["video_views"] / _INFO["publish_cnt"]
     return _Facts(
-        name=info["hashtag_name"],
-        id=info["hashtag_id"],
-        industry=names.industry_number(info["industry_info"]["id"]),
+        name=words.HASHTAG_NAME,
+        id=_INFO["hashtag_id"],
+        industry=words.industry_number(_INFO["industry_info"]["id"]),
         industry_known=True,
         language=None,
-        daily_posts=info["publish_cnt"] / curves.Curve(seed, info["hashtag_name"], ALL).total(curves.FIRST_DAY, 7),
+        promoted=_INFO["is_promoted"],
+        daily_posts=daily_posts,
+        days_before=_INFO["publish_cnt_all"] / daily_posts - ever,
         views_a_post=views_a_post,
-        views_of_older=info["video_views_all"] / info["publish_cnt_all"] / views_a_post,
-        days_before=0.0,
-        promoted=info["is_promoted"],
+        views_of_older=_INFO["video_views_all"] / _INFO["publish_cnt_all"] / views_a_post,
     )
 
 
@@ -107,35 +100,29 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
     """Return how much of a hashtag's posts are in a region."""
     if region == ALL:
         return 1.0
-    country = names.countries()[region]
-    taste = 0.4 + 1.4 * chance.unit(seed, "hashtag taste", facts.name, region)
+    country = words.COUNTRIES[region]
+    taste = 0.4 + 1.4 * chance.Dice(seed, "hashtag taste", facts.name, region).unit()
     if facts.language is not None:
         taste *= 5.0 if facts.language == country.language else 0.15
     return min(0.8, taste * country.weight / 1444.0)
 
 
 @lru_cache(maxsize=8192)
-def _posts_ever(seed: str, name: str) -> float:
-    """Return all posts of a hashtag on the first of the sandbox's days."""
-    if name == documented.HASHTAG_NAME:
-        return float(documented.trends()[documented.HASHTAG_NAME]["publish_cnt_all"])
-    facts = _facts(seed, name)
-    days = curves.Curve(seed, name, ALL).total(curves.FIRST_DAY, _LONGEST) + facts.days_before
-    return facts.daily_posts * days
+def _days_ever(seed: str, name: str) -> float:
+    """Return how much was posted before the first of the sandbox's days, in days of the usual level."""
+    return _facts(seed, name).days_before + _posted(seed, name, ALL, _LONGEST, curves.FIRST_DAY)
 
 
-def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
-    seed, region, now = query.seed, query.region, query.now
-    ever = _posts_ever(seed, facts.name)
+def _counts(query: Query, facts: _Facts) -> dict[str, int]:
+    seed, name, region, now = query.seed, facts.name, query.region, query.now
+    days_ever, views = _days_ever(seed, name), facts.views_a_post
     if now > curves.FIRST_DAY:
-        everywhere = curves.Curve(seed, facts.name, ALL)
-        ever += facts.daily_posts * sum(map(everywhere.at, range(curves.FIRST_DAY, now)))
-    within = facts.daily_posts * _share(seed, facts, region) * curve.total(now, query.period)
-    posts = max(1, int(min(within, 0.9 * ever)))
-    posts_ever = max(posts + 1, int(ever))
-    views = facts.views_a_post
-    if (facts.name, region) != (documented.HASHTAG_NAME, ALL):
-        views *= 0.85 + 0.3 * chance.unit(seed, "views a post", facts.name, region)
+        days_ever += _posted(seed, name, ALL, now - curves.FIRST_DAY, now)
+    if region != ALL:
+        views *= 0.85 + 0.3 * chance.Dice(seed, "views a post", name, region).unit()
+    within = facts.daily_posts * _share(seed, facts, region) * _posted(seed, name, region, query.period, now)
+    posts = max(1, int(min(within, 0.9 * facts.daily_posts * days_ever)))
+    posts_ever = max(posts + 1, int(facts.daily_posts * days_ever + 0.5))
     return {
         "publish_cnt": posts,
         "video_views": int(posts * views),
@@ -144,149 +131,120 @@ def _counts(query: Query, facts: _Facts, curve: curves.Curve) -> dict[str, int]:
     }
 
 
-def _head(facts: _Facts, region: str) -> dict[str, Any]:
-    country = dict.fromkeys(("id", "value", "label"), "ALL")
-    if region != ALL:
-        country = {"id": region, "value": names.countries()[region].name, "label": region}
-    industry = {"industry_info": names.industry_info(facts.industry)} if facts.industry_known else {}
-    return {**_named(facts), "country_info": country, **industry, "is_promoted": facts.promoted}
-
-
 def _named(facts: _Facts) -> dict[str, str]:
     url = f"https://www.tiktok.com/tag/{facts.name}"
     return {"hashtag_id": facts.id, "hashtag_name": facts.name, "video_url": url}
 
 
-def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
-    dice = chance.Dice(query.seed, "related hashtags", facts.name, (query.n + 2) // 3)
+def _head(query: Query, facts: _Facts) -> dict[str, Any]:
+    country = dict.fromkeys(("id", "value", "label"), "ALL")
+    if query.region != ALL:
+        country = {"id": query.region, "value": words.COUNTRIES[query.region].name, "label": query.region}
+    return {
+        **_named(facts),
+        "country_info": country,
+        **({"industry_info": words.industry_info(facts.industry)} if facts.industry_known else {}),
+        "is_promoted": facts.promoted,
+        "trend": curves.trend(query.seed, facts.name, query.region, query.period, query.now),
+        **_counts(query, facts),
+    }
 
-    def others(found: tuple[str, ...]) -> list[str]:
+
+def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
+    dice = chance.Dice(query.seed, "related", facts.name, (query.n + 2) // 3)
+
+    def others(found: Iterable[str]) -> list[str]:
         return [name for name in found if name != facts.name]
 
-    family = others(effects.FAMILIES.get(curves.family_of(facts.name) or "", ()))
-    near = dice.sample(others(names.industries()[facts.industry].hashtags), 4)
+    family = others(effects.FAMILIES.get(effects.FAMILY_OF.get(facts.name, ""), ()))
+    near = dice.sample(others(words.INDUSTRIES[facts.industry].hashtags), 4)
     language = facts.language or dice.pick(("en", "es", "th", "ar", "ja"))
-    far = dice.sample(names.languages()[language].hashtags, 1)
-    chosen = tuple(dict.fromkeys([*family, *near, *far]))[:5]
-    return [_named(_facts(query.seed, name)) for name in others(chosen)]
-
-
-def audience(query: Query, name: str, *, ages_null: float) -> dict[str, Any]:
-    """Return the audience of a hashtag, with so large a share of all hashtags without ages."""
-    facts, family = _facts(query.seed, name), curves.family_of(name)
-    return audiences.of_trend(
-        query,
-        "hashtag",
-        name,
-        profile=f"family {family}" if family is not None else f"hashtag {name}",
-        industry=facts.industry,
-        language=facts.language,
-        noise=effects.FAMILY_AUDIENCE_NOISE if family is not None else 0.1,
-        planted=curves.is_planted(name),
-        ages_null=ages_null,
-    )
+    far = dice.sample(others(words.LANGUAGES[language].hashtags), 1)
+    chosen = dict.fromkeys([*family, *near, *far])
+    return [_named(_facts(query.seed, name)) for name in list(chosen)[:5]]
 
 
 def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a hashtag."""
     name = query.text("hashtag_name")
     facts = _facts(query.seed, name)
-    curve = curves.Curve(query.seed, name, query.region)
+    audience = audiences.of_trend(
+        query, name, industry=facts.industry, language=facts.language, ages_null=effects.AGES_NULL
+    )
     info = {
-        **_head(facts, query.region),
-        "trend": curve.trend(query.period, query.now),
-        **_counts(query, facts, curve),
+        **_head(query, facts),
         "longevity": {"popular_days": 0, "current_popularity": 0},
-        **audience(query, name, ages_null=effects.AGES_NULL),
+        **audience,
         "related_hashtags": _related(query, facts),
     }
     return {"info": info}
 
 
-def _pool(seed: str, region: str, industry: int | None) -> list[str]:
+def _pool(seed: str, region: str, industry: int | None) -> Iterable[str]:
     """Return the names from which a list is made."""
-    known = names.industry_of_hashtag()
     if industry is not None:
-        found = [name for name, number in known.items() if number == industry]
-        found += [stem for stem in by_stem() if _industry(seed, stem)[0] == industry]
-        return [name for name in dict.fromkeys(found) if _facts(seed, name).industry_known]
-    local = tuple(names.language_of_hashtag())
+        known = [*words.INDUSTRY_OF_HASHTAG, *words.BY_STEM]
+        return [name for name in known if _industry(seed, name) == industry and _facts(seed, name).industry_known]
+    local: Iterable[str] = words.LANGUAGE_OF_HASHTAG
     if region != ALL:
-        local = names.languages()[names.countries()[region].language].hashtags
-    return list(dict.fromkeys([*known, *local, *by_stem()]))
+        local = words.LANGUAGES[words.COUNTRIES[region].language].hashtags
+    return [*words.INDUSTRY_OF_HASHTAG, *local, *words.BY_STEM]
 
 
 @lru_cache(maxsize=256)
-def _candidates(seed: str, region: str, industry: int | None) -> tuple[tuple[float, str], ...]:
+def _candidates(seed: str, region: str, industry: int | None) -> list[tuple[str, float]]:
     """Return the hashtags that may be in the list of a region, those that are large there, with their size."""
     scored = []
-    for name in _pool(seed, region, industry):
+    for name in set(_pool(seed, region, industry)):
         facts = _facts(seed, name)
-        in_front = curves.is_planted(name) or name in effects.EVENTS
-        scored.append((not in_front, -facts.weight * _share(seed, facts, region), name))
-    return tuple((-size, name) for _, size, name in sorted(scored)[:_CANDIDATES])
+        size = chance.power(facts.daily_posts, 0.3) * _share(seed, facts, region)
+        in_front = name in effects.PLANTED or name in effects.EVENTS
+        scored.append((not in_front, -size, name))
+    return [
+        (name, -size * (_FAMILY_BOOST if name in effects.FAMILY_OF else 1.0))
+        for _, size, name in sorted(scored)[:_CANDIDATES]
+    ]
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> tuple[Place, ...]:
-    pool = _candidates(seed, region, industry)
-    families = {name for _, name in pool if curves.family_of(name) is not None}
-    rows = chart(
-        (
-            (size * (_FAMILY_BOOST if name in families else 1.0), name, curves.Curve(seed, name, region))
-            for size, name in pool
-        ),
-        now=curves.today(n),
-        period=period,
-        most=TOP,
-        most_before=min(TOP, int(len(pool) * 0.85)),  # of too few for a cut, the last are new
-        kept=families,
-    )
-    places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and not curves.is_planted(rows[place][0])]
-    if places and chance.unit(seed, "twice", region, period, n) < effects.LIST_TWICE:
-        place = places[chance.number(seed, "which twice", region, period, n) % len(places)]
-        rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in families))
+def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> list[Place]:
+    rows = chart(_candidates(seed, region, industry), seed, region, period, n, most=TOP)
+    places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and rows[place][0] not in effects.PLANTED]
+    dice = chance.Dice(seed, "twice", region, period, n)
+    if places and dice.chance(effects.LIST_TWICE):
+        place = dice.pick(places)
+        rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in effects.FAMILY_OF))
         rows.insert(21 + place % 4, rows[place])
-    return tuple(rows)
+    return rows
 
 
 def _creators(query: Query, name: str) -> list[dict[str, str]]:
     dice = chance.Dice(query.seed, "creators", name, query.region, (query.n + 1) // 2)
     found = []
     for _ in range(dice.pick((0, 1, 3, 3, 3, 3, 4, 5))):
-        nick = dice.pick(names.words("first_names")).title()
+        nick = dice.pick(words.WORDS["first_names"]).title()
         if dice.chance(0.5):
-            nick += f" {dice.pick(names.words('handle_words'))}"
+            nick += f" {dice.pick(words.WORDS['handle_words'])}"
         if dice.chance(0.3):
-            nick += f" {dice.pick(names.words('emoji'))}"
-        avatar = f"https://p16-sign-va.tiktokcdn.com/tos-sandbox-avt/{dice.whole(0, 0xFFFFFFFFFFFF):012x}.jpeg"
+            nick += f" {dice.pick(words.WORDS['emoji'])}"
+        avatar = f"https://p16-sign-va.tiktokcdn.com/tos-sandbox-avt/{dice.whole(0, 0xFFFFFFFF):08x}.jpeg"
         found.append({"nick_name": nick, "avatar_url": avatar})
     return found
 
 
-def _row(query: Query, rank: int, name: str, before: int | None) -> dict[str, Any]:
-    facts = _facts(query.seed, name)
-    curve = curves.Curve(query.seed, name, query.region)
-    counts = _counts(query, facts, curve)
-    nearly = 0.94 + 0.12 * chance.unit(query.seed, "list and detail", name, query.region, query.period, query.n)
-    head = _head(facts, query.region)
-    del head["video_url"]
-    return {
-        **head,
-        "trend": curve.trend(query.period, query.now),
-        "creators": _creators(query, name),
-        "publish_cnt": int(counts["publish_cnt"] * nearly) + 1,
-        "video_views": int(counts["video_views"] * nearly) + 1,
-        "rank": rank,
-        **movement(rank, before),
-    }
+def _row(query: Query, name: str) -> dict[str, Any]:
+    row = _head(query, _facts(query.seed, name))
+    nearly = chance.Dice(query.seed, "list and detail", name, query.region, query.period, query.n).between(0.94, 1.06)
+    for count in ("publish_cnt", "video_views"):
+        row[count] = int(row[count] * nearly) + 1
+    for only_of_details in ("video_url", "publish_cnt_all", "video_views_all"):
+        del row[only_of_details]
+    return {**row, "creators": _creators(query, name)}
 
 
 def top(query: Query) -> dict[str, Any]:
     """Return one page of the list of trending hashtags."""
     industry = query.filter("industry_id", "nothing")
-    number = None if industry is None else names.industry_number(int(industry))
-    ranked = list(enumerate(_top(query.seed, query.region, query.period, number, query.n), start=1))
-    if query.text("new_to_top_100") == "true":
-        ranked = [(rank, place) for rank, place in ranked if place[1] is None]
-    return query.page("list", ranked, lambda entry: _row(query, entry[0], *entry[1]))
+    number = None if industry is None else words.industry_number(int(industry))
+    places = _top(query.seed, query.region, query.period, number, query.n)
+    return query.top("list", places, lambda name: _row(query, name))

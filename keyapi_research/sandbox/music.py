@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, hashtags, names, videos
-from .catalogue import L3, Category, categories
-from .query import Place, Query, chart, movement
+from . import audiences, chance, curves, effects, videos, words
+from .query import Place, Query, chart
+from .words import L3, Category
 
 TOP = 99
 _POOL = 260
@@ -17,7 +17,7 @@ _TWIN_BOOST = 6.0
 _COVERS = "https://p16-sg.tiktokcdn.com/aweme/720x720/tos-sandbox-v-2774"
 _DURATIONS = (15, 20, 24, 30, 30, 45, 58, 60, 60, 93, 147, 180)
 _VERSIONS = (" (Sped Up)", " (Slowed)", " - Remix", " (feat. Kaya)", " [Live]")
-_ORIGINAL_SOUNDS, _OTHER_VERSIONS = 0.18, 0.3  # shares of all, the second with the first
+_KINDS = {"original": 0.18, "version": 0.12}  # shares of all sounds
 
 
 @dataclass(frozen=True)
@@ -32,32 +32,32 @@ class _Sound:
 
 
 @lru_cache(maxsize=16)
-def _pool(seed: str) -> tuple[str, ...]:
-    found = [documented.CLIP_ID, effects.TWIN_SOUND]
-    for k in range(_POOL - len(found)):
-        posted = 1_500_000_000 + chance.number(seed, "clip", k) % 265_000_000
-        low = chance.number(seed, "clip low", k, bits=32)
-        clip_id = posted << 32 | low
+def _pool(seed: str) -> list[str]:
+    dice, found = chance.Dice(seed, "clips"), [words.CLIP_ID, effects.TWIN_SOUND]
+    while len(found) < _POOL:
+        clip_id = dice.whole(1_500_000_000, 1_765_000_000) << 32 | dice.whole(0, 0xFFFFFFFF)
         found.append(str(clip_id + 1 if clip_id % 1_000_000 == 0 else clip_id))
-    return tuple(found)
+    return found
 
 
 def _words(dice: chance.Dice, language: str) -> tuple[str, str]:
     """Return a title and an author."""
-    author = f"{dice.pick(names.words('artist_first'))} {dice.pick(names.words('artist_last'))}"
-    title = f"{dice.pick(names.words('title_first'))} {dice.pick(names.words('title_second'))}"
-    if names.languages()[language].titles:
-        title = dice.pick(names.languages()[language].titles)
-    style = dice.unit()
-    if style < _ORIGINAL_SOUNDS:
-        return "original sound", f"{dice.pick(names.words('first_names'))}{dice.pick(names.words('handle_words'))}"
-    return title + (dice.pick(_VERSIONS) if style < _OTHER_VERSIONS else ""), author
+
+    def word(kind: str) -> str:
+        return dice.pick(words.WORDS[kind])
+
+    kind = dice.outcome(_KINDS)
+    if kind == "original":
+        return "original sound", word("first_names") + word("handle_words")
+    titles = words.LANGUAGES[language].titles
+    title = dice.pick(titles) if titles else f"{word('title_first')} {word('title_second')}"
+    return title + (dice.pick(_VERSIONS) if kind else ""), f"{word('artist_first')} {word('artist_last')}"
 
 
 @lru_cache(maxsize=4096)
 def _sound(seed: str, clip_id: str) -> _Sound:
     dice = chance.Dice(seed, "sound", clip_id)
-    country = names.countries()[dice.weighted(names.country_codes(), videos.cumulative_weights())]
+    country = words.COUNTRIES[dice.weighted(words.WEIGHTS)]
     language = country.language if dice.chance(0.6) else "en"
     title, author = _words(dice, language)
     columns: dict[str, Any] = {
@@ -71,23 +71,18 @@ def _sound(seed: str, clip_id: str) -> _Sound:
         "cover": f"{_COVERS}/{chance.number('cover', clip_id):016x}.jpeg",
         "link": f"https://www.tiktok.com/music/x-{clip_id}",
     }
-    industry, plays = dice.pick(tuple(names.industries())), dice.lognormal(1.0, 0.8)
-    if clip_id == documented.CLIP_ID:
-        columns |= {key: documented.trends()[clip_id][key] for key in columns if key != "link"}
+    industry, plays = dice.pick(tuple(words.INDUSTRIES)), dice.lognormal(1.0, 0.8)
+    if clip_id == words.CLIP_ID:
+        columns |= {key: words.DOCUMENTED_TRENDS[clip_id][key] for key in columns if key != "link"}
     elif clip_id == effects.TWIN_SOUND:
         columns |= {"title": "Golden Hour Bloom", "author": "Mira Solène", "if_cml": True, "promoted": False}
-        language, industry = "en", names.industry_of_hashtag()[effects.TWIN_HASHTAG]
+        language, industry = "en", words.INDUSTRY_OF_HASHTAG[effects.TWIN_HASHTAG]
     columns["url_title"] = "-".join(columns["title"].replace("-", " ").split())
     return _Sound(clip_id, columns, language, industry, plays)
 
 
-def _curve(seed: str, clip_id: str, region: str) -> curves.Curve:
-    ahead_of = effects.TWIN_HASHTAG if clip_id == effects.TWIN_SOUND else None
-    return curves.Curve(seed, clip_id, region, kind="sound", ahead_of=ahead_of)
-
-
-def _twin_audience(query: Query) -> dict[str, Any]:
-    found = hashtags.audience(query, effects.TWIN_HASHTAG, ages_null=0.0)
+def _twin_audience(query: Query, industry: int) -> dict[str, Any]:
+    found = audiences.of_trend(query, effects.TWIN_HASHTAG, industry=industry, language=None, ages_null=0.0)
     dice = chance.Dice(query.seed, "twin", query.region, query.period)
     for which in ("audience_interests", "audience_countries"):
         for row in found[which]:
@@ -100,22 +95,16 @@ def _twin_audience(query: Query) -> dict[str, Any]:
 
 def _audience(query: Query, sound: _Sound) -> dict[str, Any]:
     if sound.clip_id == effects.TWIN_SOUND:
-        return _twin_audience(query)
+        return _twin_audience(query, sound.industry)
     return audiences.of_trend(
-        query,
-        "sound",
-        sound.clip_id,
-        profile=f"sound {sound.clip_id}",
-        industry=sound.industry,
-        language=sound.language,
-        ages_null=effects.SOUND_AGES_NULL,
+        query, sound.clip_id, industry=sound.industry, language=sound.language, ages_null=effects.SOUND_AGES_NULL
     )
 
 
 @cache
-def _categories_of(industry: int) -> tuple[Category, ...]:
-    leaves = [category for category in categories() if category.level == L3]
-    return tuple(leaf for leaf in leaves if names.industry_of_category(leaf.l1_id) == industry) or tuple(leaves)
+def _categories_of(industry: int) -> list[Category]:
+    leaves = [category for category in words.CATEGORIES if category.level == L3]
+    return [leaf for leaf in leaves if leaf.industry == industry] or leaves
 
 
 def _related_items(query: Query, sound: _Sound) -> list[dict[str, Any]] | None:
@@ -139,8 +128,9 @@ def _related_items(query: Query, sound: _Sound) -> list[dict[str, Any]] | None:
     return found or None
 
 
-def _row(query: Query, sound: _Sound) -> dict[str, Any]:
+def _row(query: Query, clip_id: str) -> dict[str, Any]:
     """Return what the detail and the row of a list have in common."""
+    sound = _sound(query.seed, clip_id)
     return {
         **sound.columns,
         "country_code": query.region,
@@ -149,67 +139,51 @@ def _row(query: Query, sound: _Sound) -> dict[str, Any]:
         "rank": None,
         "rank_diff": None,
         "related_items": _related_items(query, sound),
-        "trend": _curve(query.seed, sound.clip_id, query.region).trend(query.period, query.now),
+        "trend": curves.trend(query.seed, clip_id, query.region, query.period, query.now),
     }
 
 
 def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a sound."""
-    sound = _sound(query.seed, query.text("clip_id"))
+    clip_id = query.text("clip_id")
     info = {
-        **_row(query, sound),
-        **_audience(query, sound),
+        **_row(query, clip_id),
+        **_audience(query, _sound(query.seed, clip_id)),
         "longevity": {"popular_days": 0, "current_popularity": 0},
         "music_url": None,
     }
     return {"disliked": None, "like_count": None, "liked": None, "sound": dict(sorted(info.items()))}
 
 
-def _liked_here(seed: str, sound: _Sound, region: str) -> float:
-    taste = 0.3 + 1.7 * chance.unit(seed, "sound taste", sound.clip_id, region)
+def _liked_here(seed: str, clip_id: str, region: str) -> float:
+    sound = _sound(seed, clip_id)
+    taste = chance.Dice(seed, "sound taste", clip_id, region).between(0.3, 2.0)
     if sound.language != "en":
-        taste *= 2.5 if names.countries()[region].language == sound.language else 0.5
+        taste *= 2.5 if words.COUNTRIES[region].language == sound.language else 0.5
     return taste * sound.plays
 
 
 @lru_cache(maxsize=256)
-def _candidates(seed: str, region: str) -> tuple[tuple[float, str], ...]:
-    """Return the sounds that may be in the list of a region, those that are liked there, with their size."""
-    kept = {effects.TWIN_SOUND, documented.CLIP_ID}
-    scored = sorted(
-        (clip_id not in kept, -_liked_here(seed, _sound(seed, clip_id), region), clip_id) for clip_id in _pool(seed)
-    )
-    return tuple(
-        (chance.power(-liked, 0.7) * (_TWIN_BOOST if clip_id == effects.TWIN_SOUND else 1.0), clip_id)
-        for _, liked, clip_id in scored[:_CANDIDATES]
-    )
-
-
-@lru_cache(maxsize=256)
 def _top(seed: str, region: str, period: int, n: int) -> list[Place]:
-    entries = [(size, clip_id, _curve(seed, clip_id, region)) for size, clip_id in _candidates(seed, region)]
-    kept = {effects.TWIN_SOUND}
-    return chart(entries, now=curves.today(n), period=period, most=TOP, most_before=TOP, kept=kept)
+    # Those that are liked here; two are among them however they are liked.
+    liked = {clip_id: _liked_here(seed, clip_id, region) for clip_id in _pool(seed)}
+    order = sorted(liked, key=lambda clip_id: (clip_id not in {effects.TWIN_SOUND, words.CLIP_ID}, -liked[clip_id]))
+    sizes = [
+        (clip_id, chance.power(liked[clip_id], 0.7) * (_TWIN_BOOST if clip_id == effects.TWIN_SOUND else 1.0))
+        for clip_id in order[:_CANDIDATES]
+    ]
+    return chart(sizes, seed, region, period, n, most=TOP)
 
 
 def top(query: Query) -> dict[str, Any]:
     """Return one page of the list of trending sounds."""
-    search = query.filter("search_keyword", "FALSE")
-    wanted = (search or "").casefold()
-    new_only, commercial_only = query.text("new_to_top_100") == "true", query.text("commercial_music") == "true"
-    places = enumerate(_top(query.seed, query.region, query.period, query.n), start=1)
-    ranked = [(rank, _sound(query.seed, clip_id), before) for rank, (clip_id, before) in places]
-    ranked = [
-        (rank, sound, before)
-        for rank, sound, before in ranked
-        if (before is None or not new_only)
-        and (sound.columns["if_cml"] or not commercial_only)
-        and any(wanted in sound.columns[which].casefold() for which in ("title", "author"))
-    ]
+    search, commercial_only = query.filter("search_keyword", "FALSE"), query.text("commercial_music") == "true"
 
-    def row_of(entry: tuple[int, _Sound, int | None]) -> dict[str, Any]:
-        rank, sound, before = entry
-        row = {**_row(query, sound), "is_search": search is not None, "rank": rank, **movement(rank, before)}
-        return dict(sorted(row.items()))
+    def is_wanted(clip_id: str) -> bool:
+        columns = _sound(query.seed, clip_id).columns
+        found = any((search or "").casefold() in columns[which].casefold() for which in ("title", "author"))
+        return found and (columns["if_cml"] or not commercial_only)
 
-    return query.page("sound_list", ranked, row_of)
+    places = _top(query.seed, query.region, query.period, query.n)
+    is_search = {"is_search": search is not None}
+    return query.top("sound_list", places, lambda clip_id: _row(query, clip_id) | is_search, is_wanted)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 from typing import Any
 
-from . import audiences, chance, curves, documented, effects, names, videos
-from .catalogue import L2, L3, Category, by_id, by_name, categories
+from . import audiences, chance, curves, effects, videos, words
+from .curves import ALL
 from .query import Query
+from .words import L2, L3, Category
 
 _LARGEST = 11_500.0  # posts of the documented row: all regions, one day
 _WORLD_TOTAL = 500
@@ -15,119 +17,91 @@ _POSTS_OF_DETAIL = 50
 _PLANTED_SPREAD = 0.5  # planted categories differ less by chance, so that what is planted shows
 _DAYS_ADD_UP = 0.937  # posts grow with the days of a window to this power: 6.2 times a day's in a week
 _SMALLEST_SEASONAL, _LARGEST_SEASONAL = 0.15, 0.25  # with its season at its height it is no larger than the traps
-_NOISE = {"1": 0.042, "7": 0.05}  # standard deviation of the log of a window's posts
-_NOISE_OF_MONTH = 0.035
+# Of a window's posts: standard deviation of the log; days in which an opportunity grows by OPPORTUNITY_GROWTH.
+_SCOPES = {"1": (0.042, 7.0), "7": (0.05, 7.0), "30": (0.035, 30.0), "month": (0.035, 30.0)}
 _NOISE_OF_CHANGE = 0.5  # percentage points: the two windows are not counted at the same hour
-_GROWS_IN = {"1": 7.0, "7": 7.0}  # days in which an opportunity grows by OPPORTUNITY_GROWTH
-_GROWS_IN_A_MONTH = 30.0
-ALL = "all_regions"
+# A quarter of the second level, and all of the third.
+_RANKED = [
+    category
+    for category in words.CATEGORIES
+    if category.level == L3 or (category.level == L2 and chance.Dice("row", category.id).unit() < effects.LEVEL_2_SHARE)
+]
+_SEASONS = {words.BY_NAME[name]: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
+_OPPORTUNITIES, _TRAPS = ({words.BY_NAME[name] for name in found} for found in (effects.OPPORTUNITIES, effects.TRAPS))
+_PLANTED = _OPPORTUNITIES | _TRAPS
 
 
-@cache
-def _rows_of_rankings() -> tuple[Category, ...]:
-    return tuple(
-        category
-        for category in categories()
-        if category.level == L3 or (category.level == L2 and chance.unit("row", category.id) < effects.LEVEL_2_SHARE)
-    )
-
-
-@cache
-def _seasons() -> dict[int, str]:
-    return {by_name(name).index: season for season, found in effects.SEASONAL_CATEGORIES.items() for name in found}
-
-
-@lru_cache(maxsize=16)
-def _planted(which: tuple[str, ...]) -> frozenset[int]:
-    return frozenset(by_name(name).index for name in which)
-
-
-def _spread(index: int) -> float:
-    return _PLANTED_SPREAD if index in _planted(effects.OPPORTUNITIES + effects.TRAPS) else 1.0
+def _spread(category: Category) -> float:
+    return _PLANTED_SPREAD if category in _PLANTED else 1.0
 
 
 @lru_cache(maxsize=4096)
-def _volume(seed: str, index: int) -> float:
-    if index in _planted(effects.TRAPS):
-        return 4.0 + 3.0 * chance.unit(seed, "volume", index)
-    usual = chance.Dice(seed, "volume", index).lognormal(0.055, 1.2)
-    if index in _planted(effects.OPPORTUNITIES):
+def _volume(seed: str, category: Category) -> float:
+    dice = chance.Dice(seed, "volume", category.id)
+    if category in _TRAPS:
+        return dice.between(4.0, 7.0)
+    usual = dice.lognormal(0.055, 1.2)
+    if category in _OPPORTUNITIES:
         return max(usual, 0.35)
-    return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if index in _seasons() else usual
+    return min(max(usual, _SMALLEST_SEASONAL), _LARGEST_SEASONAL) if category in _SEASONS else usual
 
 
 @cache
 def _size(region: str, days: int) -> float:
     """Return how many posts the largest of all categories has in a region, in so many days."""
-    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(names.countries()[region].weight / 1444.0, 0.85)
+    beside_the_world = 1.0 if region == ALL else 1.6 * chance.power(words.COUNTRIES[region].weight / 1444.0, 0.85)
     return _LARGEST * chance.power(days, _DAYS_ADD_UP) * beside_the_world
 
 
-def _normal(*parts: object) -> float:
-    """Return a draw with mean 0 and standard deviation 1 that is never beyond 4.9, from one digest."""
-    grains = chance.grains(*parts)
-    return (sum(grains[:16:2]) * 256 + sum(grains[1:16:2]) - 4 * 65535) / 53509.0
-
-
-def _posts(seed: str, category: Category, region: str, time_scope: str, window: tuple[int, int]) -> float:
-    first, end = window
-    taste = 1.0 if region == ALL else 0.4 + 1.6 * chance.unit(seed, "taste", category.id, region)
-    z = _volume(seed, category.index) * taste
-    share = 0.97 * z / (1.0 + z)
+def _posts(seed: str, category: Category, region: str, time_scope: str, window: range) -> float:
     scope = "month" if "-" in time_scope else time_scope  # a month's draw is its own, under way or over
-    noise = _NOISE.get(scope, _NOISE_OF_MONTH)
-    if category.id == documented.CATEGORY_ID:
+    noise, grows_in = _SCOPES[scope]
+    taste = 1.0 if region == ALL else chance.Dice(seed, "taste", category.id, region).between(0.4, 2.0)
+    z = _volume(seed, category) * taste
+    share = 0.97 * z / (1.0 + z)
+    if category.id == words.CATEGORY_ID:
         share = 1.0 if region == ALL else 0.6 + 0.4 * z / (1.0 + z)
         noise *= 0.5 if region == ALL else 1.0  # the largest of all stays it
-    noise *= _spread(category.index)
-    log = noise * _normal(seed, "posts", category.id, region, scope, first)
-    if category.index in _planted(effects.OPPORTUNITIES):
-        latest, _ = curves.window("30" if scope == "month" else scope, 1)
-        grown = (first - latest) / _GROWS_IN.get(scope, _GROWS_IN_A_MONTH)
-        log += grown * chance.log(1.0 + effects.OPPORTUNITY_GROWTH / 100.0)
-    season = curves.season_mean(_seasons().get(category.index), first, end)
-    return _size(region, end - first) * share * season * chance.exp(log)
+    dice = chance.Dice(seed, "posts", category.id, region, scope, window.start)
+    posts = _size(region, len(window)) * share * chance.exp(noise * _spread(category) * dice.normal())
+    if category in _OPPORTUNITIES:
+        latest, _ = curves.windows("30" if scope == "month" else scope, 1)
+        posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, (window.start - latest.start) / grows_in)
+    if category in _SEASONS:
+        posts *= curves.total(curves.season(_SEASONS[category], window)) / len(window)
+    return posts
 
 
 @lru_cache(maxsize=256)
-def _ranking(seed: str, region: str, time_scope: str, n: int) -> tuple[tuple[Category, float], ...]:
+def _ranking(seed: str, region: str, time_scope: str, n: int) -> list[tuple[Category, float]]:
     """Return the categories of a ranking, with their posts."""
-    window = curves.window(time_scope, n)
-    rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _rows_of_rankings()]
+    window, _ = curves.windows(time_scope, n)
+    rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _RANKED]
     rows.sort(key=lambda row: (-row[1], row[0].index))
     if region == ALL:
-        return tuple(rows[:_WORLD_TOTAL])
-    total = 156.0 * chance.power(names.countries()[region].weight / 135.0, 0.55)
-    log_of_days = chance.log(window[1] - window[0])
+        return rows[:_WORLD_TOTAL]
+    total = 156.0 * chance.power(words.COUNTRIES[region].weight / 135.0, 0.55)
+    log_of_days = math.log(len(window))
     more_than_of_a_day = 1.0 + log_of_days * (0.0622 + 0.0076 * log_of_days)
-    return tuple(rows[: max(4, int(total * more_than_of_a_day + 0.5))])
-
-
-def _change(query: Query, category: Category, posts: float) -> float:
-    """Return by how many percent the posts of a window are more than those of the window before."""
-    window_before = curves.window_before(query.text("time_scope"), query.n)
-    before = _posts(query.seed, category, query.region, query.text("time_scope"), window_before)
-    first, _ = curves.window(query.text("time_scope"), query.n)
-    noise = _NOISE_OF_CHANGE * _normal(query.seed, "change", category.id, query.region, query.text("time_scope"), first)
-    return max(-95.0, 100.0 * (posts / before - 1.0) + noise)
+    return rows[: max(4, int(total * more_than_of_a_day + 0.5))]
 
 
 @lru_cache(maxsize=8192)
 def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
     """Return what does not change about a category in a region."""
-    own = chance.Dice(seed, "metrics", category.id)
-    here = chance.Dice(seed, "metrics", category.id, region)
-    kind = chance.Dice(seed, "metrics", category.l1_id)
-    spread = _spread(category.index)
-    ctr = effects.CTR_MEDIAN * chance.exp(
-        spread * (effects.CTR_BY_LEVEL_1 * kind.normal() + 0.13 * own.normal() + 0.1 * here.normal())
-    )
-    cvr = effects.CVR_MEDIAN * chance.exp(
-        spread * (effects.CVR_BY_LEVEL_1 * kind.normal() + 0.17 * own.normal() + 0.12 * here.normal())
-    )
-    if category.index in _planted(effects.OPPORTUNITIES):
+    own = chance.Dice(seed, "shop", category.id)
+    here = chance.Dice(seed, "shop", category.id, region)
+    kind = chance.Dice(seed, "shop", category.l1_id)
+
+    def rate(median: float, of_level_1: float, of_category: float, of_region: float) -> float:
+        log = of_level_1 * kind.normal() + of_category * own.normal() + of_region * here.normal()
+        return median * chance.exp(_spread(category) * log)
+
+    ctr = rate(effects.CTR_MEDIAN, effects.CTR_BY_LEVEL_1, 0.13, 0.1)
+    cvr = rate(effects.CVR_MEDIAN, effects.CVR_BY_LEVEL_1, 0.17, 0.12)
+    if category in _OPPORTUNITIES:
         ctr, cvr = ctr * effects.OPPORTUNITY_CTR, cvr * effects.OPPORTUNITY_CVR
-    elif category.index in _planted(effects.TRAPS):
+    elif category in _TRAPS:
         ctr, cvr = ctr * effects.TRAP_CTR, cvr * effects.TRAP_CVR
     return {
         "ctr": ctr,
@@ -142,12 +116,13 @@ def _traits(seed: str, category: Category, region: str) -> dict[str, float]:
 
 
 def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
-    if (category.id, query.region, query.text("time_scope"), query.n) == (documented.CATEGORY_ID, ALL, "1", 1):
-        row: dict[str, Any] = documented.data("insights/products")["list"][0]
+    seed, region, time_scope = query.seed, query.region, query.text("time_scope")
+    if (category.id, region, time_scope, query.n) == (words.CATEGORY_ID, ALL, "1", 1):
+        row: dict[str, Any] = words.documented("insights/products")["list"][0]
         return row
-    traits = _traits(query.seed, category, query.region)
-    first, _ = curves.window(query.text("time_scope"), query.n)
-    now = chance.Dice(query.seed, "metrics", category.id, query.region, query.text("time_scope"), first)
+    traits = _traits(seed, category, region)
+    window, window_before = curves.windows(time_scope, query.n)
+    now = chance.Dice(seed, "shop", category.id, region, time_scope, window.start)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
     cost = impressions / 1000.0 * traits["cost_a_thousand"]
@@ -156,7 +131,8 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
     if posts < effects.SMALL_ROW_POSTS and now.chance(effects.SMALL_ROW_ZERO):
         cvr, cpa, cost = 0.0, 0.0, max(10.0, cost / 50.0)
     likes = impressions * traits["likes_an_impression"]
-    found = {
+    growth = 100.0 * (posts / _posts(seed, category, region, time_scope, window_before) - 1.0)
+    return {
         "comment": int(likes * traits["comments_a_like"]),
         "cost": chance.significant(cost),
         "cover_url": None,
@@ -168,60 +144,57 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
         "like": int(likes),
         "play_six_rate": chance.tidy(traits["play_six_rate"] * now.between(0.95, 1.05)),
         "post": max(1, chance.significant(posts)),
-        "post_change": chance.tidy(_change(query, category, posts)),
+        "post_change": chance.tidy(max(-95.0, growth + _NOISE_OF_CHANGE * now.normal())),
         "share": int(likes * traits["shares_a_like"]),
         "url_title": category.slug,
         **category.blocks(),
     }
-    return dict(sorted(found.items()))
 
 
 def ranking(query: Query) -> dict[str, Any]:
     """Return one page of a ranking."""
-    category_id = query.filter("ecom_category_id", None)
-    search = query.filter("search_keyword", "FALSE")
-    rows = _ranking(query.seed, query.region, query.text("time_scope"), query.n)
-    if category_id is not None:
-        rows = tuple(row for row in rows if category_id in {step for step, _ in row[0].path})
-    if search is not None:
-        wanted = search.casefold()
-        rows = tuple(row for row in rows if any(wanted in name.casefold() for _, name in row[0].path))
+    category_id, search = query.params["ecom_category_id"], (query.filter("search_keyword", "FALSE") or "").casefold()
+    rows = [
+        (category, posts)
+        for category, posts in _ranking(query.seed, query.region, query.text("time_scope"), query.n)
+        if (category_id is None or any(category_id == identifier for identifier, _ in category.path))
+        and any(search in name.casefold() for _, name in category.path)
+    ]
     return query.page("list", rows, lambda entry: _row(query, *entry))
 
 
-def _hashtags(query: Query, category: Category, industry: int) -> list[str]:
+def _hashtags(query: Query, category: Category) -> list[str]:
     dice = chance.Dice(query.seed, "product hashtags", category.id, query.region, query.text("time_scope"))
-    country = query.region if query.region in names.countries() else dice.pick(names.country_codes())
-    of_industry, of_news = (names.industries()[number].hashtags for number in (industry, 23))
+    country = query.region if query.region in words.COUNTRIES else dice.pick(words.CODES)
+    of_industry, of_news = (words.INDUSTRIES[number].hashtags for number in (category.industry, 23))
     found = [category.stem, *dice.sample(of_industry, 3), *dice.sample(of_news, 2)]
-    local = dice.sample(names.languages()[names.countries()[country].language].hashtags, 2)
+    local = dice.sample(words.LANGUAGES[words.COUNTRIES[country].language].hashtags, 2)
     chosen = dict.fromkeys([*dice.sample(found, 3), *local])
     return dice.sample(list(chosen), 5)
 
 
 def _videos(query: Query, category: Category) -> list[str]:
     seed, region, time_scope = query.seed, query.region, query.text("time_scope")
-    window = curves.window(time_scope, query.n)
+    window, _ = curves.windows(time_scope, query.n)
     count = min(_POSTS_OF_DETAIL, max(3, int(_posts(seed, category, region, time_scope, window) / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
     if "-" in time_scope:  # a month has no videos of later ones, and stays as it was
         ids = (videos.video_id(seed, category, region, k) for k in order)
-        return [video_id for video_id in ids if videos.day_posted(video_id) < window[1]][:count]
+        return [video_id for video_id in ids if videos.day_posted(video_id) < window.stop][:count]
     chosen = (order[(4 * (query.n - 1) + place) % videos.POOL] for place in range(count))
     return [videos.video_id(seed, category, region, k) for k in chosen]
 
 
 def detail(query: Query) -> dict[str, Any] | None:
     """Return what is known of a category; None where there is no such category."""
-    category = by_id().get(query.text("id"))
+    category = words.BY_ID.get(query.text("id"))
     if category is None:
         return None
-    industry = names.industry_of_category(category.l1_id)
     info = {
-        **audiences.of_product(query.seed, (category.id, query.region, query.text("time_scope")), industry),
+        **audiences.of_product(query, category),
         "cover_url": None,
         "ecom_type": category.level,
-        "hashtags": _hashtags(query, category, industry),
+        "hashtags": _hashtags(query, category),
         "posts": _videos(query, category),
         **category.blocks(),
         "url_title": category.slug,

@@ -7,10 +7,11 @@ with every mistake in them; a test holds the two against each other.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import curves, names
+from . import curves, words
 
 LARGEST_PAGE = 20
 LARGEST_BATCH = 10
@@ -80,7 +81,7 @@ def _digits_list(value: str) -> str | None:
 
 
 def _country(value: str) -> str | None:
-    return value if value in names.countries() else None
+    return value if value in words.COUNTRIES else None
 
 
 def _region(value: str) -> str | None:
@@ -88,11 +89,11 @@ def _region(value: str) -> str | None:
 
 
 def _time_scope(value: str) -> str | None:
-    return value if value in {"1", "7", "30", *curves.months()} else None
+    return value if value in {"1", "7", "30", *curves.MONTHS} else None
 
 
 def _hashtag(value: str) -> str | None:
-    name = names.normalized(value)
+    name = unicodedata.normalize("NFC", value.strip()).lower()
     return name if re.fullmatch(r"[^\s,]{1,150}", name) else None
 
 

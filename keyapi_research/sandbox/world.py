@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..settings import SANDBOX_WORLD
-from . import chance, curves, documented, hashtags, music, products
+from . import chance, curves, hashtags, music, products, words
 from .query import Query
 from .routes import DEFAULTS
 from .videos import rows as videos
@@ -18,11 +18,11 @@ from .videos import rows as videos
 WORLD_VERSION = SANDBOX_WORLD
 SEED = "1"
 _ABSENT = ("missing", "absent")
-# Of each endpoint: what it is about, the parameter that names it, the record of its answer, and what makes the answer.
-_DETAILS: dict[str, tuple[str, str, str, Callable[[Query], dict[str, Any] | None]]] = {
-    "insights/product/detail": ("product", "id", "info", products.detail),
-    "trending/hashtag/detail": ("hashtag", "hashtag_name", "info", hashtags.detail),
-    "trending/music/detail": ("sound", "clip_id", "sound", music.detail),
+# Of each endpoint: the parameter that names what it is about, the record of its answer, and what makes the answer.
+_DETAILS: dict[str, tuple[str, str, Callable[[Query], dict[str, Any] | None]]] = {
+    "insights/product/detail": ("id", "info", products.detail),
+    "trending/hashtag/detail": ("hashtag_name", "info", hashtags.detail),
+    "trending/music/detail": ("clip_id", "sound", music.detail),
 }
 
 __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
@@ -30,8 +30,8 @@ __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
 
 def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, page_cap: int) -> Any:
     """Return the ``data`` of the n-th answer of an endpoint to these checked parameters; of videos, see `videos`."""
-    if n == 1 and params == DEFAULTS[name] and documented.has(name):
-        return documented.data(name)
+    if n == 1 and params == DEFAULTS[name] and name in words.DOCUMENTED:
+        return words.documented(name)
     lists = {"insights/products": products.ranking, "trending/hashtags": hashtags.top, "trending/music": music.top}
     query = Query(seed, n, curves.today(n), str(params["region"]), params, page_cap)
     return lists[name](query) if name in lists else _detail(name, query)
@@ -39,8 +39,8 @@ def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, pa
 
 def _detail(name: str, query: Query) -> dict[str, Any] | None:
     """Return the record of an answer, or one of the ways in which an answer has none."""
-    kind, entity, record, detail = _DETAILS[name]
+    entity, record, detail = _DETAILS[name]
     identifier = query.text(entity)
     found = None if identifier.endswith("000000") or identifier.startswith(_ABSENT) else detail(query)
     nothing: tuple[dict[str, Any] | None, ...] = (None, {}, {record: None}, {record: {}})
-    return found or nothing[chance.number("nothing", kind, identifier) % len(nothing)]
+    return found or chance.Dice("nothing", name, identifier).pick(nothing)
