@@ -301,7 +301,7 @@ class Methods:
     def to_csv(
         self, path: str | os.PathLike[str], *, excel: bool = False, index: bool = False, client: Client | None = None
     ) -> None:
-        """Write the frame to a file that `kr.read_csv` brings back as it was: ids, missing values, times, all text of tables.
+        """Write the frame to a file that `kr.read_csv` brings back as it was: ids, missing values, times, text.
 
         Parameters
         ----------
