@@ -5,11 +5,11 @@ Bodies are what requests-cache's JSON serializer writes, so that plain requests-
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 from ..errors import StoreError
@@ -18,7 +18,7 @@ from .facts import compact_json, when
 
 def digest(text: bytes) -> str:
     """Return the checksum of a text."""
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 def checksum(values: Sequence[Any]) -> str:
@@ -28,11 +28,11 @@ def checksum(values: Sequence[Any]) -> str:
 
 def checksums(rows: Sequence[Sequence[Any]]) -> list[str]:
     """Return the checksums of many rows, written as JSON all at once: an encoder for each takes longer than that."""
-    together = json.dumps([part for row in rows for part in (row, math.nan)])
-    texts = together[1 : -len(", NaN]")].split(", NaN, ")
+    together = json.dumps([part for row in rows for part in (row, math.nan)]).encode()
+    texts = together[1 : -len(", NaN]")].split(b", NaN, ")
     if len(texts) != len(rows):  # no rows, or one with that in a text
         return [checksum(row) for row in rows]
-    return [digest(text.encode()) for text in texts]
+    return [blake2b(text, digest_size=8).hexdigest() for text in texts]
 
 
 def digest_of_data(envelope: Mapping[str, Any]) -> str:
