@@ -405,15 +405,7 @@ def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object
 
 
 def query_of(path: str, params: Mapping[str, str]) -> Query:
-    """Read a query from the parameters that were sent for it.
-
-    Raises
-    ------
-    KeyError
-        No declared table has such an endpoint, or a parameter is missing.
-    InvalidArgumentError
-        A parameter is not what the endpoint takes.
-    """
+    """Read a query from the parameters that were sent for it; KeyError: no such endpoint, or one is missing."""
     endpoint = endpoint_at(path)
     if endpoint is None:
         raise KeyError(path)
