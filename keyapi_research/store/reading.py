@@ -146,8 +146,8 @@ class Reader:
         """Return so many values of each row, held against the checksum that is next."""
         values = [row[:cells] for row in rows]
         try:
-            sound = bodies.checksums(values) == [row[cells] for row in rows]
-        except TypeError:
+            sound = all(map(bodies.is_sound, values, (row[cells] for row in rows)))
+        except (TypeError, ValueError):
             sound = False
         if not sound:
             raise self._damaged("a row of its index or ledger was changed")
@@ -173,14 +173,15 @@ class Reader:
             return {entity: max(found, key=lambda one: one.id) for entity, found in known.items() if found}
         newest: dict[str, Observation] = {}
         for rows in self._batches(
-            f"SELECT {_ANSWERS}, j.value, (SELECT count(DISTINCT id) FROM keyapi_answers WHERE entity = j.value),"
-            f" {_KEPT} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
+            f"SELECT {_ANSWERS}, a.entity = j.value, (SELECT count(DISTINCT id) FROM keyapi_answers"
+            f" WHERE entity = j.value), {_KEPT} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
             " (SELECT max(id) FROM keyapi_answers WHERE entity = j.value)",
             sorted(set(entities)),  # as they lie in the file
         ):
-            if any(row[-2] != row[-1] or (row[-1] and row[1] != row[-3]) for row in rows):
+            # The last three: whether the row is this entity's, how many rows the index has, how many answers there are.
+            if any(row[-2] != row[-1] or (row[-1] and not row[-3]) for row in rows):
                 raise self._damaged(_HIDDEN)
-            newest.update((one.entity, one) for one in self._observations([row for row in rows if row[-1]]))
+            newest |= {one.entity: one for one in self._observations([row for row in rows if row[-1]])}
         return newest
 
     def histories(self, entities: Iterable[str]) -> dict[str, list[Observation]]:
