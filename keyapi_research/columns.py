@@ -298,17 +298,16 @@ def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
     values = [None if gone else plain_value(value) for value, gone in zip(series.tolist(), missing, strict=True)]
     read = pd.Series(read_values(column, values)[0]).astype(object)
     lost = read.isna()
-    return [_hashable(value) if gone else plain for value, plain, gone in zip(values, read, lost, strict=True)]
-
-
-def _hashable(value: object) -> object:
-    return value if isinstance(value, Hashable) else repr(value)
+    left = [value if isinstance(value, Hashable) else repr(value) for value in values]
+    return [value if gone else plain for value, plain, gone in zip(left, read, lost, strict=True)]
 
 
 def read_times(series: pd.Series[Any]) -> list[int | None]:
     """Return times, also of text, as microseconds since 1970; None where missing. Without a zone they are UTC."""
-    is_time = pd.api.types.is_datetime64_any_dtype(series)
-    stamps = pd.to_datetime(series if is_time else _as_text(series), utc=True, format="ISO8601", errors="coerce")
+    text = series
+    if not pd.api.types.is_datetime64_any_dtype(series):  # no number is a time
+        text = series.map(lambda value: None if isinstance(value, int | float) else str(value), na_action="ignore")
+    stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
     unread = series[(stamps.isna() & series.notna()).to_numpy()]
     if len(unread):
         raise InvalidArgumentError(
@@ -316,7 +315,3 @@ def read_times(series: pd.Series[Any]) -> list[int | None]:
         )
     microseconds = stamps.dt.as_unit("us").astype("int64")
     return [None if missing else at for at, missing in zip(microseconds.tolist(), stamps.isna(), strict=True)]
-
-
-def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:
-    return series.map(lambda value: None if isinstance(value, int | float) else str(value), na_action="ignore")

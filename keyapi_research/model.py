@@ -346,12 +346,23 @@ def endpoint_at(path: str) -> Endpoint | None:
 # What is requested ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, unsafe_hash=True)  # made by the hundred thousand: a frozen one takes three times as long
 class Query:
-    """One entity as requested: a video, a hashtag x region x period, or a whole ranking."""
+    """One entity as requested: a video, a hashtag x region x period, or a whole ranking; nothing changes it.
+
+    `key` is that of the entity: versioned, without host, the same on every machine.
+    """
 
     endpoint: Endpoint
     values: tuple[Value, ...]  # in the order of `endpoint.inputs`
+    key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        entity = self.endpoint.entity
+        before, after = _around_id(self.endpoint, self.values[1:] if entity else self.values)
+        who = quoted(str(entity.write(self.values[0]))) if entity else ""
+        hashed = hashlib.sha256(f"{before}{who}{after}".encode()).hexdigest()
+        self.key = f"k{_KEY_VERSION}-{hashed[:40]}"
 
     @property
     def value_of(self) -> dict[str, Value]:
@@ -368,31 +379,20 @@ class Query:
     @property
     def params(self) -> dict[str, str]:
         """Parameters as they are sent."""
-        written = {p.api_name: p.write(value) for p, value in zip(self.endpoint.inputs, self.values, strict=True)}
-        return {api_name: text for api_name, text in written.items() if text is not None}
-
-    @cached_property
-    def key(self) -> str:
-        """Stable key of the entity: versioned, without host, the same on every machine."""
-        entity = self.endpoint.entity
-        if entity is None:
-            return _hash(_write_params(self.endpoint, self.params))
-        before, after = _around_id(self.endpoint, self.values[1:])  # many queries differ in their id only
-        return _hash(f"{before}{quoted(str(entity.write(self.values[0])))}{after}")
+        return _params(self.endpoint, self.values)
 
 
-def _hash(written: str) -> str:
-    return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
-
-
-def _write_params(endpoint: Endpoint, params: Mapping[str, str]) -> str:
-    return json.dumps([_KEY_VERSION, endpoint.path, sorted(params.items())])
+def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
+    written = {p.api_name: p.write(value) for p, value in zip(endpoint.inputs, values, strict=True)}
+    return {api_name: text for api_name, text in written.items() if text is not None}
 
 
 @lru_cache(maxsize=64)
 def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
-    """Return what stands before and after the id in the parameters that are hashed."""
-    before, after = _write_params(endpoint, Query(endpoint, ("\0", *rest)).params).split(quoted("\0"))
+    """Return what is hashed before and after the id, in which alone many queries differ; of a ranking, all before."""
+    values = ("\0", *rest) if endpoint.entity else rest
+    written = json.dumps([_KEY_VERSION, endpoint.path, sorted(_params(endpoint, values).items())])
+    before, _, after = written.partition(quoted("\0"))
     return before, after
 
 
@@ -412,15 +412,7 @@ def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object
 
 
 def query_of(path: str, params: Mapping[str, str]) -> Query:
-    """Read a query from the parameters that were sent for it.
-
-    Raises
-    ------
-    KeyError
-        No declared table has such an endpoint, or a parameter is missing.
-    InvalidArgumentError
-        A parameter is not what the endpoint takes.
-    """
+    """Read a query from the parameters that were sent for it; KeyError: no such endpoint, or one is missing."""
     endpoint = endpoint_at(path)
     if endpoint is None:
         raise KeyError(path)

@@ -340,7 +340,8 @@ def make_frames(
             for reader in readers:
                 reader.read(batch, start)
         parts.append([reader.frame() for reader in readers])
-    return [_joined(frames) for frames in zip(*parts, strict=True)], issues
+    joined = [one[0] if len(parts) == 1 else pd.concat(one, ignore_index=True) for one in zip(*parts, strict=True)]
+    return joined, issues
 
 
 def make_frame(
@@ -354,10 +355,6 @@ def make_frame(
 def empty_frame(table: Table) -> pd.DataFrame:
     """Make a table without rows."""
     return pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in table.columns})
-
-
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def _note_markets(endpoint: Endpoint, batch: _Batch, issues: Issues) -> None:

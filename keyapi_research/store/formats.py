@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -51,14 +51,15 @@ _OWN_1: Final = (
 _SCHEMAS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {FORMAT: (*_RESPONSES, *_OWN), OLDEST_FORMAT: (*_RESPONSES, *_OWN_1)}
 )
-# How rows of format 1 read as rows of this one; {} stands before the names of its tables.
+# How rows of format 1, whose tables were given other names, read as rows of this one.
 _FROM_1: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "keyapi_meta": "SELECT name, value FROM {0}keyapi_meta",
-        "keyapi_ledger": "SELECT *, NULL, 0 FROM {0}keyapi_ledger",
+        "keyapi_meta": "SELECT name, value FROM old_keyapi_meta",
+        "keyapi_ledger": "SELECT *, NULL, 0 FROM old_keyapi_ledger",
         "keyapi_answers": "SELECT a.id, entity, endpoint, params, observed_at, absent, request, walk, page, rows,"
-        " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM {0}keyapi_answers b WHERE b.walk = a.walk) END,"
-        " CAST(r.value AS BLOB) FROM {0}keyapi_answers a LEFT JOIN responses r ON r.key = entity || '-' || observed_at",
+        " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM old_keyapi_answers b WHERE b.walk = a.walk) END,"
+        " CAST(r.value AS BLOB) FROM old_keyapi_answers a LEFT JOIN responses r"
+        " ON r.key = entity || '-' || observed_at",
     }
 )
 _COUNTS: Final = (
@@ -113,10 +114,7 @@ def create(db: sqlite3.Connection) -> None:
 def check(db: sqlite3.Connection, path: str, *, read_only: bool) -> int:
     """Refuse a file that this package did not make: it would be trusted with what is paid for.
 
-    Returns
-    -------
-    int
-        Its format; 0 where there is nothing in it and a store may be made.
+    Return its format; 0 where there is nothing in it and a store may be made.
     """
     # At one moment: another program may be converting it.
     found = db.execute(
@@ -169,39 +167,22 @@ def convert(db: sqlite3.Connection) -> None:
         db.execute("DROP INDEX keyapi_entity")
         db.execute("DROP INDEX keyapi_walk")
         for table in _FROM_1:
+            _check_kinds(db, table)
             db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        _copy_from_1(db, "main.old_", _OWN)
-        for table in _FROM_1:
+        for statement in _OWN:
+            db.execute(statement)
+        for table, select in _FROM_1.items():
+            for row in db.execute(select):
+                put_row(db, table, row if table != "keyapi_answers" else [*row[:-1], *digests_of(row[-1])])
             db.execute(f"DROP TABLE old_{table}")
+        put_totals(db, Totals(*db.execute(_COUNTS).fetchone()))
         put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
         db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def convert_in_memory(db: sqlite3.Connection) -> None:
-    """Let a file of format 1 that may not be written be read as the current one: beside the file, for this reader."""
-    db.execute("PRAGMA temp_store = MEMORY")
-    with transaction(db, "DEFERRED"):
-        in_memory = (
-            sql.replace(f"CREATE {kind} ", f"CREATE {kind} temp.") for sql in _OWN for kind in [sql.split()[1]]
-        )
-        _copy_from_1(db, "main.", in_memory)
-
-
-def _copy_from_1(db: sqlite3.Connection, source: str, statements: Iterable[str]) -> None:
-    """Make the tables and copy what is in those of format 1, whose names begin so."""
-    for statement in statements:
-        db.execute(statement)
-    for table, select in _FROM_1.items():
-        _check_kinds(db, f"{source}{table}")
-        for row in db.execute(select.format(source)):
-            put_row(db, table, row if table != "keyapi_answers" else [*row[:-1], *digests_of(row[-1])])
-    put_totals(db, Totals(*db.execute(_COUNTS).fetchone()))
-
-
 def _check_kinds(db: sqlite3.Connection, table: str) -> None:
     """Refuse cells that are not what their columns say; format 1 had no checksums."""
-    schema, name = table.split(".")
-    columns = db.execute('SELECT name, lower(type), "notnull" FROM pragma_table_info(?, ?)', (name, schema)).fetchall()
+    columns = db.execute('SELECT name, lower(type), "notnull" FROM pragma_table_info(?)', (table,)).fetchall()
     kinds = ((column, kind if needed else f"{kind}', 'null") for column, kind, needed in columns)
     wrong = " OR ".join(f"typeof({column}) NOT IN ('{kind}')" for column, kind in kinds)
     if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():

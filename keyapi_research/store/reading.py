@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ..errors import StoreError
 from . import bodies
 from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json
+from .sqlite import SQLite
 
 _BATCH: Final = 1000  # answers a reading transaction has at most: who reads for minutes keeps nobody from storing
-_MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
 _HIDDEN: Final = "its index does not match its answers"
 
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
@@ -32,40 +31,6 @@ _KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND 
 _TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
 
 
-class Database(Protocol):
-    """Where the rows of a store are: a file, or a server."""
-
-    @property
-    def read_only(self) -> bool:
-        """Whether it is only read."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-
-    @property
-    def file(self) -> object:
-        """What distinguishes it from others; None where nobody else can open it."""
-
-    def close(self) -> None:
-        """Close it."""
-
-    def size(self) -> int:
-        """Return how many bytes it has."""
-
-    def check_writable(self) -> None:
-        """Refuse to start spending where an answer could not be kept."""
-
-    def check_there(self) -> None:
-        """Refuse to go on where what was opened is no longer there."""
-
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Read rows."""
-
-    def transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        """Write all of it or nothing."""
-
-
 class Reader:
     """An open store, read.
 
@@ -73,7 +38,7 @@ class Reader:
     be paid for again.
     """
 
-    def __init__(self, path: str, database: Database) -> None:
+    def __init__(self, path: str, database: SQLite) -> None:
         self.path = path
         self._db = database
         self._process = os.getpid()
@@ -177,12 +142,12 @@ class Reader:
         while batch := list(islice(left, _BATCH)):
             yield self._rows(sql, (compact_json(batch),))
 
-    def _intact(self, rows: Sequence[Row]) -> list[Row]:
-        """Hold rows against their checksums, which are last."""
-        values = [row[:-1] for row in rows]
+    def _intact(self, rows: Sequence[Row], cells: int) -> list[Row]:
+        """Return so many values of each row, held against the checksum that is next."""
+        values = [row[:cells] for row in rows]
         try:
-            sound = bodies.checksums(values) == [row[-1] for row in rows]
-        except TypeError:
+            sound = all(map(bodies.is_sound, values, (row[cells] for row in rows)))
+        except (TypeError, ValueError):
             sound = False
         if not sound:
             raise self._damaged("a row of its index or ledger was changed")
@@ -190,7 +155,7 @@ class Reader:
 
     def _observations(self, rows: Sequence[Row]) -> list[Observation]:
         found = []
-        for one in map(list, self._intact(rows)):
+        for one in map(list, self._intact(rows, len(Observation._fields))):
             one[_ABSENT] = bool(one[_ABSENT])
             one[_MORE] = None if one[_MORE] is None else bool(one[_MORE])
             found.append(Observation._make(one))
@@ -208,14 +173,15 @@ class Reader:
             return {entity: max(found, key=lambda one: one.id) for entity, found in known.items() if found}
         newest: dict[str, Observation] = {}
         for rows in self._batches(
-            "SELECT j.value, (SELECT count(DISTINCT id) FROM keyapi_answers WHERE entity = j.value),"
-            f" {_KEPT}, {_ANSWERS} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
+            f"SELECT {_ANSWERS}, a.entity = j.value, (SELECT count(DISTINCT id) FROM keyapi_answers"
+            f" WHERE entity = j.value), {_KEPT} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
             " (SELECT max(id) FROM keyapi_answers WHERE entity = j.value)",
             sorted(set(entities)),  # as they lie in the file
         ):
-            if any(indexed != kept or (kept and entity != of) for entity, indexed, kept, _, of, *_ in rows):
+            # The last three: whether the row is this entity's, how many rows the index has, how many answers there are.
+            if any(row[-2] != row[-1] or (row[-1] and not row[-3]) for row in rows):
                 raise self._damaged(_HIDDEN)
-            newest.update((one.entity, one) for one in self._observations([row[3:] for row in rows if row[2]]))
+            newest |= {one.entity: one for one in self._observations([row for row in rows if row[-1]])}
         return newest
 
     def histories(self, entities: Iterable[str]) -> dict[str, list[Observation]]:
@@ -294,19 +260,21 @@ class Reader:
         """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on, client, imported."""
         if ids is not None:
             return self._requests(sorted(set(ids)))
-        for _ in range(_MOST_READS):
-            totals = self.totals()
-            rows = self._requests(range(1, totals.requests + 1))
-            prices = [row[CREDITS] for row in rows]
-            if (totals.credits, totals.unanswered) == (sum(filter(None, prices)), prices.count(None)):
-                return rows
-            if totals == self.totals():  # nobody wrote meanwhile
-                raise self._damaged("the credits in its ledger do not match its totals")
+        # Of one moment, for others write meanwhile.
+        counted = "FROM keyapi_meta m LEFT JOIN keyapi_ledger l ON 1 WHERE m.name = 'totals' ORDER BY l.id"
+        found = self._rows(f"SELECT {_REQUESTS}, m.value, m.checksum {counted}")
+        totals = self._read_totals(*found[0][-2:])
+        rows = self._intact([row for row in found if row[0] is not None], len(OF_REQUEST))
+        if [row[0] for row in rows] != list(range(1, totals.requests + 1)):
+            raise self._damaged("a row is missing from its ledger")
+        prices = [row[CREDITS] for row in rows]
+        if (totals.credits, totals.unanswered) != (sum(filter(None, prices)), prices.count(None)):
+            raise self._damaged("the credits in its ledger do not match its totals")
         return rows
 
     def _requests(self, ids: Sequence[int]) -> list[Row]:
         sql = f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
-        found = [row for rows in self._batches(sql, ids) for row in self._intact(rows)]
+        found = [row for rows in self._batches(sql, ids) for row in self._intact(rows, len(OF_REQUEST))]
         if [row[0] for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
         return found
@@ -314,7 +282,7 @@ class Reader:
     def unanswered(self, endpoint: str) -> list[Row]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
-        return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)))
+        return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)), len(OF_REQUEST))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
         """Return what is being requested just now, or was a moment ago."""

@@ -167,16 +167,29 @@ def _open_file(file: Path, connect: Connect, read_only: bool, patience: float) -
             raise
         db.close()  # of several programs that leave the log each lets go of it between two tries
         time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - no secret depends on it
+    if read_only and version == formats.OLDEST_FORMAT:
+        db = _in_memory(db, connect)
     _prepare(db, version, read_only=read_only)
     return db, read_only
 
 
+def _in_memory(file: sqlite3.Connection, connect: Connect) -> sqlite3.Connection:
+    """Return a copy, in the current format, of a file of format 1 that may not be written."""
+    with contextlib.closing(file):
+        memory = connect("file::memory:")
+        try:
+            file.backup(memory)
+            formats.convert(memory)
+        except BaseException:
+            memory.close()
+            raise
+    return memory
+
+
 def _prepare(db: sqlite3.Connection, version: int, *, read_only: bool) -> None:
-    """Make an empty file a store and an old one readable."""
+    """Make an empty file a store and an old one one of today."""
     try:
         if read_only:
-            if version == formats.OLDEST_FORMAT:
-                formats.convert_in_memory(db)
             db.execute("PRAGMA query_only = ON")
             return
         # An answer that was paid for survives a power cut, too; EXTRA also writes down that the journal is gone.

@@ -38,17 +38,7 @@ _ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed
 
 
 class Store(Reader):
-    """An open store.
-
-    Parameters
-    ----------
-    path : str
-        Path of the file, links resolved, or ":memory:".
-    source : str or None
-        Whom its answers come from; None = known from the first answer.
-    read_only : bool
-        Whether it is only read; then the file must exist.
-    """
+    """An open store, at a path whose links are resolved, or ":memory:"; a source of None is known from an answer."""
 
     def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
         super().__init__(path, SQLite(path, read_only=read_only))
