@@ -216,7 +216,7 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     --------
     >>> tags = kr.fetch_hashtag_audience(["perfumetok", "smellgood", "ufc324"])
     >>> [label.get_text() for label in kr.plots.overlap(tags).get_yticklabels()]
-    ['#perfumetok', '#smellgood', '#ufc324']
+    ['#smellgood', '#perfumetok', '#ufc324']
     """
     return _picture("overlap_map", ax)(df, ax, dimension=dimension)
 
