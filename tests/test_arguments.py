@@ -174,7 +174,7 @@ def test_an_empty_list_gives_the_empty_frame(table: str, client: kr.Client, sand
 def test_ten_thousand_ids_are_stopped_and_told_how_to_go_on(make_client: Callable[..., kr.Client]) -> None:
     ids = range(7_300_000_000_000_000_000, 7_300_000_000_000_010_000)
     client = make_client(token="some-token-here", base_url="https://api.keyapi.ai", store=":memory:")
-    with pytest.raises(kr.BudgetExceededError, match=r"1,000 requests = 1,000 credits.*kr\.budget\(1000\)"):
+    with pytest.raises(kr.BudgetExceededError, match=r"1,000 requests\) costs 1,000 credits.*kr\.budget\(1000\)"):
         kr.fetch_videos(ids, client=client)
     assert client.ledger().empty
 

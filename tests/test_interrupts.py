@@ -31,6 +31,7 @@ from typing import Any, Self
 import pytest
 
 import keyapi_research as kr
+from keyapi_research.client.interrupts import in_order, listen
 from keyapi_research.sandbox import Fault, Sandbox
 
 Make = Callable[..., kr.Client]
@@ -680,6 +681,35 @@ def test_a_second_ctrl_c_leaves_though_the_answer_needs_minutes(
         program.interrupt()
         time.sleep(0.5)
     program.wait(15)  # nobody opens the gate
+
+
+@posix
+def test_two_presses_before_a_call_in_another_thread_looks_again_are_two() -> None:
+    begun, answered, left = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        answered.wait(2 * PATIENCE)
+
+    def call() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            in_order(work, threading.Event(), left.set)
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        listen()
+        caller = threading.Thread(target=call)
+        caller.start()
+        assert begun.wait(PATIENCE)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert left.wait(PATIENCE)
+    finally:
+        answered.set()
+        caller.join()
+        signal.signal(signal.SIGINT, before)
 
 
 # The end of the program ----------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ _FILTER_INDUSTRY = Column(
 )
 _LISTED_HASHTAG = Column("hashtag_name", "hashtag", Field("list[].hashtag_name"), "Name, as it is requested.", LISTED)
 _HASHTAG_LIST_KEY: Final = ("region", "period", "filter_industry_id", "new_only", "hashtag_name")
-_HASHTAG_LIST_ASKED: Final = (REGION, PERIOD, _FILTER_INDUSTRY, NEW_ONLY)
+_HASHTAG_LIST_REQUESTED: Final = (REGION, PERIOD, _FILTER_INDUSTRY, NEW_ONLY)
 _OF_HASHTAG_LIST: Final = ((_HASHTAG_LIST_KEY, "trending_hashtags"),)
 
 TRENDING_HASHTAGS = declare(Table(
@@ -249,7 +249,7 @@ TRENDING_HASHTAGS = declare(Table(
     key=_HASHTAG_LIST_KEY,
     rows=("list[]",),
     columns=(
-        *_HASHTAG_LIST_ASKED,
+        *_HASHTAG_LIST_REQUESTED,
         *rank_columns("list[]", LISTED, optional=False),
         rank_movement("list[]"),
         _LISTED_HASHTAG,
@@ -271,7 +271,7 @@ TRENDING_HASHTAG_TRENDS = declare(Table(
     key=(*_HASHTAG_LIST_KEY, "date"),
     rows=("list[].trend[]",),
     sorted_by="date",
-    columns=(*_HASHTAG_LIST_ASKED, _LISTED_HASHTAG, *trend_columns("list[].trend"), *METADATA),
+    columns=(*_HASHTAG_LIST_REQUESTED, _LISTED_HASHTAG, *trend_columns("list[].trend"), *METADATA),
     references=_OF_HASHTAG_LIST, reached_by="trend",
 ))
 TRENDING_HASHTAG_CREATORS = declare(Table(
@@ -281,7 +281,7 @@ TRENDING_HASHTAG_CREATORS = declare(Table(
     key=(*_HASHTAG_LIST_KEY, "position"),
     rows=("list[].creators[]",),
     columns=(
-        *_HASHTAG_LIST_ASKED, _LISTED_HASHTAG,
+        *_HASHTAG_LIST_REQUESTED, _LISTED_HASHTAG,
         Column("position", "count", Position("data.list[].creators[]"), "Place in the answer's list.",
                "unknown: what the order means is not documented", "place", 1),
         Column("creator_name", "text", Field("list[].creators[].nick_name"), "Display name of the creator.", LISTED),

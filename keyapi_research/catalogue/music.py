@@ -245,7 +245,7 @@ MUSIC_RANKING = Endpoint(
 
 
 _MUSIC_LIST_KEY: Final = ("region", "period", "search", "new_only", "commercial_only", "clip_id")
-_MUSIC_LIST_ASKED: Final = (
+_MUSIC_LIST_REQUESTED: Final = (
     REGION, PERIOD, SEARCH, NEW_ONLY,
     Column("commercial_only", "flag", FromQuery(), "Whether only sounds cleared for commercial use were requested.",
            A_PARAMETER),
@@ -259,7 +259,7 @@ TRENDING_MUSIC = declare(Table(
     key=_MUSIC_LIST_KEY,
     rows=("sound_list[]",),
     columns=(
-        *_MUSIC_LIST_ASKED,
+        *_MUSIC_LIST_REQUESTED,
         *rank_columns("sound_list[]", LISTED, optional=False),
         rank_movement("sound_list[]"),
         _LISTED_CLIP,
@@ -280,7 +280,7 @@ TRENDING_MUSIC_TRENDS = declare(Table(
     key=(*_MUSIC_LIST_KEY, "date"),
     rows=("sound_list[].trend[]",),
     sorted_by="date",
-    columns=(*_MUSIC_LIST_ASKED, _LISTED_CLIP, *trend_columns("sound_list[].trend"), *METADATA),
+    columns=(*_MUSIC_LIST_REQUESTED, _LISTED_CLIP, *trend_columns("sound_list[].trend"), *METADATA),
     references=((_MUSIC_LIST_KEY, "trending_music"),), reached_by="trend",
 ))
 

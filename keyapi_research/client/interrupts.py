@@ -59,12 +59,13 @@ class _Interrupts:
         """Raise a Ctrl-C that came since the last look."""
         now = _presses.count, _last_raised()
         if self._elsewhere and (now != self._known or (_is_being_raised() and not self._being_raised)):
-            self._known, self._being_raised = now, True
+            self._known = min(now[0], self._known[0] + 1), now[1]  # of two since the last look the next one finds one
+            self._being_raised = True
             raise KeyboardInterrupt
 
     def pass_on(self) -> None:
-        """Let calls in other threads notice it."""
-        if not self._elsewhere:
+        """Let calls in other threads notice it, where it was not counted when it came."""
+        if not self._elsewhere and _presses.count == self._known[0]:
             _presses.count += 1
 
 
