@@ -85,9 +85,9 @@ def check_id(name: str, value: object) -> str:
 
 def check_hashtag(name: str, value: object) -> str:
     """Return the name of a hashtag, written the one way it is requested and kept."""
-    if is_missing(value):
-        raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
     if not isinstance(value, str):
+        if is_missing(value):
+            raise InvalidArgumentError(f"{name}: one of the names is missing; drop it first (names.dropna())")
         raise InvalidArgumentError(f'{name} must be text such as "perfume" or "#perfume"; got {shown(value)}')
     if len(value) > _LONGEST_NAME:
         raise InvalidArgumentError(

@@ -5,6 +5,7 @@ What cannot be read becomes missing and is counted or listed, never guessed.
 
 from __future__ import annotations
 
+import numbers
 import operator
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -310,8 +311,10 @@ def read_times(series: pd.Series[Any]) -> list[int | None]:
     stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
     unread = series[(stamps.isna() & series.notna()).to_numpy()]
     if len(unread):
-        raise InvalidArgumentError(
-            f"{series.name}: {shown(unread.iloc[0])} is not a valid time. Read the file again with kr.read_csv(path)"
-        )
+        name, value = series.name, unread.iloc[0]
+        advice = "Read the file again with kr.read_csv(path)"
+        if isinstance(value, numbers.Number):  # as in JSON of pandas; which unit it has is for the user to say
+            advice = f'If it counts milliseconds: df["{name}"] = pd.to_datetime(df["{name}"], unit="ms", utc=True)'
+        raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid time. {advice}")
     microseconds = stamps.dt.as_unit("us").astype("int64")
     return [None if missing else at for at, missing in zip(microseconds.tolist(), stamps.isna(), strict=True)]

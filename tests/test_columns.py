@@ -85,3 +85,7 @@ def test_times_are_read_to_the_microsecond_whatever_dtype_they_have_by_now() -> 
         assert read_times(series) == [at, None]
     with pytest.raises(kr.InvalidArgumentError, match="'yesterday' is not a valid time"):
         read_times(pd.Series(["yesterday"], name="observed_at"))
+    for number in (1_770_091_506_789, 1_770_091_506_789.0):  # as JSON of pandas read without dtypes has it
+        advice = r'a valid time\. If it counts milliseconds: df\["observed_at"\] = pd\.to_datetime\(.*unit="ms"'
+        with pytest.raises(kr.InvalidArgumentError, match=advice):
+            read_times(pd.Series([number], name="observed_at"))
