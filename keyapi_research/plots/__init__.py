@@ -19,14 +19,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..docstrings import complete
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+F = TypeVar("F", bound=Callable[..., object])
 AxesOrMany = TypeVar("AxesOrMany", bound="Axes | Sequence[Axes] | npt.NDArray[np.object_]")
+
+_AX = "ax : matplotlib.axes.Axes, optional\n    Where to draw; by default a new figure."
 
 __all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp", "trend"]
 
 
+def _drawn(picture: F) -> F:
+    """Complete a docstring by what all pictures take and return."""
+    return complete(picture, {"ax": _AX}, Returns="matplotlib.axes.Axes\n    The Axes drawn into.")
+
+
+@_drawn
 def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
     """Draw popularity over time, one line a series.
 
@@ -39,15 +50,8 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     df : pandas.DataFrame
         Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, also several
         concatenated: date, share_of_peak, and hashtag_name or clip_id.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
     small_multiples : bool, default False
         A panel for each series (up to 30) in a new figure; the first is returned, all are in `ax.figure.axes`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
@@ -58,6 +62,7 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     return _picture("trend_lines", ax)(df, ax, small_multiples=small_multiples)
 
 
+@_drawn
 def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
@@ -71,13 +76,6 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
         segment_id, segment, score, and category_id, hashtag_name or clip_id.
     dimension : {"age", "interest", "country"}, optional
         What to split by; by default the first of these that the frame has.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
@@ -87,6 +85,7 @@ def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None 
     return _picture("audience_bars", ax)(df, ax, dimension=dimension)
 
 
+@_drawn
 def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> Axes:
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
@@ -99,13 +98,6 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
         Rows of product_insights: ctr_pct, cvr_pct, impressions, category_l1, category.
     labels : int, default 15
         How many of the first rows to name, at most.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
@@ -115,6 +107,7 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     return _picture("product_rates", ax)(df, ax, labels=labels)
 
 
+@_drawn
 def categories(
     df: pd.DataFrame,
     *,
@@ -140,13 +133,6 @@ def categories(
         Level of the categories that are drawn; those of level 1 have no headings, those of level 3 are the rows.
     lowest : bool, default False
         Draw the lowest instead of the highest, the lowest first: for costs, and for decliners in posts_change_pct.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
@@ -157,6 +143,7 @@ def categories(
     return _picture("category_bars", ax)(df, ax, measure=measure, level=level, lowest=lowest)
 
 
+@_drawn
 def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how engagement_rate, like_rate, comment_rate and share_rate are distributed, on a log axis.
 
@@ -168,13 +155,6 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     df : pandas.DataFrame
         Rows of videos. Where `df.keyapi.engagement()` has not added the rates they are computed from views, likes,
         comments and shares: (likes + comments + shares) / views, and each part / views.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
@@ -184,6 +164,7 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return _picture("engagement_strips", ax)(df, ax)
 
 
+@_drawn
 def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = None) -> Axes:
     """Draw how similar the audiences of hashtags and sounds are, as a heat map, the most similar side by side.
 
@@ -204,13 +185,6 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
         The same as for `audience`. (Interests of products are ids of another list than those of hashtags and sounds.)
     dimension : {"country", "interest"}, default "country"
         What to compare by. Ages are shares of three bands, too few to compare.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The Axes drawn into.
 
     Examples
     --------
