@@ -65,8 +65,9 @@ def document(function: F, table: Table) -> F:
         + textwrap.indent("\n".join(columns), "    ")
         + f'\n    `kr.describe("{table.name}")` has the meaning of each column, and how certain it is.',
         Raises=_ERRORS,
-        Notes=f"Price: {endpoint.price}{again}. Stored answers cost nothing.\n"
-        f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.',
+        Notes=textwrap.fill(f"Price: {endpoint.price}{again}. Stored answers cost nothing.", _WIDTH)
+        + "\n\n"
+        + textwrap.fill(f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.', _WIDTH),
     )
 
 

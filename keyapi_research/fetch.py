@@ -15,7 +15,7 @@ import pandas as pd
 from .arguments import check_limit
 from .client import Call, Client, Collection, Plan, failures_frame, find_client
 from .docstrings import document
-from .errors import InvalidArgumentError, KeyAPIWarning, StoreError
+from .errors import InvalidArgumentError, KeyAPIWarning, StoreError, shown
 from .model import Query, Table, make_queries, make_query
 from .notices import (
     failure_of,
@@ -44,8 +44,8 @@ def make_call(table: Table, queries: Sequence[Query], options: Mapping[str, Any]
     """Return the call of one table and some queries, its options checked; nothing is sent."""
     limit, max_age = check_limit(options.get("limit")), read_max_age(options["max_age"])
     errors = options.get("errors", "raise")
-    if errors not in ("raise", "warn"):
-        raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {errors!r}')
+    if not isinstance(errors, str) or errors not in ("raise", "warn"):
+        raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {shown(errors)}')
     partial = errors == "warn"
     return Call(table, table.endpoint, tuple(queries), limit, max_age, partial=partial, client=options["client"])
 
@@ -84,7 +84,7 @@ def fetches(make: Callable[P, Call]) -> Callable[P, pd.DataFrame]:
     def fetch(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
         return run(call_checked(make, *args, **kwargs))
 
-    fetch.__annotations__ = {**make.__annotations__, "return": "pd.DataFrame"}
+    fetch.__annotations__ = {**make.__annotations__, "return": pd.DataFrame}
     fetch.__signature__ = inspect.signature(make).replace(return_annotation="pd.DataFrame")  # type: ignore[attr-defined]
     fetch.make_call = make  # type: ignore[attr-defined]
     return fetch

@@ -98,7 +98,7 @@ def read_buffer(buffer: Any) -> bytes:
     try:
         content = buffer.read()
         return content.encode() if isinstance(content, str) else bytes(memoryview(content))
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever somebody else's reader raises
         raise InvalidArgumentError(f"it cannot be read: {reason_of(error)}. Open it again for reading") from error
 
 
@@ -115,14 +115,10 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
             with target.open("wb") as file:
                 yield file
             return
-        with beside.open("xb") as file:
+        with _opened(beside, target) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            if new:
-                raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
-            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        if new and target.exists():
+            raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
         beside.replace(target)
     except OSError as error:
         raise StoreError(
@@ -131,6 +127,17 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opened(beside: Path, target: Path) -> Iterator[IO[bytes]]:
+    """Open what takes a file's place, with its mode from the beginning; it is on the disk when that ends."""
+    with beside.open("xb") as file:
+        if target.exists():
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -154,7 +161,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes], old: Iterable[str])
     try:
         new.mkdir(parents=True)
         for name, content in contents.items():
-            (new / name).write_bytes(content)
+            with _opened(new / name, target / name) as file:
+                file.write(content)
         if there:
             aside.mkdir()
             moves = [(target / name, aside / name) for name in old] + [(new / name, target / name) for name in contents]
@@ -162,8 +170,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes], old: Iterable[str])
             moves = [(new, target)]
         with contextlib.ExitStack() as undo:
             for source, place in moves:
+                undo.callback(_put_back, place, source)
                 source.rename(place)
-                undo.callback(place.rename, source)
             undo.pop_all()
         shutil.rmtree(aside, ignore_errors=True)
     except (OSError, ValueError) as error:  # also a name that the file system cannot write
@@ -175,3 +183,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes], old: Iterable[str])
         for emptied in (aside, beside):  # not empty where old files could not be put back: they are kept
             with contextlib.suppress(OSError):
                 emptied.rmdir()
+
+
+def _put_back(place: Path, source: Path) -> None:
+    if not source.exists():  # it was moved
+        place.rename(source)

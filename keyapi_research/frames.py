@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .arguments import Value
 from .client import Client, find_client
 from .columns import read_column
 from .errors import CLOSED, InvalidArgumentError, StoreError
@@ -162,12 +161,10 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
     columns.append(_numbered(frame[OBSERVED_AT.name], OBSERVED_AT) if dated else nothing)
     distinct = pd.DataFrame({place: numbers for place, (numbers, _) in enumerate(columns)}).drop_duplicates()
     read = [[values[number] for number in distinct[place]] for place, (_, values) in enumerate(columns)]
-    queries: dict[tuple[Value, ...], Query] = {}  # one for all rows: its key is computed once
-    return [
-        Row(queries.setdefault(inputs, Query(endpoint, inputs)), who, at)
-        for *values, who, at in zip(*read, strict=True)
-        for inputs in [tuple(values)]
-    ]
+    *inputs, whom, times = read
+    every = list(zip(*inputs, strict=True))
+    queries = {one: Query(endpoint, one) for one in dict.fromkeys(every)}  # one for all rows: its key is computed once
+    return [Row(queries[one], who, at) for one, who, at in zip(every, whom, times, strict=True)]
 
 
 def _entities(frame: pd.DataFrame, column: Column) -> Numbered:

@@ -731,3 +731,66 @@ def test_invalid_paths_are_refused(path: Any) -> None:
     ):
         with pytest.raises(kr.InvalidArgumentError):
             use()
+
+
+@pytest.mark.parametrize("ending", ["\n", ""])
+def test_a_row_that_is_too_long_is_refused_however_far_down(ending: str) -> None:
+    rows = [*["1,2"] * (csv_file._CELLS // 2 + 1), "3,4,surplus", "7"]  # as many commas as two rows of two cells
+    with pytest.raises(kr.InvalidArgumentError, match=f"row {len(rows)} has 3 fields, but the first has 2"):
+        parse_csv(("own,other\n" + "\n".join(rows) + ending).encode())
+
+
+@pytest.mark.parametrize("cells", [[str(2**64)], ["5", str(-(2**63) - 1)], [str(2**64), "5"]])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_count_beyond_64_bits_stays_text_and_is_named(cells: list[str], mark: str) -> None:
+    with pytest.warns(kr.SchemaDriftWarning, match="posts"):
+        back = parse_csv((mark + "\n".join(["posts", *cells])).encode())
+    assert back["posts"].tolist() == cells
+
+
+@pytest.mark.parametrize("value", [f" {ID}", f"\t{ID}", " 007", f"{ID} "])
+def test_an_id_beside_white_space_keeps_its_digits(value: str) -> None:
+    assert parse_csv(f"n,mine\na,{value}\nb,5\n".encode())["mine"].tolist() == [value, "5"]
+
+
+def test_an_unguarded_formula_shows_that_apostrophes_are_the_texts_own() -> None:
+    frame = pd.DataFrame({"title": [f"'{ID}", "=sum(1)", "'=quoted"]})
+    assert there_and_back(frame)["title"].tolist() == frame["title"].tolist()
+
+
+def test_what_is_no_number_is_guarded_however_it_is_written() -> None:
+    frame = pd.DataFrame({"waited": [pd.Timedelta(days=-1)], "mine": pd.Series([Path("=1")], dtype=object), "n": [-5]})
+    assert csv_bytes(frame, excel=True).removeprefix(csv_file.BOM) == b"waited,mine,n\n'-1 days +00:00:00,'=1,-5\n"
+
+
+def test_a_value_that_no_text_holds_is_refused() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="a value cannot be written as text"):
+        csv_bytes(pd.DataFrame({"own": pd.Series([10**5000], dtype=object)}))
+
+
+def test_a_damaged_buffer_is_refused() -> None:
+    packed = gzip.compress(b"own\n1\n")
+    with (
+        gzip.open(io.BytesIO(packed[:-12])) as buffer,
+        pytest.raises(kr.InvalidArgumentError, match="the buffer: it cannot be read"),
+    ):
+        read_csv(buffer)
+
+
+def test_blank_lines_below_the_line_of_the_separator_are_skipped() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="it is empty"):
+        parse_csv(b"sep=,\r\n\r\n\r\n")
+    assert parse_csv(b"sep=,\r\n\r\nown\r\n1\r\n")["own"].tolist() == [1]
+
+
+def test_a_zip_of_a_name_that_is_no_text_is_written(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.zip"))
+    write_csv(pd.DataFrame({"own": [1]}), path)
+    assert read_csv(path)["own"].tolist() == [1]
+
+
+def test_one_column_with_a_line_break_in_its_name_comes_back() -> None:
+    frame = pd.DataFrame({"a;\nb;": ["c;"]})
+    assert_frame_equal(there_and_back(frame), frame)
+    with pytest.raises(kr.InvalidArgumentError, match="separated by semicolons"):
+        parse_csv(b'"a";"b"\n1;2\n')

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,12 +26,14 @@ import pytest
 
 import keyapi_research as kr
 from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
+from keyapi_research.client.call import Collection
 from keyapi_research.client.delivery import Request as Sent
 from keyapi_research.client.delivery import is_worth_another, judge
 from keyapi_research.client.pacing import Pace
 from keyapi_research.client.transport import Reply, TransportFailure
 from keyapi_research.model import make_queries
 from keyapi_research.sandbox import Fault, Request, Sandbox
+from keyapi_research.store.sqlite import SQLite
 
 Make = Callable[..., kr.Client]
 TOKEN = "a-token-of-the-tests"
@@ -873,3 +878,90 @@ def test_nothing_is_sent_back_but_the_answer(make_client: Make, record: Callable
         names = {header.partition(":")[0].lower() for header in headers if header}
         assert names <= {"host", "user-agent", "accept", "accept-encoding", "connection", "authorization"}
         assert request.count(TOKEN.encode()) == 1
+
+
+# Found by reading and trying ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_are_not_there_do_not_matter_without_tls(
+    name: str, make_client: Callable[..., kr.Client], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(name, str(tmp_path / "no.pem"))
+    assert len(kr.fetch_hashtags("ufc324", client=make_client())) == 1
+
+
+def test_what_is_in_flight_is_written_down_before_an_error_of_the_caller_goes_on(
+    make_client: Callable[..., kr.Client], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client()
+    kr.fetch_hashtags("ufc324", client=client)  # one usable answer: the others may come side by side
+    first = iter([0.0])
+    sandbox.on_request = lambda *_: Fault(delay=next(first, 1.0))
+
+    def fail(*_: object) -> None:
+        raise MemoryError("at any line")
+
+    monkeypatch.setattr(Collection, "arrive", fail)
+    with client.budget(100) as budget, pytest.raises(MemoryError):
+        kr.fetch_hashtags([f"tag{number}" for number in range(8)], client=client)
+    assert budget.spent == sandbox.charged - 2
+    assert client.ledger()["http_status"].notna().all()
+
+
+def test_a_paid_answer_is_kept_where_the_source_of_its_store_cannot_be_read(
+    make_client: Callable[..., kr.Client], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(SQLite, "patience", 0.3)
+    client = make_client()
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None, check_same_thread=False)
+    ) as other:
+
+        def lock(*_: object) -> None:
+            other.execute("BEGIN EXCLUSIVE")
+
+        sandbox.on_request = lock
+        with pytest.raises(kr.StoreError, match="locked"):
+            kr.fetch_hashtags("ufc324", client=client)
+        other.execute("ROLLBACK")
+        sandbox.on_request = None
+    assert len(kr.fetch_hashtags("ufc324", client=client)) == 1
+    assert sandbox.charged == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_that_closes_what_another_thread_was_writing_with_ends(
+    make_client: Callable[..., kr.Client], sandbox: Sandbox
+) -> None:
+    client = make_client()
+    kr.fetch_hashtags("ufc324", client=client)
+    locked, released = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with client.store._db.transaction():
+            locked.set()
+            released.wait(60)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    locked.wait(60)
+    child = os.fork()
+    if child == 0:
+        try:
+            client.close()
+        finally:
+            os._exit(0)
+    ended = 0
+    for _ in range(3000):
+        ended = os.waitpid(child, os.WNOHANG)[0]
+        if ended:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    released.set()
+    writer.join()
+    assert ended == child

@@ -148,3 +148,19 @@ def test_zstandard_is_refused_rather_than_written_as_plain_text(ending: str, tmp
     (tmp_path / f"a.csv{ending}").write_bytes(b"\x28\xb5\x2f\xfd")
     with pytest.raises(kr.InvalidArgumentError, match=r"neither written nor read\. Use \.gz"):
         kr.read_csv(tmp_path / f"a.csv{ending}")
+
+
+def test_what_replaces_a_private_file_is_private_while_it_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "a.csv"
+    target.touch(mode=0o600)
+    with replacing(target) as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+        file.write(b"own\n")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_freeze_refuses_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with kr.connect(sandbox=True, store=":memory:"):
+        kr.fetch_hashtags("ufc324")
+        with pytest.raises(kr.StoreError, match="was not written: File name too long"):
+            kr.freeze(tmp_path / f"{'x' * 300}.zip")

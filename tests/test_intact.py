@@ -32,6 +32,7 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store import bodies
 from keyapi_research.store.sqlite import SQLite
 
 pytestmark = [pytest.mark.filterwarnings("ignore::keyapi_research.KeyAPIWarning")]
@@ -1970,3 +1971,50 @@ def test_a_whole_column_of_another_kind_is_a_typed_error(
     outcomes = study.outcomes(path, frozen=True)
     assert wrong(outcomes) == []
     assert "refused" in outcomes.values()
+
+
+# Found by reading and trying ------------------------------------------------------------------------------------
+
+
+def test_a_damaged_name_in_the_schema_is_a_typed_error(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    kr.Client(sandbox=True, store=path).close()
+    content = bytearray(path.read_bytes())
+    content[content.index(b"CREATE TABLE keyapi_claims") + 7] |= 0x80  # no UTF-8 any more
+    path.write_bytes(content)
+    for offline in (True, False):
+        with pytest.raises(kr.StoreError, match="damaged"):
+            kr.Client(sandbox=True, store=path, offline=offline)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [(None, math.inf), (None, -math.inf), ("", b""), ("YQ==", b"a"), ([1], ["1"]), (1, True)]
+)
+def test_a_row_of_which_one_cell_became_another_does_not_pass(was: Any, now: Any) -> None:
+    kept = bodies.checksum(["x", was, 5])
+    assert bodies.is_sound(["x", was, 5], kept)
+    with contextlib.suppress(TypeError):  # of bytes, which no JSON has: it is no valid row either
+        assert not bodies.is_sound(["x", now, 5], kept)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 0, -1, 2**63 - 1, 1e16, 1e-7, -0.0, 5e-324, 0.1, math.inf, math.nan, "\u2028", "\x7f", "😀", '"', 10**30],
+)
+def test_a_row_as_it_was_written_passes(value: Any) -> None:
+    assert bodies.is_sound([value, "x"], bodies.checksum([value, "x"]))
+
+
+def test_a_ranking_of_many_observations_is_read_in_steps_that_grow_with_them(sandbox: Sandbox, tmp_path: Path) -> None:
+    options = {"token": "a-token-of-the-tests", "requests_per_second": None, "progress": False}
+    steps = Counter[int]()
+    with kr.Client(base_url=sandbox.url, store=tmp_path / "many.sqlite", **options) as client:
+        for _ in range(60):
+            steps["now"] = 0
+            database = client.store._db._db
+            database.set_progress_handler(lambda: steps.update(["now"]), 10)
+            kr.fetch_product_insights(region="US", limit=10, max_age="any", client=client)
+            database.set_progress_handler(None, 0)
+            kr.fetch_product_insights(region="US", limit=10, max_age=0, client=client)
+            steps[str(len(steps))] = steps["now"]
+    assert steps["60"] - steps["30"] < 2 * (steps["30"] - steps["2"])

@@ -683,6 +683,38 @@ def test_a_second_ctrl_c_leaves_though_the_answer_needs_minutes(
     program.wait(15)  # nobody opens the gate
 
 
+BESIDE = """
+connect()
+other = kr.Client(store=store, **options)
+threading.Thread(target=lambda: kr.fetch_hashtags(["beside1", "beside2"], client=other)).start()
+fetch()
+"""
+
+
+@posix
+def test_one_ctrl_c_is_one_for_a_call_in_another_thread_though_it_ends_the_main_one(
+    start: Callable[[str], Program], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    arrived: list[str] = []
+    opened = threading.Event()
+
+    def hold(_: str, params: dict[str, str]) -> None:
+        arrived.append(params["hashtag_name"])
+        opened.wait(3 * PATIENCE if params["hashtag_name"].startswith("beside") else 0.5)
+
+    sandbox.on_request = hold
+    program = start(BESIDE)
+    while len(arrived) < WORKERS + 2:
+        time.sleep(0.01)
+    program.interrupt()
+    time.sleep(2)  # the main thread's call ends, and its traceback is written
+    assert program.process.poll() is None
+    opened.set()
+    assert "KeyboardInterrupt" in program.wait()
+    assert_all_stored(["beside1", "beside2"], tmp_path / "store.sqlite")
+    assert sorted(charged_names(sandbox)) == sorted(arrived)
+
+
 @posix
 def test_two_presses_before_a_call_in_another_thread_looks_again_are_two() -> None:
     begun, answered, left = threading.Event(), threading.Event(), threading.Event()

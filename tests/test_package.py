@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -270,7 +271,7 @@ def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr
     ]  # fmt: skip
     assert fields["regrouped"] == {"source": None, "views": str(regrouped["views"].dtype), "likes": None}
     assert {name: dtype for name, dtype in fields["videos"].items() if dtype} == {
-        "creator_region": "category",
+        "creator_region": "category[str]",
         "views": "float64",
     }
 
@@ -429,15 +430,15 @@ def test_a_package_is_written_whole_or_not_at_all(
     steps = iter(range(1, 100))
 
     def failing(method: Any) -> Any:
-        def change(self: Path, *args: Any) -> Any:
+        def change(self: Any, *args: Any) -> Any:
             if next(steps) == step:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return method(self, *args)
 
         return change
 
-    for name in ("write_bytes", "rename"):
-        monkeypatch.setattr(Path, name, failing(getattr(Path, name)))
+    monkeypatch.setattr(os, "fsync", failing(os.fsync))
+    monkeypatch.setattr(Path, "rename", failing(Path.rename))
     told = ""
     try:
         write_package(folder, {"x": pd.DataFrame({"x": [2]})})
@@ -709,3 +710,41 @@ def test_a_table_whose_key_is_missing_throughout_is_written_without_a_key(
     back = kr.read_package(tmp_path / "study")[table]
     assert back[own].isna().to_numpy().all()
     assert len(back) == 1
+
+
+@pytest.mark.parametrize("values", [["NA"], ["NA", "1"], ["1.0", "2"], ["null", "True"], ["a", None]])
+def test_categories_of_text_stay_text(values: list[str | None], tmp_path: Path) -> None:
+    frame = pd.DataFrame({"country": pd.Categorical(values)})
+    write_package(tmp_path / "a", {"mine": frame})
+    back = read_package(tmp_path / "a")["mine"]["country"]
+    assert back.dtype == "category"
+    assert back.astype(object).where(back.notna(), None).tolist() == values
+
+
+def test_other_categories_and_offsets_come_back(tmp_path: Path) -> None:
+    frame = pd.DataFrame({
+        "number": pd.Categorical([2, 1]), "flag": pd.Categorical([True, False]),
+        "at": pd.to_datetime(["2026-02-03T04:05+01:00"] * 2).as_unit("us"),
+    })  # fmt: skip
+    write_package(tmp_path / "a", {"mine": frame})
+    assert_frame_equal(read_package(tmp_path / "a")["mine"], frame)
+
+
+def test_two_columns_of_one_name_in_the_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="mine has the column '1' twice"):
+        write_package(tmp_path / "a", {"mine": pd.DataFrame([[1, 2]], columns=[1, "1"])})
+
+
+def test_a_mark_of_byte_order_takes_no_apostrophe_off_in_a_package(tmp_path: Path) -> None:
+    foreign(tmp_path / "a", "\ufeffmine\n'=1\n", [{"name": "mine", "type": "string"}])
+    assert read_package(tmp_path / "a")["x"]["mine"].tolist() == ["'=1"]
+
+
+def test_files_of_a_package_keep_their_modes(tmp_path: Path) -> None:
+    for value in (1, 2):
+        write_package(tmp_path / "a", {"mine": pd.DataFrame({"own": [value]})})
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a").iterdir()}
+        if value == 1:
+            for path in (tmp_path / "a").iterdir():
+                path.chmod(0o600)
+    assert set(modes.values()) == {0o600}

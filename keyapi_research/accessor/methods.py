@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..client import Call, Client, find_client, ledger_frame
 from ..docstrings import complete
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, shown
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, identifying_columns, reading_client
 from ..measures import PARTS, engagement_rates
@@ -84,9 +84,9 @@ class Methods:
         """
         table = self._find_table("audience", of)
         known = vocabulary(parts_of("audience")[table.name]["dimension"])
-        if dimension is not None and dimension not in known:
+        if dimension is not None and not (isinstance(dimension, str) and dimension in known):
             raise InvalidArgumentError(
-                f"dimension of {table.name} must be one of {', '.join(known)}; got {dimension!r}"
+                f"dimension of {table.name} must be one of {', '.join(known)}; got {shown(dimension)}"
             )
         whole = self._read_part("audience", of, client)
         return whole if dimension is None else whole[whole["dimension"] == dimension].reset_index(drop=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from ..errors import InvalidArgumentError, KeyAPIError, listed
+from ..errors import InvalidArgumentError, KeyAPIError, listed, shown
 from ..frames import Needs, choose, columns_of, identifying_columns, nearest, tables_in
 from ..model import COLUMN_DTYPES, TABLES, Table
 
@@ -27,8 +27,8 @@ def fitting(needs: Needs, frame: pd.DataFrame) -> list[Table]:
 def find_table(frame: pd.DataFrame, method: str, needs: Needs, of: str | None, *, for_answers: bool = False) -> Table:
     """Return the table a method is to work on; `for_answers`: any of those that came with one answer."""
     if of is not None:
-        if of not in needs:
-            raise InvalidArgumentError(f"of must be one of {', '.join(needs)} for {method}(); got {of!r}")
+        if not isinstance(of, str) or of not in needs:
+            raise InvalidArgumentError(f"of must be one of {', '.join(needs)} for {method}(); got {shown(of)}")
         if not needs[of] <= columns_of(frame):
             raise AccessorError(f"{method}(of={of!r}): {_explain_missing(TABLES[of], needs[of], frame)}")
         return TABLES[of]

@@ -32,8 +32,8 @@ def check_frame(frame: pd.DataFrame, of: str | None) -> None:
 def _table_of(frame: pd.DataFrame, of: str | None) -> Table:
     """Return what a frame should be, also where key columns are missing: that is a breach to be listed."""
     if of is not None:
-        if of not in TABLES:
-            raise InvalidArgumentError(f"of must be one of {', '.join(TABLES)} for validate(); got {of!r}")
+        if not isinstance(of, str) or of not in TABLES:
+            raise InvalidArgumentError(f"of must be one of {', '.join(TABLES)} for validate(); got {shown(of)}")
         return TABLES[of]
     near = nearest(columns_of(frame))
     if near is not None and not fitting(identifying_columns(), frame):

@@ -85,6 +85,8 @@ class Batches:
             failed = self._sender.wait_for_others(others, 0, run)
             for query, error in failed.items():
                 collection.fail(query, error)
+            if collection.stop is not None:  # what stopped the other client stops this one
+                return
             waiting = [query for query in others if query not in failed]
 
     def _send(self, own: deque[Query], collection: Collection, run: Run) -> list[Query]:

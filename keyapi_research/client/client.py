@@ -97,9 +97,10 @@ class Client(Facts):
 
     Parameters
     ----------
-    token, base_url, sandbox, store, offline, as_of, max_age, max_credits, max_call_credits, requests_per_second, \
-    max_workers, timeout, retries, progress, replay
+    token, base_url, sandbox, store, offline, as_of, max_age, max_credits, max_call_credits
         As for `connect`; KEYAPI_REPLAY replays here, too.
+    requests_per_second, max_workers, timeout, retries, progress, replay
+        As for `connect`.
     """
 
     def __init__(

@@ -86,6 +86,8 @@ class Sender:
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the sandbox, and the store it was written into."""
+        if not self._store.of_this_process:  # the locks are as the parent's threads had them when it was forked
+            return
         with self._ending:
             self._shared.closed = True
             self._closing()
@@ -121,25 +123,32 @@ class Sender:
         needed = math.ceil(len(left) / template.endpoint.batch)  # as many as are needed if all are free
         in_flight, run.renewed = 0, time.monotonic()
         broken: BaseException | None = None
-        while True:
-            while left and needed and in_flight < min(self._settings.max_workers, run.room) and not run.stop.is_set():
-                try:
-                    self._start(Delivery(left, template, run), arrived)
-                except RuntimeError as error:
-                    if not in_flight:
-                        raise no_thread(error) from error
-                    break  # there may be a thread again when one has ended
-                in_flight, needed = in_flight + 1, needed - 1
-            if not in_flight:
-                break
-            got = self._wait(arrived, run)
-            in_flight -= 1
-            if isinstance(got, BaseException):
-                broken = got
+        try:
+            while True:
+                room = min(self._settings.max_workers, run.room)
+                while left and needed and in_flight < room and not run.stop.is_set():
+                    try:
+                        self._start(Delivery(left, template, run), arrived)
+                    except RuntimeError as error:
+                        if not in_flight:
+                            raise no_thread(error) from error
+                        break  # there may be a thread again when one has ended
+                    in_flight, needed = in_flight + 1, needed - 1
+                if not in_flight:
+                    break
+                got = self._wait(arrived, run)
+                in_flight -= 1
+                if isinstance(got, BaseException):
+                    broken = got
+                    run.stop.set()
+                else:
+                    run.note(got)
+                    yield got
+        finally:  # whatever ends it, what is in flight is written down before its credits are given back
+            if in_flight:
                 run.stop.set()
-            else:
-                run.note(got)
-                yield got
+            for _ in range(in_flight):
+                self._wait(arrived, run)
         if broken is not None:
             raise broken
 
@@ -158,13 +167,14 @@ class Sender:
         """Send a request from a thread of its own, when one of the client's slots is free."""
 
         def work() -> None:
-            got: Delivered | BaseException
+            got: Delivered | BaseException = []
             try:
                 with self._shared.slots:
                     got = self._deliver(one)
             except BaseException as error:  # noqa: BLE001 - raised where the call waits
                 got = error
-            arrived.put(got)
+            finally:
+                arrived.put(got)
 
         # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
         threading.Thread(target=work, name="keyapi", daemon=True).start()
@@ -310,7 +320,10 @@ class Sender:
     def _complete(self, row: int, request: Request, verdict: Verdict) -> Delivered:
         """Write down what came; what cannot be written now is written before anything else is sent."""
         path, source, found = request.endpoint.path, verdict.source, verdict.found
-        foreign = self._store.foreign(source) if source and self._store.source not in (None, source) else None
+        known = None
+        with contextlib.suppress(StoreError):  # it cannot be read just now: `keep` looks again
+            known = self._store.source
+        foreign = self._store.foreign(source) if source and known not in (None, source) else None
         if foreign is not None:  # it was paid for, and is not data of this store
             self._foreign, source, found = foreign, None, ()
         arrivals = [make_arrival(request, one) for one in found if isinstance(one, Found)]

@@ -54,13 +54,18 @@ class _Interrupts:
         self._elsewhere = threading.current_thread() is not threading.main_thread()
         self._being_raised = _is_being_raised()
         self._known = _presses.count, _last_raised()
+        self._noticed = False  # whether a press was
 
     def check(self) -> None:
         """Raise a Ctrl-C that came since the last look."""
-        now = _presses.count, _last_raised()
-        if self._elsewhere and (now != self._known or (_is_being_raised() and not self._being_raised)):
-            self._known = min(now[0], self._known[0] + 1), now[1]  # of two since the last look the next one finds one
-            self._being_raised = True
+        count, last, raised = _presses.count, _last_raised(), _is_being_raised()
+        counted = count != self._known[0]
+        seen = last is not self._known[1] or (raised and not self._being_raised)
+        self._known = min(count, self._known[0] + 1), last  # of two since the last look the next one finds one
+        self._being_raised = raised
+        # One press is counted when it comes, then seen being raised, then seen as what ended the program or cell.
+        again, self._noticed = seen and not counted and self._noticed, self._noticed or counted or seen
+        if self._elsewhere and (counted or seen) and not again:
             raise KeyboardInterrupt
 
     def pass_on(self) -> None:

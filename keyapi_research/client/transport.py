@@ -218,7 +218,7 @@ class Transport:
     def _exchange(self, path: str, params: Mapping[str, str], started: float) -> Reply:
         url = f"{self.base_url}{path}"
         certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        if certificates and not Path(certificates).exists():
+        if certificates and url.startswith("https:") and not Path(certificates).exists():
             raise OSError(errno.ENOENT, f"there are no certificates at {certificates}; see REQUESTS_CA_BUNDLE")
         request = requests.Request("GET", url, headers=self._headers, params=params, auth=self._sign).prepare()
         with self._adapter.send(

@@ -30,7 +30,8 @@ def pack(content: bytes, path: Path) -> bytes:
         case ".zip":
             packed = io.BytesIO()
             with zipfile.ZipFile(packed, "w") as archive:
-                archive.writestr(zipfile.ZipInfo(path.stem, _EPOCH), content, zipfile.ZIP_DEFLATED)
+                name = path.stem.encode(errors="replace").decode()
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
             return packed.getvalue()
     return content
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import numbers
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ _LONG: Final = re.compile(r"[+-]?[0-9]{16,}")  # a spreadsheet keeps 15 digits o
 
 # A cell in quotes: they open where it begins and close where it ends.
 _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"(?![^,\r\n])')
+_NO_END: Final = bytes(set(range(256)) - set(b",\n"))  # what ends neither a cell nor a row
 _LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
 _GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r0-9-]")  # where there are none, no cell has to be looked at
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
@@ -101,17 +103,19 @@ def csv_bytes(df: pd.DataFrame, *, excel: bool = False) -> bytes:
     if isinstance(df.columns, pd.MultiIndex) or not len(df.columns):
         raise InvalidArgumentError("the frame must have columns, each with one name. Flatten a MultiIndex first")
     names = [_guarded(str(name)) if excel else str(name) for name in df.columns]
-    columns = [_written(df.iloc[:, at], excel=excel) for at in range(len(names))]
     lines: list[str] = []
     # Before Python 3.13 a carriage return is put in quotes only where it is part of the end of a line.
     file = SimpleNamespace(write=lambda line: lines.append(f"{line[:-2]}\n"))
     unlike = any(one in name for name in names for one in (*_SEPARATORS, "\ufeff"))  # unlike a name, unless in quotes
     csv.writer(file, lineterminator="\r\n", quoting=csv.QUOTE_ALL if unlike else csv.QUOTE_MINIMAL).writerow(names)
-    csv.writer(file, lineterminator="\r\n").writerows(zip(*columns, strict=True))
     try:
+        columns = [_written(df.iloc[:, at], excel=excel) for at in range(len(names))]
+        csv.writer(file, lineterminator="\r\n").writerows(zip(*columns, strict=True))
         return (BOM if excel else b"") + "".join(lines).encode()
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"an incomplete character (a lone surrogate) cannot be written: {error}") from None
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"a value cannot be written as text: {error}") from error
 
 
 def _written(column: pd.Series[Any], *, excel: bool) -> Sequence[object]:
@@ -128,7 +132,9 @@ def _cell(value: object, *, excel: bool) -> object:
         return _guarded(value) if excel else value
     if isinstance(value, date):
         return value.isoformat()
-    return f"'{value}" if excel and _LONG.fullmatch(str(value)) else value
+    if not excel or (isinstance(value, numbers.Number) and not _LONG.fullmatch(str(value))):
+        return value
+    return _guarded(str(value))
 
 
 def _guarded(text: str) -> str:
@@ -183,18 +189,17 @@ def read_csv(path: str | os.PathLike[str] | IO[str] | IO[bytes]) -> pd.DataFrame
 
 def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd.DataFrame:
     """Read the bytes of a CSV file; `own` has a package's dtypes beside the dictionary's (None: what pandas infers)."""
-    excel = content.startswith(BOM)
-    known = excel or own is not None  # a package has no guards
+    excel = content.startswith(BOM) and own is None  # a package has no guards
     content = content.removeprefix(BOM).lstrip(b"\r\n")
     if line := _SEP_LINE.match(content):
-        content = content[line.end() :]
+        content = content[line.end() :].lstrip(b"\r\n")
     if not content:
         raise InvalidArgumentError("it is empty")
     _check_separator(content)
     declared = {**known_dtypes(), **(own or {})}
     try:
         names, columns, unread = _read(content, declared, excel=excel)
-        if not known and _GUARDS.search(content) and _is_guarded([pd.Series(names).array, *columns]):
+        if not excel and own is None and _GUARDS.search(content) and _is_guarded([pd.Series(names).array, *columns]):
             names, columns, unread = _read(content, declared, excel=True)
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None
@@ -215,7 +220,7 @@ def _check_separator(content: bytes) -> None:
     lines = [found[0] for found in islice(_LINE.finditer(content), 2)]
     for separator, called in _SEPARATORS.items():
         both = all(separator.encode() in line for line in lines)
-        if both and b"," not in lines[0] and not _QUOTED.fullmatch(lines[0]):
+        if both and b"," not in lines[0] and not _QUOTED.fullmatch(lines[0]) and not _QUOTED.match(content):
             raise InvalidArgumentError(
                 f"its fields are separated by {called}, not commas. Save it as CSV with commas (UTF-8), or read "
                 f"it with pandas.read_csv(path, sep={separator!r}, dtype=str)"
@@ -229,10 +234,11 @@ def _is_guarded(columns: Sequence[Array]) -> bool:
     """
     cells = chain.from_iterable(column.tolist() for column in columns)
     free = {cell: _unguarded(cell) for cell in cells if isinstance(cell, str) and cell.startswith(_RISKY)}
-    if any(_LONG.fullmatch(plain) for text, plain in free.items() if plain != text):
+    if any(plain == text for text, plain in free.items()):  # a text without its guard: this is another form
+        return False
+    if any(map(_LONG.fullmatch, free.values())):
         return True
-    formulas = [text for text, plain in free.items() if plain.startswith(_FORMULAS)]
-    if formulas and all(plain != text for text, plain in free.items()):
+    if formulas := [text for text, plain in free.items() if plain.startswith(_FORMULAS)]:
         warn(
             f"texts such as {shown(min(formulas), _MOST_SHOWN)} begin with an apostrophe as excel=True writes it, but "
             "nothing else says that the file is of that form. If it is not the texts' own, take it off: "
@@ -298,15 +304,12 @@ def _blocks(content: bytes, dtypes: Sequence[str | None]) -> Iterator[Sequence[C
 
 
 def _is_even(content: bytes, width: int) -> bool:
-    """Whether a file has quotes only around cells, and as many commas as rows of this width have.
-
-    Then pandas, which refuses rows that are too long and fills those that are too short, splits it as csv does.
-    """
+    """Whether a file has quotes only around cells, and every row this width: then pandas splits it as csv does."""
     if b"\0" in content or _LONE_RETURN.search(content):
         return False
-    quoted = b"".join(_QUOTED.findall(content))
-    commas, ends, marks = (content.count(one) - quoted.count(one) for one in (b",", b"\n", b'"'))
-    return marks == 0 and commas == (width - 1) * (ends + (not content.endswith(b"\n")))
+    plain = _QUOTED.sub(b"", content) if b'"' in content else content
+    ends = plain.translate(None, _NO_END) + (b"" if content.endswith(b"\n") else b"\n")
+    return b'"' not in plain and ends == (b"," * (width - 1) + b"\n") * (len(ends) // width)
 
 
 def _quick_blocks(content: bytes, dtypes: Sequence[str | None], size: int) -> Iterator[Sequence[Cells]]:
@@ -314,9 +317,10 @@ def _quick_blocks(content: bytes, dtypes: Sequence[str | None], size: int) -> It
     texts = {at: object for at, dtype in enumerate(dtypes) if dtype != DTYPES["count"]}
     quick: dict[str, Any] = {"header": None, "skiprows": 1, "na_filter": False, "skip_blank_lines": False}
     for rows in pd.read_csv(io.BytesIO(content), dtype=texts, chunksize=size, low_memory=False, **quick):
-        if len(rows.columns) != len(dtypes) or any(dtype.kind in "fbu" for dtype in rows.dtypes):
-            raise pd.errors.ParserError  # the text of 1.0 is lost
-        yield [one.to_numpy() if one.dtype == np.int64 else one.tolist() for _, one in rows.items()]
+        columns = [one.to_numpy() if one.dtype == np.int64 else one.tolist() for _, one in rows.items()]
+        if len(columns) != len(dtypes) or any(not isinstance(one[0], str | np.int64) for one in columns):
+            raise pd.errors.ParserError  # the text of 1.0, True or a number beyond 64 bits is lost
+        yield columns
 
 
 def _rows(content: bytes) -> Iterator[list[str]]:

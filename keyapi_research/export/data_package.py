@@ -42,8 +42,8 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(  # of the standard, by NumP
 _TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
 _DTYPE: Final = re.compile(  # that a column can be given back
     rf"(?P<text>{_TEXT}|string)|(?P<flag>bool|boolean)|(?P<count>U?Int(8|16|32|64)|u?int(8|16|32|64))"
-    r"|(?P<number>[Ff]loat(32|64))|(?P<time>datetime64\[(s|ms|us|ns)(, [A-Za-z][A-Za-z0-9_/+-]*)?\])"
-    r"|(?P<category>category)"
+    r"|(?P<number>[Ff]loat(32|64))|(?P<time>datetime64\[(s|ms|us|ns)(, [A-Za-z][A-Za-z0-9_/+:-]*)?\])"
+    rf"|(?P<category>category(\[{_TEXT}\])?)"
 )
 _INTACT: Final = r"-?[0-9]+"  # an id that somebody made a whole number
 _ALGORITHMS: Final[Mapping[int, str]] = MappingProxyType(  # by the length of a hash; the standard names none for MD5
@@ -164,7 +164,8 @@ def _check_tables(tables: object) -> None:
             )
         if not isinstance(frame, pd.DataFrame):
             raise InvalidArgumentError(f"{name} must be a DataFrame, not {type(frame).__name__}")
-        if again := frame.columns[frame.columns.duplicated()].tolist():
+        names = pd.Index([str(label) for label in frame.columns])
+        if again := names[names.duplicated()].tolist():
             raise InvalidArgumentError(f"{name} has the column {again[0]!r} twice. Keep one")
 
 
@@ -199,11 +200,14 @@ def _schema(
 
 def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
     """Describe a column: its type by its dtype, the rest by its declaration."""
-    dtype, known = str(values.dtype), known_dtypes().get(name)
-    if dtype == "object" and pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+    dtype, kind, known = str(values.dtype), values.dtype.kind, known_dtypes().get(name)
+    if dtype == "category":
+        kind = values.cat.categories.dtype.kind
+        dtype += f"[{_TEXT}]" if _is_text(values.cat.categories) else ""
+    elif dtype == "object" and _is_text(values):
         dtype = _TEXT
     restored = _DTYPE.fullmatch(dtype)
-    described = {"name": name, "type": _TYPES.get(values.dtype.kind) or ("string" if restored or known else "any")}
+    described = {"name": name, "type": _TYPES.get(kind) or ("string" if restored or known else "any")}
     if described["type"] == "datetime" and getattr(values.dt, "tz", None) is None:
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
@@ -212,6 +216,10 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
     if restored and dtype != known:
         described["dtype"] = dtype  # the dictionary has another for this name, or does not know it
     return described
+
+
+def _is_text(values: pd.Series[Any] | pd.Index[Any]) -> bool:
+    return pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty")
 
 
 def _primary_key(table: Table, frame: pd.DataFrame) -> list[str]:
@@ -424,7 +432,7 @@ def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
     Categories are read as what they are categories of; the rest as what pandas infers (None), but ids as text.
     """
     if dtype.lastgroup == "category":
-        return known_dtypes().get(name)
+        return known_dtypes().get(name) or (DTYPES["text"] if dtype[0] != "category" else None)
     is_id = dtype.lastgroup == "count" and name in id_columns()
     return DTYPES["text"] if is_id or dtype.lastgroup in ("text", "time") else None
 
@@ -432,8 +440,9 @@ def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
 def _restored(values: pd.Series[Any], dtype: re.Match[str]) -> pd.Series[Any]:
     """Return a column with the dtype it had, if no value becomes another; ids stay text."""
     is_id, kind = values.name in id_columns(), dtype.lastgroup
-    if dtype[0] == _TEXT:
-        return pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()))
+    if dtype[0] in (_TEXT, f"category[{_TEXT}]"):
+        values = pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()), name=values.name)
+        return values if kind == "text" else values.astype("category")
     if is_id and kind == "count" and values.dropna().str.fullmatch(_INTACT).all():
         return values
     try:

@@ -101,7 +101,7 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     connection = reading_client(client)
     if _is_replayed(target, connection):
         return _summary_of(str(path), connection)
-    if target.exists():
+    if os.path.exists(target):  # noqa: PTH110 - of a name that is too long, too
         raise InvalidArgumentError(f"{target} already exists and is not overwritten. Choose another path")
     read = connection.records.read
     if not read:

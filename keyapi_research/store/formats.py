@@ -165,7 +165,6 @@ def convert(db: sqlite3.Connection) -> None:
         if db.execute("PRAGMA user_version").fetchone()[0] == FORMAT:  # another program was first
             return
         db.execute("DROP INDEX keyapi_entity")
-        db.execute("DROP INDEX keyapi_walk")
         for table in _FROM_1:
             _check_kinds(db, table)
             db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")

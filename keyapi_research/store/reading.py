@@ -19,7 +19,7 @@ from . import bodies
 from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json
 from .sqlite import SQLite
 
-_BATCH: Final = 1000  # answers a reading transaction has at most: who reads for minutes keeps nobody from storing
+_BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
 _HIDDEN: Final = "its index does not match its answers"
 
@@ -190,7 +190,8 @@ class Reader:
         found: dict[str, dict[int, Observation]] = {}
         kept: dict[str, int] = {}
         for rows in self._batches(
-            f"SELECT j.value, {_KEPT}, {_ANSWERS} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.entity = j.value",
+            f"WITH j AS MATERIALIZED (SELECT j.value, {_KEPT} AS kept FROM json_each(?) j)"
+            f" SELECT j.value, j.kept, {_ANSWERS} FROM j LEFT JOIN keyapi_answers a ON a.entity = j.value",
             dict.fromkeys(entities),
         ):
             kept.update(row[:2] for row in rows)

@@ -28,6 +28,7 @@ from .facts import Row, in_this_process
 
 _HEADER: Final = b"SQLite format 3\x00"
 _WAL: Final = 2  # how the header's two version bytes name the write-ahead log
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where its message quotes a damaged name
 _LEAST_FREE: Final = 256 * 1024
 
 Connect = Callable[[str], sqlite3.Connection]
@@ -49,7 +50,7 @@ class SQLite:
                 formats.create(self._db)
             else:
                 self._db, self.read_only = _open_file(Path(path), self._connect, read_only, self.patience)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise StoreError(f"the store cannot be opened: {_advice(error, self.path, self.patience)}") from error
         except OSError as error:
             what = error.strerror or error
@@ -111,7 +112,7 @@ class SQLite:
         try:
             # On one line: an interrupt between two lines cannot leave the lock taken.
             with self._lock: return self._db.execute(sql, values).fetchall()  # noqa: E701
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise StoreError(f"the store cannot be read: {_advice(error, self.path, self.patience)}") from error
 
     @contextlib.contextmanager
@@ -125,7 +126,7 @@ class SQLite:
             try:
                 with formats.transaction(self._db, "IMMEDIATE"):
                     yield self._db
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 if _is_locked(error):
                     self._gave_up = time.monotonic()
                 raise StoreError(f"the store cannot be written: {_advice(error, self.path, self.patience)}") from error
@@ -174,10 +175,12 @@ def _open_file(file: Path, connect: Connect, read_only: bool, patience: float) -
 
 
 def _in_memory(file: sqlite3.Connection, connect: Connect) -> sqlite3.Connection:
-    """Return a copy, in the current format, of a file of format 1 that may not be written."""
+    """Return a copy, in the current format and in memory, of a file of format 1 that may not be written."""
     with contextlib.closing(file):
         memory = connect("file::memory:")
         try:
+            file.execute("BEGIN")  # which waits for locks with patience; the backup itself would wait for ever
+            file.execute("SELECT count(*) FROM sqlite_master").fetchone()
             file.backup(memory)
             formats.convert(memory)
         except BaseException:
@@ -272,12 +275,12 @@ def _is_full(file: Path) -> bool:
     return shutil.disk_usage(file.parent).free < _LEAST_FREE
 
 
-def _is_locked(error: sqlite3.Error) -> bool:
+def _is_locked(error: Exception) -> bool:
     """Whether another program keeps the file locked."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _advice(error: sqlite3.Error, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
+def _advice(error: Exception, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
     """Return what an error of SQLite means for the user of a store, and what to do."""
     whole_code = getattr(error, "sqlite_errorcode", 0) or 0
     code = whole_code & 0xFF  # the rest of it says where in SQLite
