@@ -311,7 +311,7 @@ def read_times(series: pd.Series[Any]) -> list[int | None]:
     stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
     unread = series[(stamps.isna() & series.notna()).to_numpy()]
     if len(unread):
-        name, value = series.name, unread.iloc[0]
+        name, value = series.name, unread.tolist()[0]
         advice = "Read the file again with kr.read_csv(path)"
         if isinstance(value, numbers.Number):  # as in JSON of pandas; which unit it has is for the user to say
             advice = f'If it counts milliseconds: df["{name}"] = pd.to_datetime(df["{name}"], unit="ms", utc=True)'

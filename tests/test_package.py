@@ -271,7 +271,7 @@ def test_columns_that_took_a_name_of_the_dictionary_keep_their_dtypes(client: kr
     ]  # fmt: skip
     assert fields["regrouped"] == {"source": None, "views": str(regrouped["views"].dtype), "likes": None}
     assert {name: dtype for name, dtype in fields["videos"].items() if dtype} == {
-        "creator_region": "category[str]",
+        "creator_region": "category[string]",
         "views": "float64",
     }
 

@@ -43,7 +43,7 @@ _TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
 _DTYPE: Final = re.compile(  # that a column can be given back
     rf"(?P<text>{_TEXT}|string)|(?P<flag>bool|boolean)|(?P<count>U?Int(8|16|32|64)|u?int(8|16|32|64))"
     r"|(?P<number>[Ff]loat(32|64))|(?P<time>datetime64\[(s|ms|us|ns)(, [A-Za-z][A-Za-z0-9_/+:-]*)?\])"
-    rf"|(?P<category>category(\[{_TEXT}\])?)"
+    rf"|(?P<category>category(\[{_TEXT}\]|\[string\])?)"
 )
 _INTACT: Final = r"-?[0-9]+"  # an id that somebody made a whole number
 _ALGORITHMS: Final[Mapping[int, str]] = MappingProxyType(  # by the length of a hash; the standard names none for MD5
@@ -202,8 +202,8 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
     """Describe a column: its type by its dtype, the rest by its declaration."""
     dtype, kind, known = str(values.dtype), values.dtype.kind, known_dtypes().get(name)
     if dtype == "category":
-        kind = values.cat.categories.dtype.kind
-        dtype += f"[{_TEXT}]" if _is_text(values.cat.categories) else ""
+        kind, of = values.cat.categories.dtype.kind, str(values.cat.categories.dtype)
+        dtype += f"[{of if of == 'string' else _TEXT}]" if _is_text(values.cat.categories) else ""
     elif dtype == "object" and _is_text(values):
         dtype = _TEXT
     restored = _DTYPE.fullmatch(dtype)
@@ -432,7 +432,7 @@ def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
     Categories are read as what they are categories of; the rest as what pandas infers (None), but ids as text.
     """
     if dtype.lastgroup == "category":
-        return known_dtypes().get(name) or (DTYPES["text"] if dtype[0] != "category" else None)
+        return known_dtypes().get(name) if dtype[0] == "category" else DTYPES["text"]
     is_id = dtype.lastgroup == "count" and name in id_columns()
     return DTYPES["text"] if is_id or dtype.lastgroup in ("text", "time") else None
 
@@ -442,14 +442,15 @@ def _restored(values: pd.Series[Any], dtype: re.Match[str]) -> pd.Series[Any]:
     is_id, kind = values.name in id_columns(), dtype.lastgroup
     if dtype[0] in (_TEXT, f"category[{_TEXT}]"):
         values = pd.Series(as_text(values.astype(object).where(values.notna(), None).tolist()), name=values.name)
-        return values if kind == "text" else values.astype("category")
+    if dtype[0] == _TEXT:
+        return values
     if is_id and kind == "count" and values.dropna().str.fullmatch(_INTACT).all():
         return values
     try:
         if kind == "time":
             values = pd.to_datetime(values, utc=True, format="ISO8601")
             values = values if "," in dtype[0] else values.dt.tz_localize(None)
-        restored: pd.Series[Any] = values.astype(dtype[0])  # type: ignore[call-overload]
+        restored: pd.Series[Any] = values.astype("category" if kind == "category" else dtype[0])  # type: ignore[call-overload]
         same = _is_same(values, restored)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InvalidArgumentError(
