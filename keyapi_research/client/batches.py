@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import CLOSED, KeyAPIError, StoreError
 from ..model import Query
-from ..store import Answer
+from ..store import Answer, Observation
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run, broken_feed
 from .dispatch import Sender
@@ -24,26 +24,24 @@ class Batches:
 
     def plan(self, call: Call) -> Plan:
         """Return what a call would send."""
-        stored, missing = self._survey(call, call.queries, None)
+        served = self._served(call, call.queries, None)
+        missing = [query for query in call.queries if query.key not in served]
         self._policy.check_answerable(missing)
         requests = math.ceil(len(missing) / call.endpoint.batch)
         cost = requests * call.endpoint.credits
         note = self._policy.unanswered_note(call, missing)
-        oldest = oldest_of([one.observation for one in stored])
-        return Plan(requests, cost, cost, len(stored), oldest, call.table.name, note)
+        return Plan(requests, cost, cost, len(served), oldest_of([*served.values()]), call.table.name, note)
+
+    def _served(self, call: Call, queries: Sequence[Query], since: int | None) -> dict[str, Observation]:
+        """Find what the store serves, by key."""
+        latest = self._policy.store.latest([query.key for query in queries], until=self._policy.until)
+        return {key: one for key, one in latest.items() if self._policy.serves(call, one, since)}
 
     def _survey(self, call: Call, queries: Sequence[Query], since: int | None) -> tuple[list[Answer], list[Query]]:
         """Find what the store serves, and what it does not."""
-        latest = self._policy.store.latest((query.key for query in queries), until=self._policy.until)
-        stored: list[Answer] = []
-        missing: list[Query] = []
-        for query in queries:
-            one = latest.get(query.key)
-            if one is not None and self._policy.serves(call, one, since):
-                stored.append(Answer(query, one))
-            else:
-                missing.append(query)
-        return stored, missing
+        served = self._served(call, queries, since)
+        stored = [Answer(query, served[query.key]) for query in queries if query.key in served]
+        return stored, [query for query in queries if query.key not in served]
 
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call."""
