@@ -643,9 +643,13 @@ def test_failures_stand_in_the_order_requested(client: kr.Client, sandbox: Sandb
 # What went wrong, and warnings --------------------------------------------------------------------------------
 
 
+def refuse(name: str) -> Callable[[str, dict[str, str]], Fault | None]:
+    return lambda _, params: Fault(status=400) if params["hashtag_name"] == name else None
+
+
 def test_a_failure_is_raised_though_a_filter_makes_errors_of_warnings(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": {"info": None}})
-    sandbox.faults.put(Fault(status=400))
+    sandbox.on_request = refuse("refused")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(kr.FetchIncompleteError) as caught:
@@ -655,7 +659,7 @@ def test_a_failure_is_raised_though_a_filter_makes_errors_of_warnings(client: kr
 
 def test_a_partial_table_names_what_it_lacks_before_anything_else(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, {"code": 0, "data": {"info": None}})
-    sandbox.faults.put(Fault(status=400))
+    sandbox.on_request = refuse("refused")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(kr.IncompleteDataWarning, match=r": refused \(InvalidRequestError"):
