@@ -7,6 +7,7 @@ import importlib
 import typing
 
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
+from .catalogue.declared import declare
 from .catalogue.hashtags import (
     fetch_hashtag_audience,
     fetch_hashtag_trends,
@@ -24,6 +25,7 @@ from .catalogue.music import (
     fetch_trending_music,
     fetch_trending_music_trends,
 )
+from .catalogue.other import fetch_endpoint
 from .catalogue.product_categories import (
     fetch_product_audience,
     fetch_product_details,
@@ -103,7 +105,9 @@ __all__ = [
     "audience_similarity",
     "budget",
     "connect",
+    "declare",
     "describe",
+    "fetch_endpoint",
     "fetch_hashtag_audience",
     "fetch_hashtag_trends",
     "fetch_hashtags",

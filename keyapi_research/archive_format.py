@@ -24,10 +24,11 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
-from .envelope import Found, match, open_envelope
+from .arguments import check_path
+from .envelope import Envelope, Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
 from .files import open_file, reason_of, replacing
-from .model import endpoint_at, query_of
+from .model import PAGES, Query, page_parameter, query_of
 from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
@@ -37,6 +38,7 @@ FORMAT_VERSION: Final = 1
 MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.jsonl")
 COUNTS: Final = ("answers", "absences", "requests", "credits")
 _LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
+_MOST_ROWS: Final = 10_000  # of a page
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tenth
 
@@ -160,14 +162,19 @@ def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
 
 
 def _record(one: Observation, envelope: Mapping[str, Any]) -> dict[str, Any]:
-    page = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
+    params = json.loads(one.params)
+    facts = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
+    page: dict[str, object] = {**facts}
+    name = page_parameter(one.entity, one.endpoint, params) if one.page else PAGES.page
+    if name != PAGES.page:
+        page["parameter"] = name
     return {
         "absent": one.absent,
         "endpoint": one.endpoint,
         "envelope": envelope,  # as it arrived, in its own order
         "observed_at": stamp(one.observed_at),
         "page": page if one.page else None,
-        "params": json.loads(one.params),
+        "params": params,
         "request": one.request,
     }
 
@@ -380,17 +387,19 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
 
 def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
     """Read an answer like one that arrives: what is written about it must be what it shows."""
-    _require(endpoint_at(record["endpoint"]) is not None, "this version of the package does not have its endpoint")
-    query = query_of(record["endpoint"], record["params"])
-    [found] = match(query.endpoint, (query,), open_envelope(200, b"", record["envelope"], retry_after=None))
-    if not isinstance(found, Found):
-        raise found
-    page = record["page"] or {"fresh": 0, "number": 0, "walk": 0}
+    params, page = record["params"], record["page"] or {"fresh": 0, "number": 0, "walk": 0}
+    texts = all(isinstance(text, str) for text in params.values())
+    _require(texts and check_path(record["endpoint"]), "its endpoint or parameters are not valid")
+    counted = page.get("parameter", PAGES.page) if record["page"] else ""
+    asked = {name: text for name, text in params.items() if name != counted}
+    query = query_of(record["endpoint"], asked, yours=False)
+    envelope = open_envelope(200, b"", record["envelope"], retry_after=None)
+    found = _find(query, envelope, record["absent"], record["page"])
     one = Observation(
         id=number,
         entity=query.key,
         endpoint=query.endpoint.path,
-        params=compact_json(query.params | ({"page": str(page["number"])} if query.endpoint.ranking else {})),
+        params=compact_json(params),
         observed_at=microseconds_of(datetime.fromisoformat(record["observed_at"])),
         absent=found.absent,
         request=int(record["request"]),
@@ -405,3 +414,15 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     requested = 0 < one.request <= len(ledger) and ledger[one.request - 1][_ENDPOINT] == one.endpoint
     _require(requested, f"its request is not in {LEDGER}")
     return one
+
+
+def _find(query: Query, envelope: Envelope, absent: object, page: Mapping[str, Any] | None) -> Found:
+    """Return what an answer has; where no declaration tells whom it is about, what is written of it holds."""
+    if query.endpoint.identity is None or query.endpoint.ranking != bool(page):
+        rows = int(page["rows"]) if page else 0
+        _require(0 <= rows <= _MOST_ROWS, "its page has too many rows")
+        return Found(query, envelope.whole, bool(absent), (None,) * rows, page["more"] if page else None)
+    [found] = match(query.endpoint, (query,), envelope)
+    if not isinstance(found, Found):
+        raise found
+    return found

@@ -5,29 +5,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from .errors import InvalidArgumentError, shown
 from .settings import is_number
-from .spelling import normal_hashtag
+from .spelling import normal_handle, normal_hashtag
 
 Value = str | int | bool | None
 
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
 _NOT_IN_A_NAME: Final = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # joiners belong to many scripts
+_NOT_IN_TEXT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _MONTHS_BACK: Final = 4
 _LONGEST_NAME: Final = 300  # characters; TikTok's hashtags have 100 at most
 _FAR: Final = 2**63
 _ALIKE: Final = 0.75  # of two names, so that one was probably meant by the other
+_PATH: Final = re.compile(r"/v1(?:/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)+")
+_LONGEST_PATH: Final = 200  # characters
+_PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
+_SECRETS: Final = frozenset(
+    ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential", "credentials")
+)
+_CURSORS: Final = frozenset(("page", "next", "continuation"))  # a page_token is a place in a list
+_LONGEST_TEXT: Final = 8000  # characters of a parameter: servers take no longer address
+_LONGEST_NUMBER: Final = 10**32
+_EXACT: Final = 2**53  # floats below have all their digits
 
 INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -117,7 +130,7 @@ def _countries() -> Mapping[str, tuple[str, str]]:
     return MappingProxyType(known)
 
 
-def _nearest(written: str, names: Iterable[str]) -> str | None:
+def nearest_name(written: str, names: Iterable[str]) -> str | None:
     """Find the name that was probably meant."""
     near = get_close_matches(written, names, 1, _ALIKE) if len(written) <= _LONGEST_NAME else []
     return near[0] if near else None
@@ -142,7 +155,7 @@ def check_region(name: str, value: object, *, all_regions: bool = True) -> str:
     if written in _countries():
         code, country = _countries()[written]
         raise InvalidArgumentError(f'{name}: {country} is "{code}", not {shown(value)}')
-    near = _nearest(written, [one for one in _countries() if len(one) > len("US")])
+    near = nearest_name(written, [one for one in _countries() if len(one) > len("US")])
     hint = f'. {_countries()[near][1]} is "{_countries()[near][0]}"' if near else ""
     raise InvalidArgumentError(f"{allowed}; got {shown(value)}{hint}")
 
@@ -216,7 +229,7 @@ def check_industry(name: str, value: object) -> str | None:
     written = value.strip().lower()
     if written in by_name:
         return by_name[written]
-    near = _nearest(written, by_name) or next((label for label in by_name if written and written in label), None)
+    near = nearest_name(written, by_name) or next((label for label in by_name if written and written in label), None)
     hint = f" Did you mean {INDUSTRIES[by_name[near]]!r}?" if near else ""
     raise InvalidArgumentError(
         f"{name}: {shown(value)} is not a valid industry.{hint} Choose from {', '.join(INDUSTRIES.values())} (or pass "
@@ -233,3 +246,110 @@ def check_limit(limit: object) -> int | None:
             f"limit must be a whole number of at least 1, or None for all pages; got {shown(limit)}"
         )
     return int(limit)  # type: ignore[call-overload,no-any-return]
+
+
+# Of endpoints without tables ---------------------------------------------------------------------------------
+
+
+def check_path(path: object) -> str:
+    """Return the path of an endpoint as KeyAPI's pages write it."""
+    allowed = 'path must be as KeyAPI\'s pages write it, such as "/v1/tiktok/video/captions"'
+    if not isinstance(path, str):
+        raise InvalidArgumentError(f"{allowed}; got {shown(path)}")
+    if "://" in path or path.startswith("//"):
+        hint = ". Leave out the host: requests go to the base_url of the connection only"
+    elif "?" in path or "#" in path:
+        hint = '. Pass parameters as params={"name": "value"}'
+    else:
+        hint = ""
+    if len(path) > _LONGEST_PATH or _PATH.fullmatch(path) is None:
+        raise InvalidArgumentError(f"{allowed}; got {shown(path)}{hint}")
+    return path
+
+
+def check_parameter_name(name: object) -> str:
+    """Return the name of a parameter; the token goes into a header, and nothing like it into an address."""
+    if not isinstance(name, str) or _PARAMETER.fullmatch(name) is None:
+        raise InvalidArgumentError(f'params must be {{name: value}} with names such as "region"; got {shown(name)}')
+    parts = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(".", "_").split("_")
+    pairs = {"".join(parts), *parts, *map("".join, pairwise(parts))}
+    if pairs & _SECRETS and not set(parts) & _CURSORS:
+        raise InvalidArgumentError(
+            f"params: {name!r} looks like a credential, which would be stored and shown. The token goes into a header: "
+            "set KEYAPI_TOKEN, or use connect(token=...)"
+        )
+    return name
+
+
+def check_sent(name: str, value: object) -> str | None:
+    """Return the value of a parameter as it is sent: text, a number, a flag or a date; None leaves it out."""
+    value = plain_value(value)
+    if isinstance(value, np.generic):
+        value = pd.Timestamp(value) if isinstance(value, np.datetime64) else value.item()
+    if value is not None and is_missing(value):
+        raise InvalidArgumentError(f"{name}: the value is missing (it is {shown(value)}). Pass None to leave it out")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, str):
+        return _check_text(name, value)
+    if isinstance(value, date):
+        return _write_date(name, value)
+    if is_number(value):
+        return _write_number(name, value)
+    listing = ' Pass several ids as text: "1,2,3".' if isinstance(value, Iterable) else ""
+    raise InvalidArgumentError(
+        f"{name} must be text, a number, a flag, a date or None; got {type(value).__name__}.{listing}"
+    )
+
+
+def _check_text(name: str, text: str | None) -> str | None:
+    if text is not None and (len(text) > _LONGEST_TEXT or _NOT_IN_TEXT.search(text)):
+        raise InvalidArgumentError(
+            f"{name}: text must have at most {_LONGEST_TEXT:,} characters, none of them control characters; "
+            f"got {shown(text)}"
+        )
+    return text
+
+
+def _write_date(name: str, value: date) -> str:
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    if value.time() != time():
+        raise InvalidArgumentError(f"{name}: {shown(value)} has a time of day. Pass the date, as value.date()")
+    return value.date().isoformat()
+
+
+def _write_number(name: str, value: Any) -> str:
+    if is_number(value, whole=True) and abs(value) < _LONGEST_NUMBER:
+        return str(int(value))
+    if not isinstance(value, float) or not abs(value) < _EXACT:
+        raise InvalidArgumentError(f"{name}: the last digits of {shown(value)} may be lost. Pass text")
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def check_key(name: str, value: object) -> str:
+    """Return an id that may have other characters than digits."""
+    value = plain_value(value)
+    if isinstance(value, str) and value.strip():
+        return str(check_sent(name, value.strip()))
+    if isinstance(value, str | bool):
+        raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid id")
+    return check_id(name, value)
+
+
+def check_handle(name: str, value: object) -> str:
+    """Return the handle of a creator, written the one way it is requested and kept: lower case, without @."""
+    if is_missing(value) or not isinstance(value, str):
+        raise InvalidArgumentError(f'{name} must be handles such as "tiktok" or "@tiktok"; got {shown(value)}')
+    text = normal_handle(value)
+    if not text or _NOT_IN_A_NAME.search(text) or "/" in text:
+        advice = " Pass several as a list." if "," in text or " " in text else ""
+        raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid handle.{advice}")
+    return text
+
+
+def check_whole(name: str, value: object) -> int:
+    """Return a whole number of at least 1."""
+    if not is_number(value, whole=True) or not 1 <= int(value) < _LONGEST_NUMBER:  # type: ignore[call-overload]
+        raise InvalidArgumentError(f"{name} must be a whole number of at least 1; got {shown(value)}")
+    return int(value)  # type: ignore[call-overload,no-any-return]

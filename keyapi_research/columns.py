@@ -37,6 +37,7 @@ _NUMERIC: Final = re.compile(r"[0-9.eE+-]++")  # numbers, one after another
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]++\s*")
 _LIKE_AN_ID: Final = re.compile(rf"\s*[+-]?(?:0[0-9]+|[0-9]{{{_MOST_DIGITS + 1},}})\s*")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_DAY: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})-|([0-9]{2}))([0-9]{2})")
 _FLAG_CELLS: Final = frozenset(("True", "TRUE", "true", "False", "FALSE", "false"))  # flags to pandas
 _FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object, bool](FLAG_WORDS.items())}
 
@@ -109,7 +110,7 @@ def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
     if column.kind == "flag":
         flags, unread = _converted(values, _flag)
         return pd.array(flags, dtype="boolean"), len(unread)
-    return _read_stamps(values)
+    return _read_dates(values) if column.kind == "date" else _read_stamps(values)
 
 
 def _read_texts(values: list[Any], convert: Callable[[Any], str | None]) -> tuple[Array, int]:
@@ -173,6 +174,16 @@ def _read_stamps(values: list[Any]) -> tuple[Array, int]:
     missing = missing | wrong | (seconds == 0)
     scale = np.where(milliseconds, 1000, 1_000_000)
     return moments(np.where(missing, 0, seconds) * scale, missing), lost + int(wrong.sum())
+
+
+def _read_dates(values: list[Any]) -> tuple[Array, int]:
+    """Read days as yyyy-MM-dd or yyyymmdd, the latter also as a number; 0 means missing to the service."""
+    days = ["" if is_blank(value) or value in (0, "0") else str(value).strip() for value in values]
+    compact = ["".join(filter(None, found.groups())) if (found := _DAY.fullmatch(day)) else "" for day in days]
+    read = pd.to_datetime(pd.Series(compact, dtype=object), format="%Y%m%d", errors="coerce", utc=True)
+    stamps = read.dt.as_unit("us")
+    lost = [gone and bool(day) for gone, day in zip(stamps.isna(), days, strict=True)]
+    return stamps.array, sum(lost)
 
 
 def moments(microseconds: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None) -> Array:
@@ -293,7 +304,7 @@ def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
 
     What cannot be read stays as it is, so that the check of its parameter can say what is wrong with it.
     """
-    if column.kind == "time":
+    if column.dtype == DTYPES["time"]:
         return list(read_times(series))
     missing = series.isna().tolist()
     values = [None if gone else plain_value(value) for value, gone in zip(series.tolist(), missing, strict=True)]

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from .model import OBSERVED_AT, PAGE_SIZE, Column, Parameter, Table
+from .model import OBSERVED_AT, PAGES, Column, Parameter, Table
 
 F = TypeVar("F", bound=Callable[..., object])
 _WIDTH: Final = 96
@@ -20,7 +20,7 @@ _BEFORE_ENTRY: Final = re.compile(r"\n(?=\S)")
 _BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
 
 COMMON: Final[Mapping[str, str]] = {
-    "limit": f"limit : int or None\n    Maximum number of rows, fetched in pages of {PAGE_SIZE}; None for all pages.",
+    "limit": f"limit : int or None\n    Maximum number of rows, fetched in pages of {PAGES.most}; None for all pages.",
     "max_age": 'max_age : str or timedelta or 0, optional\n    Maximum age of stored answers ("1D", "6h"); older '
     'ones are fetched and paid for again.\n    0 always fetches; "any" never warns.',
     "errors": 'errors : {"raise", "warn"}\n    If some ids fail, fetch the others, then raise an error, or warn and '
@@ -57,6 +57,7 @@ def document(function: F, table: Table) -> F:
     endpoint = table.endpoint
     own = endpoint.tables[0]
     again = "" if own is table else f", free after `fetch_{own.name}` or a sibling with the same arguments"
+    page = f'page "{endpoint.page}" of docs.keyapi.ai' if endpoint.page else "declared in this session"
     columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
     return complete(
         function,
@@ -67,7 +68,7 @@ def document(function: F, table: Table) -> F:
         Raises=_ERRORS,
         Notes=textwrap.fill(f"Price: {endpoint.price}{again}. Stored answers cost nothing.", _WIDTH)
         + "\n\n"
-        + textwrap.fill(f'Source: GET {endpoint.path}, page "{endpoint.page}" of docs.keyapi.ai.', _WIDTH),
+        + textwrap.fill(f"Source: GET {endpoint.path}, {page}.", _WIDTH),
     )
 
 

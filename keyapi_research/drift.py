@@ -48,7 +48,7 @@ def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tu
     while some := [one.get("data") for one in islice(supply, _CHUNK)]:
         seen.note(some, "")
     may_lack: dict[str, bool] = {}
-    for path, optional in _declared(endpoint):
+    for path, optional in _declared(endpoint, seen):
         may_lack[path] = optional and may_lack.get(path, True)
     aside = set(endpoint.not_tabled)
     inner = {above for path in may_lack for above in islice(_above(path), 1, None)}
@@ -61,7 +61,7 @@ def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tu
     return named, {_named(path) for path in gone}
 
 
-def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
+def _declared(endpoint: Endpoint, seen: _Seen) -> Iterator[tuple[str, bool]]:
     """Yield the paths an endpoint's tables know, and whether an answer may leave them out."""
     for table in endpoint.tables:
         if len(table.rows) > 1:  # which of several lists an answer has differs
@@ -70,7 +70,9 @@ def _declared(endpoint: Endpoint) -> Iterator[tuple[str, bool]]:
             places = column.place.places if isinstance(column.place, PerList) else (column.place,)
             for declared in places:
                 place = declared.checked if isinstance(declared, FromQuery) else declared
-                if isinstance(place, Field | CountOf | Coded):
+                if isinstance(place, Field) and place.around and place.around in seen.ends:
+                    yield place.around, column.optional
+                elif isinstance(place, Field | CountOf | Coded):
                     yield place.path, column.optional
                 elif isinstance(place, DeepestLevel):
                     yield from ((f"{level}.{place.leaf}", True) for level in place.levels)

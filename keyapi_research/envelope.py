@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +11,9 @@ from typing import Any, Final
 
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
-from .model import DeepestLevel, Endpoint, Query
-from .spelling import FLAG_WORDS, is_blank, normal_hashtag, plain_id, writable
+from .model import DeepestLevel, Endpoint, Field, Query
+from .rows import each_at, has_nothing, page_items
+from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
 _OK: Final = 200
@@ -219,10 +221,17 @@ def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
     if isinstance(place, DeepestLevel):
         ids = (_dig(node, f"{level.removeprefix(below)}.{place.leaf}") for level in place.levels)
         return plain_id(next((one for one in ids if not is_blank(one)), None))
-    value = _dig(node, place.path.removeprefix(below))
+    if place is None:  # a row is known by all it has
+        return hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
+    return _normal(endpoint, _dig(node, place.path.removeprefix(below)))
+
+
+def _normal(endpoint: Endpoint, value: Any) -> str | None:
+    """Write the id of an answer as it is requested."""
     if endpoint.identity_kind == "id":
         return plain_id(value)
-    return normal_hashtag(writable(value)) or None if isinstance(value, str) else None
+    normal = normal_hashtag if endpoint.identity_kind == "hashtag" else normal_handle
+    return normal(writable(value)) or None if isinstance(value, str) else None
 
 
 def _dig(node: Any, path: str) -> Any:
@@ -244,7 +253,25 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
         return [_match_page(endpoint, queries[0], envelope)]
     if endpoint.record:
         return [_match_record(endpoint, queries[0], envelope)]
-    return _match_rows(endpoint, queries, envelope)
+    if isinstance(endpoint.identity, Field) and endpoint.identity.path.startswith("[]."):
+        return _match_rows(endpoint, queries, envelope)
+    return [_match_answer(endpoint, queries[0], envelope)]
+
+
+def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
+    """Match an answer to the one that was requested: all that it names must be that one."""
+    if has_nothing(envelope.data):
+        return Found(query, envelope.whole, absent=True)
+    place = endpoint.identity
+    if isinstance(place, Field):
+        ways = (place.path, *filter(None, [place.around]))
+        found = next(filter(None, (each_at(envelope.data, way) for way in ways)), ())
+        named = {_normal(endpoint, one) for one in found} - {None}
+        if named != {query.id}:
+            whom = ", ".join(sorted(repr(one) for one in named)[:3])
+            text = f"is about {whom}" if whom else f"does not name its id ({place})"
+            return _unexpected(envelope, f"{query.id!r} was requested, but the answer {text}")
+    return Found(query, envelope.whole)
 
 
 def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
@@ -286,20 +313,39 @@ def _match_rows(
 
 
 def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
-    data = {} if _is_empty(envelope.data) else envelope.data
-    if not isinstance(data, dict):
-        return _unexpected(envelope, "the page of the ranking is not an object: its structure has changed")
-    rows = data.get(endpoint.record)
-    others = any(isinstance(value, list) and value for name, value in data.items() if name != endpoint.record)
-    if not isinstance(rows, list) and (rows is not None or others):
-        text = f"the page of the ranking has no list data.{endpoint.record}: its structure has changed"
+    rows = _rows_of_page(endpoint, envelope.data)
+    if rows is None:
+        text = f"the page of the ranking has no list {Field(endpoint.record)}: its structure has changed"
         return _unexpected(envelope, text)
-    ids = tuple(identify(endpoint, row, f"{endpoint.record}[].") for row in rows or ())
+    below = f"{endpoint.record}[]."
+    if endpoint.owner is not None:
+        named = {_normal(endpoint, _dig(row, endpoint.owner.path.removeprefix(below))) for row in rows}
+        if foreign := [one for one in named if one not in (query.id, None)]:
+            return _unexpected(envelope, f"{query.id!r} was requested, but the page has rows about {foreign[0]!r}")
+    ids = tuple(identify(endpoint, row, below) for row in rows)
     if ids and not any(ids):
         return _unexpected(envelope, f"no row of the ranking names its id ({endpoint.identity})")
+    data = envelope.data if isinstance(envelope.data, dict) else {}
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
-    return Found(query, envelope.whole, ids=ids, more=FLAG_WORDS.get(str(more).strip().lower()))
+    absent = not rows and endpoint.identity is None
+    return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
+
+
+def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
+    """Return the rows of a page; None where the structure is not as declared."""
+    if _is_empty(data):
+        return []
+    if endpoint.identity is None:
+        return page_items(data)
+    if not endpoint.record:
+        return data if isinstance(data, list) else None
+    if not isinstance(data, dict):
+        return None
+    rows = _dig(data, endpoint.record)
+    top = endpoint.record.partition(".")[0]
+    others = any(isinstance(value, list) and value for name, value in data.items() if name != top)
+    return rows if isinstance(rows, list) else [] if rows is None and not others else None
 
 
 def _is_empty(node: Any) -> bool:

@@ -16,19 +16,22 @@ from .arguments import check_limit
 from .client import Call, Client, Collection, Plan, failures_frame, find_client
 from .docstrings import document
 from .errors import InvalidArgumentError, KeyAPIWarning, StoreError, shown
-from .model import Query, Table, make_queries, make_query
+from .model import Query, Table, Untyped, make_queries, make_query
 from .notices import (
     failure_of,
+    tell_of_personal,
     unkept,
     warn_of_confirmed_missing,
     warn_of_drift,
     warn_of_failures,
+    warn_of_ignored_parameters,
     warn_of_markets,
     warn_of_old_rows,
 )
 from .settings import read_max_age
 from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
+from .untyped import make_frame as make_untyped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,12 +139,17 @@ def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: C
     arrived = [one for one in collection.answers if one.observation.id in collection.arrived]
     warn_of_drift(collection.call.table, issues, client, arrived=_envelopes(arrived, client) if arrived else None)
     warn_of_markets(collection.call.table, issues)
+    warn_of_ignored_parameters(collection, client)
 
 
 def read_table(
     table: Table, answers: Sequence[Answer], client: Client, *, limit: int | None = None
 ) -> tuple[pd.DataFrame, Issues]:
     """Make a table of stored answers."""
+    if isinstance(table, Untyped):
+        frame, left_out = make_untyped(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
+        tell_of_personal(table, left_out, client)
+        return frame, Issues()
     return make_frame(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
 
 

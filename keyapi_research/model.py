@@ -7,6 +7,7 @@ has one row per answer (no `[]` in its `rows`) or one per item of a list.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -21,7 +22,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from .arguments import Value, is_missing, plain_value
+from .arguments import Value, check_sent, is_missing, plain_value
 from .errors import InvalidArgumentError, listed
 
 DTYPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -34,10 +35,10 @@ DTYPES: Final[Mapping[str, str]] = MappingProxyType(
         "number": "float64",
         "flag": "boolean",
         "time": "datetime64[us, UTC]",
+        "date": "datetime64[us, UTC]",
     }
 )
-PAGE_SIZE: Final = 20
-SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
+_SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
 _KEY_VERSION: Final = "1"
 
 
@@ -46,12 +47,13 @@ _KEY_VERSION: Final = "1"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A value of the answer."""
+    """A value of the answer; where a row has nothing of the name, that at `around`, beside the list of the rows."""
 
     path: str
+    around: str = ""
 
     def __str__(self) -> str:
-        return f"data.{self.path}".replace("data.[]", "data[]")
+        return f"data.{self.path}".replace("data.[]", "data[]").removesuffix(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +230,30 @@ class Parameter:
         return self.check(self.argument, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How an endpoint is called page by page: the parameters of the page, from 1, and of its size; the largest size."""
+
+    page: str
+    size: str
+    most: int
+
+    @property
+    def least(self) -> int:
+        """The smallest page that is expected of it."""
+        return min(_SMALLEST_PAGE, self.most)
+
+
+PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
+
+
 @dataclass(frozen=True, eq=False)
 class Endpoint:
     """One endpoint of KeyAPI.
 
     `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
-    has the id it is about. `batch` ids go into one request; a ranking (no `entity`) has pages instead of ids. `page` is
+    has the id it is about; None where it does not tell, so that nothing can be checked. `batch` ids go into one
+    request; a ranking has `paging`. In one about an `entity`, `owner` is where a row names that. `page` is
     the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has.
     """
 
@@ -243,16 +263,18 @@ class Endpoint:
     page: str
     parameters: tuple[Parameter, ...]
     record: str
-    identity: Field | DeepestLevel
-    identity_kind: Literal["id", "hashtag"] = "id"
+    identity: Field | DeepestLevel | None
+    identity_kind: Literal["id", "hashtag", "handle"] = "id"
     entity: Parameter | None = None
     batch: int = 1
     not_tabled: tuple[str, ...] = ()
+    paging: Paging | None = None
+    owner: Field | None = None
 
     @property
     def ranking(self) -> bool:
-        """Whether the endpoint is called page by page instead of by id."""
-        return self.entity is None
+        """Whether the endpoint is called page by page."""
+        return self.paging is not None
 
     @cached_property
     def inputs(self) -> tuple[Parameter, ...]:
@@ -278,8 +300,11 @@ class Endpoint:
     @property
     def price(self) -> str:
         """What a request costs, and how much it brings."""
-        each = f"a page of up to {PAGE_SIZE} rows" if self.ranking else f"per request of up to {self.batch} ids"
-        each = "an id" if self.batch == 1 and not self.ranking else each
+        each = "an id" if self.entity else "a request"
+        if self.paging is not None:
+            each = f"a page of up to {self.paging.most} rows"
+        elif self.batch > 1:
+            each = f"per request of up to {self.batch} ids"
         return f"{self.credits} credit{'s' if self.credits > 1 else ''} {each}"
 
     def cost(self, entities: int) -> int:
@@ -319,18 +344,62 @@ class Table:
     def __getitem__(self, name: str) -> Column:
         return self._by_name[name]
 
+    @property
+    def function(self) -> str:
+        """Name of the function that fetches it."""
+        return f"fetch_{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Untyped(Table):
+    """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
+
+    `rows` has the path of the rows, or is empty: then the first answer shows where they are. Fields `without` which it
+    is made have no column.
+    """
+
+    without: frozenset[str] = frozenset()
+
+    @property
+    def function(self) -> str:
+        """Name of the function that fetches it."""
+        return "fetch_endpoint"
+
 
 _tables: Final[dict[str, Table]] = {}  # the register of declared tables
+_yours: Final[set[str]] = set()  # names of those that the session declared, and may declare again
 _dtypes: Final[dict[str, str]] = {}
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(_tables)
 COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name has one dtype in all tables
 
 
-def declare(table: Table) -> Table:
-    """Register a table under its name, and return it."""
+def declare(table: Table, *, yours: bool = False) -> Table:
+    """Register a table under its name, and return it; one of the session's replaces the one it declared before."""
+    if table.name in _tables and table.name not in _yours:
+        raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
+    _check_dtypes(table)
+    _tables.pop(table.name, None)
     _tables[table.name] = table
-    _dtypes.update({column.name: column.dtype for column in table.columns})
+    if yours:
+        _yours.add(table.name)
+    known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}
+    _dtypes.update(known)
+    for gone in _dtypes.keys() - known.keys():
+        del _dtypes[gone]
     return table
+
+
+def _check_dtypes(table: Table) -> None:
+    """Refuse a column that is another dtype in another table: a file would not be read back as it was."""
+    others = [one for one in TABLES.values() if one.name != table.name]
+    known = {column.name: (column.dtype, one.name) for one in others for column in one.columns}
+    for column in table.columns:
+        dtype, of = known.get(column.name, (column.dtype, ""))
+        if dtype != column.dtype:
+            raise InvalidArgumentError(
+                f"column {column.name!r} is {dtype} in the table {of}, and would be {column.dtype} in {table.name}. "
+                "Choose another name for it"
+            )
 
 
 def endpoints() -> tuple[Endpoint, ...]:
@@ -338,9 +407,23 @@ def endpoints() -> tuple[Endpoint, ...]:
     return tuple(dict.fromkeys(table.endpoint for table in TABLES.values()))
 
 
-def endpoint_at(path: str) -> Endpoint | None:
-    """Return the endpoint of a path; None where no declared table has it."""
-    return next((table.endpoint for table in TABLES.values() if table.endpoint.path == path), None)
+def endpoints_at(path: str, *, yours: bool = True) -> tuple[Endpoint, ...]:
+    """List the declared endpoints of a path, those of the session last or not at all."""
+    found = (one.endpoint for one in TABLES.values() if one.endpoint.path == path and (yours or one.name not in _yours))
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=256)
+def plain_endpoint(
+    path: str, names: tuple[str, ...], *, price: int = 0, by: bool = False, paging: Paging | None = None
+) -> Endpoint:
+    """Return an endpoint that nobody declared: parameters go out as they are, and no answer tells whom it is about.
+
+    With `by`, the first parameter has the id.
+    """
+    sent = tuple(Parameter(name, name, name, check_sent, "As it was sent.") for name in names)
+    entity = sent[0] if by else None
+    return Endpoint(path, path, price, "", sent[by:], record="", identity=None, entity=entity, paging=paging)
 
 
 # What is requested ------------------------------------------------------------------------------------------
@@ -350,19 +433,18 @@ def endpoint_at(path: str) -> Endpoint | None:
 class Query:
     """One entity as requested: a video, a hashtag x region x period, or a whole ranking; nothing changes it.
 
-    `key` is that of the entity: versioned, without host, the same on every machine.
+    `key` is that of the entity: versioned, without host, the same on every machine. Queries of one key are equal.
     """
 
-    endpoint: Endpoint
-    values: tuple[Value, ...]  # in the order of `endpoint.inputs`
-    key: str = field(init=False, repr=False, compare=False)
+    endpoint: Endpoint = field(compare=False)
+    values: tuple[Value, ...] = field(compare=False)  # in the order of `endpoint.inputs`
+    key: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         entity = self.endpoint.entity
         before, after = _around_id(self.endpoint, self.values[1:] if entity else self.values)
         who = quoted(str(entity.write(self.values[0]))) if entity else ""
-        hashed = hashlib.sha256(f"{before}{who}{after}".encode()).hexdigest()
-        self.key = f"k{_KEY_VERSION}-{hashed[:40]}"
+        self.key = _hashed(f"{before}{who}{after}")
 
     @property
     def value_of(self) -> dict[str, Value]:
@@ -374,7 +456,8 @@ class Query:
         """The id or name requested; of a ranking, its parameters."""
         if self.endpoint.entity is not None:
             return str(self.values[0])
-        return ", ".join(f"{name}={value}" for name, value in self.value_of.items() if value is not None)
+        said = ", ".join(f"{name}={value}" for name, value in self.value_of.items() if value is not None)
+        return said or self.endpoint.path
 
     @property
     def params(self) -> dict[str, str]:
@@ -391,9 +474,23 @@ def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
 def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
     """Return what is hashed before and after the id, in which alone many queries differ; of a ranking, all before."""
     values = ("\0", *rest) if endpoint.entity else rest
-    written = json.dumps([_KEY_VERSION, endpoint.path, sorted(_params(endpoint, values).items())])
-    before, _, after = written.partition(quoted("\0"))
+    before, _, after = _written(endpoint.path, _params(endpoint, values)).partition(quoted("\0"))
     return before, after
+
+
+def _written(path: str, params: Mapping[str, str]) -> str:
+    return json.dumps([_KEY_VERSION, path, sorted(params.items())])
+
+
+def _hashed(written: str) -> str:
+    return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
+
+
+def page_parameter(one_key: str, path: str, params: Mapping[str, str]) -> str:
+    """Return which parameter of a stored page is not of the entity that has this key; empty where none is."""
+    without = ({other: text for other, text in params.items() if other != name} for name in params)
+    keys = (_hashed(_written(path, rest)) for rest in without)
+    return next((name for name, key in zip(params, keys, strict=True) if key == one_key), "")
 
 
 def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
@@ -411,12 +508,19 @@ def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object
     return tuple(Query(endpoint, (one, *rest)) for one in distinct)
 
 
-def query_of(path: str, params: Mapping[str, str]) -> Query:
-    """Read a query from the parameters that were sent for it; KeyError: no such endpoint, or one is missing."""
-    endpoint = endpoint_at(path)
-    if endpoint is None:
-        raise KeyError(path)
+def read_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:
+    """Read a query from the parameters that were sent; KeyError or InvalidArgumentError where they do not fit."""
     return Query(endpoint, tuple(parameter.read_sent(params) for parameter in endpoint.inputs))
+
+
+def query_of(path: str, params: Mapping[str, str], *, yours: bool = True) -> Query:
+    """Read a query from parameters as they are sent: of a declared endpoint where they are exactly its own."""
+    for endpoint in endpoints_at(path, yours=yours):
+        with contextlib.suppress(KeyError, InvalidArgumentError):
+            query = read_query(endpoint, params)
+            if query.params == params:
+                return query
+    return Query(plain_endpoint(path, tuple(params)), tuple(params.values()))
 
 
 def each_id(entity: Parameter, ids: object) -> Iterable[object]:

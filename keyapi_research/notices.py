@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from .arguments import month_is_over
-from .client import DAY, Client, Collection, failures_frame, priced
+from .client import DAY, Call, Client, Collection, failures_frame, priced
 from .drift import find_drift
 from .errors import (
     MOST_NAMED,
@@ -27,12 +27,14 @@ from .errors import (
     listed,
     warn,
 )
-from .model import OBSERVED_AT, Table
-from .store import now_us, when
+from .model import OBSERVED_AT, Table, Untyped
+from .rows import page_items
+from .store import Answer, now_us, when
 from .tidy import Issues
 
 _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
 _LONGEST_REASON: Final = 120
+_MOST_NAMED_PAIRS: Final = 3
 _MOST_FAILED: Final = 10  # ids whose failure a warning explains
 _DAY_US: Final = int(DAY.total_seconds() * 1_000_000)
 _LOG: Final = logging.getLogger("keyapi_research")
@@ -43,7 +45,7 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
     missing = [one.query.id for one in collection.answers if one.observation.absent]
     if missing:
         entity = collection.call.endpoint.entity
-        what = entity.column if entity else "page"
+        what = entity.column if entity else "page" if collection.call.endpoint.ranking else "request"
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
             f"{listed(missing, MOST_NAMED)}. They have no row. They are requested again after a day, or now with "
@@ -90,7 +92,7 @@ def warn_of_drift(
     """
     name, endpoint, told = table.name, table.endpoint, client.told
     found: dict[str, list[str]] = {}
-    if arrived is not None:
+    if arrived is not None and endpoint.tables:
         new, gone = find_drift(endpoint, arrived)
         found["fields this package does not know (kept, see df.keyapi.raw())"] = _untold(new, endpoint.path, told)
         found["fields that are missing from every answer"] = _untold(gone, endpoint.path, told)
@@ -115,6 +117,38 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
             f"{table.name}: answers are for another market: {listed(named)}. Check the column market before use",
             UnexpectedMarketWarning,
         )
+
+
+def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
+    """Warn of answers that are equal to those of other parameters, where no declaration tells whom they are about."""
+    endpoint = collection.call.endpoint
+    several = [
+        one.observation
+        for one in collection.answers
+        if one.observation.id in collection.arrived and not one.observation.absent and _rows_in(one) > 1
+    ]
+    if endpoint.identity is not None or not several:
+        return
+    same = client.store.same_data(several)
+    others = {one.params: params for one in several for entity, params in same[one.data] if entity != one.entity}
+    texts = [f"the answer to {one} is the one to {other}" for one, other in others.items()]
+    if new := _untold(texts, endpoint.path, client.told):
+        warn(
+            f"{endpoint.path}: {listed(new, _MOST_NAMED_PAIRS)}: KeyAPI may have ignored a parameter. Check the names "
+            "of the parameters on its page",
+            SchemaDriftWarning,
+        )
+
+
+def tell_of_personal(table: Untyped, left_out: Iterable[str], client: Client) -> None:
+    """Log, once for each field of an endpoint, that columns with personal data were left out."""
+    if new := _untold(left_out, f"personal {table.name}", client.told):
+        _LOG.warning("%s: left out personal data (%s). personal=True keeps them", table.name, ", ".join(new))
+
+
+def _rows_in(one: Answer) -> int:
+    """Count the rows of an answer that just arrived; of one that is not at hand any more it does not matter."""
+    return one.observation.rows or len(page_items((one.envelope or {}).get("data")))
 
 
 def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:
@@ -161,7 +195,7 @@ def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> K
         named = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
         error = FetchIncompleteError(
             f"{failed:,} of {total:,} ids of {call.name} failed ({named}). The rows that came are "
-            f'stored and on .frame, the failures on .failures. {rest} With errors="warn" the partial table is returned',
+            f"stored and on .frame, the failures on .failures. {rest}{_partial(call)}",
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )
         error.endpoint = call.endpoint.path
@@ -169,6 +203,10 @@ def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> K
         error.answer = unkept(collection)
     error.frame, error.failures = frame, failures_frame(collection.failures, collection.stop)
     return error
+
+
+def _partial(call: Call) -> str:
+    return "" if isinstance(call.table, Untyped) else ' With errors="warn" the partial table is returned'
 
 
 def unkept(collection: Collection) -> list[Any]:

@@ -35,6 +35,7 @@ _DAY = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
 _CLOCK = r"[0-9]{2}(?::?[0-9]{2}){0,2}(?:\.[0-9]+)?"
 _ISO = re.compile(rf"\s*{_DAY}(?:[T ]{_CLOCK}\s*(?:Z|UTC|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?\s*")
 _LONGEST_WAIT = 86_400  # seconds
+_SHORTEST_SECRET = 8  # characters
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer(?::\s*|\s+|$)", re.IGNORECASE)
 _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
@@ -55,6 +56,10 @@ class Secret:
     def __init__(self, given: object) -> None:
         self.kind = type(given).__name__
         self._text = given if isinstance(given, str) else ""
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has it; a word that opens nothing is no secret."""
+        return len(self._text) >= _SHORTEST_SECRET and self._text in text
 
     def reveal(self) -> str:
         """Return the text, for the one place that puts it into a header."""

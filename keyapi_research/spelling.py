@@ -51,6 +51,11 @@ def normal_hashtag(name: str) -> str:
     return text
 
 
+def normal_handle(name: str) -> str:
+    """Write the handle of a creator the one way it is requested, keyed and compared."""
+    return name.strip().removeprefix("@").lower()
+
+
 def writable(text: str) -> str:
     """Replace half a surrogate pair, which no file can hold; JSON can."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from .arguments import ALL_REGIONS
-from .columns import Array, moments, read_values, whole_number
+from .columns import Array, moments, read_cells, read_values, whole_number
 from .envelope import identify
 from .model import (
+    DTYPES,
     Coded,
     Column,
     Constant,
@@ -73,7 +74,7 @@ class _Ranking:
 
     def __init__(self, endpoint: Endpoint, limit: int | None, issues: Issues) -> None:
         self.endpoint, self.limit, self.issues = endpoint, limit, issues
-        self.path = f"{endpoint.record}[]"
+        self.path = f"{endpoint.record}[]" if endpoint.identity else ""
         self.counted: Counter[Query] = Counter()
         self.seen: set[tuple[Query, str]] = set()
 
@@ -86,7 +87,7 @@ class _Ranking:
             self.counted[query] += 1
             if self.limit is not None and self.counted[query] > self.limit:
                 continue
-            who = identify(self.endpoint, item, f"{self.path}.")
+            who = identify(self.endpoint, item, f"{self.path}.") if self.endpoint.identity else str(self.counted[query])
             if who is None:
                 self.issues.unreadable[f"a row without {self.endpoint.identity}"] += 1
             elif (query, who) in self.seen:
@@ -129,7 +130,7 @@ class _Batch:
             starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
             items = list(chain.from_iterable(lists))
             level = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
-            if self.ranking and path == self.ranking.path:
+            if self.ranking and path == (self.ranking.path or path) and not _level_of(path[:-2]):
                 level = self.ranking.keep(level, self.answers)
             self.levels[path] = level
         return self.levels[path]
@@ -142,12 +143,19 @@ class _Batch:
             there = (compress(of, (not is_blank(one) for one in who)) for who, of in zip(ids, leaves, strict=True))
             return [next(found, None) for found in there], _level_of(place.levels[0])
         values = self.read(place.path)
+        if isinstance(place, Field) and place.around:
+            values = self._read_around(place, values)
         if isinstance(place, CountOf):
             values = [len(v) if type(v) is list else v if v is None else "no list" for v in values]
         elif isinstance(place, Coded):
             codes: dict[int | None, str] = dict(place.codes.items())
             values = [codes.get(whole_number(v)) for v in values]
         return values, _level_of(place.path)
+
+    def _read_around(self, place: Field, values: list[Any]) -> list[Any]:
+        """Complete the values of rows that have nothing of a name by what the answer has beside their list."""
+        beside, answer = self.read(place.around), self.levels[_level_of(place.path)].answer
+        return [beside[of] if one is None else one for one, of in zip(values, answer.tolist(), strict=True)]
 
     def ancestors(self, level: str, on: str) -> Index | None:
         """Return for each item of a level its ancestor on another; None: itself."""
@@ -238,6 +246,9 @@ class _Reader:
         if isinstance(place, FromQuery):
             at = [p.column for p in self.answers[0].query.endpoint.inputs].index(column.name)
             requested = [one.query.values[at] for one in self.answers]  # noqa: PD011 - not pandas
+            if column.dtype != DTYPES["text"] and set(map(type, requested)) <= {str, type(None)}:
+                cells = [str(one or "") for one in requested]  # parameters of a table of one's own, as they were sent
+                return read_cells(column.dtype, cells)[0], answer
             return pd.Series(requested, dtype=column.dtype).array, answer
         pieces = self._pieces[column.name]
         array, lost = read_values(column, list(chain.from_iterable(piece.found for piece in pieces)))

@@ -15,7 +15,7 @@ from ..columns import read_times
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
 from ..frames import Row, check_column, columns_of, reading_client, rows_of
-from ..model import OBSERVED_AT, PAGE_SIZE, SOURCE, Query, Table
+from ..model import OBSERVED_AT, PAGES, SOURCE, Query, Table
 from ..notices import warn_of_drift
 from ..store import Answer, Observation, when
 from ..tidy import empty_frame
@@ -108,7 +108,8 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     unknown = _by_query([row for row, one in newest.items() if one not in others])
     wanted = len(unknown)
     if endpoint.ranking:  # so many pages at least
-        wanted = sum(math.ceil(len({row.who for row in rows}) / PAGE_SIZE) for rows in unknown.values())
+        size = (endpoint.paging or PAGES).most
+        wanted = sum(math.ceil(len({row.who for row in rows}) / size) for rows in unknown.values())
     place, named = client.policy.place, listed(_named(missing), _MOST_NAMED)
     text = f"{method} reads stored answers only, and {place} does not have {named}."
     if wanted:

@@ -8,7 +8,7 @@ from typing import Final
 from ..arguments import check_hashtag, check_industry
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
-from ..model import Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from ..model import PAGES, Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
 from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
@@ -230,6 +230,7 @@ HASHTAG_RANKING = Endpoint(
     identity=Field("list[].hashtag_name"),
     identity_kind="hashtag",
     record="list",
+    paging=PAGES,
     not_tabled=("pagination", "has_more", "list[].country_info.id", "list[].industry_info.label"),
 )
 

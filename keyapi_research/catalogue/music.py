@@ -8,7 +8,7 @@ from typing import Final
 from ..arguments import check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
-from ..model import Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from ..model import PAGES, Column, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
 from ..settings import read_flag
 from .audiences import audience_columns, audience_rows
 from .shared import (
@@ -240,6 +240,7 @@ MUSIC_RANKING = Endpoint(
     ),
     identity=Field("sound_list[].clip_id"),
     record="sound_list",
+    paging=PAGES,
     not_tabled=("pagination", "has_more", "sound_list[].is_search", "sound_list[].related_items"),
 )
 

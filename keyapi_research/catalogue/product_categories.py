@@ -8,7 +8,7 @@ from typing import Final
 from ..arguments import check_category_filter, check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
-from ..model import Column, DeepestLevel, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from ..model import PAGES, Column, DeepestLevel, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
 from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,
@@ -71,6 +71,7 @@ PRODUCT_RANKING = Endpoint(
     ),
     identity=_category_identity("list[]"),
     record="list",
+    paging=PAGES,
     not_tabled=("pagination", "has_more", *_category_extras("list[]")),
 )
 

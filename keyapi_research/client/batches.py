@@ -34,7 +34,13 @@ class Batches:
 
     def _served(self, call: Call, queries: Sequence[Query], since: int | None) -> dict[str, Observation]:
         """Find what the store serves, by key."""
-        latest = self._policy.store.latest([query.key for query in queries], until=self._policy.until)
+        store, until = self._policy.store, self._policy.until
+        latest = store.latest([query.key for query in queries], until=until)
+        if paged := [key for key, one in latest.items() if one.page]:  # the same was requested page by page, too
+            latest = {key: one for key, one in latest.items() if not one.page}
+            for key, history in store.histories(paged).items():
+                whole = [one for one in history if not one.page and (until is None or one.observed_at <= until)]
+                latest |= {key: max(whole, key=lambda one: one.id)} if whole else {}
         return {key: one for key, one in latest.items() if self._policy.serves(call, one, since)}
 
     def _survey(self, call: Call, queries: Sequence[Query], since: int | None) -> tuple[list[Answer], list[Query]]:

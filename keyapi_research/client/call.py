@@ -41,7 +41,7 @@ class Call:
     @property
     def name(self) -> str:
         """Name of the fetch function."""
-        return f"fetch_{self.table.name}"
+        return self.table.function
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +84,8 @@ class Plan(Facts):
         if self.stored:
             facts["oldest"] = f"{self.oldest:%Y-%m-%d %H:%M} UTC"
         note = {"note": self.note} if self.note else {}
-        return f"Plan: fetch_{self.table}; nothing was sent", facts | note
+        function = f"fetch_endpoint {self.table}" if self.table.startswith("/") else f"fetch_{self.table}"
+        return f"Plan: {function}; nothing was sent", facts | note
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..envelope import Found, match, open_envelope, refusal
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
-from ..model import PAGE_SIZE, SMALLEST_PAGE, Endpoint, Query
+from ..model import PAGES, Endpoint, Query
 from ..settings import SANDBOX
 from ..spelling import writable
 from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome
@@ -49,8 +49,9 @@ class Request:
     def params(self) -> dict[str, str]:
         """Parameters as the API names and writes them."""
         params = self.queries[0].params
-        if self.page:
-            return {**params, "page": str(self.page), "limit": str(PAGE_SIZE)}
+        if self.endpoint.paging is not None:
+            paging = self.endpoint.paging
+            return {**params, paging.page: str(self.page), paging.size: str(paging.most)}
         entity = self.endpoint.entity
         if entity is not None and self.endpoint.batch > 1:
             params[entity.api_name] = ",".join(query.id for query in self.queries)
@@ -241,14 +242,15 @@ def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> Unex
 def make_arrival(request: Request, found: Found) -> Arrival:
     """Return what an answer has of one entity, or of a page, as the store keeps it."""
     params = found.query.params
-    if not request.page:
+    if request.endpoint.paging is None:
         return Arrival(found.query.key, params, found.envelope, absent=found.absent)
     new = {one for one in found.ids if one is not None} - request.seen
     request.seen.update(new)
     return Arrival(
         found.query.key,
-        {**params, "page": str(request.page)},
+        {**params, request.endpoint.paging.page: str(request.page)},
         found.envelope,
+        absent=found.absent and request.page == 1,
         page=request.page,
         rows=len(found.ids),
         pull=request.pull if _continues(request, found, len(new)) else None,
@@ -269,6 +271,7 @@ def _continues(request: Request, found: Found, fresh: int) -> bool:
         return True
     if not request.same_call:
         return rows < request.rows and found.more is not True
-    leaves_out = rows > request.rows == SMALLEST_PAGE
-    repeats = rows == SMALLEST_PAGE and fresh == 0 and found.more is True
+    smallest = (request.endpoint.paging or PAGES).least
+    leaves_out = rows > request.rows == smallest
+    repeats = rows == smallest and fresh == 0 and found.more is True
     return not (leaves_out or repeats)

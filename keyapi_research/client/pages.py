@@ -11,7 +11,7 @@ from typing import Final
 
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import PAGE_SIZE, SMALLEST_PAGE, Query
+from ..model import PAGES, Paging, Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run
@@ -30,7 +30,7 @@ class Pages:
 
     def plan(self, call: Call) -> Plan:
         """Return what a call would send."""
-        price = call.endpoint.credits
+        price, paging = call.endpoint.credits, _paging(call)
         requests = most = 0
         served: list[Answer] = []
         notes: list[str] = []
@@ -40,9 +40,9 @@ class Pages:
             if _pages_needed(pages, call.limit) is not None:
                 continue
             self._policy.check_answerable([query])
-            requests += _pages_left(call, pages, PAGE_SIZE)
-            whole = 0 if call.limit is None else math.ceil(call.limit / SMALLEST_PAGE)
-            most += whole + (_pages_left(call, pages, SMALLEST_PAGE) if pages else 0)
+            requests += _pages_left(call, pages, paging.most)
+            whole = 0 if call.limit is None else math.ceil(call.limit / paging.least)
+            most += whole + (_pages_left(call, pages, paging.least) if pages else 0)
             if others:
                 notes.append("fetches the whole ranking again, because the stored pages are more than an hour old")
             elif call.limit is None:
@@ -62,6 +62,9 @@ class Pages:
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call."""
         for query in collection.call.queries:
+            if collection.stop is not None:  # what stopped one query stops the others
+                collection.failures[query] = None
+                continue
             pages: list[Answer] = []
             try:
                 self._pull(query, pages, collection, run)
@@ -95,7 +98,7 @@ class Pages:
         call, price = collection.call, collection.call.endpoint.credits
         since = self._look(call, query, pages, run)
         if _pages_needed(pages, call.limit) is None:
-            expected = _pages_left(call, pages, PAGE_SIZE)
+            expected = _pages_left(call, pages, _paging(call).most)
             self._policy.admit(call, [query], expected, "page", run)
             self._sender.keep_unkept()
             run.progress.expect(None if call.limit is None else expected)
@@ -140,7 +143,7 @@ class Pages:
         if not pages:
             return Request(query.endpoint, (query,), page=1, wanted=call.limit)
         size = max(page.observation.rows for page in pages)
-        rows = size if size >= SMALLEST_PAGE and not any_size else None
+        rows = size if size >= _paging(call).least and not any_size else None
         page, pull = len(pages) + 1, pages[0].observation.pull
         if last is not None:
             return replace(last, page=page, pull=pull, rows=rows, same_call=True)
@@ -186,4 +189,8 @@ def _pages_left(call: Call, pages: Sequence[Answer], size: int) -> int:
         return 1
     rows = [page.observation.rows for page in pages]
     known = max(rows, default=0)
-    return math.ceil((call.limit - sum(rows)) / (known if known >= SMALLEST_PAGE else size))
+    return math.ceil((call.limit - sum(rows)) / (known if known >= _paging(call).least else size))
+
+
+def _paging(call: Call) -> Paging:
+    return call.endpoint.paging or PAGES

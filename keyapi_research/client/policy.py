@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..errors import MOST_NAMED, NotStoredError, listed
+from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, listed
 from ..model import Endpoint, Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
@@ -88,9 +88,15 @@ class Policy:
         run.reservation.hold(requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
-        """Refuse what KeyAPI documents it does not answer any more; only for what is about to be sent."""
+        """Refuse what KeyAPI documents it does not answer any more, and the token; only of what is about to go out."""
+        token = self.settings.token
         for query in () if self.offline else queries:
             for parameter, value in zip(query.endpoint.inputs, query.values, strict=True):
+                if token is not None and isinstance(value, str) and token.is_in(value):
+                    raise InvalidArgumentError(
+                        f"{parameter.api_name} has the token in it, which would be stored and shown. It goes into "
+                        "a header by itself: leave it out"
+                    )
                 if parameter.check_before_sending is not None:
                     parameter.check_before_sending(value, self._todays)
 
@@ -150,9 +156,11 @@ class Policy:
 
 def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, int]]:
     """List what a request was for, from its row of the ledger: parameters as of one entity, and the page."""
-    if endpoint.entity is None:
-        page = int(params.pop("page", 0))
-        params.pop("limit", None)
-        return [(compact_json(params), page)]
+    if endpoint.paging is not None:
+        page = params.pop(endpoint.paging.page, "")
+        params.pop(endpoint.paging.size, None)
+        return [(compact_json(params), int(page))] if page.isdecimal() else []  # another door sends it otherwise
+    if endpoint.entity is None or endpoint.batch == 1:
+        return [(compact_json(params), 0)]
     api_name = endpoint.entity.api_name
     return [(compact_json({**params, api_name: one}), 0) for one in params.get(api_name, "").split(",")]

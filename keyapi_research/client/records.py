@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..model import Query, query_of
+from ..model import Query, Table, read_query
 from ..store import Observation
 from .call import Collection
 
@@ -20,7 +20,7 @@ class CallRecord:
     `ids` has the answer of each query, in order, 0 where that failed; of a ranking those of its pages.
     """
 
-    table: str
+    table: Table
     limit: int | None
     partial: bool
     ids: bytes
@@ -35,7 +35,8 @@ class CallRecord:
         """Return its queries, in order; the answers know those that did not fail."""
         failed = iter(self.failed)
         read = (observations[one] if one else None for one in array("q", self.ids))
-        queries = [next(failed) if one is None else query_of(one.endpoint, json.loads(one.params)) for one in read]
+        endpoint = self.table.endpoint
+        queries = [next(failed) if one is None else read_query(endpoint, json.loads(one.params)) for one in read]
         return tuple(dict.fromkeys([*queries, *failed]))
 
 
@@ -55,7 +56,7 @@ class Records:
         if call.endpoint.ranking:
             ids = [one.observation.id for one in collection.answers]
         failed = tuple(query for query in call.queries if query in collection.failures)
-        record = CallRecord(call.table.name, call.limit, call.partial, array("q", ids).tobytes(), failed)
+        record = CallRecord(call.table, call.limit, call.partial, array("q", ids).tobytes(), failed)
         with self._lock:
             self._calls.pop(record, None)  # the same again is the last again: what failed may have been fetched since
             self._calls[record] = None

@@ -14,7 +14,7 @@ from ..client.display import Facts
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..files import as_path
 from ..frames import reading_client
-from ..model import TABLES, Query, make_queries, make_query
+from ..model import TABLES, Paging, Query, Table, Untyped, endpoints_at, make_queries, make_query, plain_endpoint
 from ..settings import MEMORY, Settings
 from ..store import Observation, Store, compact_json
 
@@ -137,8 +137,8 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     )
 
 
-def _call(table: str, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
-    return Call(TABLES[table], TABLES[table].endpoint, tuple(queries), limit, partial=partial)
+def _call(table: Table, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
+    return Call(table, table.endpoint, tuple(queries), limit, partial=partial)
 
 
 def _is_replayed(target: Path, client: Client) -> bool:
@@ -191,7 +191,16 @@ def _reads_again(call: Call, read: Iterable[Observation], reader: Client) -> boo
 
 
 def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
-    """Return a call as the manifest has it: ids with the same parameters stand together."""
+    """Return a call as the manifest has it: ids with the same parameters stand together.
+
+    A call that the package does not know without the session's declarations has its parameters as they are sent.
+    """
+    endpoint = call.endpoint
+    if isinstance(call.table, Untyped) or endpoint not in endpoints_at(endpoint.path, yours=False):
+        paging = endpoint.paging and [endpoint.paging.page, endpoint.paging.size, endpoint.paging.most]
+        asked = [query.params for query in call.queries]
+        known = {"asked": asked, "by": endpoint.entity and endpoint.entity.api_name, "paging": paging}
+        return known | {"differs": differs, "limit": call.limit, "path": endpoint.path, "table": call.table.name}
     together: dict[tuple[object, ...], dict[str, Any]] = {}
     for query in call.queries:
         entity, values = query.endpoint.entity, query.value_of
@@ -205,13 +214,29 @@ def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
 
 def _parse_entry(entry: Mapping[str, Any]) -> Call:
     """Return the call of an entry of a manifest."""
+    if "path" in entry:
+        return _parse_other(entry)
     endpoint = TABLES[entry["table"]].endpoint
     entity = endpoint.entity
     queries: list[Query] = []
     for group in entry["asked"]:
         given = {p.argument: group[p.column] for p in endpoint.inputs}
         queries += make_queries(endpoint, given[entity.argument], given) if entity else [make_query(endpoint, given)]
-    return _call(entry["table"], queries, entry["limit"])
+    return _call(TABLES[entry["table"]], queries, entry["limit"])
+
+
+def _parse_other(entry: Mapping[str, Any]) -> Call:
+    """Return the call of an entry that has its parameters as they are sent."""
+    paging = Paging(*entry["paging"]) if entry["paging"] else None
+    queries = []
+    for sent in entry["asked"]:
+        by = [name for name in sent if name == entry["by"]]
+        names = (*by, *(name for name in sent if name not in by))
+        endpoint = plain_endpoint(entry["path"], names, by=bool(by), paging=paging)
+        queries.append(Query(endpoint, tuple(sent[name] for name in names)))
+    kind = Untyped if entry["table"] == entry["path"] else Table
+    table = kind(queries[0].endpoint, entry["table"], "", (), (), columns=())
+    return _call(table, queries, entry["limit"])
 
 
 def _written(call: Call) -> str:
@@ -219,5 +244,9 @@ def _written(call: Call) -> str:
     values = zip(call.endpoint.inputs, call.queries[0].values, strict=True)
     options = [f"{p.argument}={value!r}" for p, value in values if p is not call.endpoint.entity and value is not None]
     ids = listed([repr(query.id) for query in call.queries], 3)
-    given = [f"[{ids}]", *options] if call.endpoint.entity else [*options, f"limit={call.limit}"]
+    given = [f"[{ids}]", *options] if call.endpoint.entity else options
+    if isinstance(call.table, Untyped):
+        given = [repr(call.endpoint.path), ids, *given[bool(call.endpoint.entity):]]
+    if call.endpoint.ranking:
+        given.append(f"limit={call.limit}")
     return f"{call.name}({', '.join(given)})"

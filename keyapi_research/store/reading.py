@@ -279,6 +279,15 @@ class Reader:
             raise self._damaged("a row is missing from its ledger")
         return found
 
+    def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str]]]:
+        """Return, by checksum, which answers of an endpoint have the same data as some of it: entity and parameters."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        sql = "SELECT a.data, a.entity, a.params FROM json_each(?) j JOIN keyapi_answers a ON a.data = j.value"
+        for rows in self._batches(sql, {one.data for one in some}):
+            for data, entity, params in rows:
+                found.setdefault(data, []).append((entity, params))
+        return found
+
     def unanswered(self, endpoint: str) -> list[Row]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"

@@ -1,0 +1,276 @@
+"""Endpoints without a table: any path of KeyAPI through the same store, ledger and budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+from ..arguments import (
+    check_handle,
+    check_key,
+    check_limit,
+    check_parameter_name,
+    check_path,
+    check_sent,
+    check_whole,
+    nearest_name,
+)
+from ..client import Call, Client
+from ..docstrings import complete
+from ..errors import InvalidArgumentError, shown
+from ..fetch import MaxAge, fetches, make_call
+from ..model import (
+    OBSERVED_AT,
+    SOURCE,
+    Column,
+    Endpoint,
+    Field,
+    FromQuery,
+    Paging,
+    Parameter,
+    Query,
+    Untyped,
+    endpoints_at,
+    plain_endpoint,
+    read_query,
+)
+from .listed import Listed, listed
+from .listed import personal as personal_fields
+
+Sent = str | int | float | bool | date | None
+_ROWS: Final = re.compile(r"(?:[^\[\]\s]+)?(?:\[\](?:\.[^\[\]\s]+)?)*")
+HANDLES: Final = "unique_ids"
+
+
+# What is known of a path --------------------------------------------------------------------------------------
+
+
+def listed_at(path: str) -> Listed | None:
+    """Return what the list has of a path; a path that this package cannot call is refused."""
+    known = listed().get(path)
+    if known is not None and known.method != "GET":
+        raise InvalidArgumentError(f"{path} is a {known.method} endpoint. This package sends GET requests only")
+    return known
+
+
+def price_of(path: str, credits: object, function: str) -> int:  # noqa: A002 - the public name
+    """Return the price of a request: the one given, else the one that is known."""
+    if credits is not None:
+        return check_whole("credits", credits)
+    declared, known = endpoints_at(path), listed_at(path)
+    found = declared[0].credits if declared else known.credits if known else None
+    if found is not None:
+        return found
+    near = None if known else nearest_name(path, listed())
+    hint = f" Did you mean {near!r}?" if near else ""
+    raise InvalidArgumentError(
+        f"the price of {path} is not known, so nothing was sent.{hint} Pass the credits of one request, as KeyAPI's "
+        f"page of the endpoint has them: {function}(..., credits=1)"
+    )
+
+
+def paging_of(path: str, paging: object) -> Paging | None:
+    """Return how a path is called page by page: as given, else as it is known."""
+    if paging is None:
+        declared, known = endpoints_at(path), listed_at(path)
+        if declared:
+            return declared[0].paging
+        return Paging(*known.paging) if known and known.paging else None
+    if isinstance(paging, Paging):
+        return paging
+    if not isinstance(paging, tuple | list) or len(paging) != len(("page", "size", "most")):
+        raise InvalidArgumentError(
+            f'paging must be (name of the page, name of its size, largest size), as ("page_num", "page_size", 10); '
+            f"got {shown(paging)}"
+        )
+    page, size, most = paging
+    return Paging(check_parameter_name(page), check_parameter_name(size), check_whole("paging", most))
+
+
+def check_rows(rows: object) -> str:
+    """Return the path of rows as it is written everywhere."""
+    if not isinstance(rows, str) or _ROWS.fullmatch(rows) is None:
+        raise InvalidArgumentError(
+            'rows must be the path of the list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" '
+            f'where the answer is a list, "" for one row an answer; got {shown(rows)}'
+        )
+    return rows
+
+
+def check_params(params: object) -> dict[str, str]:
+    """Return parameters as they are sent; those that are None are left out."""
+    if params is not None and not isinstance(params, Mapping):
+        raise InvalidArgumentError(f'params must be a dict such as {{"region": "US"}}; got {shown(params)}')
+    sent = {check_parameter_name(name): check_sent(name, value) for name, value in (params or {}).items()}
+    return {name: text for name, text in sent.items() if text is not None}
+
+
+@lru_cache(maxsize=256)
+def _with_price(endpoint: Endpoint, price: int) -> Endpoint:
+    return replace(endpoint, credits=price)
+
+
+@lru_cache(maxsize=256)
+def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> Endpoint:
+    """Return an endpoint of the list that takes several ids, which its rows repeat."""
+    known = listed()[path]
+    handles = by == HANDLES
+    return Endpoint(
+        path,
+        path,
+        price,
+        known.title,
+        tuple(Parameter(name, name, name, check_sent, "As it was sent.") for name in names),
+        record="",
+        identity=Field(f"[].{known.batch[by]}"),
+        identity_kind="handle" if handles else "id",
+        entity=Parameter("ids", by, by, check_handle if handles else check_key, "Ids, comma-separated."),
+        batch=known.per_request,
+    )
+
+
+# Calls --------------------------------------------------------------------------------------------------------
+
+
+def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None) -> tuple[Query, ...]:
+    """Return what is requested: by a declared endpoint where it is exactly that, so that its answers are checked."""
+    for endpoint in endpoints_at(path):
+        queries = _declared_queries(endpoint, sent) if endpoint.paging == paging else ()
+        if queries:
+            priced = endpoint if endpoint.credits == price else _with_price(endpoint, price)
+            return tuple(Query(priced, query.values) for query in queries)
+    known = listed().get(path)
+    by = next((name for name in known.batch if name in sent), None) if known else None
+    rest = {name: text for name, text in sent.items() if name != by}
+    if by is not None:
+        endpoint = batch_endpoint(path, by, tuple(rest), price)
+        each = dict.fromkeys(endpoint.entity.check(by, one) for one in _each_id(by, sent[by]))  # type: ignore[union-attr]
+        return tuple(Query(endpoint, (one, *rest.values())) for one in each)
+    return (Query(plain_endpoint(path, tuple(sent), price=price, paging=paging), tuple(sent.values())),)
+
+
+def _declared_queries(endpoint: Endpoint, sent: dict[str, str]) -> list[Query]:
+    """Read parameters as queries of a declared endpoint; none where they are not exactly its own."""
+    by = endpoint.entity.api_name if endpoint.entity else ""
+    ids = _each_id(by, sent[by]) if by in sent and endpoint.batch > 1 else [sent.get(by, "")]
+    each = [{**sent, by: one} if by in sent else sent for one in dict.fromkeys(ids)]
+    try:
+        queries = [read_query(endpoint, one) for one in each]
+    except (KeyError, InvalidArgumentError):
+        return []
+    return queries if [query.params for query in queries] == each else []
+
+
+def _each_id(by: str, text: str) -> list[str]:
+    ids = [one.strip() for one in text.split(",") if one.strip()]
+    if not ids:
+        raise InvalidArgumentError(f'{by}: no id was given. Pass one, or several as "1,2,3"')
+    return ids
+
+
+@lru_cache(maxsize=256)
+def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str]) -> Untyped:
+    columns = (
+        *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
+        OBSERVED_AT,
+        SOURCE,
+    )
+    of = () if rows is None else (rows,)
+    return Untyped(endpoint, endpoint.path, "row of the answer", (), of, columns, without=without)
+
+
+@fetches
+def fetch_endpoint(
+    path: str,
+    params: Mapping[str, Sent] | None = None,
+    *,
+    rows: str | None = None,
+    credits: int | None = None,  # noqa: A002 - the word of the service
+    paging: tuple[str, str, int] | None = None,
+    limit: int | None = 20,
+    personal: bool = False,
+    max_age: MaxAge = None,
+    client: Client | None = None,
+) -> Call:
+    """Return the rows of any GET endpoint of KeyAPI, each value a column by its path.
+
+    Parameters
+    ----------
+    path : str
+        As KeyAPI's pages write it: "/v1/tiktok/...". `endpoints()` and `find(text)` list paths.
+    params : dict, optional
+        Parameters by their names in the API: text, numbers, flags, dates; None leaves one out. Several ids of an
+        endpoint that is known to take them go as text ("1,2,3"), and are stored one by one.
+    rows : str, optional
+        The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, ""
+        for one row an answer. By default the only list of objects at most two levels down, else one row.
+    credits : int, optional
+        Price of one request. May be left out where `endpoints()` has it.
+    paging : tuple, optional
+        Names of the page (from 1) and of its size, and the largest size: ("page_num", "page_size", 10). Known endpoints
+        bring theirs. With the page in `params` that one request is sent.
+    limit : int or None
+        With paging, how many items of the paged list; None for all. Without, not applied.
+    personal : bool
+        Whether to keep the columns with personal data of creators (e-mail, signature, name, picture, gender). The
+        stored answers have them in any case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The parameters (string; a field of the same name wins), each scalar of a row by its path (`user_info.uid`),
+        those of the objects around a row first, lists and empty objects as JSON text; observed_at, source.
+        Text is string, flags boolean, whole numbers Int64, other numbers float64; string are whole numbers that are
+        ids by their name or have more than 15 digits, and mixed values. Nothing is guessed to be a time or money.
+
+    Raises
+    ------
+    InvalidArgumentError, BudgetExceededError, NotStoredError
+        Nothing was sent: an argument is not valid or the price not known, it costs more than allowed, or offline an
+        answer is missing. Also where `rows` is not in the answer, which is then stored.
+    AuthenticationError, CreditsExhaustedError, AccessDeniedError, StoreError
+        Nothing more was sent.
+
+    Notes
+    -----
+    Whether an answer is about what was requested cannot be checked, as it is for tables: KeyAPI ignores parameters that
+    it does not know. An answer of several rows that is equal to that of other parameters is a `SchemaDriftWarning`.
+    An empty answer is an absence: no row, a `MissingDataWarning`, requested again after a day. `declare` makes a table
+    of an endpoint.
+
+    Examples
+    --------
+    >>> captions = kr.fetch_endpoint("/v1/tiktok/trending/music/detail", {"clip_id": "6703723351497508865",
+    ...     "region": "US", "period": 7}, rows="sound.trend[]")
+    >>> captions.columns[:4].tolist()
+    ['clip_id', 'region', 'period', 'sound.song_id']
+    """
+    path = check_path(path)
+    price = price_of(path, credits, "fetch_endpoint")
+    sent = check_params(params)
+    way = paging_of(path, paging)
+    rows = None if rows is None else check_rows(rows)
+    limit = check_limit(limit)
+    if way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most):
+        limit = way.most  # the first page, as any ranking has it
+        sent = {name: text for name, text in sent.items() if name not in (way.page, way.size)}
+    elif way is not None and (way.page in sent or way.size in sent):
+        way = None
+    if way is not None and rows is not None and "[]" not in rows:
+        raise InvalidArgumentError(
+            f"rows={rows!r} has no list, but the pages of {path} do. Name the list, or the page: "
+            f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
+        )
+    if not isinstance(personal, bool):
+        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
+    queries = _queries(path, sent, price, way)
+    without = frozenset() if personal else personal_fields()
+    table = _table(queries[0].endpoint, rows, without)
+    return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
+
+
+complete(fetch_endpoint)
