@@ -33,7 +33,7 @@ from .catalogue.product_categories import (
 )
 from .catalogue.videos import fetch_videos
 from .client import Client, Plan, budget, connect, ledger, replay, status
-from .dictionary import describe, tables
+from .dictionary import describe, endpoints, find, tables
 from .errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -104,6 +104,7 @@ __all__ = [
     "budget",
     "connect",
     "describe",
+    "endpoints",
     "fetch_hashtag_audience",
     "fetch_hashtag_trends",
     "fetch_hashtags",
@@ -123,6 +124,7 @@ __all__ = [
     "fetch_trending_music",
     "fetch_trending_music_trends",
     "fetch_videos",
+    "find",
     "freeze",
     "ledger",
     "plan",
