@@ -178,6 +178,8 @@ def find(text: str) -> pd.DataFrame:
     ------
     InvalidArgumentError
         That is not text, it is empty, or it has more than 300 characters.
+    StoreError
+        The store of the default connection is damaged.
 
     Notes
     -----
@@ -292,7 +294,7 @@ def _nearest_words(words: list[str], entries: list[_Entry]) -> list[str]:
     known = sorted({word for one in texts for word in re.findall(r"\w+", one)})
     replaced = []
     for word in words:
-        strange = not word.isdigit() and not any(word in one for one in texts)
-        near = get_close_matches(word, known, 1, _ALIKE) if strange else []
+        unknown = not word.isdigit() and not any(word in one for one in texts)
+        near = get_close_matches(word, known, 1, _ALIKE) if unknown else []
         replaced.append(near[0] if near else word)
     return replaced

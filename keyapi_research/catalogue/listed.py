@@ -34,7 +34,7 @@ class Listed:
     `credits` is the price of a request where it was read anywhere. `paging` is the name of the page, of its size, and
     the largest size; `cursor` is the parameter of endpoints that are paged by one. `batch` has the parameters that
     take several ids, `per_request` at most, and the field of a row that repeats the id. `certainty` says how far all of
-    this is known, from A (read on KeyAPI's page) to D (little is).
+    this is known, from A (read on KeyAPI's page) to D (little is); notes are no surer than that.
     """
 
     path: str
