@@ -35,7 +35,7 @@ from .catalogue.product_categories import (
 )
 from .catalogue.videos import fetch_videos
 from .client import Client, Plan, budget, connect, ledger, replay, status
-from .dictionary import describe, tables
+from .dictionary import describe, endpoints, find, tables
 from .errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -107,6 +107,7 @@ __all__ = [
     "connect",
     "declare",
     "describe",
+    "endpoints",
     "fetch_endpoint",
     "fetch_hashtag_audience",
     "fetch_hashtag_trends",
@@ -127,6 +128,7 @@ __all__ = [
     "fetch_trending_music",
     "fetch_trending_music_trends",
     "fetch_videos",
+    "find",
     "freeze",
     "ledger",
     "plan",

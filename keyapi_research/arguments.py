@@ -41,6 +41,7 @@ _CURSORS: Final = frozenset(("page", "next", "continuation"))  # a page_token is
 _LONGEST_TEXT: Final = 8000  # characters of a parameter: servers take no longer address
 _LONGEST_NUMBER: Final = 10**32
 _EXACT: Final = 2**53  # floats below have all their digits
+_ALIKE_WORDS: Final = 0.8  # of two words, which are shorter
 
 INDUSTRIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -120,19 +121,23 @@ def check_hashtag(name: str, value: object) -> str:
 
 
 @cache
+def country_names() -> Mapping[str, tuple[str, ...]]:
+    """Read the English names of each country by its code, the usual one first."""
+    lines = Path(__file__).with_name("countries.txt").read_text(encoding="utf-8").splitlines()
+    return MappingProxyType({code: tuple(names.split(";")) for code, _, names in (one.partition(" ") for one in lines)})
+
+
+@cache
 def _countries() -> Mapping[str, tuple[str, str]]:
-    """Read the codes of countries and their English names, by what may be written for them in lower case."""
-    known: dict[str, tuple[str, str]] = {}
-    for line in Path(__file__).with_name("countries.txt").read_text(encoding="utf-8").splitlines():
-        code, _, names = line.partition(" ")
-        main, *others = names.split(";")
-        known |= {written.lower(): (code, main) for written in (code, main, *others)}
-    return MappingProxyType(known)
+    """Return the codes of countries and their English names, by what may be written for them in lower case."""
+    return MappingProxyType(
+        {written.lower(): (code, names[0]) for code, names in country_names().items() for written in (code, *names)}
+    )
 
 
-def nearest_name(written: str, names: Iterable[str]) -> str | None:
+def nearest_name(written: str, names: Iterable[str], alike: float = _ALIKE) -> str | None:
     """Find the name that was probably meant."""
-    near = get_close_matches(written, names, 1, _ALIKE) if len(written) <= _LONGEST_NAME else []
+    near = get_close_matches(written, names, 1, alike) if len(written) <= _LONGEST_NAME else []
     return near[0] if near else None
 
 
@@ -230,6 +235,9 @@ def check_industry(name: str, value: object) -> str | None:
     if written in by_name:
         return by_name[written]
     near = nearest_name(written, by_name) or next((label for label in by_name if written and written in label), None)
+    if near is None:
+        words = {word: label for label in by_name for word in re.findall(r"\w+", label)}
+        near = words.get(nearest_name(written, words, _ALIKE_WORDS) or "")
     hint = f" Did you mean {INDUSTRIES[by_name[near]]!r}?" if near else ""
     raise InvalidArgumentError(
         f"{name}: {shown(value)} is not a valid industry.{hint} Choose from {', '.join(INDUSTRIES.values())} (or pass "

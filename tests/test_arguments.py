@@ -128,7 +128,14 @@ def test_a_region_that_is_not_a_code_names_the_code_that_was_probably_meant(regi
 
 @pytest.mark.parametrize(
     ("industry", "hint"),
-    [("Beauty", "Beauty & Personal Care"), ("beuty & personal care", "Beauty & Personal Care"), ("pet", "Pets")],
+    [
+        ("Beauty", "Beauty & Personal Care"),
+        ("beuty & personal care", "Beauty & Personal Care"),
+        ("beuty", "Beauty & Personal Care"),
+        ("applainces", "Appliances"),
+        ("beverages", "Food & Beverage"),
+        ("pet", "Pets"),
+    ],
 )
 def test_an_industry_that_is_nearly_one_is_named(industry: str, hint: str, client: kr.Client) -> None:
     with pytest.raises(kr.InvalidArgumentError, match=rf"not a valid industry\. Did you mean '{hint}'\? Choose from"):

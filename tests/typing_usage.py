@@ -60,6 +60,8 @@ frames: dict[str, pd.DataFrame] = kr.read_package("package")
 answers: int = kr.freeze("study.zip", partial=True).answers
 page: pd.DataFrame = kr.describe("videos")
 page = kr.tables()
+page = kr.endpoints()
+page = kr.find("beauty")
 
 # Errors
 try:
