@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent / "examples"
 _ROWS = 23  # of a list, over all its pages: two full ones of ten, and one that is not
 _LARGEST_BATCH = 10
 _PAGING = {"page_num", "page_size", "offset", "count", "size"}
-_ID = re.compile("(?<![0-9A-Za-z])[0-9]{6,20}(?![0-9A-Za-z])")
+_ID = re.compile("(?:(?<![0-9A-Za-z%])|(?<=%[0-9A-F]{2}))[0-9]{6,20}(?![0-9A-Za-z])")  # also in escaped text
 _ID_LENGTH = 15  # from so many digits on a number is an id: shorter ones are counts, times and categories
 _ABSENT = "000000"
 _CHECKS = {
@@ -80,23 +80,25 @@ class Listed:
     def _data(
         self, data: Any, example: Mapping[str, str], query: Mapping[str, str], params: Mapping[str, str], seed: str
     ) -> Any:
-        name = next((name for name in self.batch if name in query), None)
-        if name:
-            (row,), known = data, example[name]
-            ids = sorted(one for one in set(_ids(query[name])) if not one.endswith(_ABSENT))
-            return [row if one == known else _other(row, {known: one}, f"{seed} {name} {one}") for one in ids]
+        by = next((name for name in self.batch if name in query), None)
+        if by:
+            (row,), known = data, example[by]
+            ids = sorted(one for one in set(_ids(query[by])) if not one.endswith(_ABSENT))
+            return [row if one == known else _other(row, {known: one}, f"{seed} {by} {one}") for one in ids]
         absent = [value for name, value in query.items() if _is_id(name, "unique_id") and value.endswith(_ABSENT)]
         if absent:
             return [] if isinstance(data, list) else chance.Dice("nothing", self.name, *absent).pick((None, {}))
+        is_example = {**example, **query} == example
         salt = f"{seed} {self.name} {query}"
+        # A filter, too, holds for the rows: those of one region, user, category.
+        known_of = {**(data[0] if isinstance(data, list) else {}), **example}
         wanted = {one: _altered(one, salt) for one in self.short_ids}
-        wanted |= {known: query[name] for name, known in example.items() if name in query and _names_something(known)}
-        same = {**example, **query} == example
+        wanted |= {known_of[name]: new for name, new in query.items() if _names_something(known_of.get(name))}
         if "page_num" in params:
-            rows = data if same else _many(data, wanted, salt, query)
+            rows = data if is_example else _many(data, wanted, salt, query)
             page, size = int(params["page_num"]), int(params["page_size"])
             return rows[(page - 1) * size : page * size]
-        data = data if same else _other(data, wanted, salt)
+        data = data if is_example else _other(data, wanted, salt)
         if self.first_offset is not None and params.get("offset", self.first_offset) != self.first_offset:
             _empty(data, self.rows)
         return data
@@ -167,9 +169,9 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _names_something(value: str) -> bool:
-    """Return whether the value of a parameter is an id or a word, which an answer repeats, and no number or flag."""
-    return bool(_ID.fullmatch(value)) or value[:1].isalpha()
+def _names_something(value: object) -> bool:
+    """Return whether a value is an id or a word, which an answer repeats, and no number or flag."""
+    return isinstance(value, str) and (bool(_ID.fullmatch(value)) or value[:1].isalpha())
 
 
 def _read() -> dict[str, Listed]:
