@@ -1,0 +1,178 @@
+"""Every example answer of the listed endpoints through `fetch_endpoint`, over HTTP.
+
+For all of them: no value is lost, none is invented, dtypes are by the rule, the second call is free. For 25 of them what
+comes is written by hand, from the examples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.sandbox import Sandbox
+from keyapi_research.sandbox.listed import LISTED
+
+EXAMPLES = Path(__file__).parent.parent / "keyapi_research" / "sandbox" / "examples" / "listed"
+PREFIX = "/v1/tiktok/"
+PERSONAL = {"contact_email", "signature", "nick_name", "avatar", "gender"}
+POST = "realtime-product-photo-search"  # the answer to a POST, which this package does not send
+DETAIL = "product/detail/analytics"  # answers with the example of the list
+NEEDED = {"search/analytics": {"size": 30}}  # required, but not known of the example
+
+# What is called ------------------------------------------------------------------------------------------------
+
+
+def queries() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield of each example that the sandbox serves: its file, path and parameters, but those of paging."""
+    for path, one in LISTED.items():
+        for file, query in one.examples.items():
+            by = next(iter(one.batch), None)  # the sandbox's query of a batch has both ids and handles
+            params: dict[str, Any] = {by: query[by]} if by else dict(query)
+            if "offset" in one.required:
+                params["offset"] = one.first_offset
+            yield file if one.name != DETAIL else DETAIL, path, params | NEEDED.get(one.name, {})
+
+
+PHOTOS = {"region": "MY", "photo_search_image_uri": "1", "photo_search_box_detection": "0", "sk": POST}
+CALLS = {file: (path, params) for file, path, params in queries()}
+CALLS[POST] = (f"{PREFIX}realtime/product/photo-search/page", PHOTOS)  # where a hook answers with it
+
+
+def example(file: str) -> Any:
+    name = "product-list-analytics" if file == DETAIL else file
+    return json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))["data"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        answer = json.loads((EXAMPLES / f"{POST}.json").read_text("utf-8"))
+        running.mutate = lambda path, params, usual: answer if params.get("sk") == POST else usual
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("examples") / "store.sqlite"
+
+
+def make_client(server: Sandbox, store: Path, **options: Any) -> kr.Client:
+    settings = {"token": "a-token", "base_url": server.url, "requests_per_second": None, "progress": False}
+    return kr.Client(**{**settings, "store": store, **options})
+
+
+@pytest.fixture(scope="module")
+def client(server: Sandbox, store: Path) -> Iterator[kr.Client]:
+    with make_client(server, store) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def prices() -> dict[str, Any]:
+    return kr.endpoints().set_index("path")["credits"].to_dict()
+
+
+def fetch(file: str, client: kr.Client, prices: dict[str, Any], **options: Any) -> pd.DataFrame:
+    """Fetch an example as a user would: by the price of the list, or by one's own where it has none."""
+    path, params = CALLS[file]
+    price = {} if pd.notna(prices[path]) else {"credits": 1}
+    return kr.fetch_endpoint(path, params, **price, **options, client=client)
+
+
+# Values of answers and of frames ---------------------------------------------------------------------------------
+
+
+def tagged(name: str, value: Any) -> tuple[str, str]:
+    """Return a value as text, with the dtype that it has by the rule: ids and long numbers are text."""
+    if isinstance(value, bool):
+        return "boolean", str(value)
+    if isinstance(value, float):
+        return "float64", repr(value)
+    if isinstance(value, int):
+        is_id = name in ("id", "ids") or name.endswith(("_id", "_ids", "id_str")) or len(str(abs(value))) > 15
+        return ("string" if is_id else "Int64"), str(value)
+    return "string", value if isinstance(value, str) else json.dumps(value)  # {} and []
+
+
+def leaves(node: Any, *, without: set[str] = frozenset(), name: str = "value") -> Iterator[tuple[str, str]]:  # type: ignore[assignment]
+    if isinstance(node, dict) and node:
+        for key, inner in node.items():
+            if key not in without:
+                yield from leaves(inner, without=without, name=key)
+    elif isinstance(node, list) and node:
+        for inner in node:
+            yield from leaves(inner, without=without, name=name)
+    elif node is not None:
+        yield tagged(name, node)
+
+
+def cells(frame: pd.DataFrame, texts: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the values of a frame; a cell that is the JSON text of a list, and no text of the answer, taken apart."""
+    for name in frame.columns.drop(["observed_at", "source"]):
+        for value in frame[name].dropna():
+            if isinstance(value, str) and value[:1] in ("[", "{") and value not in texts:
+                yield from leaves(json.loads(value), name=name)
+            else:
+                yield str(frame.dtypes[name]), str(value)
+
+
+def texts_of(data: Any) -> set[str]:
+    return {text for dtype, text in leaves(data) if dtype == "string"}
+
+
+# All of them ------------------------------------------------------------------------------------------------------
+
+
+def test_all_examples_are_here() -> None:
+    assert {*CALLS} - {DETAIL} == {path.stem for path in EXAMPLES.glob("*.json")}
+    assert len(CALLS) == 50
+
+
+@pytest.mark.parametrize("personal", [False, True])
+@pytest.mark.parametrize("file", CALLS)
+def test_no_value_is_lost_and_each_has_its_dtype(
+    file: str, personal: bool, client: kr.Client, prices: dict[str, Any]
+) -> None:
+    data = example(file)
+    frame = fetch(file, client, prices, personal=personal)
+    expected = Counter(leaves(data, without=set() if personal else PERSONAL))
+    found = Counter(cells(frame, texts_of(data)))
+    assert expected - found == Counter()
+    assert found.keys() <= expected.keys() | {("string", str(value)) for value in CALLS[file][1].values()}
+    assert frame.columns.is_unique
+
+
+@pytest.mark.parametrize("file", CALLS)
+def test_what_is_personal_is_in_no_cell(file: str, client: kr.Client, prices: dict[str, Any]) -> None:
+    data = example(file)
+    kept = {text for _, text in leaves(data, without=PERSONAL)}
+    left_out = {text for _, text in leaves(data) if text not in kept and len(text) > 1}
+    text = fetch(file, client, prices).to_csv()
+    assert [one for one in left_out if one in text] == []
+
+
+@pytest.mark.parametrize("file", CALLS)
+def test_the_second_call_sends_nothing_and_offline_gives_the_same(
+    file: str, client: kr.Client, prices: dict[str, Any], server: Sandbox, store: Path
+) -> None:
+    frame = fetch(file, client, prices)
+    sent = len(server.requests)
+    pd.testing.assert_frame_equal(fetch(file, client, prices), frame)
+    with make_client(server, store, offline=True) as offline:
+        pd.testing.assert_frame_equal(fetch(file, offline, prices), frame)
+    assert len(server.requests) == sent
+
+
+@pytest.mark.parametrize("file", CALLS)
+def test_csv_files_keep_every_cell(file: str, client: kr.Client, prices: dict[str, Any], tmp_path: Path) -> None:
+    frame = fetch(file, client, prices, personal=True)
+    frame.keyapi.to_csv(tmp_path / "table.csv")
+    again = kr.read_csv(tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(again, frame)
