@@ -22,7 +22,17 @@ from keyapi_research.sandbox.listed import LISTED
 
 EXAMPLES = Path(__file__).parent.parent / "keyapi_research" / "sandbox" / "examples" / "listed"
 PREFIX = "/v1/tiktok/"
-PERSONAL = {"contact_email", "signature", "nick_name", "avatar", "gender"}
+PICTURES = {f"avatar_{name}" for name in "url uri 168x168 300x300 large larger medium thumb".split()}  # noqa: SIM905
+PERSONAL = {
+    "contact_email",
+    "signature",
+    "bio",
+    "nick_name",
+    "nickname",
+    "search_user_name",
+    "gender",
+    "avatar",
+} | PICTURES
 POST = "realtime-product-photo-search"  # the answer to a POST, which this package does not send
 DETAIL = "product/detail/analytics"  # answers with the example of the list
 NEEDED = {"search/analytics": {"size": 30}}  # required, but not known of the example
