@@ -7,7 +7,9 @@ comes of 27 of them is written by hand, in data/examples-by-hand.toml.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,3 +278,27 @@ def test_an_answer_of_several_lists_is_one_row_and_a_wrong_path_names_them(
         fetch(file, client, prices, rows="wrong[]")
     assert all(one in str(failed.value) for one in lists)
     assert len(server.requests) == sent
+
+
+# The page on any endpoint -----------------------------------------------------------------------------------------
+
+
+def test_the_code_of_the_page_prints_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "any-endpoint.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == page.count("```python") == 4
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.MissingDataWarning)  # the last page of the comments
+        for code, output in blocks:
+            exec(code, names)
+            assert capsys.readouterr().out == output
+    try:
+        kr.replay("creator-days.zip")
+        pd.testing.assert_frame_equal(names["fetch_creator_days"]("6761507140245292038"), names["table"])
+        assert kr.status().credits_spent == 0
+    finally:
+        kr.connect(sandbox=True).close()
