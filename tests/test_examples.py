@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,25 +281,35 @@ def test_an_answer_of_several_lists_is_one_row_and_a_wrong_path_names_them(
     assert len(server.requests) == sent
 
 
+@pytest.mark.xfail(strict=True, reason="read_csv infers columns it does not know as pandas does: 601450.0")
+def test_a_short_id_with_a_gap_keeps_its_digits_in_a_csv_file(tmp_path: Path) -> None:
+    rows = [{"most_category_id": "601450"}, {"most_category_id": None}]
+    with Sandbox() as server, make_client(server, tmp_path / "store.sqlite") as client:
+        server.mutate = lambda path, params, usual: {**usual, "data": rows}
+        frame = kr.fetch_endpoint(*CALLS["video-captions"], client=client)
+    frame.keyapi.to_csv(tmp_path / "table.csv")
+    assert kr.read_csv(tmp_path / "table.csv")["most_category_id"].astype("string").tolist() == ["601450", pd.NA]
+
+
 # The page on any endpoint -----------------------------------------------------------------------------------------
 
 
-def test_the_code_of_the_page_prints_what_it_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+READER = """
+kr.replay("creator-days.zip")
+assert fetch_creator_days("6761507140245292038").equals(table)
+assert kr.status().credits_spent == 0
+"""
+
+
+def test_the_code_of_the_page_prints_what_it_says(tmp_path: Path) -> None:
     page = (Path(__file__).parent.parent / "docs" / "any-endpoint.md").read_text("utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```\n\n```\n(.*?)^```\n", page, re.DOTALL | re.MULTILINE)
     assert len(blocks) == page.count("```python") == 4
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", kr.MissingDataWarning)  # the last page of the comments
-        for code, output in blocks:
-            exec(code, names)
-            assert capsys.readouterr().out == output
-    try:
-        kr.replay("creator-days.zip")
-        pd.testing.assert_frame_equal(names["fetch_creator_days"]("6761507140245292038"), names["table"])
-        assert kr.status().credits_spent == 0
-    finally:
-        kr.connect(sandbox=True).close()
+    # In a process of its own: what it declares is for a session.
+    code = "print('---')\n".join(one for one, _ in blocks) + READER
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.stdout.split("---\n") == [output for _, output in blocks], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"\w+Warning", done.stderr) == ["MissingDataWarning"]  # the last page of the comments
