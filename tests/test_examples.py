@@ -218,6 +218,17 @@ def test_without_a_known_price_nothing_is_sent(client: kr.Client, prices: dict[s
     assert len(server.requests) == sent
 
 
+def test_a_package_keeps_every_value_and_dtype(client: kr.Client, prices: dict[str, Any], tmp_path: Path) -> None:
+    frames = {f"table{at}": fetch(file, client, prices, personal=True) for at, file in enumerate(CALLS)}
+    kr.write_package(tmp_path / "package", frames)
+    read = kr.read_package(tmp_path / "package")
+    assert len(read) == len(frames) == 50
+    for name, frame in frames.items():
+        texts = frame.select_dtypes("string").columns
+        expected = frame.assign(**{one: frame[one].replace("", pd.NA) for one in texts})  # an empty cell is missing
+        pd.testing.assert_frame_equal(read[name], expected)
+
+
 # By hand ----------------------------------------------------------------------------------------------------------
 
 BY_HAND = tomllib.loads((Path(__file__).parent / "data" / "examples-by-hand.toml").read_text("utf-8"))
