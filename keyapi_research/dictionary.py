@@ -58,7 +58,7 @@ def describe(table: str) -> pd.DataFrame:
         return pd.DataFrame(facts, columns=list(_facts(OBSERVED_AT)), dtype="string")
     if declared is None:
         raise InvalidArgumentError(
-            f"{table!r:.60} is not a table, nor a path of endpoints(). Choose from {', '.join(TABLES)}"
+            f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}, or a path of kr.endpoints()"
         )
     return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
 
