@@ -55,7 +55,8 @@ SIGNATURES = {
     "describe": "table",
     "endpoints": "",
     "fetch_endpoint": (
-        "path, params=None, *, rows=None, credits=None, paging=None, limit=20, personal=False, max_age=None, client=None"
+        "path, params=None, *, rows=None, credits=None, paging=None, limit=20, personal=False, max_age=None, "
+        "client=None"
     ),
     "fetch_hashtag_audience": HASHTAGS,
     "fetch_hashtag_trends": HASHTAGS,
@@ -267,12 +268,13 @@ def test_docstrings_list_all_parameters_and_what_comes_back(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in DOCUMENTED if ".fetch_" in name or ".plots." in name])
 def test_fetch_functions_and_plots_have_an_example_of_themselves(name: str) -> None:
     short = name.rpartition(".")[2]
+    assert re.search(rf"(>>>|\.\.\.) .*\b{short}\b", DOCUMENTED[name].__doc__ or "")
+
+
 FETCH_TABLES = [name for name in SIGNATURES if name.startswith("fetch_") and name != "fetch_endpoint"]
 
 
 @pytest.mark.parametrize("name", FETCH_TABLES)
-
-@pytest.mark.parametrize("name", [name for name in SIGNATURES if name.startswith("fetch_")])
 def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name: str) -> None:
     text = inspect.cleandoc(find(name).__doc__ or "")
     found = sections(text)
