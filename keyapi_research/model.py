@@ -243,6 +243,11 @@ class Paging:
         """The smallest page that is expected of it."""
         return min(_SMALLEST_PAGE, self.most)
 
+    @property
+    def exact(self) -> bool:
+        """Whether pages are as large as requested, so that a smaller one is the last: that of page_num/page_size."""
+        return self.page == "page_num"
+
 
 PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
 
@@ -375,13 +380,12 @@ COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name 
 
 def declare(table: Table, *, yours: bool = False) -> Table:
     """Register a table under its name, and return it; one of the session's replaces the one it declared before."""
-    if table.name in _tables and table.name not in _yours:
+    if yours and table.name in _tables and table.name not in _yours:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
     _tables.pop(table.name, None)
     _tables[table.name] = table
-    if yours:
-        _yours.add(table.name)
+    (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}
     _dtypes.update(known)
     for gone in _dtypes.keys() - known.keys():
