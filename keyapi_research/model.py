@@ -234,7 +234,8 @@ class Endpoint:
 
     `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
     has the id it is about. `batch` ids go into one request; a ranking (no `entity`) has pages instead of ids. `page` is
-    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has.
+    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has. `example` is the
+    id that KeyAPI's page documents an answer for.
     """
 
     name: str
@@ -248,6 +249,7 @@ class Endpoint:
     entity: Parameter | None = None
     batch: int = 1
     not_tabled: tuple[str, ...] = ()
+    example: str = ""
 
     @property
     def ranking(self) -> bool:

@@ -158,6 +158,7 @@ PRODUCT_DETAIL = Endpoint(
     identity=_category_identity("info"),
     record="info",
     not_tabled=_category_extras("info"),
+    example="601583",
 )
 
 
