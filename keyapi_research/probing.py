@@ -40,7 +40,7 @@ from .store.reading import OF_REQUEST
 from .tidy import make_frames
 from .version import versions
 
-FIRST: Final = (  # the pages of KeyAPI's documentation that are known in full
+_FIRST: Final = (  # what KeyAPI documents in full, with an example
     "/v1/tiktok/insights/products",
     "/v1/tiktok/insights/product/detail",
     "/v1/tiktok/video/detail/analytics",
@@ -57,7 +57,7 @@ _DTYPES: Final = {
 }
 _TRIED_AGAIN: Final = (AuthenticationError, CreditsExhaustedError, RateLimitedError)
 _MOST_PATHS: Final = 20
-_LONGEST_MESSAGE: Final = 120
+_LONGEST_QUOTE: Final = 200
 _PROXY_LOGIN: Final = 407
 
 
@@ -94,10 +94,10 @@ def _shown(row: Mapping[Any, Any]) -> list[str]:
     """Write a row as lines of text."""
     there = {name: value for name, value in row.items() if not pd.isna(value)}
     cost = counted(there["credits"], "credit") if "credits" in there else "credits not known"
-    facts = [f"{there['verdict']:<9}  {there['path']}", cost]
+    facts = [f"{there.get('verdict', ''):<9}  {there.get('path', '')}", cost]
     facts += [f"{there['observed_at']:%Y-%m-%d %H:%M} UTC"] if "observed_at" in there else []
-    facts += [f"request {there['request_id']}"] if "request_id" in there else []
-    return [", ".join(facts), *([f"           {there['detail']}"] if there["detail"] else [])]
+    facts += [f"request {_plain(there['request_id'])}"] if "request_id" in there else []
+    return [", ".join(facts), *([f"           {there['detail']}"] if there.get("detail") else [])]
 
 
 @complete
@@ -105,9 +105,9 @@ def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFram
     """Return whether each endpoint answers as this package expects, one row per endpoint.
 
     Each endpoint that has tables is requested once, for the id that KeyAPI documents; a ranking for its first page.
-    The endpoints of KeyAPI's five full pages come first. Nothing is sent again within a day: stored answers are judged
-    again, and what could not be used or was refused is reported from the ledger. 401, 402, 429 and requests that were
-    not delivered are tried again.
+    The five endpoints that KeyAPI documents in full come first. Nothing is sent again within a day: stored answers are
+    judged again, and what could not be used or was refused is reported from the ledger; another store, as ":memory:",
+    begins anew. 401, 402, 429 and requests that were not delivered are tried again, and a 401 or 402 ends the probe.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _in_order() -> list[Endpoint]:
     by_path: dict[str, Endpoint] = {}
     for endpoint in endpoints():
         by_path.setdefault(endpoint.path, endpoint)
-    first = [by_path.pop(path) for path in FIRST if path in by_path]
+    first = [by_path.pop(path) for path in _FIRST if path in by_path]
     return [*first, *by_path.values()]
 
 
@@ -213,21 +213,24 @@ class _Prober:
 
     def _known_failure(self, query: Query) -> Finding | None:
         """Return what the ledger knows of a request of the last day that brought no answer; None: it may be sent."""
-        before = self._newest_request(query)
-        if before is None or not self._is_later(before, query):
-            return None
-        if self._under_way(before, query):
-            return Finding(query.endpoint.path, "not tried", "the same request is under way; run the probe again later")
-        error = error_of_row(before["row"])
-        if isinstance(error, _TRIED_AGAIN) or _is_undelivered(error, before):
-            return None
-        found = _failure(error, before, live=False)
-        note = f"request of {when(before['sent_at']):%Y-%m-%d %H:%M} UTC, not sent again within a day"
-        return replace(found, detail=f"{found.detail} ({note})")
+        newest = self.client.store.latest([query.key], until=self.client.policy.until)
+        answered = newest[query.key].request if query.key in newest else 0
+        for request in reversed(self._requests(query)):
+            if request["id"] <= answered:
+                return None
+            if self._under_way(request, query):
+                detail = "the same request is under way; run the probe again later"
+                return Finding(query.endpoint.path, "not tried", detail)
+            error = error_of_row(request["row"])
+            if not (isinstance(error, _TRIED_AGAIN) or _is_undelivered(error, request)):
+                found = _failure(error, request, live=False)
+                note = f"request of {when(request['sent_at']):%Y-%m-%d %H:%M} UTC, not sent again within a day"
+                return replace(found, detail=f"{found.detail} ({note})")
+        return None
 
     def _collect(self, call: Call, query: Query) -> Finding:
         """Get an answer and judge it; count what it cost."""
-        path, (_, last), before = call.endpoint.path, self.client.store.last_ids(), self._newest_request(query)
+        path, (_, last), before = call.endpoint.path, self.client.store.last_ids(), self._requests(query)
         try:
             collection = self.client.collect(call)
         except BudgetExceededError as refused:
@@ -238,8 +241,8 @@ class _Prober:
         error = collection.stop or collection.failures.get(query) or StoreError(CLOSED)
         if isinstance(error, StoreError):
             raise error
-        after = self._newest_request(query)
-        request = None if after == before else after  # the sandbox may not have started
+        after = self._requests(query)
+        request = after[-1] if after != before else None  # the sandbox may not have started
         found = replace(_failure(error, request, live=True), path=path, credits=paid)
         undelivered = _is_undelivered(error, request)
         if undelivered or isinstance(error, AuthenticationError | CreditsExhaustedError):
@@ -249,22 +252,13 @@ class _Prober:
     # The ledger ---------------------------------------------------------------------------------------------
 
     def _requests(self, query: Query) -> list[dict[str, Any]]:
-        """Return the requests for what is requested, from the ledger, as far as this client may know of them."""
+        """Return the requests of the last day for what is requested, from the ledger."""
         endpoint, until = query.endpoint, self.client.policy.until
         params = Request(endpoint, (query,), page=int(endpoint.ranking)).params
         rows = self.client.store.sent(endpoint.path, params)
         found = [{**dict(zip(OF_REQUEST, row, strict=True)), "row": row} for row in rows]
-        return [one for one in found if until is None or one["sent_at"] <= until]
-
-    def _newest_request(self, query: Query) -> dict[str, Any] | None:
-        """Return the last request if it is not older than a day."""
-        found = self._requests(query)
-        return found[-1] if found and is_within(found[-1]["sent_at"], DAY) else None
-
-    def _is_later(self, request: Mapping[str, Any], query: Query) -> bool:
-        """Whether a request came after all stored answers: it brought none."""
-        newest = self.client.store.latest([query.key], until=self.client.policy.until)
-        return query.key not in newest or newest[query.key].request < request["id"]
+        known = [one for one in found if until is None or one["sent_at"] <= until]
+        return [one for one in known if is_within(one["sent_at"], DAY)]
 
     def _under_way(self, request: Mapping[str, Any], query: Query) -> bool:
         claimed = claim_of(query.key, int(query.endpoint.ranking))
@@ -329,16 +323,15 @@ def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: boo
     if unusable and code != 0:
         detail += ": the answer is not one that KeyAPI documents"
     elif unusable:
-        what = error.args[0].partition(". The answer is on")[0] if live else "about another id, or changed in structure"
-        detail += f": the answer could not be used: {what}"
+        why = error.args[0].partition(". The answer is on")[0] if live else "about another id, or changed in structure"
+        detail += f": the answer could not be used: {_cut(why)}"
     elif isinstance(error, NetworkError) and status is None:
         reason = (message or "").split(": ")[1:2]  # the name of an error; what follows may name a file
         delivered = not _is_undelivered(error, request)
         detail += ": no complete answer came, it may have been charged" if delivered else ": KeyAPI was not reached"
         detail += f" ({reason[0]})" if reason else ""
     elif code is not None and message:
-        short = f"{message[:_LONGEST_MESSAGE]}{'...' * (len(message) > _LONGEST_MESSAGE)}"
-        detail += f": {short}"
+        detail += f": {_cut(message)}"
     return Finding(
         error.endpoint or told.get("endpoint", ""),
         "changed" if unusable else "refused",
@@ -355,6 +348,10 @@ def _is_undelivered(error: KeyAPIError, request: Mapping[str, Any] | None) -> bo
     if request is None or request["http_status"] == _PROXY_LOGIN:
         return True
     return (request["message"] or "").startswith(UNDELIVERED)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
 def _plain(text: str) -> str:

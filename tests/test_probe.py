@@ -206,8 +206,8 @@ def test_a_ranking_without_rows_is_empty(nothing: Any, client: kr.Client, sandbo
          "RateLimitedError: HTTP 429, code 429: qps limit exceeded"),
         (Fault(status=500), "refused", "ServerError: HTTP 500, code 500: Internal server error"),
         (Fault(status=500, inside_200=True), "refused", "ServerError: HTTP 200, code 500: Internal server error"),
-        (Fault(status=400, message="x\n\x1b[31m" + "y" * 200), "refused",
-         f"InvalidRequestError: HTTP 400, code 400: x [31m{'y' * 113}..."),
+        (Fault(status=400, message="x\n\x1b[31m" + "y" * 300), "refused",
+         f"InvalidRequestError: HTTP 400, code 400: x [31m{'y' * 193}..."),
         (Fault(body=b"<html>proxy.of.mine</html>"), "changed",
          "UnexpectedResponseError: HTTP 200: the answer is not one that KeyAPI documents"),
         (Fault(status=502, body=b"proxy.of.mine is tired"), "refused", "ServerError: HTTP 502"),
@@ -323,6 +323,17 @@ def test_the_newest_of_an_answer_and_a_refusal_counts(client: kr.Client, sandbox
     sandbox.on_request = None
     kr.fetch_hashtags("ufc324", max_age=0, client=client)
     assert by_path(kr.probe(client=client), "verdict")[HASHTAG] == "works"
+
+
+def test_a_later_401_does_not_hide_what_was_paid_for(client: kr.Client, sandbox: Sandbox) -> None:
+    play(sandbox, VIDEO=Fault(body=b"{}", charge=True))
+    assert kr.probe(client=client)["verdict"][2] == "changed"
+    play(sandbox, VIDEO=Fault(status=401))
+    with pytest.raises(kr.AuthenticationError):
+        kr.fetch_videos("7117191641181555995", client=client)
+    sandbox.on_request = None
+    frame = kr.probe(client=client)
+    assert (frame["verdict"][2], frame["credits"].sum(), sandbox.charged) == ("changed", 0, 13)
 
 
 def test_after_a_day_everything_is_requested_again(
