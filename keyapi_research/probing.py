@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Final
@@ -35,7 +35,6 @@ from .model import DTYPES, Endpoint, Query, endpoints, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
 from .store import Answer, claim_of, when
-from .store.facts import this_process
 from .store.reading import OF_REQUEST
 from .tidy import make_frames
 from .version import versions
@@ -189,11 +188,11 @@ class _Prober:
 
     def examine(self, endpoint: Endpoint) -> Finding:
         """Find out about one endpoint: from the store and the ledger where these know, else by one request."""
-        untried = Finding(endpoint.path, "not tried")
+        untried, since = Finding(endpoint.path, "not tried"), self.client.store.last_ids()
         try:
             query = _query_of(endpoint)
             limit = 1 if endpoint.ranking else None  # one page, whatever its size
-            call = Call(endpoint.tables[0], endpoint, (query,), limit, DAY, client=self.client, probing=True)
+            call = Call(endpoint.tables[0], endpoint, (query,), limit, DAY, probing=True, since=since)
             plan = self.client.plan(call)
         except InvalidArgumentError as wrong:  # no default is known, or it is not answered any more
             return replace(untried, detail=_plain(wrong.message))
@@ -201,9 +200,9 @@ class _Prober:
         if known is not None:
             return known
         if not plan.requests:
-            return self._collect(replace(call, max_age="any"), query)  # it is served, even if it turns a day old now
+            return self._collect(replace(call, max_age="any"), since[1])  # served, even if it turns a day old now
         lacking = self._lacking(plan.credits)
-        return replace(untried, detail=lacking) if lacking else self._collect(call, query)
+        return replace(untried, detail=lacking) if lacking else self._collect(call, since[1])
 
     def _lacking(self, price: int) -> str:
         """Return why nothing may be sent, or nothing."""
@@ -213,12 +212,15 @@ class _Prober:
 
     def _known_failure(self, query: Query) -> Finding | None:
         """Return what the ledger knows of a request of the last day that brought no answer; None: it may be sent."""
+        before, claimed = self._requests(query), claim_of(query.key, int(query.endpoint.ranking))
+        claim = self.client.store.claims([claimed]).get(claimed)
+        requests = self._requests(query)[: len(before)]  # read again: what is not claimed any more has ended
         newest = self.client.store.latest([query.key], until=self.client.policy.until)
         answered = newest[query.key].request if query.key in newest else 0
-        for request in reversed(self._requests(query)):
-            if request["id"] <= answered:
+        for request in reversed(requests):
+            if request["id"] <= answered or not is_within(request["sent_at"], DAY):
                 return None
-            if self._under_way(request, query):
+            if claim is not None and claim.holds and claim.request == request["id"]:
                 detail = "the same request is under way; run the probe again later"
                 return Finding(query.endpoint.path, "not tried", detail)
             error = error_of_row(request["row"])
@@ -228,22 +230,24 @@ class _Prober:
                 return replace(found, detail=f"{found.detail} ({note})")
         return None
 
-    def _collect(self, call: Call, query: Query) -> Finding:
-        """Get an answer and judge it; count what it cost."""
-        path, (_, last), before = call.endpoint.path, self.client.store.last_ids(), self._requests(query)
+    def _collect(self, call: Call, last: int) -> Finding:
+        """Get an answer and judge it; count what was paid after the request `last`."""
+        path, [query] = call.endpoint.path, call.queries
         try:
             collection = self.client.collect(call)
         except BudgetExceededError as refused:
             return Finding(path, "not tried", _plain(refused.message.partition(". Nothing")[0]))
-        paid = self._paid(query, last, call.endpoint.credits)
+        sent = [one for one in self._requests(query) if one["id"] > last]
         if collection.answers:
+            paid = self._pay(sent, call.endpoint.credits) if collection.arrived else 0
             return replace(self._judge(collection.answers[0]), credits=paid)
         error = collection.stop or collection.failures.get(query) or StoreError(CLOSED)
         if isinstance(error, StoreError):
             raise error
-        after = self._requests(query)
-        request = after[-1] if after != before else None  # the sandbox may not have started
-        found = replace(_failure(error, request, live=True), path=path, credits=paid)
+        own = error.params is not None  # else another client sent the request
+        request = sent[-1] if sent else None  # the sandbox may not have started
+        paid = self._pay(sent, call.endpoint.credits) if own else 0
+        found = replace(_failure(error, request, live=own), path=path, credits=paid)
         undelivered = _is_undelivered(error, request)
         if undelivered or isinstance(error, AuthenticationError | CreditsExhaustedError):
             self.ended = f"the probe ended at {path}: {found.detail}"
@@ -252,23 +256,16 @@ class _Prober:
     # The ledger ---------------------------------------------------------------------------------------------
 
     def _requests(self, query: Query) -> list[dict[str, Any]]:
-        """Return the requests of the last day for what is requested, from the ledger."""
+        """Return the requests for what is requested, from the ledger, oldest first."""
         endpoint, until = query.endpoint, self.client.policy.until
         params = Request(endpoint, (query,), page=int(endpoint.ranking)).params
         rows = self.client.store.sent(endpoint.path, params)
         found = [{**dict(zip(OF_REQUEST, row, strict=True)), "row": row} for row in rows]
-        known = [one for one in found if until is None or one["sent_at"] <= until]
-        return [one for one in known if is_within(one["sent_at"], DAY)]
+        return [one for one in found if until is None or one["sent_at"] <= until]
 
-    def _under_way(self, request: Mapping[str, Any], query: Query) -> bool:
-        claimed = claim_of(query.key, int(query.endpoint.ranking))
-        claim = self.client.store.claims([claimed]).get(claimed)
-        return claim is not None and claim.request == request["id"] and claim.holds
-
-    def _paid(self, query: Query, last: int, price: int) -> int | None:
-        """Return what this probe paid since a request of the ledger, None where nobody knows; count it."""
-        mine = [one for one in self._requests(query) if one["id"] > last and one["client"] == this_process()]
-        costs = [one["credits"] for one in mine if not (one["message"] or "").startswith(UNDELIVERED)]
+    def _pay(self, sent: Sequence[Mapping[str, Any]], price: int) -> int | None:
+        """Count what requests cost and return it; None where nobody knows whether the last was charged."""
+        costs = [one["credits"] for one in sent if not (one["message"] or "").startswith(UNDELIVERED)]
         unknown = None in costs
         self.spent += price if unknown else sum(costs)
         return None if unknown else sum(costs)

@@ -264,6 +264,18 @@ def test_a_server_that_is_not_reached_ends_the_probe_and_is_tried_again(
     assert len(nobody.ledger()) == 2
 
 
+def test_a_proxy_that_wants_a_login_is_not_keyapi(make_client: MakeClient, sandbox: Sandbox) -> None:
+    play(sandbox, PRODUCTS=Fault(status=407, body=b"<html>log in at proxy.of.mine</html>"))
+    client = make_client(retries=0)
+    frame = kr.probe(client=client)
+    assert frame["verdict"].tolist() == ["not tried"] * 7
+    assert frame["detail"].tolist() == ["NetworkError: HTTP 407"] + [
+        f"the probe ended at {PRODUCTS}: NetworkError: HTTP 407"
+    ] * 6
+    sandbox.on_request = None
+    assert kr.probe(client=client)["verdict"].tolist() == ["works"] * 7
+
+
 # Not twice within a day ---------------------------------------------------------------------------------------------
 
 FAILURES = {
@@ -345,7 +357,9 @@ def test_after_a_day_everything_is_requested_again(
     with monkeypatch.context() as patch:
         for module in ("transport", "pacing"):
             patch.setattr(f"keyapi_research.client.{module}.now_us", lambda: now_us() - 25 * 3600 * 1_000_000)
-        assert kr.probe(client=client)["verdict"].tolist() == ["works"] * 3 + ["refused"] + ["works"] * 3
+        frame = kr.probe(client=client)
+    assert frame["verdict"].tolist() == ["works"] * 3 + ["refused"] + ["works"] * 3
+    assert frame["credits"].tolist() == [2, 2, 1, 0, 2, 2, 2]
     sandbox.on_request = None
     frame = kr.probe(client=client)
     assert frame["verdict"].tolist() == ["works"] * 7
@@ -385,8 +399,9 @@ def test_what_is_under_way_is_not_sent_by_another(make_client: MakeClient, sandb
     ]
 
 
-def test_probes_at_the_same_time_pay_once(make_client: MakeClient, sandbox: Sandbox) -> None:
-    sandbox.latency = 0.02
+def test_probes_at_the_same_time_send_each_request_once(make_client: MakeClient, sandbox: Sandbox) -> None:
+    sandbox.latency = 0.002
+    play(sandbox, VIDEO=Fault(body=b"{}", charge=True), TOP_MUSIC=Fault(status=403))
     found: list[pd.DataFrame] = []
     clients = [make_client() for _ in range(3)]
     threads = [threading.Thread(target=lambda one=one: found.append(kr.probe(client=one))) for one in clients]
@@ -394,9 +409,11 @@ def test_probes_at_the_same_time_pay_once(make_client: MakeClient, sandbox: Sand
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 3
-    assert sandbox.charged == 13
-    assert all(set(one["verdict"]) <= {"works", "not tried"} for one in found)
+    assert (len(found), len(sandbox.requests), sandbox.charged) == (3, 7, 11)
+    assert sum(one["credits"].sum() for one in found) == 10  # of the unusable answer nobody knows
+    verdicts = dict.fromkeys(PATHS, "works") | {VIDEO: "changed", TOP_MUSIC: "refused"}
+    for one in found:
+        assert all(verdict in (verdicts[path], "not tried") for path, verdict in by_path(one, "verdict").items())
 
 
 # Money --------------------------------------------------------------------------------------------------------------
