@@ -89,6 +89,7 @@ SIGNATURES = {
     "plots.products": "df, *, labels=15, ax=None",
     "plots.stamp": "ax, df",
     "plots.trend": "df, *, ax=None, small_multiples=False",
+    "probe": "max_credits=25, *, client=None",
     "read_csv": "path",
     "read_package": "folder",
     "replay": "path",
