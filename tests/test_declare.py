@@ -1,0 +1,168 @@
+"""Tables of one's own: they are as the package's are, through every door, and wrong declarations change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import keyapi_research as kr
+from keyapi_research import model
+from keyapi_research.model import TABLES, CountOf, Field, FromQuery, Metadata, PerList, Position, Table
+
+Make = Callable[..., kr.Client]
+
+
+@pytest.fixture(autouse=True)
+def only_the_tables_of_the_package() -> Iterator[None]:
+    """Forget what a test declared."""
+    before = [(one, one.copy()) for one in (model._tables, model._yours, model._dtypes)]
+    yield
+    for one, was in before:
+        one.clear()  # type: ignore[attr-defined]
+        one.update(was)  # type: ignore[attr-defined]
+
+
+# The package's tables, declared again -------------------------------------------------------------------------
+
+KINDS = {"id": "id", "text": "text", "hashtag": "text", "count": "count", "integer": "gain", "number": "number",
+         "flag": "flag", "time": "time"}  # fmt: skip
+DEEPEST = "the deepest level that an answer has"
+CODED = "a code, translated"
+CONSTANT = "which of several lists a row is in"
+SENT = "as it is sent: FALSE for no search, nothing for no industry, false for a flag"
+NOT_EXPRESSED: dict[str, dict[str, str]] = {
+    "product_insights": {"search": SENT, "category_id": DEEPEST, "category": DEEPEST,
+                         "cpa": "a zero beside a cvr of zero is missing"},
+    "product_details": {"category": DEEPEST},
+    "product_audience": {"dimension": CONSTANT, "score_unit": CONSTANT},
+    "hashtag_audience": {"dimension": CONSTANT, "score_unit": CONSTANT},
+    "music_audience": {"dimension": CONSTANT, "score_unit": CONSTANT},
+    "trending_hashtags": {"filter_industry_id": SENT, "new_only": SENT, "rank_movement": CODED},
+    "trending_hashtag_trends": {"filter_industry_id": SENT, "new_only": SENT},
+    "trending_hashtag_creators": {"filter_industry_id": SENT, "new_only": SENT},
+    "trending_music": {"search": SENT, "new_only": SENT, "commercial_only": SENT, "rank_movement": CODED},
+    "trending_music_trends": {"search": SENT, "new_only": SENT, "commercial_only": SENT},
+}  # fmt: skip
+NOT_OF_AGES = {"segment": CODED, "segment_code": "no place in the answer"}
+NEVER_THERE = ("product_audience", 2)  # of products no country was seen
+IDS = {
+    "/v1/tiktok/video/detail/analytics": [str(7300000000000000001 + n) for n in range(12)],
+    "/v1/tiktok/insights/product/detail": ["601583", "848648"],
+    "/v1/tiktok/trending/hashtag/detail": ["perfume", "ufc324", "cats"],
+    "/v1/tiktok/trending/music/detail": ["6703723351497508865", "7000000000000000001"],
+}
+LISTS = {name: len(table.rows) for name, table in TABLES.items()}
+TWINS = [(name, at) for name, lists in LISTS.items() for at in range(lists) if (name, at) != NEVER_THERE]
+NAMED = [f"{name}-{at}" if LISTS[name] > 1 else name for name, at in TWINS]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A table of the package, or one list of it, declared again."""
+
+    of: Table
+    dimension: str | None  # of an audience, which one
+    fetch: Callable[..., pd.DataFrame]
+    renamed: Mapping[str, str]  # columns of what is requested, named as the package names them
+    columns: list[str]  # that both have
+
+    @property
+    def name(self) -> str:
+        return self.fetch.__name__.removeprefix("fetch_")
+
+    def requested(self) -> list[list[str]]:
+        """What both functions are called with."""
+        return [IDS[self.of.endpoint.path]] if self.of.endpoint.entity else []
+
+    def options(self) -> dict[str, int]:
+        return {"limit": 25} if self.of.endpoint.ranking else {}
+
+    def fetch_built_in(self, **options: Any) -> pd.DataFrame:
+        built_in = getattr(kr, self.of.function)
+        return self.as_twin(built_in(*self.requested(), **self.options(), **options))
+
+    def fetch_twin(self, **options: Any) -> pd.DataFrame:
+        return self.fetch(*self.requested(), **self.options(), **options)
+
+    def as_twin(self, built_in: pd.DataFrame) -> pd.DataFrame:
+        """The rows and columns of a table of the package that its twin has, too."""
+        if self.dimension is not None:
+            built_in = built_in[built_in["dimension"] == self.dimension].reset_index(drop=True)
+        return built_in[self.columns]
+
+    def as_built_in(self, own: pd.DataFrame) -> pd.DataFrame:
+        return own.rename(columns=self.renamed)[self.columns]
+
+
+def declare_twin(name: str, at: int) -> Twin:
+    """Declare a table of the package again, column by column, by its declaration."""
+    table = TABLES[name]
+    endpoint, rows = table.endpoint, table.rows[at]
+    skipped = {**NOT_EXPRESSED.get(name, {}), **(NOT_OF_AGES if "audience_ages" in rows else {})}
+    columns = {}
+    for column in table.columns:
+        place = column.place.places[at] if isinstance(column.place, PerList) else column.place
+        if column.name in skipped or isinstance(place, FromQuery | Metadata):
+            continue
+        if isinstance(place, Position):
+            kind, path = "position", ""
+        else:
+            assert isinstance(place, Field | CountOf), (name, column.name, place)
+            kind = "length" if isinstance(place, CountOf) else KINDS[column.kind]
+            path = "" if place.path == rows else place.path.removeprefix(f"{rows}.")
+        columns[column.name] = (kind, path, column.unit, column.meaning)
+    renamed = {
+        f"requested_{one.api_name}" if one.api_name in columns else one.api_name: one.column for one in endpoint.inputs
+    }
+    wire = {own: sent for sent, own in renamed.items()}
+    key = [wire.get(one, one) for one in table.key if one not in skipped or one in wire]
+    lists = LISTS[name] > 1
+    fetch = kr.declare(
+        f"own_{name}_{at}",
+        endpoint.path,
+        credits=endpoint.credits,
+        by=endpoint.entity and endpoint.entity.api_name,
+        batch=endpoint.batch,
+        params={one.api_name: one.unset if one.default is None else one.default for one in endpoint.parameters},
+        rows=rows,
+        key=key if name != "product_insights" else "position",
+        columns=columns,
+    )
+    dimension = ("age", "interest", "country")[at] if lists else None
+    both = [one for one in table.names if one not in skipped]
+    return Twin(table, dimension, fetch, renamed, both)
+
+
+@pytest.fixture(params=TWINS, ids=NAMED)
+def twin(request: pytest.FixtureRequest) -> Twin:
+    return declare_twin(*request.param)
+
+
+def facts(plan: kr.Plan) -> tuple[object, ...]:
+    return plan.requests, plan.credits, plan.credits_max, plan.stored, plan.oldest, plan.note
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_table_declared_again_is_equal_and_paid_once(twin: Twin, own_first: bool, client: kr.Client) -> None:
+    plans = [
+        kr.plan(fetch, *twin.requested(), **twin.options(), client=client)
+        for fetch in (twin.fetch, getattr(kr, twin.of.function))
+    ]
+    assert facts(plans[0]) == facts(plans[1])
+    if own_first:
+        own, paid, built_in = twin.fetch_twin(client=client), client.credits_spent, twin.fetch_built_in(client=client)
+    else:
+        built_in, paid, own = twin.fetch_built_in(client=client), client.credits_spent, twin.fetch_twin(client=client)
+    assert client.credits_spent == paid
+    assert 0 < plans[0].credits <= paid <= (plans[0].credits_max or 0)
+    assert len(own) > 0
+    assert_frame_equal(twin.as_built_in(own), built_in)
+    after = kr.plan(twin.fetch, *twin.requested(), **twin.options(), client=client)
+    assert (after.requests, after.credits, after.stored) == (0, 0, client.store.counts()["answers"])
+    not_in_both = set(twin.of.names) - set(twin.columns)
+    assert not_in_both == {*NOT_EXPRESSED.get(twin.of.name, {}), *(NOT_OF_AGES if twin.dimension == "age" else {})}
