@@ -297,6 +297,12 @@ class Endpoint:
         places = (column.place for column in self.tables[0].columns if column.name == "market")
         return next((place for place in places if isinstance(place, Field)), None)
 
+    @cached_property
+    def row_name(self) -> str:
+        """The column that names an entity of a ranking in its tables."""
+        own = self.tables[0]
+        return next((one.name for one in own.columns if str(one.place) == str(self.identity)), own.key[-1])
+
     @property
     def price(self) -> str:
         """What a request costs, and how much it brings."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -80,7 +85,7 @@ class Twin:
         return [IDS[self.of.endpoint.path]] if self.of.endpoint.entity else []
 
     def options(self) -> dict[str, int]:
-        return {"limit": 25} if self.of.endpoint.ranking else {}
+        return {"limit": 40} if self.of.endpoint.ranking else {}
 
     def fetch_built_in(self, **options: Any) -> pd.DataFrame:
         built_in = getattr(kr, self.of.function)
@@ -166,3 +171,129 @@ def test_a_table_declared_again_is_equal_and_paid_once(twin: Twin, own_first: bo
     assert (after.requests, after.credits, after.stored) == (0, 0, client.store.counts()["answers"])
     not_in_both = set(twin.of.names) - set(twin.columns)
     assert not_in_both == {*NOT_EXPRESSED.get(twin.of.name, {}), *(NOT_OF_AGES if twin.dimension == "age" else {})}
+
+
+def test_its_columns_are_described_as_yours_and_it_is_listed(twin: Twin) -> None:
+    page = kr.describe(twin.name).set_index("column")
+    metadata = ["observed_at", "source"]
+    assert set(page.drop(metadata)["status"]) == {"yours"}
+    assert set(page.drop(metadata)["reason"]) == {"declared in this session"}
+    built_in = kr.describe(twin.of.name).set_index("column")
+    same = page.rename(twin.renamed).loc[[one for one in twin.columns if one not in metadata]]
+    assert same["dtype"].tolist() == built_in.loc[same.index, "dtype"].tolist()
+    own = [one for one in same.index if one not in twin.renamed.values()]
+    assert same.loc[own, "unit"].tolist() == built_in.loc[own, "unit"].tolist()
+    row = kr.tables().set_index("table").loc[twin.name]
+    assert row["endpoint"] == twin.of.endpoint.path
+    assert row["fetch"] == twin.fetch.__name__
+    assert row["credits"] == twin.of.endpoint.credits
+
+
+def test_it_comes_back_from_files(twin: Twin, client: kr.Client, tmp_path: Path) -> None:
+    frame = twin.fetch_twin(client=client)
+    frame.keyapi.to_csv(tmp_path / "own.csv")
+    again = kr.read_csv(tmp_path / "own.csv")
+    assert_frame_equal(again, frame)
+    kr.write_package(tmp_path / "package", {twin.name: frame}, client=client)
+    assert_frame_equal(kr.read_package(tmp_path / "package")[twin.name], frame)
+    assert again.keyapi.raw(client=client) == frame.keyapi.raw(client=client)
+    assert_frame_equal(again.keyapi.history(of=twin.name, client=client), sort(frame, twin))
+
+
+def sort(frame: pd.DataFrame, twin: Twin) -> pd.DataFrame:
+    """In the order of a history."""
+    return frame.sort_values([*TABLES[twin.name].key, "observed_at"], kind="stable", ignore_index=True)
+
+
+def test_the_methods_find_the_answers_behind_its_rows(twin: Twin, make_client: Make) -> None:
+    client = make_client()
+    first = twin.fetch_twin(client=client)
+    second = twin.fetch_twin(max_age=0, client=client)
+    spent = client.credits_spent
+    built_in = getattr(kr, twin.of.function)(*twin.requested(), **twin.options(), client=client)
+    assert_frame_equal(twin.as_built_in(second), twin.as_twin(built_in))
+    both = pd.concat([first, second], ignore_index=True)
+    for rows in (first, second, second.drop(columns="observed_at")):  # rows without a time stand for the newest
+        table = twin.name if "observed_at" in rows else None
+        assert len(rows.keyapi.history(client=client, of=table)) >= len(rows)
+    history = second.keyapi.history(of=twin.name, client=client)
+    assert list(history.columns) == list(second.columns)
+    seen = set(keys(second, twin))
+    assert_frame_equal(history, sort(both[[key in seen for key in keys(both, twin)]], twin))
+    if twin.dimension is None and len(built_in) == len(second):
+        assert second.keyapi.raw(client=client) == built_in.keyapi.raw(of=twin.of.name, client=client)
+        assert_frame_equal(
+            second.keyapi.provenance(client=client), built_in.keyapi.provenance(of=twin.of.name, client=client)
+        )
+    assert second.drop(columns="observed_at").keyapi.raw(client=client) == second.keyapi.raw(client=client)
+    assert second.keyapi.validate(client=client) is second
+    assert client.credits_spent == spent
+
+
+def keys(frame: pd.DataFrame, twin: Twin) -> list[tuple[Any, ...]]:
+    return list(frame[list(TABLES[twin.name].key)].astype(str).itertuples(index=False, name=None))
+
+
+def test_stored_answers_are_read_offline_and_as_of(twin: Twin, make_client: Make, tmp_path: Path) -> None:
+    client = make_client()
+    first = twin.fetch_twin(client=client)
+    second = twin.fetch_twin(max_age=0, client=client)
+    offline = make_client(offline=True)
+    assert_frame_equal(twin.fetch_twin(client=offline), second)
+    until = (first["observed_at"].max() + (second["observed_at"].min() - first["observed_at"].max()) / 2).to_pydatetime()
+    assert_frame_equal(twin.fetch_twin(client=make_client(offline=True, as_of=until)), first)
+    make_client(store=tmp_path / "empty.sqlite")
+    with pytest.raises(kr.NotStoredError, match=r"[0-9] credits?\b"):
+        twin.fetch_twin(client=make_client(store=tmp_path / "empty.sqlite", offline=True))
+
+
+REPLAYED = """
+import pickle, sys
+import keyapi_research as kr
+from test_declare import NAMED, TWINS, declare_twin
+
+if sys.argv[3] == "before":
+    twins = [declare_twin(*one) for one in TWINS]
+kr.replay(sys.argv[1])
+if sys.argv[3] == "after":
+    twins = [declare_twin(*one) for one in TWINS]
+if sys.argv[3] == "never":
+    again = {name: kr.fetch_videos(["7300000000000000001"]) for name in ("videos",)}
+    again["frozen"] = repr(kr.freeze(sys.argv[1]))
+else:
+    again = {one.name: one.fetch_twin() for one in twins}
+    again["frozen"] = repr(kr.freeze(sys.argv[1]))
+with open(sys.argv[2], "wb") as file:
+    pickle.dump(again, file)
+"""
+
+
+def test_a_frozen_study_is_replayed_in_a_new_process(client: kr.Client, tmp_path: Path) -> None:
+    twins = [declare_twin(*one) for one in TWINS]
+    frames = {one.name: one.fetch_twin(client=client) for one in twins}
+    videos = kr.fetch_videos(["7300000000000000001"], client=client)
+    archive = tmp_path / "study.zip"
+    frozen = kr.freeze(archive, client=client)
+    assert frozen.differing == ()
+    assert frozen.credits == client.credits_spent
+    for when in ("before", "after", "never"):
+        again = run(REPLAYED, archive, tmp_path / when, when)
+        assert again.pop("frozen") == repr(frozen), when
+        if when == "never":
+            assert_frame_equal(again.pop("videos"), videos)
+            assert not again
+        else:
+            assert again.keys() == frames.keys()
+            for name, frame in frames.items():
+                assert_frame_equal(again[name], frame, obj=f"{name}, declared {when} the replay")
+
+
+def run(program: str, *arguments: object) -> Any:
+    """Run a program of a new process, and return what it pickled into its second argument."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return pickle.loads(Path(str(arguments[1])).read_bytes())

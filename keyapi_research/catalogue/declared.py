@@ -144,6 +144,12 @@ def _key(key: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _sorted_by(own: tuple[Column, ...], key: tuple[str, ...], rows: str, way: Paging | None) -> str:
+    """Return the time that a series is sorted by, as the package's trends are; what is paged keeps its order."""
+    times = [one.name for one in own if one.name == key[-1] and one.kind in ("time", "date")]
+    return times[0] if times and rows.count("[]") > (way is not None) else ""
+
+
 def _check_key(table: Table) -> None:
     """Check that a key can tell the rows apart, and that no two columns share a name."""
     if twice := [name for name, times in Counter(table.names).items() if times > 1]:
@@ -448,6 +454,7 @@ def declare(
         key=key,
         rows=(rows,),
         columns=(*_requested(endpoint, own, kinds), *own, OBSERVED_AT, SOURCE),
+        sorted_by=_sorted_by(own, key, rows, way),
     )
     _check_key(made)
     register(made, yours=True)
