@@ -67,11 +67,13 @@ if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
     from .measures import audience_similarity
+    from .probing import probe
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
     "audience_similarity": "measures",
     "freeze": "export",
+    "probe": "probing",
     "read_csv": "export",
     "read_package": "export",
     "write_package": "export",
@@ -133,6 +135,7 @@ __all__ = [
     "ledger",
     "plan",
     "plots",
+    "probe",
     "read_csv",
     "read_package",
     "replay",

@@ -11,11 +11,11 @@ from typing import Any, Final
 import pandas as pd
 
 from .arguments import INDUSTRIES, country_names
-from .catalogue.listed import Listed, listed, niches
+from .catalogue.listed import Listed, ListedParameter, listed, niches
 from .catalogue.product_categories import PRODUCT_DETAILS, PRODUCT_INSIGHTS
 from .client import open_client
 from .errors import InvalidArgumentError, shown
-from .model import TABLES, Column
+from .model import DTYPES, OBSERVED_AT, TABLES, Column
 from .model import endpoints as declared_endpoints
 
 _LONGEST: Final = 300  # characters of what is searched for
@@ -26,23 +26,25 @@ _LEVELS: Final = ("l1", "l2", "l3")
 
 
 def describe(table: str) -> pd.DataFrame:
-    """Return a description of the columns of a table.
+    """Return a description of the columns of a table, or of the parameters of an endpoint without one.
 
     Parameters
     ----------
     table : str
-        Name of the table, as "hashtags"; `tables()` lists them.
+        Name of the table, as "hashtags"; `tables()` lists them. Or a path of `endpoints()`.
 
     Returns
     -------
     pandas.DataFrame
         One row per column, all text: column, dtype, unit (empty: none), meaning, source (its place in the answer),
-        status (documented, inferred or unknown: how far the meaning is known) and reason (why that far).
+        status (documented, inferred or unknown: how far the meaning is known; yours: declared in this session) and
+        reason (why that far). Of an endpoint, one row per parameter, which `fetch_endpoint` makes a column of text;
+        source says whether it is required.
 
     Raises
     ------
     InvalidArgumentError
-        There is no such table.
+        There is no such table or endpoint.
 
     Examples
     --------
@@ -51,8 +53,13 @@ def describe(table: str) -> pd.DataFrame:
     'inferred'
     """
     declared = TABLES.get(table) if isinstance(table, str) else None
+    if declared is None and isinstance(table, str) and table in listed():
+        facts = [_facts_of(parameter) for parameter in listed()[table].parameters]
+        return pd.DataFrame(facts, columns=list(_facts(OBSERVED_AT)), dtype="string")
     if declared is None:
-        raise InvalidArgumentError(f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}")
+        raise InvalidArgumentError(
+            f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}, or a path of kr.endpoints()"
+        )
     return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
 
 
@@ -65,6 +72,24 @@ def _facts(column: Column) -> dict[str, str]:
         "source": str(column.place),
         "status": column.status,
         "reason": column.reason,
+    }
+
+
+def _facts_of(parameter: ListedParameter) -> dict[str, str]:
+    """Describe a parameter of an endpoint as if it were a column."""
+    needed = {True: "required", False: "optional", None: "not known whether required"}
+    written = needed.get(parameter.required, f"required: {parameter.required}")  # type: ignore[arg-type]
+    default = f", default {parameter.default}" if parameter.default is not None else ""
+    allowed = f" (allowed: {parameter.allowed})" if parameter.allowed else ""
+    status = {"inferred": "inferred", "a guess": "unknown"}.get(parameter.source.partition(":")[0], "documented")
+    return {
+        "column": parameter.name,
+        "dtype": DTYPES["text"],
+        "unit": "",
+        "meaning": f"{parameter.meaning}{allowed}",
+        "source": f"parameter, {written}{default}",
+        "status": status,
+        "reason": parameter.source.removeprefix("inferred: "),
     }
 
 

@@ -243,6 +243,11 @@ class Paging:
         """The smallest page that is expected of it."""
         return min(_SMALLEST_PAGE, self.most)
 
+    @property
+    def exact(self) -> bool:
+        """Whether pages are as large as requested, so that a smaller one is the last: that of page_num/page_size."""
+        return self.page == "page_num"
+
 
 PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
 
@@ -254,7 +259,8 @@ class Endpoint:
     `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
     has the id it is about; None where it does not tell, so that nothing can be checked. `batch` ids go into one
     request; a ranking has `paging`. In one about an `entity`, `owner` is where a row names that. `page` is
-    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has.
+    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has. `example` is the
+    id that KeyAPI's page documents an answer for.
     """
 
     name: str
@@ -270,6 +276,7 @@ class Endpoint:
     not_tabled: tuple[str, ...] = ()
     paging: Paging | None = None
     owner: Field | None = None
+    example: str = ""
 
     @property
     def ranking(self) -> bool:
@@ -381,13 +388,12 @@ COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name 
 
 def declare(table: Table, *, yours: bool = False) -> Table:
     """Register a table under its name, and return it; one of the session's replaces the one it declared before."""
-    if table.name in _tables and table.name not in _yours:
+    if yours and table.name in _tables and table.name not in _yours:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
     _tables.pop(table.name, None)
     _tables[table.name] = table
-    if yours:
-        _yours.add(table.name)
+    (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}
     _dtypes.update(known)
     for gone in _dtypes.keys() - known.keys():
@@ -408,15 +414,14 @@ def _check_dtypes(table: Table) -> None:
             )
 
 
-def endpoints() -> tuple[Endpoint, ...]:
-    """List the endpoints of the declared tables, in order of declaration."""
-    return tuple(dict.fromkeys(table.endpoint for table in TABLES.values()))
+def endpoints(*, yours: bool = True) -> tuple[Endpoint, ...]:
+    """List the endpoints of the declared tables, in order of declaration; those of the session last or not at all."""
+    return tuple(dict.fromkeys(one.endpoint for one in TABLES.values() if yours or one.name not in _yours))
 
 
 def endpoints_at(path: str, *, yours: bool = True) -> tuple[Endpoint, ...]:
     """List the declared endpoints of a path, those of the session last or not at all."""
-    found = (one.endpoint for one in TABLES.values() if one.endpoint.path == path and (yours or one.name not in _yours))
-    return tuple(dict.fromkeys(found))
+    return tuple(one for one in endpoints(yours=yours) if one.path == path)
 
 
 @lru_cache(maxsize=256)

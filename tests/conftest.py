@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import keyapi_research as kr
+from keyapi_research import model
 from keyapi_research.sandbox import Sandbox
 
 # A shell starts what runs in the background with Ctrl-C ignored, and processes inherit that.
@@ -31,6 +32,17 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
     monkeypatch.setattr("keyapi_research.client.connection.IN_USE.client", None)
     monkeypatch.setattr("keyapi_research.client.connection.IN_USE.failed", None)
+
+
+@pytest.fixture(autouse=True)
+def no_tables_of_ones_own() -> Iterator[None]:
+    """What a test declares ends with it."""
+    yield
+    for name in [*model._yours]:
+        del model._tables[name]
+        model._yours.discard(name)
+    model._dtypes.clear()
+    model._dtypes.update({column.name: column.dtype for table in model.TABLES.values() for column in table.columns})
 
 
 @pytest.fixture

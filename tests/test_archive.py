@@ -792,7 +792,6 @@ def forged(path: Path, change: Callable[[Parts], object]) -> bytes:
 
 
 # The answers: 0 is a category, 1 to 3 the pages of a ranking, 4 the hashtag cats, 9 a video.
-NOT_ITS_OWN = "line 5 of its answers.jsonl is not an answer to its query: "
 FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "another program's manifest": (lambda p: p.manifest.update(format="other"), "not from keyapi_research"),
     "another format version": (
@@ -813,10 +812,10 @@ FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
         lambda p: p.answers[2].update(observed_at=p.answers[1]["observed_at"]), "UNIQUE constraint failed"),
     "an answer about another": (
         lambda p: p.answers[4]["envelope"]["data"]["info"].update(hashtag_name="dogs"), "line 5 .* is about 'dogs'$"),
-    "a parameter that is refused": (lambda p: p.answers[0]["params"].update(region="UK"), 'is "GB"'),
-    "one parameter more": (lambda p: p.answers[4]["params"].update(x="1"), NOT_ITS_OWN),
-    "an unknown endpoint": (lambda p: p.answers[4].update(endpoint="/v1/other"), "line 5 .* does not have its "
-    "endpoint"),
+    "a parameter that is no text": (lambda p: p.answers[4]["params"].update(x=1), "parameters are not valid"),
+    "an address as endpoint": (
+        lambda p: p.answers[4].update(endpoint="https://example.org/v1/x"), "line 5 .* path must be as KeyAPI"),
+    "another endpoint": (lambda p: p.answers[4].update(endpoint="/v1/other"), "its request is not in ledger.csv"),
     "an error for an answer": (lambda p: p.answers[4]["envelope"].update(code=402, data=None), "no credits left"),
     "a row about another": (
         lambda p: p.answers[9]["envelope"]["data"].append({"video_id": "1"}), "line 10 .* not an answer to its query"),

@@ -80,7 +80,7 @@ def test_without_docstrings_there_is_no_half_of_one_and_all_works(tmp_path: Path
     assert len(found) > 90
     half = {name: text for name, text in found.items() if text is not None and "\n" in text}
     assert half == {}
-    assert [found[name] for name in (*FETCH_FUNCTIONS, "connect", "df.keyapi.trend", "plots.trend")] == [None] * 22
+    assert [found[name] for name in (*FETCH_FUNCTIONS, "connect", "df.keyapi.trend", "plots.trend")] == [None] * 23
     told = in_a_process(
         "import keyapi_research as kr; kr.connect(sandbox=True, store=':memory:'); "
         "print(len(kr.fetch_hashtags(['ufc324', 'perfume']).keyapi.trend()))",

@@ -49,8 +49,15 @@ SIGNATURES = {
     "audience_similarity": "df, *, dimension='country'",
     "budget": "credits, *, client=None",
     "connect": OPTIONS,
+    "declare": (
+        "table, path, *, credits, by=None, batch=1, params=None, paging=None, rows, key, columns, identity=None"
+    ),
     "describe": "table",
     "endpoints": "",
+    "fetch_endpoint": (
+        "path, params=None, *, rows=None, credits=None, paging=None, limit=20, personal=False, max_age=None, "
+        "client=None"
+    ),
     "fetch_hashtag_audience": HASHTAGS,
     "fetch_hashtag_trends": HASHTAGS,
     "fetch_hashtags": HASHTAGS,
@@ -82,6 +89,7 @@ SIGNATURES = {
     "plots.products": "df, *, labels=15, ax=None",
     "plots.stamp": "ax, df",
     "plots.trend": "df, *, ax=None, small_multiples=False",
+    "probe": "max_credits=25, *, client=None",
     "read_csv": "path",
     "read_package": "folder",
     "replay": "path",
@@ -264,7 +272,10 @@ def test_fetch_functions_and_plots_have_an_example_of_themselves(name: str) -> N
     assert re.search(rf"(>>>|\.\.\.) .*\b{short}\b", DOCUMENTED[name].__doc__ or "")
 
 
-@pytest.mark.parametrize("name", [name for name in SIGNATURES if name.startswith("fetch_")])
+FETCH_TABLES = [name for name in SIGNATURES if name.startswith("fetch_") and name != "fetch_endpoint"]
+
+
+@pytest.mark.parametrize("name", FETCH_TABLES)
 def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name: str) -> None:
     text = inspect.cleandoc(find(name).__doc__ or "")
     found = sections(text)

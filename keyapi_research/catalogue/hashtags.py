@@ -43,6 +43,7 @@ HASHTAG_DETAIL = Endpoint(
     record="info",
     not_tabled=("info.hashtag_name", "info.country_info.id", "info.industry_info.label", "info.related_items",
                 "info.description"),
+    example="ufc324",
 )
 
 

@@ -46,6 +46,7 @@ MUSIC_DETAIL = Endpoint(
     identity=Field("sound.clip_id"),
     record="sound",
     not_tabled=("sound.clip_id", "liked", "disliked", "sound.is_search", "sound.rank_diff_type"),
+    example="6703723351497508865",
 )
 
 

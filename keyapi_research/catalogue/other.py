@@ -244,10 +244,9 @@ def fetch_endpoint(
 
     Examples
     --------
-    >>> captions = kr.fetch_endpoint("/v1/tiktok/trending/music/detail", {"clip_id": "6703723351497508865",
-    ...     "region": "US", "period": 7}, rows="sound.trend[]")
-    >>> captions.columns[:4].tolist()
-    ['clip_id', 'region', 'period', 'sound.song_id']
+    >>> captions = kr.fetch_endpoint("/v1/tiktok/video/captions", {"video_id": "7117191641181555995"})
+    >>> captions["data"].item()[:6]
+    'WEBVTT'
     """
     path = check_path(path)
     price = price_of(path, credits, "fetch_endpoint")

@@ -159,6 +159,7 @@ PRODUCT_DETAIL = Endpoint(
     identity=_category_identity("info"),
     record="info",
     not_tabled=_category_extras("info"),
+    example="601583",
 )
 
 

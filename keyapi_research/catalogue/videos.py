@@ -21,6 +21,7 @@ VIDEO_ANALYTICS = Endpoint(
     identity=Field("[].video_id"),
     record="",
     batch=10,
+    example="7117191641181555995",
 )
 
 

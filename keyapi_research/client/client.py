@@ -295,7 +295,7 @@ class Client(Facts):
         if not self.policy.offline:
             with contextlib.suppress(StoreError):  # it is tried again, and then an error, before anything is sent
                 self._sender.keep_unkept()
-        run.since = self.store.last_ids()
+        run.since = call.since or self.store.last_ids()
         refused = False
         try:
             way.collect(collection, run)

@@ -37,7 +37,7 @@ class Pages:
         for query in call.queries:
             pages, others = self._survey(call, query, None)
             served += pages
-            if _pages_needed(pages, call.limit) is not None:
+            if _pages_needed(call, pages) is not None:
                 continue
             self._policy.check_answerable([query])
             requests += _pages_left(call, pages, paging.most)
@@ -85,7 +85,7 @@ class Pages:
             return all(self._policy.serves(call, page.observation, since) for page in pages)
 
         for pull in pulls:
-            needed = _pages_needed(pull, call.limit)
+            needed = _pages_needed(call, pull)
             if needed is not None and serve(pull[:needed]):
                 return pull[:needed], False
         newest = pulls[0] if pulls else []
@@ -97,14 +97,14 @@ class Pages:
         """Pull a ranking page by page into `pages`: only the server knows where it ends."""
         call, price = collection.call, collection.call.endpoint.credits
         since = self._look(call, query, pages, run)
-        if _pages_needed(pages, call.limit) is None:
+        if _pages_needed(call, pages) is None:
             expected = _pages_left(call, pages, _paging(call).most)
             self._policy.admit(call, [query], expected, "page", run)
             self._sender.keep_unkept()
             run.progress.expect(None if call.limit is None else expected)
         request: Request | None = None
         restarted = False
-        while _pages_needed(pages, call.limit) is None:
+        while _pages_needed(call, pages) is None:
             if run.stop.is_set():
                 collection.failures[query] = None
                 return
@@ -166,22 +166,22 @@ class Pages:
         return got
 
 
-def _pages_needed(pull: Sequence[Answer], limit: int | None) -> int | None:
-    """How many pages of a pull give so many rows; None where it ends before."""
+def _pages_needed(call: Call, pull: Sequence[Answer]) -> int | None:
+    """How many pages of a pull are needed for a call; None where there are not enough yet."""
     have = 0
     for number, page in enumerate(pull, start=1):
         have += page.observation.rows  # a row that came twice has its place: a plan holds whatever the rows are
         before = pull[number - 2] if number > 1 else None
-        if (limit is not None and have >= limit) or _ends(page, before):
+        if (call.limit is not None and have >= call.limit) or _ends(page, before, _paging(call)):
             return number
     return None
 
 
-def _ends(page: Answer, before: Answer | None) -> bool:
+def _ends(page: Answer, before: Answer | None, paging: Paging) -> bool:
     """Whether a ranking ends with a page."""
     one = page.observation
-    shorter = one.more is None and before is not None and one.rows < before.observation.rows
-    return one.rows == 0 or one.fresh == 0 or one.more is False or shorter
+    full = paging.most if paging.exact else before.observation.rows if before is not None else 0
+    return one.rows == 0 or one.fresh == 0 or one.more is False or (one.more is None and one.rows < full)
 
 
 def _pages_left(call: Call, pages: Sequence[Answer], size: int) -> int:

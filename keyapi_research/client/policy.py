@@ -12,7 +12,7 @@ from typing import Final
 from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, listed
 from ..model import Endpoint, Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import Observation, Store, claim_of, compact_json, microseconds_of, now_us, when
+from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
 from .delivery import Run
 
@@ -132,7 +132,7 @@ class Policy:
         """Return a note where requests for what is missing brought nothing before, and may have been charged."""
         if self.offline or not missing:
             return ""
-        wanted = {compact_json(query.params): query.key for query in missing}
+        wanted = {frozenset(query.params.items()): query.key for query in missing}
         requested = []  # rows of the ledger, and the entities and pages of each that are wanted
         for row in self.store.unanswered(call.endpoint.path):
             if not (row[MESSAGE] or "").startswith(UNDELIVERED):
@@ -154,13 +154,13 @@ class Policy:
         )
 
 
-def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[str, int]]:
+def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[frozenset[tuple[str, str]], int]]:
     """List what a request was for, from its row of the ledger: parameters as of one entity, and the page."""
     if endpoint.paging is not None:
         page = params.pop(endpoint.paging.page, "")
         params.pop(endpoint.paging.size, None)
-        return [(compact_json(params), int(page))] if page.isdecimal() else []  # another door sends it otherwise
+        return [(frozenset(params.items()), int(page))] if page.isdecimal() else []  # another door sends it otherwise
     if endpoint.entity is None or endpoint.batch == 1:
-        return [(compact_json(params), 0)]
+        return [(frozenset(params.items()), 0)]
     api_name = endpoint.entity.api_name
-    return [(compact_json({**params, api_name: one}), 0) for one in params.get(api_name, "").split(",")]
+    return [(frozenset({**params, api_name: one}.items()), 0) for one in params.get(api_name, "").split(",")]

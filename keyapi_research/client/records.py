@@ -51,6 +51,8 @@ class Records:
     def note_call(self, collection: Collection) -> None:
         """Remember what a call read, and what it did not get."""
         call = collection.call
+        if call.probing and not collection.answers:
+            return
         found = {one.query: one.observation.id for one in collection.answers}
         ids = [found.get(query, 0) for query in call.queries]
         if call.endpoint.ranking:

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Self
@@ -18,9 +18,11 @@ from urllib.parse import parse_qsl
 
 from . import world
 from .answers import Answer, Fault, Request, error, success
+from .listed import LISTED, Listed
 from .listener import LOOPBACK, Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
 
+_ENDPOINTS: dict[str, Route | Listed] = {**LISTED, **BY_PATH}
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 
 
@@ -157,8 +159,8 @@ class Sandbox:
 
     def _faulty(self, path: str, fault: Fault) -> Answer | None:
         answer = fault.answer()
-        if answer is not None and fault.charge and path in BY_PATH:
-            answer.credits = BY_PATH[path].credits
+        if answer is not None and fault.charge and path in _ENDPOINTS:
+            answer.credits = _ENDPOINTS[path].credits
             self._charge(answer.credits)
         return answer
 
@@ -172,7 +174,7 @@ class Sandbox:
         refusal = self._refusal(method, path, authorization)
         if refusal is not None:
             return refusal
-        route = BY_PATH[path]
+        route = _ENDPOINTS[path]
         params = route.check(sent)
         if isinstance(params, str):
             return error(400, params)
@@ -183,9 +185,8 @@ class Sandbox:
             self._charge(price)
             self._served += 1
             digest = blake2b(f"{self.seed} request {self._served}".encode(), digest_size=16).digest()
-            data_of = self._counted(route, params)
-        request_id = str(uuid.UUID(bytes=digest, version=4))
-        envelope = {"code": 0, "message": "success", "data": data_of(), "requestId": request_id}
+            envelope_of = self._counted(route, params)
+        envelope = envelope_of(str(uuid.UUID(bytes=digest, version=4)))
         try:
             return success(self.mutate(path, dict(sent), envelope) if self.mutate else envelope, price)
         except Exception:  # noqa: BLE001 - as with on_request
@@ -194,7 +195,7 @@ class Sandbox:
 
     def _refusal(self, method: str, path: str, authorization: str | None) -> Answer | None:
         scheme, _, token = (authorization or "").partition(" ")
-        if path not in BY_PATH:
+        if path not in _ENDPOINTS:
             return error(404)
         if method != "GET":
             return error(405, headers={"Allow": "GET"})
@@ -202,14 +203,19 @@ class Sandbox:
             return error(401)
         return error(401, "apiKey is invalid") if self._token not in {None, token.strip()} else None
 
-    def _counted(self, route: Route, params: dict[str, str | None]) -> Callable[[], Any]:
-        """Count the answers of each entity of a query, and return what computes them; called with the lock held."""
+    def _counted(self, route: Route | Listed, params: Mapping[str, str | None]) -> Callable[[str], dict[str, Any]]:
+        """Count the answers of each entity of a query, and return what makes the envelope of a request id.
+
+        It is called with the lock held, what it returns is not.
+        """
+        if isinstance(route, Listed):
+            return partial(route.envelope, self.seed, {name: str(value) for name, value in params.items()})
         if route.name == "video/detail/analytics":
             ids = dict.fromkeys(str(params["video_ids"]).split(","))
-            return partial(world.videos, self.seed, {one: self._count((route.name, one)) for one in ids})
+            return _usual(partial(world.videos, self.seed, {one: self._count((route.name, one)) for one in ids}))
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
         n = self._count(entity, (params.get("page"), params.get("limit")))
-        return partial(world.answer, self.seed, route.name, params, n, page_cap=max(1, int(self.page_cap)))
+        return _usual(partial(world.answer, self.seed, route.name, params, n, page_cap=max(1, int(self.page_cap))))
 
     def _count(self, entity: tuple[object, ...], page: object = None) -> int:
         """Return which answer about an entity this is. All pages are of one answer, until one is fetched again."""
@@ -217,3 +223,8 @@ class Sandbox:
         n, pages = (n + 1, frozenset({page})) if page in pages else (n, pages | {page})
         self._answered[entity] = n, pages
         return n
+
+
+def _usual(data_of: Callable[[], Any]) -> Callable[[str], dict[str, Any]]:
+    """Return what makes the usual envelope of a request id."""
+    return lambda request_id: {"code": 0, "message": "success", "data": data_of(), "requestId": request_id}

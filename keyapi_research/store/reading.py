@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -292,6 +292,12 @@ class Reader:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
         return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)), len(OF_REQUEST))
+
+    def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
+        """Read the ledger rows of one request, in the order of sending: it may have been sent several times."""
+        where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
+        rows = self._rows(f"SELECT {_REQUESTS} {where}", (endpoint, compact_json(dict(params))))
+        return self._intact(rows, len(OF_REQUEST))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
         """Return what is being requested just now, or was a moment ago."""

@@ -1,0 +1,356 @@
+"""The probe: whether each endpoint answers as declared, found out with one request each."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any, Final
+
+import pandas as pd
+
+from .client import DAY, Call, Client, find_client
+from .client.budgets import Reservation, make_limit
+from .client.call import UNDELIVERED, counted
+from .client.delivery import Request, error_of_row
+from .client.policy import is_within
+from .docstrings import complete
+from .drift import find_drift
+from .errors import (
+    CLOSED,
+    AuthenticationError,
+    BudgetExceededError,
+    CreditsExhaustedError,
+    InvalidArgumentError,
+    KeyAPIError,
+    NetworkError,
+    RateLimitedError,
+    StoreError,
+    UnexpectedResponseError,
+    listed,
+    shown,
+)
+from .model import DTYPES, Endpoint, Query, endpoints, make_queries, make_query
+from .settings import is_number
+from .spelling import writable
+from .store import Answer, claim_of, when
+from .store.reading import OF_REQUEST
+from .tidy import make_frames
+from .version import versions
+
+_FIRST: Final = (  # what KeyAPI documents in full, with an example
+    "/v1/tiktok/insights/products",
+    "/v1/tiktok/insights/product/detail",
+    "/v1/tiktok/video/detail/analytics",
+    "/v1/tiktok/trending/hashtag/detail",
+    "/v1/tiktok/trending/music/detail",
+)
+_DTYPES: Final = {
+    "path": DTYPES["text"],
+    "verdict": DTYPES["text"],
+    "detail": DTYPES["text"],
+    "credits": DTYPES["count"],
+    "request_id": DTYPES["text"],
+    "observed_at": DTYPES["time"],
+}
+_TRIED_AGAIN: Final = (AuthenticationError, CreditsExhaustedError, RateLimitedError)
+_MOST_PATHS: Final = 20
+_LONGEST_QUOTE: Final = 200
+_PROXY_LOGIN: Final = 407
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the probe found out about one endpoint; credits of None: nobody knows whether it was charged."""
+
+    path: str
+    verdict: str
+    detail: str = ""
+    credits: int | None = 0
+    request_id: str | None = None
+    observed_at: int | None = None
+
+
+class ProbeFrame(pd.DataFrame):
+    """A DataFrame that is shown whole, for a bug report; what is cut out of it is a plain one."""
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame
+
+    def __repr__(self) -> str:
+        if list(self.columns) != list(_DTYPES):  # its owner changed it
+            return pd.DataFrame(self).__repr__()
+        lines = [line for row in self.to_dict("records") for line in _shown(row)]
+        return "\n".join([str(self.attrs.get("made_with", "kr.probe")), *lines])
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="white-space:pre-wrap">{escape(repr(self))}</pre>'
+
+
+def _shown(row: Mapping[Any, Any]) -> list[str]:
+    """Write a row as lines of text."""
+    there = {name: value for name, value in row.items() if not pd.isna(value)}
+    cost = counted(there["credits"], "credit") if "credits" in there else "credits not known"
+    facts = [f"{there.get('verdict', ''):<9}  {there.get('path', '')}", cost]
+    facts += [f"{there['observed_at']:%Y-%m-%d %H:%M} UTC"] if "observed_at" in there else []
+    facts += [f"request {_plain(there['request_id'])}"] if "request_id" in there else []
+    return [", ".join(facts), *([f"           {there['detail']}"] if there.get("detail") else [])]
+
+
+@complete
+def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFrame:
+    """Return whether each endpoint answers as this package expects, one row per endpoint.
+
+    Each endpoint that has tables is requested once, for the id that KeyAPI documents; a ranking for its first page.
+    The five endpoints that KeyAPI documents in full come first. Nothing is sent again within a day: stored answers are
+    judged again, and what could not be used or was refused is reported from the ledger; another store, as ":memory:",
+    begins anew. 401, 402, 429 and requests that were not delivered are tried again, and a 401 or 402 ends the probe.
+
+    Parameters
+    ----------
+    max_credits : int
+        Maximum number of credits to spend on all requests together. Budgets and `max_call_credits` hold, too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per endpoint. Columns: path (string); verdict (string): works, changed (fields or values differ from
+        what is declared, or the answer could not be used), empty, refused, or not tried; detail (string): which paths,
+        which error, what ended or limited the probe; credits (Int64): what this probe paid, 0 for what was stored,
+        missing where nobody knows whether KeyAPI charged it; request_id (string); observed_at (datetime64[us, UTC]).
+        It is shown whole and without token, paths of the machine or proxy, so it can be pasted into a bug report.
+
+    Raises
+    ------
+    InvalidArgumentError
+        max_credits is not a whole number.
+    StoreError
+        An answer could not be read or stored, so nothing more was sent; `.frame` has the rows before it.
+
+    Notes
+    -----
+    Price: the price of one request of each endpoint, at most `max_credits`. Stored answers cost nothing, and offline
+    only these are judged. Answers that could not be used count with their full price.
+
+    Examples
+    --------
+    >>> kr.probe()["verdict"].value_counts().to_dict()
+    {'works': 7}
+    """
+    if not is_number(max_credits, whole=True) or max_credits < 0:
+        raise InvalidArgumentError(f"max_credits must be a whole number of at least 0; got {shown(max_credits)}")
+    prober = _Prober(find_client(client), int(max_credits))
+    try:
+        for endpoint in _in_order():
+            prober.findings.append(prober.examine(endpoint))
+    except KeyAPIError as error:
+        error.frame = _frame(prober)
+        raise
+    return _frame(prober)
+
+
+def _in_order() -> list[Endpoint]:
+    """List the endpoints as they are requested; of two with one path the one that was declared first."""
+    by_path: dict[str, Endpoint] = {}
+    for endpoint in endpoints(yours=False):
+        by_path.setdefault(endpoint.path, endpoint)
+    first = [by_path.pop(path) for path in _FIRST if path in by_path]
+    return [*first, *by_path.values()]
+
+
+def _frame(prober: _Prober) -> pd.DataFrame:
+    found = prober.findings
+    columns = {name: pd.Series([getattr(one, name) for one in found], dtype=object) for name in _DTYPES}
+    columns["observed_at"] = pd.to_datetime(
+        pd.Series([None if one.observed_at is None else when(one.observed_at) for one in found], dtype=object), utc=True
+    )
+    frame = ProbeFrame(pd.DataFrame(columns).astype(_DTYPES))
+    used = {**versions("pandas"), "Python": platform.python_version(), "source": prober.client.source}
+    frame.attrs["made_with"] = f"kr.probe: {', '.join(f'{name} {value}' for name, value in used.items())}"
+    return frame
+
+
+class _Prober:
+    """One probe under way: what it found, what it spent, and what ended it."""
+
+    def __init__(self, client: Client, max_credits: int) -> None:
+        self.client = client
+        self.findings: list[Finding] = []
+        self.spent = 0
+        self.ended = "offline, and no answer is stored" if client.policy.offline else ""
+        # The whole probe is one call to its user: outside of a budget block the limit of a call holds for it.
+        call = Reservation(make_limit(None, "client"), client.policy.call_credits).call
+        limits = {"max_credits": max_credits} | ({"max_call_credits": call.credits} if call.limits else {})
+        self.limit = min(limits, key=lambda name: limits[name])
+        self.most = limits[self.limit]
+
+    def examine(self, endpoint: Endpoint) -> Finding:
+        """Find out about one endpoint: from the store and the ledger where these know, else by one request."""
+        untried, since = Finding(endpoint.path, "not tried"), self.client.store.last_ids()
+        try:
+            query = _query_of(endpoint)
+            limit = 1 if endpoint.ranking else None  # one page, whatever its size
+            call = Call(endpoint.tables[0], endpoint, (query,), limit, DAY, probing=True, since=since)
+            plan = self.client.plan(call)
+        except InvalidArgumentError as wrong:  # no default is known, or it is not answered any more
+            return replace(untried, detail=_plain(wrong.message))
+        known = self._known_failure(query)
+        if known is not None:
+            return known
+        if not plan.requests:
+            return self._collect(replace(call, max_age="any"), since[1])  # served, even if it turns a day old now
+        lacking = self._lacking(plan.credits)
+        return replace(untried, detail=lacking) if lacking else self._collect(call, since[1])
+
+    def _lacking(self, price: int) -> str:
+        """Return why nothing may be sent, or nothing."""
+        left = self.most - self.spent
+        over = f"it costs {counted(price, 'credit')}; {self.limit}={self.most} has {left} left"
+        return self.ended or (over if price > left else "")
+
+    def _known_failure(self, query: Query) -> Finding | None:
+        """Return what the ledger knows of a request of the last day that brought no answer; None: it may be sent."""
+        before, claimed = self._requests(query), claim_of(query.key, int(query.endpoint.ranking))
+        claim = self.client.store.claims([claimed]).get(claimed)
+        requests = self._requests(query)[: len(before)]  # read again: what is not claimed any more has ended
+        newest = self.client.store.latest([query.key], until=self.client.policy.until)
+        answered = newest[query.key].request if query.key in newest else 0
+        for request in reversed(requests):
+            if request["id"] <= answered or not is_within(request["sent_at"], DAY):
+                return None
+            if claim is not None and claim.holds and claim.request == request["id"]:
+                detail = "the same request is under way; run the probe again later"
+                return Finding(query.endpoint.path, "not tried", detail)
+            error = error_of_row(request["row"])
+            if not (isinstance(error, _TRIED_AGAIN) or _is_undelivered(error, request)):
+                found = _failure(error, request, live=False)
+                note = f"request of {when(request['sent_at']):%Y-%m-%d %H:%M} UTC, not sent again within a day"
+                return replace(found, detail=f"{found.detail} ({note})")
+        return None
+
+    def _collect(self, call: Call, last: int) -> Finding:
+        """Get an answer and judge it; count what was paid after the request `last`."""
+        path, [query] = call.endpoint.path, call.queries
+        try:
+            collection = self.client.collect(call)
+        except BudgetExceededError as refused:
+            return Finding(path, "not tried", _plain(refused.message.partition(". Nothing")[0]))
+        sent = [one for one in self._requests(query) if one["id"] > last]
+        if collection.answers:
+            paid = self._pay(sent, call.endpoint.credits) if collection.arrived else 0
+            return replace(self._judge(collection.answers[0]), credits=paid)
+        error = collection.stop or collection.failures.get(query) or StoreError(CLOSED)
+        if isinstance(error, StoreError):
+            raise error
+        own = error.params is not None  # else another client sent the request
+        request = sent[-1] if sent else None  # the sandbox may not have started
+        paid = self._pay(sent, call.endpoint.credits) if own else 0
+        found = replace(_failure(error, request, live=own), path=path, credits=paid)
+        undelivered = _is_undelivered(error, request)
+        if undelivered or isinstance(error, AuthenticationError | CreditsExhaustedError):
+            self.ended = f"the probe ended at {path}: {found.detail}"
+        return replace(found, verdict="not tried") if undelivered else found
+
+    # The ledger ---------------------------------------------------------------------------------------------
+
+    def _requests(self, query: Query) -> list[dict[str, Any]]:
+        """Return the requests for what is requested, from the ledger, oldest first."""
+        endpoint, until = query.endpoint, self.client.policy.until
+        params = Request(endpoint, (query,), page=int(endpoint.ranking)).params
+        rows = self.client.store.sent(endpoint.path, params)
+        found = [{**dict(zip(OF_REQUEST, row, strict=True)), "row": row} for row in rows]
+        return [one for one in found if until is None or one["sent_at"] <= until]
+
+    def _pay(self, sent: Sequence[Mapping[str, Any]], price: int) -> int | None:
+        """Count what requests cost and return it; None where nobody knows whether the last was charged."""
+        costs = [one["credits"] for one in sent if not (one["message"] or "").startswith(UNDELIVERED)]
+        unknown = None in costs
+        self.spent += price if unknown else sum(costs)
+        return None if unknown else sum(costs)
+
+    # Answers ------------------------------------------------------------------------------------------------
+
+    def _judge(self, answer: Answer) -> Finding:
+        """Compare an answer with the declarations of its tables."""
+        endpoint, store, one = answer.query.endpoint, self.client.store, answer.observation
+        [request] = store.ledger([one.request])
+        told = dict(zip(OF_REQUEST, request, strict=True))
+        found = Finding(endpoint.path, "works", request_id=told["request_id"], observed_at=one.observed_at)
+        if one.absent:
+            return replace(found, verdict="empty", detail="KeyAPI has nothing for the documented id")
+        envelopes = list(store.envelopes([one.id])) if answer.envelope is None else [answer.envelope]
+        new, gone = find_drift(endpoint, envelopes)
+        frames, issues = make_frames(endpoint.tables, [answer], envelopes, source=self.client.source)
+        places = {
+            "unknown fields": sorted(new),
+            "missing fields": sorted(gone),
+            "values or rows that cannot be read": [f"{n:,} x {place}" for place, n in issues.unreadable.items()],
+            "another market": [f"{market} where {region} was requested" for region, market in issues.markets],
+        }
+        texts = [f"{what}: {listed(some, _MOST_PATHS)}" for what, some in places.items() if some]
+        if texts:
+            return replace(found, verdict="changed", detail=_plain("; ".join(texts)))
+        if not len(frames[0]):
+            return replace(found, verdict="empty", detail="the list is empty")
+        return found
+
+
+def _query_of(endpoint: Endpoint) -> Query:
+    """Return the query for the documented id, or of the ranking, with default parameters."""
+    defaults = {parameter.argument: parameter.default for parameter in endpoint.parameters}
+    if endpoint.entity is None:
+        return make_query(endpoint, defaults)
+    if not endpoint.example:
+        raise InvalidArgumentError("no documented id is known")
+    return make_queries(endpoint, endpoint.example, defaults)[0]
+
+
+def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: bool) -> Finding:
+    """Return what a request without a usable answer says; only what KeyAPI itself said is quoted.
+
+    What a proxy or this machine says may name hosts and paths.
+    """
+    told: Mapping[str, Any] = request or {}
+    status, code, message = told.get("http_status"), told.get("code"), told.get("message")
+    parts = [f"HTTP {status}"] * (status is not None) + [f"code {code}"] * (code is not None)
+    detail = f"{type(error).__name__}{': ' if parts else ''}{', '.join(parts)}"
+    unusable = isinstance(error, UnexpectedResponseError)
+    if unusable and code != 0:
+        detail += ": the answer is not one that KeyAPI documents"
+    elif unusable:
+        why = error.args[0].partition(". The answer is on")[0] if live else "about another id, or changed in structure"
+        detail += f": the answer could not be used: {_cut(why)}"
+    elif isinstance(error, NetworkError) and status is None:
+        reason = (message or "").split(": ")[1:2]  # the name of an error; what follows may name a file
+        delivered = not _is_undelivered(error, request)
+        detail += ": no complete answer came, it may have been charged" if delivered else ": KeyAPI was not reached"
+        detail += f" ({reason[0]})" if reason else ""
+    elif code is not None and message:
+        detail += f": {_cut(message)}"
+    return Finding(
+        error.endpoint or told.get("endpoint", ""),
+        "changed" if unusable else "refused",
+        _plain(detail),
+        request_id=told.get("request_id"),
+        observed_at=told.get("sent_at"),
+    )
+
+
+def _is_undelivered(error: KeyAPIError, request: Mapping[str, Any] | None) -> bool:
+    """Whether a request surely did not reach KeyAPI."""
+    if not isinstance(error, NetworkError):
+        return False
+    if request is None or request["http_status"] == _PROXY_LOGIN:
+        return True
+    return (request["message"] or "").startswith(UNDELIVERED)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, without what a terminal would act on."""
+    return " ".join("".join(one if one.isprintable() else " " for one in writable(text)).split())
