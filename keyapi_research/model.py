@@ -301,6 +301,8 @@ class Endpoint:
     @cached_property
     def market(self) -> Field | None:
         """Where an answer names its market."""
+        if "region" not in self.columns:
+            return None
         places = (column.place for column in self.tables[0].columns if column.name == "market")
         return next((place for place in places if isinstance(place, Field)), None)
 
