@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +18,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research import model
 from keyapi_research.model import TABLES, CountOf, Field, FromQuery, Metadata, PerList, Position, Table
+from keyapi_research.sandbox import Fault, Sandbox
 
 Make = Callable[..., kr.Client]
-
-
-@pytest.fixture(autouse=True)
-def only_the_tables_of_the_package() -> Iterator[None]:
-    """Forget what a test declared."""
-    before = [(one, one.copy()) for one in (model._tables, model._yours, model._dtypes)]
-    yield
-    for one, was in before:
-        one.clear()  # type: ignore[attr-defined]
-        one.update(was)  # type: ignore[attr-defined]
 
 
 # The package's tables, declared again -------------------------------------------------------------------------
@@ -297,3 +289,427 @@ def run(program: str, *arguments: object) -> Any:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return pickle.loads(Path(str(arguments[1])).read_bytes())
+
+
+# Endpoints without tables -------------------------------------------------------------------------------------
+
+PATH = "/v1/tiktok/things/list"
+Answers = Callable[[dict[str, str]], Any]
+
+
+def serve(sandbox: Sandbox, data_of: Answers) -> list[dict[str, str]]:
+    """Answer every request with some data; the parameters of the requests are listed as they come."""
+    requests: list[dict[str, str]] = []
+
+    def respond(_: str, params: dict[str, str]) -> Fault:
+        requests.append(params)
+        envelope = {"code": 0, "message": "success", "data": data_of(params), "requestId": f"r{len(requests)}"}
+        return Fault(body=json.dumps(envelope).encode())
+
+    sandbox.on_request = respond
+    return requests
+
+
+def declare(name: str = "things", path: str = PATH, **changes: Any) -> Callable[..., pd.DataFrame]:
+    given: dict[str, Any] = {"credits": 1, "rows": "[]", "key": "n", "columns": {"n": ("count", "n")}}
+    return kr.declare(name, path, **{**given, **changes})
+
+
+def values(frame: pd.DataFrame, *names: str) -> list[Any]:
+    """The cells of some columns, None where missing."""
+    cells = frame[list(names)].astype(object)
+    rows = cells.where(cells.notna(), None).to_numpy().tolist()
+    return [row[0] for row in rows] if len(names) == 1 else rows
+
+
+BATCH: dict[str, Any] = {"by": "thing_ids", "batch": 3, "identity": "thing_id", "key": "thing_ids"}
+
+
+def things(params: dict[str, str]) -> list[dict[str, Any]]:
+    """A row for each id, the last first, but none for those that begin with 9."""
+    return [{"thing_id": int(one), "n": int(one) % 10} for one in reversed(params["thing_ids"].split(","))
+            if not one.startswith("9")]  # fmt: skip
+
+
+def test_rows_of_a_batch_are_matched_by_their_ids(sandbox: Sandbox, client: kr.Client) -> None:
+    requests = serve(sandbox, things)
+    fetch = declare(**BATCH)
+    ids = ["7100000000000000001", "7100000000000000002", "900", "7100000000000000004"]
+    assert kr.plan(fetch, ids, client=client).credits == 2
+    with pytest.warns(kr.MissingDataWarning, match="nothing for 1 thing_ids: 900"):
+        frame = fetch(ids, client=client)
+    assert values(frame, "thing_ids", "n") == [[ids[0], 1], [ids[1], 2], [ids[3], 4]]
+    assert [one["thing_ids"] for one in requests] == [",".join(ids[:3]), ids[3]]
+    assert client.credits_spent == 2
+    with pytest.warns(kr.MissingDataWarning):
+        assert_frame_equal(fetch(ids[2:], client=client), frame[2:].reset_index(drop=True))
+    assert kr.fetch_endpoint(PATH, {"thing_ids": ids[3]}, credits=1, client=client)["n"].item() == 4
+    assert len(requests) == 2, "what came in a batch is stored by id, for every door"
+
+
+def test_a_batch_may_have_rows_of_others_but_not_instead(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(**BATCH)
+    serve(sandbox, lambda params: [*things(params), {"thing_id": "5", "n": 5}])
+    assert values(fetch(["1", "2"], client=client), "n") == [1, 2]
+    serve(sandbox, lambda _: [{"thing_id": "5", "n": 5}, {"thing_id": "3", "n": 3}])
+    with pytest.raises(kr.FetchIncompleteError) as caught:
+        fetch(["3", "4"], client=client)
+    assert values(caught.value.frame, "thing_ids") == ["3"]
+    assert caught.value.failures[["id", "error"]].to_numpy().tolist() == [["4", "UnexpectedResponseError"]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "identity", "answer", "other"),
+    [
+        ("info", "uid", {"info": {"uid": 7, "n": 1}}, {"info": {"uid": 8, "n": 1}}),
+        ("info", "info.uid", {"info": {"uid": "7", "n": 1}}, {"info": {"uid": "8", "n": 1}}),
+        ("info", "uid", {"info": {"n": 1}, "uid": "7"}, {"info": {"n": 1}, "uid": "8"}),
+        ("", "uid", {"uid": 7, "n": 1}, {"uid": 8, "n": 1}),
+        ("", "user.uid", {"user": {"uid": 7}, "n": 1}, {"user": {"uid": 8}, "n": 1}),
+        ("list[]", "uid", {"list": [{"uid": 7, "n": 1}]}, {"list": [{"uid": 7, "n": 1}, {"uid": 8, "n": 2}]}),
+        ("list[]", "uid", {"list": [{"n": 1}], "uid": "7"}, {"list": [{"n": 1}], "uid": "8"}),
+        ("list[]", "owner.uid", {"owner": {"uid": "7"}, "list": [{"n": 1}]}, {"owner": {"uid": "8"}, "list": [{"n": 1}]}),
+        ("info.list[]", "info.uid", {"info": {"uid": 7, "list": [{"n": 1}]}}, {"info": {"uid": 8, "list": [{"n": 1}]}}),
+        ("[].list[]", "[].uid", [{"uid": 7, "list": [{"n": 1}]}], [{"uid": 8, "list": [{"n": 1}]}]),
+        ("[].list[]", "uid", [{"list": [{"n": 1, "uid": 7}]}], [{"list": [{"n": 1, "uid": 8}]}]),
+        ("list[]", "uid", {"list": [{"uid": 7, "n": 1}]}, {"list": [{"n": 1}]}),
+    ],
+)  # fmt: skip
+def test_an_answer_about_somebody_else_is_charged_and_never_served(
+    rows: str, identity: str, answer: Any, other: Any, sandbox: Sandbox, client: kr.Client
+) -> None:
+    fetch = declare(by="uid", rows=rows, identity=identity)
+    assert "checked" in kr.describe("things").set_index("column").loc["uid", "source"]
+    requests = serve(sandbox, lambda _: other)
+    for again in (1, 2):
+        with pytest.raises(kr.UnexpectedResponseError, match="the answer"):
+            fetch("7", client=client)
+        assert (len(requests), client.credits_spent) == (again, again)
+    assert kr.ledger(client=client)["credits"].tolist() == [1, 1]
+    assert kr.plan(fetch, "7", client=client).stored == 0
+    requests = serve(sandbox, lambda _: answer)
+    frame = fetch("7", client=client)
+    assert values(frame, "uid", "n") == [["7", 1]]
+    assert_frame_equal(fetch("7", client=client), frame)
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], {"info": None}, {"info": {}}, {"info": None, "took": 3}])
+def test_an_answer_without_the_record_is_an_absence(nothing: Any, sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(by="uid", rows="info", identity="uid", key="uid")
+    requests = serve(sandbox, lambda _: nothing)
+    for _ in range(2):
+        with pytest.warns(kr.MissingDataWarning, match="nothing for 1 uid: 7"):
+            assert fetch("7", client=client).empty
+    assert len(requests) == 1
+
+
+def test_without_identity_any_answer_counts_but_equal_ones_are_a_warning(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(by="uid", key=["uid", "n"])
+    serve(sandbox, lambda _: [{"n": 1, "uid": 8}, {"n": 2, "uid": 8}])
+    assert values(fetch("7", client=client), "uid", "n") == [["7", 1], ["7", 2]]
+    with pytest.warns(kr.SchemaDriftWarning, match="may have ignored a parameter"):
+        assert values(fetch("9", client=client), "uid", "n") == [["9", 1], ["9", 2]]
+
+
+def test_handles_and_hashtags_are_one_however_they_are_spelt(sandbox: Sandbox, client: kr.Client) -> None:
+    for by, spelt, sent in [("unique_id", "@TikTok", "tiktok"), ("hashtag_name", "#Cats", "cats")]:
+        requests = serve(sandbox, lambda params, by=by: {by: params[by].upper(), "n": 1})
+        fetch = declare(by=by, rows="", key=by, identity=by)
+        assert values(fetch([spelt, sent], client=client), by, "n") == [[sent, 1]]
+        assert requests == [{by: sent}]
+
+
+# Pages --------------------------------------------------------------------------------------------------------
+
+PAGING = ("page_num", "page_size", 10)
+
+
+def pages(count: int, **facts: Any) -> Answers:
+    """So many items in pages of ten, each about the user requested."""
+
+    def data(params: dict[str, str]) -> Any:
+        at = (int(params["page_num"]) - 1) * int(params["page_size"])
+        return {"list": [{"n": n, "id": f"{params.get('uid', '')}{n}", "uid": params.get("uid")}
+                         for n in range(at, min(at + 10, count))], **facts}  # fmt: skip
+
+    return data
+
+
+PAGED: dict[str, Any] = {"paging": PAGING, "rows": "list[]", "columns": {"id": ("id", "id"), "n": ("count", "n")},
+                         "key": "id"}  # fmt: skip
+
+
+def test_a_ranking_is_pulled_page_by_page_as_far_as_wanted(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(**PAGED, params={"region": "US"})
+    requests = serve(sandbox, pages(34))
+    assert kr.plan(fetch, limit=15, client=client).credits == 2
+    frame = fetch(limit=15, client=client)
+    assert values(frame, "region", "id") == [["US", str(n)] for n in range(15)]
+    assert requests == [{"region": "US", "page_num": str(n), "page_size": "10"} for n in (1, 2)]
+    assert len(fetch(limit=None, client=client)) == 34
+    assert len(requests) in (4, 5), "a page shorter than the one before may be the last"
+    assert_frame_equal(fetch(limit=15, client=client), frame)
+    assert_frame_equal(fetch(region="US", limit=20, client=client)[:15], frame)
+
+
+def test_a_limit_counts_for_each_id(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(**PAGED, by="uid", identity="uid")
+    requests = serve(sandbox, lambda params: pages({"7": 12, "8": 40}[params["uid"]])(params))
+    assert kr.plan(fetch, ["7", "8"], limit=15, client=client).credits == 4
+    frame = fetch(["7", "8"], limit=15, client=client)
+    assert values(frame, "uid") == ["7"] * 12 + ["8"] * 15
+    assert client.credits_spent == len(requests) == 4
+    assert values(fetch(["8", "7"], limit=5, client=client), "n") == [*range(5), *range(5)]
+    assert len(requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("identity", "beside"), [("uid", False), ("list[].uid", False), ("uid", True), ("owner.uid", True)]
+)
+def test_a_page_about_somebody_else_is_never_served(
+    identity: str, beside: bool, sandbox: Sandbox, client: kr.Client
+) -> None:
+    whose = {"uid": "9"}
+
+    def data(params: dict[str, str]) -> Any:
+        page = pages(20)({**params, **whose})
+        if beside:
+            page = {"list": [{"n": one["n"], "id": one["id"]} for one in page["list"]]}
+            page |= {"owner": {**whose}} if identity == "owner.uid" else whose
+        return page
+
+    fetch = declare(**PAGED, by="uid", identity=identity)
+    serve(sandbox, data)
+    with pytest.raises(kr.UnexpectedResponseError, match="'7' was requested, but the answer is about '9'"):
+        fetch("7", client=client)
+    assert client.credits_spent == 1
+    whose["uid"] = "7"
+    assert len(fetch("7", client=client)) == 20
+    assert client.credits_spent == 3
+
+
+def test_a_page_that_does_not_name_whom_it_is_about_is_not_served(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(**PAGED, by="uid", identity="user_id")
+    serve(sandbox, pages(5))
+    with pytest.raises(kr.UnexpectedResponseError, match=r"does not name its id \(data.list\[\].user_id\)"):
+        fetch("7", client=client)
+
+
+def test_rows_that_come_twice_count_once(sandbox: Sandbox, client: kr.Client) -> None:
+    """Between two pages the list moved on by one."""
+    fetch = declare(**PAGED)
+
+    def moving(params: dict[str, str]) -> Any:
+        page = int(params["page_num"])
+        return {"list": [{"id": str(n), "n": page} for n in range((page - 1) * 9, page * 10 if page == 1 else 19)]}
+
+    serve(sandbox, moving)
+    frame = fetch(limit=None, client=client)
+    assert values(frame, "id") == [str(n) for n in range(19)]
+    assert values(frame, "n")[9:11] == [1, 2]
+
+
+def test_rows_of_one_name_at_several_dates_are_all_kept(sandbox: Sandbox, client: kr.Client) -> None:
+    """The name alone is not the id of a row."""
+    columns = {"name": ("text", "name"), "day": ("date", "day"), "n": ("count", "n")}
+    fetch = declare(paging=PAGING, rows="list[]", columns=columns, key=["name", "day"])
+    days = [f"2025-01-{day:02}" for day in range(1, 15)]
+    serve(sandbox, lambda params: {"list": [{"name": "a", "day": day, "n": 1} for day in days][:10]
+                                   if params["page_num"] == "1"
+                                   else [{"name": "a", "day": day, "n": 1} for day in days][10:]})  # fmt: skip
+    frame = fetch(limit=None, client=client)
+    assert frame["day"].dt.strftime("%Y-%m-%d").tolist() == days
+
+
+def test_rows_are_counted_in_the_list_that_is_declared(sandbox: Sandbox, client: kr.Client) -> None:
+    """Another list of the answer is longer."""
+    fetch = declare(**{**PAGED, "key": "position", "columns": {"position": ("position", ""), "n": ("count", "n")}})
+    facets = [{"label": str(n)} for n in range(30)]
+    requests = serve(sandbox, pages(40, facets=facets))
+    assert values(fetch(limit=15, client=client), "position", "n") == [[n + 1, n] for n in range(15)]
+    assert len(requests) == 2
+
+
+# Columns ------------------------------------------------------------------------------------------------------
+
+
+def test_kinds_read_what_they_say(sandbox: Sandbox, client: kr.Client) -> None:
+    rows = [
+        {"id": 7117191641181555995123, "text": "a", "count": "12", "gain": -3, "number": "0.5", "flag": "true",
+         "time": 1700000000, "date": "2025-01-31", "list": [1, 2]},
+        {"id": "x_1", "text": 5, "count": -99999, "gain": -99999, "number": -1.5, "flag": 0,
+         "time": 1700000000123, "date": 20250131, "list": []},
+        {"id": 3, "text": "", "count": -1, "gain": "+4", "number": None, "flag": "1",
+         "time": 0, "date": "", "list": None},
+        {"id": 4, "text": None, "count": 2**63 - 1, "gain": 2**60, "number": 10**20, "flag": False,
+         "time": "1700000000", "date": "20250101"},
+    ]  # fmt: skip
+    kinds = {name: (name, name) for name in rows[0] if name != "list"}
+    fetch = declare(key="id", columns={**kinds, "length": ("length", "list"), "position": ("position", "")})
+    serve(sandbox, lambda _: rows)
+    frame = fetch(client=client)
+    assert frame.dtypes.astype(str).to_dict() == {
+        "id": "string", "text": "string", "count": "Int64", "gain": "Int64", "number": "float64", "flag": "boolean",
+        "time": "datetime64[us, UTC]", "date": "datetime64[us, UTC]", "length": "Int64", "position": "Int64",
+        "observed_at": "datetime64[us, UTC]", "source": "string",
+    }  # fmt: skip
+    stamp = pd.Timestamp("2023-11-14 22:13:20", tz="UTC")
+    expected = {
+        "id": ["7117191641181555995123", "x_1", "3", "4"],
+        "text": ["a", "5", None, None],
+        "count": [12, None, None, 2**63 - 1],
+        "gain": [-3, None, 4, 2**60],
+        "number": [0.5, -1.5, None, 1e20],
+        "flag": [True, False, True, False],
+        "time": [stamp, stamp + pd.Timedelta(milliseconds=123), None, stamp],
+        "date": [pd.Timestamp("2025-01-31", tz="UTC")] * 2 + [None, pd.Timestamp("2025-01-01", tz="UTC")],
+        "length": [2, 0, None, None],
+        "position": [1, 2, 3, 4],
+    }
+    assert {name: values(frame, name) for name in expected} == expected
+
+
+def test_what_a_kind_cannot_hold_is_missing_and_said(sandbox: Sandbox, client: kr.Client) -> None:
+    wrong = {"count": 2**64, "gain": "many", "number": "1,5", "flag": "yes", "time": 10**18, "date": "31.01.2025",
+             "length": "none", "id": 1.5}  # fmt: skip
+    columns = {name: (name, name) for name in wrong}
+    fetch = declare(columns={"n": ("count", "n"), **columns})
+    serve(sandbox, lambda _: [{"n": 1, **wrong}])
+    with pytest.warns(kr.SchemaDriftWarning) as caught:
+        frame = fetch(client=client)
+    assert values(frame, *wrong) == [[None] * 8]
+    [said] = [str(one.message) for one in caught]
+    assert all(f"1 x data[].{name}" in said for name in wrong)
+
+
+def test_a_path_that_leads_nowhere_is_said(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(columns={"n": ("count", "n"), "views": ("count", "stats.veiws")})
+    serve(sandbox, lambda _: [{"n": 1, "stats": {"views": 3}}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"missing from every answer: data\[\].stats.veiws"):
+        assert values(fetch(client=client), "views") == [None]
+
+
+def test_nested_rows_have_what_is_around_them(sandbox: Sandbox, client: kr.Client) -> None:
+    data = {
+        "total": 2, "meta": {"page": {"number": 5}},
+        "list": [
+            {"name": "a", "info": {"id": 7}, "tags": ["x", "y"], "trend": [{"t": 2, "v": {"w": 0.5}}, {"t": 1, "v": {}}]},
+            {"name": "b", "tags": [], "trend": []},
+            {"name": "c", "total": 9, "trend": [{"t": 3, "v": {"w": 1}, "total": 8}]},
+        ],
+    }  # fmt: skip
+    serve(sandbox, lambda _: data)
+    trend = declare(
+        "trend", rows="list[].trend[]", key=["name", "position"],
+        columns={
+            "name": ("text", "list[].name"), "uid": ("id", "list[].info.id"), "t": ("count", "t"),
+            "w": ("number", "v.w"), "position": ("position", ""), "page": ("count", "meta.page.number"),
+            "total": ("count", "total"), "tags": ("length", "list[].tags"), "points": ("length", "list[].trend"),
+        },
+    )  # fmt: skip
+    frame = trend(client=client)
+    names = ("name", "uid", "t", "w", "position", "page", "total", "tags", "points")
+    assert values(frame, *names) == [
+        ["a", "7", 2, 0.5, 1, 5, 2, 2, 2],
+        ["a", "7", 1, None, 2, 5, 2, 2, 2],
+        ["c", None, 3, 1.0, 1, 5, 8, None, 1],
+    ]
+    tags = declare(
+        "tags", rows="list[].tags[]", key=["name", "tag"], columns={"name": ("text", "list[].name"), "tag": ("text", "")}
+    )
+    assert values(tags(client=client), "name", "tag") == [["a", "x"], ["a", "y"]]
+    infos = declare(
+        "infos", rows="list[].info", key="id", columns={"id": ("id", "id"), "name": ("text", "list[].name")}
+    )
+    assert values(infos(client=client), "name", "id") == [["a", "7"]]
+    whole = declare("whole", rows="", key="total", columns={"total": ("count", "total"), "items": ("length", "list")})
+    assert values(whole(client=client), "total", "items") == [[2, 3]]
+    assert client.credits_spent == 1, "all of these are one answer"
+
+
+def test_a_series_is_sorted_by_its_time_and_a_ranking_is_not(sandbox: Sandbox, client: kr.Client) -> None:
+    columns = {"day": ("date", "day"), "n": ("count", "n")}
+    days = ["2025-01-03", "2025-01-01", "2025-01-02"]
+    serve(sandbox, lambda _: {"list": [{"day": day, "n": 1} for day in days]})
+    series = declare("series", by="uid", rows="list[]", columns=columns, key=["uid", "day"])
+    assert series("7", client=client)["day"].dt.strftime("%Y-%m-%d").tolist() == sorted(days)
+    ranking = declare("ranking", paging=PAGING, rows="list[]", columns=columns, key="day")
+    assert ranking(client=client)["day"].dt.strftime("%Y-%m-%d").tolist() == days
+
+
+def test_a_column_called_market_needs_no_region(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(columns={"n": ("count", "n"), "market": ("text", "market")})
+    serve(sandbox, lambda _: [{"n": 1, "market": "US"}])
+    assert values(fetch(client=client), "market") == ["US"]
+
+
+# Parameters ---------------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_columns_with_the_dtype_their_name_has(
+    sandbox: Sandbox, client: kr.Client, tmp_path: Path
+) -> None:
+    params = {"period": 7, "date": date(2025, 1, 31), "promoted": False, "score": 0.5, "word": "a b&c=#%é", "none": None}
+    fetch = declare(by="uid", params=params, key=["uid", "n"])
+    requests = serve(sandbox, lambda _: [{"n": 1}])
+    frame = fetch("7", client=client)
+    assert requests == [
+        {"uid": "7", "period": "7", "date": "2025-01-31", "promoted": "false", "score": "0.5", "word": "a b&c=#%é"}
+    ]
+    dtypes = frame.dtypes.astype(str).to_dict()
+    assert {name: dtypes[name] for name in params} == {
+        "period": "Int64", "date": "datetime64[us, UTC]", "promoted": "boolean", "score": "float64", "word": "string",
+        "none": "string",
+    }  # fmt: skip
+    day = pd.Timestamp("2025-01-31", tz="UTC")
+    assert values(frame, *params) == [[7, day, False, 0.5, "a b&c=#%é", None]]
+    other = fetch("7", period="30", date="2025-02-01", promoted=True, score=1.0, word="ü", none="x", client=client)
+    assert requests[1] == {"uid": "7", "period": "30", "date": "2025-02-01", "promoted": "true", "score": "1",
+                           "word": "ü", "none": "x"}  # fmt: skip
+    both = pd.concat([frame, other], ignore_index=True)
+    both.keyapi.to_csv(tmp_path / "both.csv")
+    again = kr.read_csv(tmp_path / "both.csv")
+    assert_frame_equal(again, both)
+    for rows in (both, again, again.drop(columns="observed_at"), again.astype(object)):
+        assert [one["requestId"] for one in rows.keyapi.raw(client=client)] == ["r1", "r2"]
+    assert len(requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("date", "20250131", "2025-01-31"), ("date", "yesterday", "a value"), ("date", "2025-01-31T10:00", "a value"),
+        ("period", "07", "7"), ("period", "a week", "a value"), ("promoted", 1, "true"), ("promoted", "True", "true"),
+        ("score", "0.50", "0.5"), ("period", 2**70, "a value"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_its_column_cannot_bring_back_is_refused(
+    name: str, value: Any, instead: str, sandbox: Sandbox, client: kr.Client
+) -> None:
+    """Else the answer would be paid, and not be found again by the rows it gave."""
+    fetch = declare(params={name: None}, key="n")
+    with pytest.raises(kr.InvalidArgumentError, match=rf"^{name}: .* Pass .?{instead}.?.*, or use fetch_endpoint"):
+        fetch(**{name: value}, client=client)
+    with pytest.raises(kr.InvalidArgumentError, match=f"^{name}: "):
+        declare(params={name: value})
+    assert not sandbox.requests
+
+
+def test_a_field_of_the_name_of_a_parameter_stands_beside_it(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(
+        by="uid", params={"region": "all_regions", "source": "x"}, key=["uid", "region"],
+        columns={"region": ("text", "region"), "uid": ("id", "uid"), "n": ("count", "n")},
+    )  # fmt: skip
+    serve(sandbox, lambda _: [{"n": 1, "region": "US", "uid": 70}, {"n": 2, "region": "GB", "uid": 71}])
+    frame = fetch("7", client=client)
+    assert list(frame.columns) == [
+        "requested_uid", "requested_region", "requested_source", "region", "uid", "n", "observed_at", "source"
+    ]  # fmt: skip
+    assert values(frame, "requested_uid", "requested_region", "region", "uid") == [
+        ["7", "all_regions", "US", "70"], ["7", "all_regions", "GB", "71"],
+    ]  # fmt: skip
+    assert len(frame.keyapi.raw(client=client)) == 1
+    checked = declare("checked", by="uid", identity="uid", key="uid", columns={"uid": ("id", "uid")})
+    serve(sandbox, lambda _: [{"uid": 7}])
+    assert list(checked("7", max_age=0, client=client).columns) == ["uid", "observed_at", "source"]
