@@ -250,18 +250,20 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
     A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
     entity requested never counts as its.
     """
+    place = endpoint.identity
+    lists = place.path.count("[]") if isinstance(place, Field) else 0
     if endpoint.ranking:
         return [_match_page(endpoint, queries[0], envelope)]
-    if endpoint.record:
+    if endpoint.record and place is not None and not lists:
         return [_match_record(endpoint, queries[0], envelope)]
-    if isinstance(endpoint.identity, Field) and endpoint.identity.path.rpartition("[]")[:2] == ("", "[]"):
+    if isinstance(place, Field) and lists == 1 and place.path.startswith("[]."):
         return _match_rows(endpoint, queries, envelope)
     return [_match_answer(endpoint, queries[0], envelope)]
 
 
 def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     """Match an answer to the one that was requested: all that it names must be that one."""
-    if has_nothing(envelope.data):
+    if has_nothing(envelope.data) or _lacks_record(endpoint, envelope.data):
         return Found(query, envelope.whole, absent=True)
     return _about_another(endpoint, endpoint.identity, query, envelope) or Found(query, envelope.whole)
 
@@ -285,7 +287,7 @@ def _about_another(
 def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data, record = envelope.data, endpoint.record
     known = isinstance(data, dict) and record in data
-    if _is_empty(data) or (known and _is_empty(data[record])):
+    if _is_empty(data) or _lacks_record(endpoint, data):
         return Found(query, envelope.whole, absent=True)
     identity = identify(endpoint, data, "") if known else None
     if not known:
@@ -295,6 +297,11 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
     else:
         text = f"{query.id!r} was requested, but the answer is about {identity!r}"
     return Found(query, envelope.whole) if identity == query.id else _unexpected(envelope, text)
+
+
+def _lacks_record(endpoint: Endpoint, data: Any) -> bool:
+    """Whether there is nothing where the record should be."""
+    return isinstance(data, dict) and endpoint.record in data and _is_empty(data[endpoint.record])
 
 
 def _match_rows(

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import numbers
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -295,7 +296,10 @@ class Endpoint:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The tables its answers give; the first is its own, the others come free with it."""
+        """The tables its answers give; the first is its own, the others come free with it.
+
+        There is none where one of the session's was declared again since.
+        """
         return tuple(table for table in TABLES.values() if table.endpoint is self)
 
     @cached_property
@@ -303,14 +307,15 @@ class Endpoint:
         """Where an answer names its market."""
         if "region" not in self.columns:
             return None
-        places = (column.place for column in self.tables[0].columns if column.name == "market")
+        places = (column.place for table in self.tables[:1] for column in table.columns if column.name == "market")
         return next((place for place in places if isinstance(place, Field)), None)
 
     @cached_property
     def row_name(self) -> str:
-        """The column that names an entity of a ranking in its tables."""
-        own = self.tables[0]
-        return next((one.name for one in own.columns if str(one.place) == str(self.identity)), own.key[-1])
+        """The column that names an entity of a ranking in its tables; empty where these were declared again since."""
+        columns = (column for table in self.tables[:1] for column in table.columns)
+        named = (column.name for column in columns if str(column.place) == str(self.identity))
+        return next(named, self.tables[0].key[-1] if self.tables else "")
 
     @property
     def price(self) -> str:
@@ -384,8 +389,9 @@ class Untyped(Table):
 _tables: Final[dict[str, Table]] = {}  # the register of declared tables
 _yours: Final[set[str]] = set()  # names of those that the session declared, and may declare again
 _dtypes: Final[dict[str, str]] = {}
-TABLES: Final[Mapping[str, Table]] = MappingProxyType(_tables)
-COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name has one dtype in all tables
+# Views that one thread can go through while another declares a table: a ChainMap copies the names first.
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(ChainMap(_tables))
+COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(ChainMap(_dtypes))  # one name has one dtype in all tables
 
 
 def declare(table: Table, *, yours: bool = False) -> Table:
@@ -393,7 +399,6 @@ def declare(table: Table, *, yours: bool = False) -> Table:
     if yours and table.name in _tables and table.name not in _yours:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
-    _tables.pop(table.name, None)
     _tables[table.name] = table
     (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}

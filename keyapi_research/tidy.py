@@ -80,7 +80,6 @@ class _Ranking:
 
     def keep(self, level: _Level, answers: Sequence[Answer]) -> _Level:
         """Return the rows that count."""
-        table = self.endpoint.tables[0]
         at, places = [], []
         for number, (item, answer) in enumerate(zip(level.items, level.answer.tolist(), strict=True)):
             query = answers[answer].query
@@ -91,7 +90,7 @@ class _Ranking:
             if who is None:
                 self.issues.unreadable[f"a row without {self.endpoint.identity}"] += 1
             elif (query, who) in self.seen:
-                self.issues.duplicates[f"{table.name} ({table.key[-1]})"] += 1
+                self.issues.duplicates[f"{self.endpoint.name} ({self.endpoint.row_name})"] += 1
             else:
                 self.seen.add((query, who))
                 at.append(number)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+import types
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research.model import TABLES, CountOf, Field, FromQuery, Metadata, PerList, Position, Table
+from keyapi_research.model import COLUMN_DTYPES, TABLES, CountOf, Field, FromQuery, Metadata, PerList, Position, Table
 from keyapi_research.sandbox import Fault, Sandbox
 
 Make = Callable[..., kr.Client]
@@ -232,7 +237,9 @@ def test_stored_answers_are_read_offline_and_as_of(twin: Twin, make_client: Make
     second = twin.fetch_twin(max_age=0, client=client)
     offline = make_client(offline=True)
     assert_frame_equal(twin.fetch_twin(client=offline), second)
-    until = (first["observed_at"].max() + (second["observed_at"].min() - first["observed_at"].max()) / 2).to_pydatetime()
+    until = (
+        first["observed_at"].max() + (second["observed_at"].min() - first["observed_at"].max()) / 2
+    ).to_pydatetime()
     assert_frame_equal(twin.fetch_twin(client=make_client(offline=True, as_of=until)), first)
     make_client(store=tmp_path / "empty.sqlite")
     with pytest.raises(kr.NotStoredError, match=r"[0-9] credits?\b"):
@@ -368,7 +375,7 @@ def test_a_batch_may_have_rows_of_others_but_not_instead(sandbox: Sandbox, clien
         ("", "user.uid", {"user": {"uid": 7}, "n": 1}, {"user": {"uid": 8}, "n": 1}),
         ("list[]", "uid", {"list": [{"uid": 7, "n": 1}]}, {"list": [{"uid": 7, "n": 1}, {"uid": 8, "n": 2}]}),
         ("list[]", "uid", {"list": [{"n": 1}], "uid": "7"}, {"list": [{"n": 1}], "uid": "8"}),
-        ("list[]", "owner.uid", {"owner": {"uid": "7"}, "list": [{"n": 1}]}, {"owner": {"uid": "8"}, "list": [{"n": 1}]}),
+        ("list[]", "who.uid", {"who": {"uid": "7"}, "list": [{"n": 1}]}, {"who": {"uid": "8"}, "list": [{"n": 1}]}),
         ("info.list[]", "info.uid", {"info": {"uid": 7, "list": [{"n": 1}]}}, {"info": {"uid": 8, "list": [{"n": 1}]}}),
         ("[].list[]", "[].uid", [{"uid": 7, "list": [{"n": 1}]}], [{"uid": 8, "list": [{"n": 1}]}]),
         ("[].list[]", "uid", [{"list": [{"n": 1, "uid": 7}]}], [{"list": [{"n": 1, "uid": 8}]}]),
@@ -401,6 +408,29 @@ def test_an_answer_without_the_record_is_an_absence(nothing: Any, sandbox: Sandb
     for _ in range(2):
         with pytest.warns(kr.MissingDataWarning, match="nothing for 1 uid: 7"):
             assert fetch("7", client=client).empty
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "nothing"),
+    [
+        ("info", {"info": None, "took": 3}),
+        ("info", {"info": {}}),
+        ("list[]", {"list": [], "tags": []}),
+        ("list[]", {"list": None, "tags": ["a"]}),
+        ("", {}),
+        ("[]", []),
+    ],
+)
+@pytest.mark.parametrize("by", ["uid", None])
+def test_so_is_one_without_rows_where_nothing_is_checked(
+    rows: str, nothing: Any, by: str | None, sandbox: Sandbox, client: kr.Client
+) -> None:
+    fetch = declare(by=by, rows=rows)
+    requests = serve(sandbox, lambda _: nothing)
+    for _ in range(2):
+        with pytest.warns(kr.MissingDataWarning, match="KeyAPI has nothing for 1"):
+            assert fetch(*["7"] * bool(by), client=client).empty
     assert len(requests) == 1
 
 
@@ -594,7 +624,8 @@ def test_nested_rows_have_what_is_around_them(sandbox: Sandbox, client: kr.Clien
     data = {
         "total": 2, "meta": {"page": {"number": 5}},
         "list": [
-            {"name": "a", "info": {"id": 7}, "tags": ["x", "y"], "trend": [{"t": 2, "v": {"w": 0.5}}, {"t": 1, "v": {}}]},
+            {"name": "a", "info": {"id": 7}, "tags": ["x", "y"],
+             "trend": [{"t": 2, "v": {"w": 0.5}}, {"t": 1, "v": {}}]},
             {"name": "b", "tags": [], "trend": []},
             {"name": "c", "total": 9, "trend": [{"t": 3, "v": {"w": 1}, "total": 8}]},
         ],
@@ -616,7 +647,10 @@ def test_nested_rows_have_what_is_around_them(sandbox: Sandbox, client: kr.Clien
         ["c", None, 3, 1.0, 1, 5, 8, None, 1],
     ]
     tags = declare(
-        "tags", rows="list[].tags[]", key=["name", "tag"], columns={"name": ("text", "list[].name"), "tag": ("text", "")}
+        "tags",
+        rows="list[].tags[]",
+        key=["name", "tag"],
+        columns={"name": ("text", "list[].name"), "tag": ("text", "")},
     )
     assert values(tags(client=client), "name", "tag") == [["a", "x"], ["a", "y"]]
     infos = declare(
@@ -650,7 +684,14 @@ def test_a_column_called_market_needs_no_region(sandbox: Sandbox, client: kr.Cli
 def test_parameters_are_columns_with_the_dtype_their_name_has(
     sandbox: Sandbox, client: kr.Client, tmp_path: Path
 ) -> None:
-    params = {"period": 7, "date": date(2025, 1, 31), "promoted": False, "score": 0.5, "word": "a b&c=#%é", "none": None}
+    params = {
+        "period": 7,
+        "date": date(2025, 1, 31),
+        "promoted": False,
+        "score": 0.5,
+        "word": "a b&c=#%é",
+        "none": None,
+    }
     fetch = declare(by="uid", params=params, key=["uid", "n"])
     requests = serve(sandbox, lambda _: [{"n": 1}])
     frame = fetch("7", client=client)
@@ -713,3 +754,236 @@ def test_a_field_of_the_name_of_a_parameter_stands_beside_it(sandbox: Sandbox, c
     checked = declare("checked", by="uid", identity="uid", key="uid", columns={"uid": ("id", "uid")})
     serve(sandbox, lambda _: [{"uid": 7}])
     assert list(checked("7", max_age=0, client=client).columns) == ["uid", "observed_at", "source"]
+
+
+# Wrong declarations -------------------------------------------------------------------------------------------
+
+RIGHT: dict[str, Any] = {"table": "things", "path": PATH, "credits": 1, "rows": "list[]", "key": "n",
+                         "columns": {"n": ("count", "n")}}  # fmt: skip
+ITEMS = {"rows": "[]", "by": "uid"}
+HASHTAG_DETAIL = "/v1/tiktok/trending/hashtag/detail"
+
+
+def wrong(said: str, **changes: Any) -> Any:
+    return pytest.param(changes, said, id=", ".join(f"{name}={value!r}"[:40] for name, value in changes.items()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        *[wrong("table must be a name in lower case", table=one)
+          for one in (None, 7, "", "My", "a-b", "a b", "1a", "a.b", "endpoint", ["a"])],
+        *[wrong(f"{one} is a table of this package. Choose another name", table=one) for one in ("videos", "hashtags")],
+        *[wrong("path must be as KeyAPI's pages write it", path=one)
+          for one in (None, 7, "", "video/captions", "https://x.io/v1/a", "/v1/../a", "/v1/a?b=1", "/v1/a%2", "/v2/a")],
+        wrong("POST", path="/v1/tiktok/realtime/product/photo-search"),
+        wrong("POST", path="/v1/tiktok/realtime/product/photo-search", paging=("page", "size", 10)),
+        *[wrong("credits must be a whole number of at least 1", credits=one) for one in (None, 0, -1, 1.5, "1", True)],
+        *[wrong("batch must be a whole number of at least 1", batch=one) for one in (None, 0, 1.5, "10", True)],
+        *[wrong("name", by=one) for one in (7, "", "a b", ["uid"])],
+        wrong("looks like a credential", by="api_key"),
+        wrong("batch needs by", batch=10),
+        wrong("needs rows that repeat the id", batch=10, by="uid"),
+        wrong("needs rows that repeat the id", batch=10, by="uid", identity="uid"),
+        wrong("needs rows that repeat the id", batch=10, by="uid", rows="[].list[]", identity="uid"),
+        wrong("takes 1 at a time", path=HASHTAG_DETAIL, by="hashtag_name", batch=5, rows="info.trend[]"),
+        wrong("takes 10 at a time", path="/v1/tiktok/video/detail/analytics", by="video_ids", batch=11, rows="[]"),
+        *[wrong("params must be a dict", params=one) for one in ([("a", 1)], "a=1", 7)],
+        wrong("params must be .name: value.", params={7: 1}),
+        wrong("looks like a credential", params={"token": "x"}),
+        *[wrong("cannot be a keyword of the fetch function.*Leave it out, or use fetch_endpoint", params={one: 1})
+          for one in ("class", "ids", "limit", "max_age", "errors", "client", "a-b", "a.b")],
+        wrong("'uid' cannot be a keyword", params={"uid": 1}, by="uid"),
+        wrong("'page' cannot be a keyword", params={"page": 1}, paging=("page", "size", 10)),
+        wrong("by: 'page' is the page", by="page", paging=("page", "size", 10)),
+        *[wrong("a must be text, a number", params={"a": one}) for one in ([1], {"b": 1}, b"x")],
+        wrong("the value is missing", params={"a": float("nan")}),
+        *[wrong("paging must be .name of the page", paging=one) for one in ("page", 10, ("page", "size"), {"page": 1})],
+        wrong("paging must be a whole number", paging=("page", "size", 0)),
+        wrong("name", paging=("", "size", 10)),
+        wrong("has no list, but .* is called page by page. Name the list", rows="", paging=("page", "size", 10)),
+        *[wrong("rows must be the path of the list", rows=one) for one in (None, 7, "list[", "a b", "list[0]", "[]x")],
+        *[wrong("key must be the names", key=one) for one in (None, 7, "", [], [7], [None])],
+        wrong("key: m is not among the columns n, observed_at, source", key=["n", "m"]),
+        wrong("key: uid is the same for all items of list.*Add a column", key="uid", by="uid"),
+        wrong("key: uid, a is the same for all items", key=["uid", "a"], by="uid", params={"a": 1}),
+        *[wrong("columns must be a dict", columns=one) for one in (None, {}, [("n", "count", "n")], "n")],
+        *[wrong("cannot be the name of a column", columns={one: ("count", "n")})
+          for one in (7, "", None, "observed_at", "source")],
+        *[wrong("column 'n' must be .kind, path.", columns={"n": one})
+          for one in ("count", ("count",), ("counts", "n"), ("count", 7), ("count", "n", 1), ("count", "n", "", "", ""),
+                      None, 7, ("", "n"), (["count"], "n"))],
+        wrong("goes through a list of its own. Make that the rows, or declare its length",
+              columns={"n": ("count", "a[].b")}),
+        wrong("goes through a list", columns={"n": ("count", "other[].b")}),
+        wrong("has no list|rows is ''", rows="", columns={"n": ("position", "")}),
+        wrong("a position is that of a row", columns={"n": ("position", "other[]")}),
+        wrong("name the list whose length", columns={"n": ("length", "")}),
+        wrong(r"column 'views' is Int64 in the table \w+, and would be string .* Choose another name",
+              columns={"n": ("count", "n"), "views": ("text", "v")}),
+        wrong("requested_a is the column of a parameter. Choose another name",
+              params={"a": 1}, columns={"n": ("count", "n"), "a": ("text", "a"), "requested_a": ("text", "b")}),
+        *[wrong("identity must be a path", identity=one, **ITEMS) for one in (7, "", ["uid"])],
+        wrong("identity needs by", identity="uid"),
+        wrong(r"identity: .* has it at data.info.hashtag_name. Leave identity out", path=HASHTAG_DETAIL,
+              by="hashtag_name", identity="name", rows="info.trend[]"),
+    ],
+)  # fmt: skip
+def test_a_wrong_declaration_says_what_to_do_and_changes_nothing(changes: dict[str, Any], said: str) -> None:
+    declare("things", columns={"n": ("count", "n"), "m": ("number", "m")})
+    tables, dtypes = dict(TABLES), dict(COLUMN_DTYPES)
+    with pytest.raises(kr.InvalidArgumentError, match=said) as caught:
+        kr.declare(**{**RIGHT, **changes})
+    assert "<" not in str(caught.value), "no object of Python's in it"
+    assert dict(TABLES) == tables
+    assert list(TABLES) == list(tables)
+    assert dict(COLUMN_DTYPES) == dtypes
+
+
+def test_what_is_declared_again_replaces_what_was(sandbox: Sandbox, client: kr.Client) -> None:
+    serve(sandbox, lambda params: [{"n": 1, "m": 2, "uid": params.get("uid")}])
+    columns = {"n": ("count", "n"), "m": ("count", "m")}
+    former = declare("things", columns=columns, params={"word": "a"})
+    declare("others", columns={"k": ("count", "k")}, key="k")
+    before = former(client=client)
+    assert COLUMN_DTYPES["word"] == "string"
+    columns = {"n": ("number", "n"), "m": ("text", "m")}
+    fetch = declare("things", f"{PATH}/other", columns=columns, key="m", by="uid", credits=3)
+    assert list(TABLES)[-2:] == ["things", "others"]
+    assert kr.tables().set_index("table").loc["things", "endpoint"] == f"{PATH}/other"
+    assert (COLUMN_DTYPES["n"], COLUMN_DTYPES["m"], COLUMN_DTYPES.get("word")) == ("float64", "string", None)
+    frame = fetch("7", client=client)
+    assert values(frame, "uid", "n", "m") == [["7", 1.0, "2"]]
+    assert client.credits_spent == 4
+    assert frame.keyapi.validate() is frame
+    assert_frame_equal(former(client=client), before)
+    assert len(former(max_age=0, client=client)) == 1
+    assert kr.plan(former, client=client).stored == 1
+    assert client.credits_spent == 5
+
+
+def test_a_former_function_of_a_ranking_still_works(sandbox: Sandbox, client: kr.Client, tmp_path: Path) -> None:
+    former = declare(**PAGED)
+    serve(sandbox, lambda params: pages(20)({**params, "page_num": "1"}))  # the same page again and again
+    before = former(limit=None, client=client)
+    declare(rows="", key="n")
+    assert_frame_equal(former(limit=None, client=client), before)
+    assert len(former(limit=None, max_age=0, client=client)) == 10
+    archive = tmp_path / "study.zip"
+    frozen = kr.freeze(archive, client=client)
+    with kr.Client(replay=archive) as replayed:
+        assert len(former(limit=None, client=replayed)) == 10
+        assert repr(kr.freeze(archive, client=replayed)) == repr(frozen)
+
+
+def test_threads_declare_and_fetch_at_once(sandbox: Sandbox, client: kr.Client) -> None:
+    serve(sandbox, lambda _: [{"n": 1}])
+    start = threading.Barrier(8)
+
+    def work(number: int) -> int:
+        start.wait()
+        rows = 0
+        for again in range(25):
+            names = ("shared", f"own_{number}", f"own_{number}_{again}")
+            rows += sum(len(declare(name, columns={"n": ("count", "n")})(client=client)) for name in names)
+            rows += len(kr.fetch_endpoint(PATH, credits=1, client=client))
+            kr.describe("shared")
+            kr.tables()
+        return rows
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [100] * 8
+    assert client.credits_spent == 1
+    assert {f"own_{number}_{again}" for number in range(8) for again in range(25)} <= set(TABLES)
+
+
+# The function -------------------------------------------------------------------------------------------------
+
+
+def test_the_function_is_as_those_of_the_package() -> None:
+    by_id = declare(by="uid", params={"region": "US", "day": date(2025, 1, 31), "word": None}, key=["uid", "n"])
+    assert str(inspect.signature(by_id)) == (
+        "(ids: 'Ids', *, region: 'Sent' = 'US', day: 'Sent' = datetime.date(2025, 1, 31), word: 'Sent' = None, "
+        "max_age: 'MaxAge' = None, errors: 'Errors' = 'raise', client: 'Client | None' = None) -> 'pd.DataFrame'"
+    )
+    ranking = declare("ranking", **PAGED, params={"region": "US"})
+    assert str(inspect.signature(ranking)) == (
+        "(*, region: 'Sent' = 'US', limit: 'int | None' = 20, max_age: 'MaxAge' = None, "
+        "client: 'Client | None' = None) -> 'pd.DataFrame'"
+    )
+    whole = declare("whole", rows="")
+    assert list(inspect.signature(whole).parameters) == ["limit", "max_age", "client"]
+    assert "Not applied: one request brings all rows." in (inspect.getdoc(whole) or "")
+    both = declare("both", **PAGED, by="uid")
+    assert list(inspect.signature(both).parameters) == ["ids", "limit", "max_age", "errors", "client"]
+    assert (by_id.__name__, by_id.__qualname__) == ("fetch_things", "fetch_things")
+    assert repr(by_id).startswith("<function fetch_things at")
+    text = inspect.getdoc(by_id) or ""
+    for said in (
+        "Return things, a table declared in this session, one row per item of [].",
+        "ids : one id or iterable of them\n    Values of uid",
+        "region : str, default 'US'",
+        "One row per item of [], identified by uid, n.",
+        "Columns: uid (string), region (string), day (string), word (string), n (Int64)",
+        "Price: 1 credit an id. Stored answers cost nothing.",
+        f"Source: GET {PATH}, declared in this session.",
+    ):
+        assert said in text
+    assert "in pages of 10" in (inspect.getdoc(ranking) or "")
+    assert "for each id" in (inspect.getdoc(both) or "")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"by": "uid", "key": ["uid", "n"]}, {}, {"paging": PAGING}], ids=["by", "", "paging"]
+)
+def test_its_docstring_is_numpydoc(changes: dict[str, Any]) -> None:
+    validate = pytest.importorskip("numpydoc.validate", reason="numpydoc is not installed").validate
+    fetch = declare(**changes, params={"region": "US"})
+    module = types.ModuleType("of_the_user")
+    module.fetch_things = fetch  # type: ignore[attr-defined]
+    with mock.patch.dict(sys.modules, {"of_the_user": module}):
+        errors = validate("of_the_user.fetch_things")["errors"]
+    excused = {"ES01", "SA01", "EX01", "RT04", "PR09"}  # as for those of the package
+    assert [one for one in errors if one[0] not in excused] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        ((), {}, "fetch_things.*missing a required argument: 'ids'.*It takes ids, region=, max_age=, errors=, client="),
+        (("7", "US"), {}, "too many positional arguments"),
+        (("7",), {"regoin": "US"}, "regoin"),
+        (("7",), {"limit": 3}, "limit"),
+        (("7",), {"errors": "ignore"}, 'errors must be "raise" or "warn"'),
+        (("7",), {"max_age": "soon"}, "max_age"),
+        (("7",), {"region": ["US"]}, "region must be text"),
+        (([],), {"region": ["US"]}, "region must be text"),
+        ((None,), {}, "an id is missing"),
+        ((1.5,), {}, "is a float"),
+        ((["7", ""],), {}, "is not a valid id"),
+        ((pd.DataFrame({"uid": ["7"]}),), {}, r'Pass its column: df\["uid"\]'),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_of_the_function_send_nothing(
+    arguments: Any, options: Any, said: str, sandbox: Sandbox, client: kr.Client
+) -> None:
+    fetch = declare(by="uid", params={"region": "US"}, key=["uid", "n"])
+    for call in (fetch, lambda *args, **kwargs: kr.plan(fetch, *args, **kwargs)):
+        with pytest.raises(kr.InvalidArgumentError, match=said):
+            call(*arguments, **options, client=client)
+    assert not sandbox.requests
+
+
+def test_what_holds_only_a_table_of_ones_own_is_recognised_by_it(sandbox: Sandbox, client: kr.Client) -> None:
+    """It has some columns of hashtags, and all of its own."""
+    fetch = kr.declare(
+        "names", HASHTAG_DETAIL, credits=2, by="hashtag_name", params={"region": "all_regions", "period": 7},
+        rows="info", key=["region", "period", "hashtag_name"], columns={"posts": ("count", "publish_cnt")},
+    )  # fmt: skip
+    frame = fetch("cats", client=client)
+    assert frame.keyapi.validate() is frame
+    assert list(frame.keyapi.history(client=client)) == list(frame)
+    assert "history()" in repr(frame.keyapi)
+    tags = kr.fetch_hashtags("cats", client=client)
+    assert len(tags.keyapi.trend(client=client)) == 7
+    assert list(tags.keyapi.history(client=client)) == list(tags)

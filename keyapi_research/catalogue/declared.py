@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -33,14 +34,12 @@ from ..model import (
     SOURCE,
     TABLES,
     Column,
-    CountOf,
     DeepestLevel,
     Endpoint,
     Field,
     FromQuery,
     Paging,
     Parameter,
-    Position,
     Table,
     endpoints_at,
 )
@@ -48,98 +47,19 @@ from ..model import declare as register
 from ..store import when
 from .listed import listed
 from .other import HANDLES, Sent, check_params, check_rows, listed_at, paging_of
+from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
 
-_KINDS: Final[Mapping[str, str]] = {
-    "id": "id",
-    "text": "text",
-    "count": "count",
-    "gain": "integer",
-    "number": "number",
-    "flag": "flag",
-    "time": "time",
-    "date": "date",
-    "length": "count",
-    "position": "count",
-}  # of a declaration, and the kinds of columns they become
-_YOURS: Final = "yours: declared in this session"
-_METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
-_FEWEST, _MOST = 2, 4  # parts of what a column is declared by
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number
-
-Spec = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
-
-
-# Columns ------------------------------------------------------------------------------------------------------
+_DECLARING: Final = threading.Lock()
 
 
-def _own_columns(columns: Mapping[str, Spec], rows: str) -> tuple[Column, ...]:
-    if not isinstance(columns, Mapping) or not columns:
-        raise InvalidArgumentError(
-            f'columns must be a dict such as {{"views": ("count", "play_count")}}; got {shown(columns)}'
-        )
-    return tuple(_own_column(name, spec, rows) for name, spec in columns.items())
-
-
-def _own_column(name: object, spec: object, rows: str) -> Column:
-    if not isinstance(name, str) or not name or name in _METADATA:
-        raise InvalidArgumentError(
-            f"columns: {shown(name)} cannot be the name of a column. Choose another text; observed_at and source come "
-            "by themselves"
-        )
-    parts = tuple(spec) if isinstance(spec, tuple | list) else ()
-    if not _FEWEST <= len(parts) <= _MOST or not all(isinstance(one, str) for one in parts) or parts[0] not in _KINDS:
-        raise InvalidArgumentError(
-            f"column {name!r} must be (kind, path), or with a unit and a meaning, kind one of {', '.join(_KINDS)}; got "
-            f"{shown(spec)}"
-        )
-    kind, path, unit, meaning = (*parts, "", "")[:_MOST]
-    least = 0 if kind in ("count", "length") else 1 if kind == "position" else None
-    place = _place(name, kind, path, rows)
-    return Column(name, _KINDS[kind], place, meaning or "As KeyAPI names it.", _YOURS, unit, least)
-
-
-def _place(name: str, kind: str, path: str, rows: str) -> Field | CountOf | Position:
-    if kind == "position":
-        items = _level(rows)
-        if not items or path not in ("", items):
-            raise InvalidArgumentError(
-                f"column {name!r}: a position is that of a row in the list of the rows, without a path of its own, and "
-                f"rows is {rows!r}. Pass ('position', ''), with rows that are items of a list"
-            )
-        return Position(str(Field(items)))
-    if kind == "length" and not path:
-        raise InvalidArgumentError(f"column {name!r}: name the list whose length is meant: ('length', 'tags')")
-    found = _resolve(path, rows)
-    if _level(found.path) not in {_level(one) for one in _around(rows)}:
-        raise InvalidArgumentError(
-            f"column {name!r}: {path!r} goes through a list of its own. Make that the rows, or declare its length"
-        )
-    return CountOf(found.path) if kind == "length" else found
-
-
-def _around(rows: str) -> list[str]:
-    """Return the paths of a row, of all objects around it, and of the lists and objects that lead to it."""
-    steps = [at for at in range(len(rows) + 1) if at == len(rows) or rows[at] == "." or rows[at - 2 : at] == "[]"]
-    return list(dict.fromkeys(["", *(rows[:at] for at in steps)]))
-
-
-def _level(path: str) -> str:
-    """Return the path of the items of the innermost list that a path goes through."""
-    return path[: path.rindex("[]") + 2] if "[]" in path else ""
-
-
-def _resolve(path: str, rows: str) -> Field:
-    """Return the place of a path: of an object around the row as it is, else in the row, else beside its list."""
-    if any(path.startswith(f"{one}.") for one in _around(rows) if one):
-        return Field(path)
-    inside = f"{rows}.{path}".strip(".") if path else rows
-    return Field(inside, around="" if "[]" in path or not path or rows in ("", "[]") else path)
+# The key -------------------------------------------------------------------------------------------------------
 
 
 def _key(key: object) -> tuple[str, ...]:
     names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, Iterable) else ()
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidArgumentError(f"key must be the names of the columns that identify a row; got {shown(key)}")
     return tuple(dict.fromkeys(names))
 
@@ -223,14 +143,15 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
     for known in endpoints_at(path, yours=False):
         if (known.entity and known.entity.api_name) == by and known.paging == way:
             return _as_known(known, batch, place)
-    plain = Endpoint("", path, 1, "", (), record="", identity=None, paging=way, batch=batch)
+    record = _record(rows, place) if way is None else rows.partition("[]")[0]
+    plain = Endpoint("", path, 1, "", (), record=record, identity=None, paging=way, batch=batch)
     if by is None:
         if batch > 1 or (place is not None and way is None):
             raise InvalidArgumentError(
                 f"{'batch' if batch > 1 else 'identity'} needs by, the name of the id: without it nothing is requested "
                 "by an id"
             )
-        return plain if way is None else replace(plain, record=_record(rows), identity=place)
+        return replace(plain, identity=place)
     kind = _kinds().get(by, "")
     check, spelling = (check_hashtag, "hashtag") if kind == "hashtag" else (check_key, "id")
     if by in (HANDLES, HANDLES.removesuffix("s")):
@@ -238,16 +159,15 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
     entity = Parameter("ids", by, by, check, f"Values of {by}, each once.")
     requested = replace(plain, entity=entity, identity_kind=spelling)  # type: ignore[arg-type]
     if way is not None:
-        return _paged(requested, rows, place)
+        return replace(requested, owner=place)
     if place is None and path in listed() and by in listed()[path].batch and rows.startswith("[]"):
         place = Field(f"[].{listed()[path].batch[by]}")
-    if batch > 1 and (place is None or _level(place.path) != "[]"):
+    if batch > 1 and (place is None or level_of(place.path) != "[]"):
         raise InvalidArgumentError(
             f'batch={batch} needs rows that repeat the id they are about: rows from "[]", and identity, the path of '
             "the id in them"
         )
-    record = "" if place is None or "[]" in place.path else place.path.partition(".")[0]
-    return replace(requested, record=record if place and record != place.path else "", identity=place)
+    return replace(requested, identity=place)
 
 
 def _as_known(known: Endpoint, batch: int, place: Field | None) -> Endpoint:
@@ -261,52 +181,45 @@ def _as_known(known: Endpoint, batch: int, place: Field | None) -> Endpoint:
     return replace(known, entity=entity, page="", batch=batch)
 
 
-def _record(rows: str) -> str:
-    """Return the path of the list that pages have."""
-    return rows.partition("[]")[0]
-
-
-def _paged(requested: Endpoint, rows: str, owner: Field | None) -> Endpoint:
-    """Return an endpoint that is called page by page for each id."""
-    if owner is not None and _level(owner.path) != f"{_record(rows)}[]":
-        raise InvalidArgumentError(
-            f"identity: pages are checked item by item, so it must be in the items of {_record(rows)}[], as "
-            f"'{_record(rows)}[].user_id'; got {str(owner)!r}"
-        )
-    return replace(requested, record=_record(rows), owner=owner)
+def _record(rows: str, place: Field | None) -> str:
+    """Return the part of an answer that it is empty without: where the rows come from, else where the id is."""
+    path = rows or (place.path if place and "." in place.path else "")
+    return path.partition(".")[0].removesuffix("[]")
 
 
 def _row_id(own: tuple[Column, ...], key: tuple[str, ...], rows: str) -> Field | None:
     """Return where an item of a page has its own id: the only column of the key that is read of it."""
-    item = f"{_record(rows)}[]"
+    item = f"{rows.partition('[]')[0]}[]"
     places = [one.place for one in own if one.name in key]
-    of_item = [one for one in places if not isinstance(one, Field) or _level(one.path) == item]
+    of_item = [one for one in places if not isinstance(one, Field) or level_of(one.path) == item]
     only = of_item[0] if len(of_item) == 1 else None
     return Field(only.path) if isinstance(only, Field) else None
 
 
+def _checked(endpoint: Endpoint) -> Field | DeepestLevel | None:
+    """Return where an answer names the id that was requested."""
+    return endpoint.owner if endpoint.ranking else endpoint.identity
+
+
 def _entity(endpoint: Endpoint, own: tuple[Column, ...]) -> Parameter | None:
     """Return the parameter of the id; a column of its name stands for it only where it has the id that is checked."""
-    entity, checked = endpoint.entity, endpoint.owner if endpoint.ranking else endpoint.identity
-    other = entity and next((one for one in own if one.name == entity.column and one.place != checked), None)
+    entity, place = endpoint.entity, _checked(endpoint)
+    other = entity and next((one for one in own if one.name == entity.column and one.place != place), None)
     return replace(entity, column=f"requested_{entity.column}") if entity and other else entity
 
 
 def _requested(endpoint: Endpoint, own: tuple[Column, ...], kinds: Mapping[str, str]) -> list[Column]:
     """Return the columns of what is requested."""
-    checked = endpoint.owner if endpoint.ranking else endpoint.identity
     names = {one.name for one in own}
-    return [
-        Column(
-            one.column,
-            kinds.get(one.column, "text"),
-            FromQuery(checked if one is endpoint.entity else None),
-            "As requested.",
-            _YOURS,
-        )
-        for one in endpoint.inputs
-        if one.column not in names
+    columns = [
+        Column(one.column, kinds.get(one.column, "text"), FromQuery(), "As requested.", YOURS)
+        for one in endpoint.parameters
     ]
+    entity = endpoint.entity
+    if entity is None or entity.column in names:
+        return columns
+    place = FromQuery(_checked(endpoint))
+    return [Column(entity.column, kinds.get(entity.column, "text"), place, "As requested.", YOURS), *columns]
 
 
 # The function -------------------------------------------------------------------------------------------------
@@ -423,21 +336,21 @@ def declare(
     path = check_path(path)
     listed_at(path)  # what is not called by GET is refused
     price, batch, rows = check_whole("credits", credits), check_whole("batch", batch), check_rows(rows)
-    way = paging_of(path, paging)
+    way = paging_of(path, paging, yours=False)
     if way is not None and "[]" not in rows:
         raise InvalidArgumentError(f"rows={rows!r} has no list, but {path} is called page by page. Name the list")
     by = None if by is None else check_parameter_name(by)
     if identity is not None and (not isinstance(identity, str) or not identity):
         raise InvalidArgumentError(f'identity must be a path such as "video_id"; got {shown(identity)}')
     _check_names(params, way, by)
-    own, key, kinds = _own_columns(columns, rows), _key(key), _kinds(but=table)
-    place = None if identity is None else _resolve(identity, rows)
+    own, key, kinds = own_columns(columns, rows), _key(key), _kinds(but=table)
+    place = None if identity is None else resolve(identity, rows)
     endpoint = _endpoint(path, by, batch, way, rows, place)
     if way is not None and endpoint.identity is None:
         endpoint = replace(endpoint, identity=_row_id(own, key, rows))
     inputs = []
     for name, value in (params or {}).items():
-        column = f"requested_{name}" if name in columns or name in _METADATA else name
+        column = f"requested_{name}" if name in columns or name in METADATA else name
         inputs.append(_parameter(name, column, kinds.get(column, "text"), value))
     endpoint = replace(
         endpoint,
@@ -457,5 +370,6 @@ def declare(
         sorted_by=_sorted_by(own, key, rows, way),
     )
     _check_key(made)
-    register(made, yours=True)
-    return _fetch_function(made, params or {})
+    with _DECLARING:
+        register(made, yours=True)
+        return _fetch_function(made, params or {})
