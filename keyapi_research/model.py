@@ -338,7 +338,7 @@ class Table:
 
     `reached_by` is the method of `df.keyapi` that reads it from the answers behind other rows. `leads_to` names, by
     method, what can be fetched for its rows: the column with the ids (or another table of the same answers, which has
-    them), and the table that is fetched.
+    them), and the table that is fetched. In a `strict` table rows that repeat a key are a warning.
     """
 
     endpoint: Endpoint
@@ -349,6 +349,7 @@ class Table:
     columns: tuple[Column, ...]
     sorted_by: str = ""
     references: tuple[tuple[tuple[str, ...], str], ...] = ()
+    strict: bool = False
     reached_by: str = ""
     leads_to: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 

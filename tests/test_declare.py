@@ -620,6 +620,30 @@ def test_a_path_that_leads_nowhere_is_said(sandbox: Sandbox, client: kr.Client) 
         assert values(fetch(client=client), "views") == [None]
 
 
+def test_rows_that_are_elsewhere_are_said(sandbox: Sandbox, client: kr.Client) -> None:
+    fetch = declare(rows="lst[]", columns={"n": ("count", "n"), "total": ("count", "total")})
+    serve(sandbox, lambda _: {"list": [{"n": 1}], "total": 1})
+    with pytest.warns(kr.SchemaDriftWarning, match=r"missing from every answer: data\.lst\b"):
+        assert fetch(client=client).empty
+
+
+def test_rows_that_repeat_a_key_are_said(sandbox: Sandbox, client: kr.Client) -> None:
+    """Else a key that does not tell rows apart would lose some without a word."""
+    fetch = declare(columns={"n": ("count", "n"), "m": ("count", "m")})
+    serve(sandbox, lambda _: [{"n": 1, "m": 1}, {"n": 1, "m": 2}, {"n": 2, "m": 3}, {"n": 2, "m": 4}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"2 x a row that repeats the key of things \(n\)"):
+        assert values(fetch(client=client), "m") == [1, 3]
+
+
+def test_a_value_beside_the_list_is_none_of_a_row_that_has_the_name(sandbox: Sandbox, client: kr.Client) -> None:
+    columns = {"n": ("count", "n"), "views": ("count", "views"), "total": ("count", "page.total")}
+    fetch = declare(rows="list[]", columns=columns)
+    serve(sandbox, lambda _: {"list": [{"n": 1, "views": None}, {"n": 2}], "views": 100, "page": {"total": 2}})
+    assert values(fetch(client=client), "views", "total") == [[None, 2], [None, 2]]
+    serve(sandbox, lambda _: {"list": [{"n": 1}, {"n": 2}], "views": 100, "page": {"total": 2}})
+    assert values(fetch(max_age=0, client=client), "views", "total") == [[100, 2], [100, 2]]
+
+
 def test_nested_rows_have_what_is_around_them(sandbox: Sandbox, client: kr.Client) -> None:
     data = {
         "total": 2, "meta": {"page": {"number": 5}},
@@ -642,8 +666,8 @@ def test_nested_rows_have_what_is_around_them(sandbox: Sandbox, client: kr.Clien
     frame = trend(client=client)
     names = ("name", "uid", "t", "w", "position", "page", "total", "tags", "points")
     assert values(frame, *names) == [
-        ["a", "7", 2, 0.5, 1, 5, 2, 2, 2],
-        ["a", "7", 1, None, 2, 5, 2, 2, 2],
+        ["a", "7", 2, 0.5, 1, 5, None, 2, 2],
+        ["a", "7", 1, None, 2, 5, None, 2, 2],
         ["c", None, 3, 1.0, 1, 5, 8, None, 1],
     ]
     tags = declare(
@@ -786,6 +810,12 @@ def wrong(said: str, **changes: Any) -> Any:
         wrong("needs rows that repeat the id", batch=10, by="uid"),
         wrong("needs rows that repeat the id", batch=10, by="uid", identity="uid"),
         wrong("needs rows that repeat the id", batch=10, by="uid", rows="[].list[]", identity="uid"),
+        wrong("is requested by hashtag_name. Pass by='hashtag_name'", path=HASHTAG_DETAIL,
+              params={"hashtag_name": "cats"}),
+        wrong("is not requested by an id. Leave by out, and pass it in params",
+              path="/v1/tiktok/trending/hashtags", by="region"),
+        wrong("Leave paging out", path="/v1/tiktok/trending/hashtags", paging=("page", "limit", 10)),
+        wrong("Leave paging out", path=HASHTAG_DETAIL, by="hashtag_name", paging=("page", "limit", 10)),
         wrong("takes 1 at a time", path=HASHTAG_DETAIL, by="hashtag_name", batch=5, rows="info.trend[]"),
         wrong("takes 10 at a time", path="/v1/tiktok/video/detail/analytics", by="video_ids", batch=11, rows="[]"),
         *[wrong("params must be a dict", params=one) for one in ([("a", 1)], "a=1", 7)],

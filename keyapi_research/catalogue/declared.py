@@ -141,8 +141,7 @@ def _brought_back(text: str, kind: str) -> str | None:
 def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: str, place: Field | None) -> Endpoint:
     """Return an endpoint that knows whom its answers are about; `place` is where the user says that they name it."""
     for known in endpoints_at(path, yours=False):
-        if (known.entity and known.entity.api_name) == by and known.paging == way:
-            return _as_known(known, batch, place)
+        return _as_known(known, by, batch, way, place)
     record = _record(rows, place) if way is None else rows.partition("[]")[0]
     plain = Endpoint("", path, 1, "", (), record=record, identity=None, paging=way, batch=batch)
     if by is None:
@@ -170,14 +169,23 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
     return replace(requested, identity=place)
 
 
-def _as_known(known: Endpoint, batch: int, place: Field | None) -> Endpoint:
+def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, place: Field | None) -> Endpoint:
     """Return an endpoint of the package's tables, whose answers are stored once for all tables and checked alike."""
-    own = known.identity
+    entity, own = known.entity, known.identity
+    if by != (entity and entity.api_name):
+        needed = (
+            f"is requested by {entity.api_name}. Pass by={entity.api_name!r}"
+            if entity
+            else ("is not requested by an id. Leave by out, and pass it in params")
+        )
+        raise InvalidArgumentError(f"by: {known.path} {needed}")
+    if way != known.paging:
+        raise InvalidArgumentError(f"paging: how {known.path} is called page by page is known. Leave paging out")
     if not (isinstance(own, DeepestLevel) or place is None or own is None or own.path in (place.path, place.around)):
         raise InvalidArgumentError(f"identity: {known.path} has it at {own}. Leave identity out, or pass that path")
     if batch > known.batch:
         raise InvalidArgumentError(f"batch: {known.path} takes {known.batch} at a time. Pass batch={known.batch}")
-    entity = known.entity and replace(known.entity, argument="ids", column=known.entity.api_name)
+    entity = entity and replace(entity, argument="ids", column=entity.api_name)
     return replace(known, entity=entity, page="", batch=batch)
 
 
@@ -297,17 +305,20 @@ def declare(
         The other parameters by their names in the API, with their defaults (None: left out). The function takes them
         as keywords, and they are columns: with the dtype of a known column of that name, else text.
     paging : tuple, optional
-        Names of the page (from 1) and of its size, and the largest size. Known endpoints bring theirs.
+        Names of the page (from 1) and of its size, and the largest size. Listed endpoints bring theirs.
     rows : str
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, "" for
         one row an answer, "info" for one row that is an object in it.
     key : str or list of str
-        The columns that identify a row.
+        The columns that identify a row. Rows of an answer that repeat a key are left out, with a warning. A series
+        whose key ends with a time is sorted by it.
     columns : dict
         By name: (kind, path), and if you like a unit and a meaning. Kinds: id, text, count (a negative one is missing),
         gain (may be negative), number, flag, time (seconds or milliseconds since 1970), date (yyyy-MM-dd or yyyymmdd),
-        length (of a list), position (in the list; its path is ""). Paths are relative to the row; where a row has
-        nothing of that name, from the answer: "pagination.total", "list[].name" for rows "list[].trend[]".
+        length (of a list), position (in the list; its path is ""). Paths are relative to the row; "" is a row that is
+        no object. Where no row has the name, they are from the answer: "pagination.total"; those of objects around a
+        row always are: "list[].name" for rows "list[].trend[]". A column has the same dtype in all tables. With
+        the name of a parameter it stands beside that, which is called requested_<name>.
     identity : str, optional
         Path of the value that repeats the id, or in a ranking of the id of a row. The endpoints of the package's tables
         bring theirs. Without one, whether an answer is about what was requested cannot be checked.
@@ -321,7 +332,7 @@ def declare(
     Raises
     ------
     InvalidArgumentError
-        The declaration is not consistent. Nothing is ever sent by it.
+        The declaration is not consistent. Nothing is sent, and what was declared before stays.
 
     Examples
     --------
@@ -368,6 +379,7 @@ def declare(
         rows=(rows,),
         columns=(*_requested(endpoint, own, kinds), *own, OBSERVED_AT, SOURCE),
         sorted_by=_sorted_by(own, key, rows, way),
+        strict=True,  # nobody has seen yet whether the key tells rows apart
     )
     _check_key(made)
     with _DECLARING:
