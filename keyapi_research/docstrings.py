@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from .model import OBSERVED_AT, PAGES, Column, Parameter, Table
+from .model import OBSERVED_AT, Column, Endpoint, Parameter, Table
 
 F = TypeVar("F", bound=Callable[..., object])
 _WIDTH: Final = 96
@@ -20,7 +20,6 @@ _BEFORE_ENTRY: Final = re.compile(r"\n(?=\S)")
 _BEFORE_SECTION: Final = re.compile(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)")
 
 COMMON: Final[Mapping[str, str]] = {
-    "limit": f"limit : int or None\n    Maximum number of rows, fetched in pages of {PAGES.most}; None for all pages.",
     "max_age": 'max_age : str or timedelta or 0, optional\n    Maximum age of stored answers ("1D", "6h"); older '
     'ones are fetched and paid for again.\n    0 always fetches; "any" never warns.',
     "errors": 'errors : {"raise", "warn"}\n    If some ids fail, fetch the others, then raise an error, or warn and '
@@ -58,10 +57,11 @@ def document(function: F, table: Table) -> F:
     own = endpoint.tables[0]
     again = "" if own is table else f", free after `fetch_{own.name}` or a sibling with the same arguments"
     page = f'page "{endpoint.page}" of docs.keyapi.ai' if endpoint.page else "declared in this session"
+    inputs = {one.argument: _describe_input(one, ids=one is endpoint.entity) for one in endpoint.inputs}
     columns = textwrap.wrap("Columns: " + ", ".join(map(_describe_column, table.columns)), _WIDTH)
     return complete(
         function,
-        {**COMMON, **{one.argument: _describe_input(one, ids=one is endpoint.entity) for one in endpoint.inputs}},
+        {**COMMON, "limit": _describe_limit(endpoint), **inputs},
         Returns=f"pandas.DataFrame\n    One row per {table.row}, identified by {', '.join(table.key)}.\n"
         + textwrap.indent("\n".join(columns), "    ")
         + f'\n    `kr.describe("{table.name}")` has the meaning of each column, and how certain it is.',
@@ -70,6 +70,14 @@ def document(function: F, table: Table) -> F:
         + "\n\n"
         + textwrap.fill(f"Source: GET {endpoint.path}, {page}.", _WIDTH),
     )
+
+
+def _describe_limit(endpoint: Endpoint) -> str:
+    if endpoint.paging is None:
+        return "limit : int or None\n    Not applied: one request brings all rows."
+    each = " for each id" if endpoint.entity else ""
+    pages = f"fetched in pages of {endpoint.paging.most}; None for all pages"
+    return f"limit : int or None\n    Maximum number of rows{each}, {pages}."
 
 
 def _describe_input(parameter: Parameter, *, ids: bool) -> str:

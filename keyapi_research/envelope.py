@@ -223,7 +223,8 @@ def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
         return plain_id(next((one for one in ids if not is_blank(one)), None))
     if place is None:  # a row is known by all it has
         return hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
-    return _normal(endpoint, _dig(node, place.path.removeprefix(below)))
+    value = _dig(node, place.path.removeprefix(below))
+    return _normal(endpoint, _dig(node, place.around) if value is None and place.around else value)
 
 
 def _normal(endpoint: Endpoint, value: Any) -> str | None:
@@ -249,35 +250,44 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
     A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
     entity requested never counts as its.
     """
+    place = endpoint.identity
+    lists = place.path.count("[]") if isinstance(place, Field) else 0
     if endpoint.ranking:
         return [_match_page(endpoint, queries[0], envelope)]
-    if endpoint.record:
+    if endpoint.record and place is not None and not lists:
         return [_match_record(endpoint, queries[0], envelope)]
-    if isinstance(endpoint.identity, Field) and endpoint.identity.path.startswith("[]."):
+    if isinstance(place, Field) and lists == 1 and place.path.startswith("[]."):
         return _match_rows(endpoint, queries, envelope)
     return [_match_answer(endpoint, queries[0], envelope)]
 
 
 def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     """Match an answer to the one that was requested: all that it names must be that one."""
-    if has_nothing(envelope.data):
+    if has_nothing(envelope.data) or _lacks_record(endpoint, envelope.data):
         return Found(query, envelope.whole, absent=True)
-    place = endpoint.identity
-    if isinstance(place, Field):
-        ways = (place.path, *filter(None, [place.around]))
-        found = next(filter(None, (each_at(envelope.data, way) for way in ways)), ())
-        named = {_normal(endpoint, one) for one in found} - {None}
-        if named != {query.id}:
-            whom = ", ".join(sorted(repr(one) for one in named)[:3])
-            text = f"is about {whom}" if whom else f"does not name its id ({place})"
-            return _unexpected(envelope, f"{query.id!r} was requested, but the answer {text}")
-    return Found(query, envelope.whole)
+    return _about_another(endpoint, endpoint.identity, query, envelope) or Found(query, envelope.whole)
+
+
+def _about_another(
+    endpoint: Endpoint, place: Field | DeepestLevel | None, query: Query, envelope: Envelope
+) -> UnexpectedResponseError | None:
+    """Return the error of an answer that names somebody else, too, or nobody; None where it is as requested."""
+    if not isinstance(place, Field):
+        return None
+    ways = (place.path, *filter(None, [place.around]))
+    found = next(filter(None, (each_at(envelope.data, way) for way in ways)), ())
+    named = {_normal(endpoint, one) for one in found} - {None}
+    if named == {query.id}:
+        return None
+    whom = ", ".join(sorted(repr(one) for one in named)[:3])
+    text = f"is about {whom}" if whom else f"does not name its id ({place})"
+    return _unexpected(envelope, f"{query.id!r} was requested, but the answer {text}")
 
 
 def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data, record = envelope.data, endpoint.record
     known = isinstance(data, dict) and record in data
-    if _is_empty(data) or (known and _is_empty(data[record])):
+    if _is_empty(data) or _lacks_record(endpoint, data):
         return Found(query, envelope.whole, absent=True)
     identity = identify(endpoint, data, "") if known else None
     if not known:
@@ -287,6 +297,11 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
     else:
         text = f"{query.id!r} was requested, but the answer is about {identity!r}"
     return Found(query, envelope.whole) if identity == query.id else _unexpected(envelope, text)
+
+
+def _lacks_record(endpoint: Endpoint, data: Any) -> bool:
+    """Whether there is nothing where the record should be."""
+    return isinstance(data, dict) and endpoint.record in data and _is_empty(data[endpoint.record])
 
 
 def _match_rows(
@@ -318,17 +333,15 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
         text = f"the page of the ranking has no list {Field(endpoint.record)}: its structure has changed"
         return _unexpected(envelope, text)
     below = f"{endpoint.record}[]."
-    if endpoint.owner is not None:
-        named = {_normal(endpoint, _dig(row, endpoint.owner.path.removeprefix(below))) for row in rows}
-        if foreign := [one for one in named if one not in (query.id, None)]:
-            return _unexpected(envelope, f"{query.id!r} was requested, but the page has rows about {foreign[0]!r}")
+    if rows and (error := _about_another(endpoint, endpoint.owner, query, envelope)):
+        return error
     ids = tuple(identify(endpoint, row, below) for row in rows)
     if ids and not any(ids):
         return _unexpected(envelope, f"no row of the ranking names its id ({endpoint.identity})")
     data = envelope.data if isinstance(envelope.data, dict) else {}
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
-    absent = not rows and endpoint.identity is None
+    absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
     return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
 
 
@@ -336,7 +349,7 @@ def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
     """Return the rows of a page; None where the structure is not as declared."""
     if _is_empty(data):
         return []
-    if endpoint.identity is None:
+    if endpoint.identity is None and not endpoint.record:
         return page_items(data)
     if not endpoint.record:
         return data if isinstance(data, list) else None

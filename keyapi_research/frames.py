@@ -74,8 +74,13 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         or any(set(one.key) <= _names(table) and (_names(table) - _names(one)) & left for one in there)
     ]
     found: list[Table] = []
+
+    def explains(table: Table) -> tuple[int, bool, int, int]:
+        """Order tables: of those that explain as much, one that lacks less."""
+        return len(_names(table) & left), table in there, len(table.key), -len(_names(table) - have)
+
     while pool:
-        best = max(pool, key=lambda table: (len(_names(table) & left), table in there, len(table.key)))
+        best = max(pool, key=explains)
         explained = _names(best) & left
         if not explained:
             break
@@ -156,7 +161,7 @@ def rows_of(frame: pd.DataFrame, table: Table) -> list[Row]:
     endpoint = table.endpoint
     columns = [_numbered(frame[p.column], table[p.column], p) for p in endpoint.inputs]
     nothing = (np.zeros(len(frame), dtype=np.intp), [None])
-    columns.append(_entities(frame, table[endpoint.tables[0].key[-1]]) if endpoint.ranking else nothing)
+    columns.append(_entities(frame, table[endpoint.row_name]) if endpoint.ranking else nothing)
     dated = OBSERVED_AT.name in columns_of(frame)
     columns.append(_numbered(frame[OBSERVED_AT.name], OBSERVED_AT) if dated else nothing)
     distinct = pd.DataFrame({place: numbers for place, (numbers, _) in enumerate(columns)}).drop_duplicates()

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import numbers
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -295,14 +296,26 @@ class Endpoint:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The tables its answers give; the first is its own, the others come free with it."""
+        """The tables its answers give; the first is its own, the others come free with it.
+
+        There is none where one of the session's was declared again since.
+        """
         return tuple(table for table in TABLES.values() if table.endpoint is self)
 
     @cached_property
     def market(self) -> Field | None:
         """Where an answer names its market."""
-        places = (column.place for column in self.tables[0].columns if column.name == "market")
+        if "region" not in self.columns:
+            return None
+        places = (column.place for table in self.tables[:1] for column in table.columns if column.name == "market")
         return next((place for place in places if isinstance(place, Field)), None)
+
+    @cached_property
+    def row_name(self) -> str:
+        """The column that names an entity of a ranking in its tables; empty where these were declared again since."""
+        columns = (column for table in self.tables[:1] for column in table.columns)
+        named = (column.name for column in columns if str(column.place) == str(self.identity))
+        return next(named, self.tables[0].key[-1] if self.tables else "")
 
     @property
     def price(self) -> str:
@@ -325,7 +338,7 @@ class Table:
 
     `reached_by` is the method of `df.keyapi` that reads it from the answers behind other rows. `leads_to` names, by
     method, what can be fetched for its rows: the column with the ids (or another table of the same answers, which has
-    them), and the table that is fetched.
+    them), and the table that is fetched. In a `strict` table rows that repeat a key are a warning.
     """
 
     endpoint: Endpoint
@@ -336,6 +349,7 @@ class Table:
     columns: tuple[Column, ...]
     sorted_by: str = ""
     references: tuple[tuple[tuple[str, ...], str], ...] = ()
+    strict: bool = False
     reached_by: str = ""
     leads_to: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -376,8 +390,9 @@ class Untyped(Table):
 _tables: Final[dict[str, Table]] = {}  # the register of declared tables
 _yours: Final[set[str]] = set()  # names of those that the session declared, and may declare again
 _dtypes: Final[dict[str, str]] = {}
-TABLES: Final[Mapping[str, Table]] = MappingProxyType(_tables)
-COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(_dtypes)  # one name has one dtype in all tables
+# Views that one thread can go through while another declares a table: a ChainMap copies the names first.
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(ChainMap(_tables))
+COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(ChainMap(_dtypes))  # one name has one dtype in all tables
 
 
 def declare(table: Table, *, yours: bool = False) -> Table:
@@ -385,7 +400,6 @@ def declare(table: Table, *, yours: bool = False) -> Table:
     if yours and table.name in _tables and table.name not in _yours:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
-    _tables.pop(table.name, None)
     _tables[table.name] = table
     (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}

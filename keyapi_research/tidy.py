@@ -80,7 +80,6 @@ class _Ranking:
 
     def keep(self, level: _Level, answers: Sequence[Answer]) -> _Level:
         """Return the rows that count."""
-        table = self.endpoint.tables[0]
         at, places = [], []
         for number, (item, answer) in enumerate(zip(level.items, level.answer.tolist(), strict=True)):
             query = answers[answer].query
@@ -91,7 +90,7 @@ class _Ranking:
             if who is None:
                 self.issues.unreadable[f"a row without {self.endpoint.identity}"] += 1
             elif (query, who) in self.seen:
-                self.issues.duplicates[f"{table.name} ({table.key[-1]})"] += 1
+                self.issues.duplicates[f"{self.endpoint.name} ({self.endpoint.row_name})"] += 1
             else:
                 self.seen.add((query, who))
                 at.append(number)
@@ -153,9 +152,11 @@ class _Batch:
         return values, _level_of(place.path)
 
     def _read_around(self, place: Field, values: list[Any]) -> list[Any]:
-        """Complete the values of rows that have nothing of a name by what the answer has beside their list."""
-        beside, answer = self.read(place.around), self.levels[_level_of(place.path)].answer
-        return [beside[of] if one is None else one for one, of in zip(values, answer.tolist(), strict=True)]
+        """Return what an answer has beside the list of its rows, where none of them has the name."""
+        above, _, leaf = place.path.rpartition(".")
+        beside, answer = self.read(place.around), self.levels[_level_of(place.path)].answer.tolist()
+        named = {of for one, of in zip(self.read(above), answer, strict=True) if type(one) is dict and leaf in one}
+        return [one if of in named else beside[of] for one, of in zip(values, answer, strict=True)]
 
     def ancestors(self, level: str, on: str) -> Index | None:
         """Return for each item of a level its ancestor on another; None: itself."""
@@ -304,7 +305,10 @@ class _Reader:
         if keyless.any():
             self.issues.unreadable[f"the key ({', '.join(read)}) of {table.name}"] += int(keyless.sum())
         if again.any():
-            self.issues.duplicates[f"{table.name} ({', '.join(own or table.key)})"] += int(again.sum())
+            named = f"{table.name} ({', '.join(own or table.key)})"
+            self.issues.duplicates[named] += int(again.sum())
+            if table.strict:
+                self.issues.unreadable[f"a row that repeats the key of {named}"] += int(again.sum())
         return keyless | again
 
 

@@ -36,6 +36,26 @@ frame = kr.fetch_product_insights(region="GB", time_scope=7, search="lipstick", 
 frame = kr.fetch_trending_hashtags(industry="Pets", new_only=True, limit=100, max_age=timedelta(hours=6))
 frame = kr.fetch_trending_music(commercial_only=True, search=None)
 
+# Tables of one's own
+fetch_captions = kr.declare(
+    "captions",
+    "/v1/tiktok/video/captions",
+    credits=1,
+    by="video_id",
+    params={"language": None, "day": date(2025, 1, 31), "full": True},
+    rows="list[]",
+    key=["video_id", "position"],
+    columns={
+        "position": ("position", ""),
+        "seconds": ("number", "start", "seconds", "From the start of the video."),
+    },
+    identity="video_id",
+)
+frame = fetch_captions(["7117191641181555995"], language="en", client=client)
+kr.declare(
+    "all", "/v1/x", credits=1, paging=("page_num", "page_size", 10), rows="[]", key="n", columns={"n": ("id", "n")}
+)
+
 # Money
 plan: kr.Plan = kr.plan(kr.fetch_hashtags, ["a", "b"], period=30)
 cost: int = plan.credits + plan.requests + plan.stored
@@ -89,6 +109,8 @@ kr.fetch_trending_hashtags(new_only="yes")  # type: ignore[arg-type]
 kr.connect(tokens="key")  # type: ignore[call-arg]
 kr.connect("key")  # type: ignore[call-arg]
 kr.budget("20")  # type: ignore[arg-type]
+kr.declare("a", "/v1/x", rows="[]", key="n", columns={"n": ("id", "n")})  # type: ignore[call-arg]
+kr.declare("a", "/v1/x", credits=1, rows="[]", key="n", columns={"n": "id"})  # type: ignore[dict-item]
 number: int = kr.plan(kr.fetch_hashtags, "a").credits_max  # type: ignore[assignment]
 kr.freeze(partial=True)  # type: ignore[call-arg]
 name = kr.no_such_name  # type: ignore[attr-defined]

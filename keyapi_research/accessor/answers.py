@@ -89,11 +89,12 @@ def _find_dated(moments: Collection[tuple[str, int]], client: Client) -> dict[tu
 def _newest_places(rows: dict[str, Row], query: Query, client: Client) -> dict[Row, Observation]:
     """Find the newest page of a ranking each entity is on."""
     found: dict[Row, Observation] = {}
-    table = query.endpoint.tables[0]
+    table, name = query.endpoint.tables[0], query.endpoint.row_name
     for pull in client.store.pulls(query.key, until=client.policy.until):
         pages = {page.observed_at: page for page in pull}
         ranking, _ = read_table(table, [Answer(query, page) for page in pull], client)
-        for who, at in zip(ranking[table.key[-1]], read_times(ranking[OBSERVED_AT.name]), strict=True):
+        named = map(str, check_column(ranking[name], table[name]))
+        for who, at in zip(named, read_times(ranking[OBSERVED_AT.name]), strict=True):
             if who in rows:
                 found[rows.pop(who)] = pages[cast("int", at)]
         if not rows:
@@ -181,7 +182,7 @@ def read(table: Table, found: Found, client: Client | None) -> pd.DataFrame:
         (*row.query.values, row.who, one.observed_at): place  # noqa: PD011 - not pandas
         for place, (row, one) in enumerate(found)
     }
-    names = (*(parameter.column for parameter in endpoint.inputs), endpoint.tables[0].key[-1], OBSERVED_AT.name)
+    names = (*(parameter.column for parameter in endpoint.inputs), endpoint.row_name, OBSERVED_AT.name)
     whole[_PLACE] = pd.array([places.get(key) for key in _keys(whole, table, names)], dtype="Int64")
     return whole.dropna(subset=[_PLACE]).sort_values(_PLACE, kind="stable", ignore_index=True).drop(columns=_PLACE)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import pandas as pd
@@ -19,229 +22,212 @@ from ..arguments import (
     check_sent,
     check_whole,
 )
-from ..client import Call, Client
-from ..columns import read_cells
+from ..client import Call
+from ..columns import read_cells, read_column
 from ..docstrings import document
 from ..errors import InvalidArgumentError, shown
 from ..errors import listed as joined
-from ..fetch import Errors, Ids, MaxAge, call_of, fetches
+from ..fetch import call_of, fetches
 from ..model import (
     DTYPES,
     OBSERVED_AT,
     SOURCE,
     TABLES,
     Column,
-    CountOf,
     DeepestLevel,
     Endpoint,
     Field,
     FromQuery,
     Paging,
     Parameter,
-    Position,
     Table,
     endpoints_at,
 )
 from ..model import declare as register
 from ..store import when
 from .listed import listed
-from .other import HANDLES, Sent, check_params, check_rows, paging_of, price_of
+from .other import HANDLES, Sent, check_params, check_rows, listed_at, paging_of
+from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
 
-_KINDS: Final[Mapping[str, str]] = {
-    "id": "id",
-    "text": "text",
-    "count": "count",
-    "gain": "integer",
-    "number": "number",
-    "flag": "flag",
-    "time": "time",
-    "date": "date",
-    "length": "count",
-    "position": "count",
-}  # of a declaration, and the kinds of columns they become
-_YOURS: Final = "yours: declared in this session"
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
-_FEWEST, _MOST = 2, 4  # parts of what a column is declared by
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number
+_DECLARING: Final = threading.Lock()
 
-Spec = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
+
+# The key -------------------------------------------------------------------------------------------------------
+
+
+def _key(key: object) -> tuple[str, ...]:
+    names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, Iterable) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InvalidArgumentError(f"key must be the names of the columns that identify a row; got {shown(key)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _sorted_by(own: tuple[Column, ...], key: tuple[str, ...], rows: str, way: Paging | None) -> str:
+    """Return the time that a series is sorted by, as the package's trends are; what is paged keeps its order."""
+    times = [one.name for one in own if one.name == key[-1] and one.kind in ("time", "date")]
+    return times[0] if times and rows.count("[]") > (way is not None) else ""
+
+
+def _check_key(table: Table) -> None:
+    """Check that a key can tell the rows apart, and that no two columns share a name."""
+    if twice := [name for name, times in Counter(table.names).items() if times > 1]:
+        raise InvalidArgumentError(f"columns: {joined(twice)} is the column of a parameter. Choose another name")
+    if unknown := [name for name in table.key if name not in table.names]:
+        raise InvalidArgumentError(f"key: {joined(unknown)} is not among the columns {', '.join(table.names)}")
+    by_id = isinstance(table.endpoint.identity, Field) and table.rows == ("[]",) and not table.endpoint.ranking
+    if "[]" in table.rows[0] and not by_id and all(isinstance(table[name].place, FromQuery) for name in table.key):
+        raise InvalidArgumentError(
+            f"key: {', '.join(table.key)} is the same for all items of {table.rows[0]}. Add a column that tells them "
+            'apart, such as {"position": ("position", "")}'
+        )
 
 
 # Parameters ---------------------------------------------------------------------------------------------------
 
 
-def _each_parameter(params: Mapping[str, Sent] | None, way: Paging | None, by: str | None) -> dict[str, str | None]:
-    """Check names and defaults; None where a default leaves the parameter out."""
+def _check_names(params: Mapping[str, Sent] | None, way: Paging | None, by: str | None) -> None:
+    """Check that the fetch function can take the parameters as keywords."""
     check_params(params)
+    pages = () if way is None else (way.page, way.size)
     for name in params or {}:
-        reserved = name in _OPTIONS or name == by or (way is not None and name in (way.page, way.size))
-        if reserved or not name.isidentifier() or keyword.iskeyword(name):
+        if name in _OPTIONS or name == by or name in pages or not name.isidentifier() or keyword.iskeyword(name):
             raise InvalidArgumentError(
                 f"params: {name!r} cannot be a keyword of the fetch function, which has ids, limit, max_age, errors "
                 "and client, and pages by itself. Leave it out, or use fetch_endpoint"
             )
-    return {name: check_sent(name, value) for name, value in (params or {}).items()}
+    if by in pages:
+        raise InvalidArgumentError(f"by: {by!r} is the page or its size. Pass the parameter that has the id")
 
 
-def _parameter(name: str, default: str | None, kinds: Mapping[str, str]) -> Parameter:
-    """Return a parameter whose column has the dtype of a known column of its name."""
-    dtype = DTYPES[kinds.get(name, "text")]
+def _parameter(name: str, column: str, kind: str, default: Sent) -> Parameter:
+    """Return a parameter that takes only what its column brings back, also from a file, as it was sent."""
 
     def check(argument: str, value: object) -> str | None:
-        if dtype == DTYPES["time"] and type(value) is int and abs(value) >= _A_DAY:  # a column of days, read back
+        if DTYPES[kind] == DTYPES["time"] and type(value) is int and abs(value) >= _A_DAY:  # as a column has it
             value = when(value)
         text = check_sent(argument, value)
-        if text is not None and read_cells(dtype, [text])[1]:
-            raise InvalidArgumentError(f"{argument}: {shown(value)} cannot be read as {dtype}, as its column has it")
+        back = text if text is None else _brought_back(text, kind)
+        if back != text:
+            instead = f"Pass {back!r}" if back else "Pass a value that can"
+            raise InvalidArgumentError(
+                f"{argument}: {shown(text)} cannot be kept as it is in its column, which is {DTYPES[kind]} in every "
+                f"table. {instead}, or use fetch_endpoint, whose columns of parameters are text"
+            )
         return text
 
-    check(name, default)
-    return Parameter(name, name, name, check, "A parameter, as it is sent.", default)
+    return Parameter(name, column, name, check, "A parameter, as it is sent.", check(name, default))
 
 
-def _columns_of_parameters(endpoint: Endpoint, own: tuple[Column, ...], kinds: Mapping[str, str]) -> list[Column]:
-    """Return the columns of what is requested; a field of the same name wins."""
-    taken = {column.name for column in own}
-    identity = endpoint.owner if endpoint.paging else endpoint.identity
-    return [
-        Column(
-            one.column,
-            kinds.get(one.column, "text"),
-            FromQuery(identity if one is endpoint.entity else None),
-            "As requested.",
-            _YOURS,
-        )
-        for one in endpoint.inputs
-        if one.column not in taken
-    ]
+@lru_cache(maxsize=256)
+def _brought_back(text: str, kind: str) -> str | None:
+    """Return a parameter as its column has it, written again; None where it cannot be read."""
+    if DTYPES[kind] == DTYPES["text"]:
+        return text
+    array, unread = read_cells(DTYPES[kind], [text])
+    [value] = read_column(pd.Series(array), Column("", kind, FromQuery(), "", ""))
+    if unread or value is None:
+        return None
+    try:
+        return check_sent("", when(value) if DTYPES[kind] == DTYPES["time"] else value)
+    except InvalidArgumentError:  # a time of day
+        return None
 
 
-# Columns ------------------------------------------------------------------------------------------------------
+# Whom an answer is about --------------------------------------------------------------------------------------
 
 
-def _names_of(key: object) -> tuple[str, ...]:
-    names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, Iterable) else ()
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InvalidArgumentError(f"key must be the names of the columns that identify a row; got {shown(key)}")
-    return names
-
-
-def _columns(columns: Mapping[str, Spec], rows: str) -> tuple[Column, ...]:
-    if not isinstance(columns, Mapping) or not columns:
-        raise InvalidArgumentError('columns must be a dict such as {"views": ("count", "play_count")}')
-    return tuple(_column(name, spec, rows) for name, spec in columns.items())
-
-
-def _column(name: object, spec: object, rows: str) -> Column:
-    if not isinstance(name, str) or not name or name in (OBSERVED_AT.name, SOURCE.name):
-        raise InvalidArgumentError(
-            f"{shown(name)} cannot be the name of a column; observed_at and source come by themselves"
-        )
-    parts = tuple(spec) if isinstance(spec, tuple | list) else ()
-    if not _FEWEST <= len(parts) <= _MOST or not all(isinstance(one, str) for one in parts) or parts[0] not in _KINDS:
-        raise InvalidArgumentError(
-            f"column {name!r} must be (kind, path), or with a unit and a meaning, kind one of {', '.join(_KINDS)}; got "
-            f"{shown(spec)}"
-        )
-    kind, path, unit, meaning = (*parts, "", "")[:_MOST]
-    least = 0 if kind in ("count", "length") else None
-    place = _place(name, kind, path, rows)
-    return Column(name, _KINDS[kind], place, meaning or "As KeyAPI names it.", _YOURS, unit, least)
-
-
-def _place(name: str, kind: str, path: str, rows: str) -> Field | CountOf | Position:
-    if kind == "position":
-        if "[]" not in rows:
-            raise InvalidArgumentError(f"column {name!r}: rows={rows!r} has no list to have a position in")
-        return Position("the list")
-    found = _resolve(path, rows)
-    if _level(found.path) not in {_level(one) for one in _around(rows)}:
-        raise InvalidArgumentError(
-            f"column {name!r}: {path!r} goes through a list of its own. Make that the rows, or declare its length"
-        )
-    return CountOf(found.path) if kind == "length" else found
-
-
-def _around(rows: str) -> list[str]:
-    """Return the paths of a row, of all objects around it, and of the lists and objects that lead to it."""
-    steps = [at for at in range(len(rows) + 1) if at == len(rows) or rows[at] == "." or rows[at - 2 : at] == "[]"]
-    return list(dict.fromkeys(["", *(rows[:at] for at in steps)]))
-
-
-def _level(path: str) -> str:
-    return path[: path.rindex("[]") + 2] if "[]" in path else ""
-
-
-def _resolve(path: str, rows: str) -> Field:
-    """Return the place of a path: of an object around the row as it is, else in the row, else beside its list."""
-    if any(path.startswith(f"{one}.") for one in _around(rows) if one):
-        return Field(path)
-    inside = f"{rows}.{path}".strip(".") if path else rows
-    return Field(inside, around="" if "[]" in path or not path or rows in ("", "[]") else path)
-
-
-# Who an answer is about ---------------------------------------------------------------------------------------
-
-
-def _identity(
-    path: str,
-    by: str | None,
-    batch: int,
-    way: Paging | None,
-    rows: str,
-    identity: str | None,
-    own: tuple[Column, ...],
-    key: tuple[str, ...],
-) -> Endpoint:
-    """Return an endpoint that knows whom its answers are about."""
-    plain = Endpoint("", path, 1, "", (), record="", identity=None, paging=way)
-    if identity is not None and not isinstance(identity, str):
-        raise InvalidArgumentError(f"identity must be a path; got {shown(identity)}")
-    place = None if identity is None else _resolve(identity, rows)
+def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: str, place: Field | None) -> Endpoint:
+    """Return an endpoint that knows whom its answers are about; `place` is where the user says that they name it."""
     for known in endpoints_at(path, yours=False):
-        if (known.entity and known.entity.api_name) == by and known.paging == way:
-            return _as_known(known, place)
+        return _as_known(known, by, batch, way, place)
+    record = _record(rows, place) if way is None else rows.partition("[]")[0]
+    plain = Endpoint("", path, 1, "", (), record=record, identity=None, paging=way, batch=batch)
     if by is None:
-        if identity is not None and way is None:
-            raise InvalidArgumentError("identity needs by or paging: without them nothing is requested by an id")
-        of_row = place or _row_id(own, key, rows)
-        return replace(plain, record=rows.partition("[]")[0], identity=of_row) if way else plain
-    known_kind = next((one.kind for table in TABLES.values() for one in table.columns if one.name == by), "")
-    check, kind = {"hashtag": (check_hashtag, "hashtag")}.get(known_kind, (check_key, "id"))
-    if by == HANDLES:
-        check, kind = check_handle, "handle"
-    asked = replace(plain, entity=Parameter("ids", by, by, check, "Ids."), identity_kind=kind)  # type: ignore[arg-type]
+        if batch > 1 or (place is not None and way is None):
+            raise InvalidArgumentError(
+                f"{'batch' if batch > 1 else 'identity'} needs by, the name of the id: without it nothing is requested "
+                "by an id"
+            )
+        return replace(plain, identity=place)
+    kind = _kinds().get(by, "")
+    check, spelling = (check_hashtag, "hashtag") if kind == "hashtag" else (check_key, "id")
+    if by in (HANDLES, HANDLES.removesuffix("s")):
+        check, spelling = check_handle, "handle"
+    entity = Parameter("ids", by, by, check, f"Values of {by}, each once.")
+    requested = replace(plain, entity=entity, identity_kind=spelling)  # type: ignore[arg-type]
     if way is not None:
-        return replace(asked, record=rows.partition("[]")[0], owner=place, identity=_row_id(own, key, rows))
-    of_list = listed()[path].batch.get(by) if path in listed() else None
-    place = place or (Field(f"[].{of_list}") if of_list and rows.startswith("[]") else None)
-    if batch > 1 and (place is None or not place.path.startswith("[].")):
+        return replace(requested, owner=place)
+    if place is None and path in listed() and by in listed()[path].batch and rows.startswith("[]"):
+        place = Field(f"[].{listed()[path].batch[by]}")
+    if batch > 1 and (place is None or level_of(place.path) != "[]"):
         raise InvalidArgumentError(
             f'batch={batch} needs rows that repeat the id they are about: rows from "[]", and identity, the path of '
             "the id in them"
         )
-    record = place.path.partition(".")[0] if place and "." in place.path and "[]" not in place.path else ""
-    return replace(asked, record=record, identity=place)
+    return replace(requested, identity=place)
 
 
-def _as_known(known: Endpoint, place: Field | None) -> Endpoint:
+def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, place: Field | None) -> Endpoint:
     """Return an endpoint of the package's tables, whose answers are stored once for all tables and checked alike."""
-    own = known.identity
-    fits = isinstance(own, DeepestLevel) or place is None or own is None or own.path in (place.path, place.around)
-    if not fits:
-        raise InvalidArgumentError(
-            f"{known.path} names whom it is about at {own}. Leave identity out, or pass that path"
+    entity, own = known.entity, known.identity
+    if by != (entity and entity.api_name):
+        needed = (
+            f"is requested by {entity.api_name}. Pass by={entity.api_name!r}"
+            if entity
+            else ("is not requested by an id. Leave by out, and pass it in params")
         )
-    entity = known.entity and replace(known.entity, argument="ids", column=known.entity.api_name)
-    return replace(known, entity=entity, page="")
+        raise InvalidArgumentError(f"by: {known.path} {needed}")
+    if way != known.paging:
+        raise InvalidArgumentError(f"paging: how {known.path} is called page by page is known. Leave paging out")
+    if not (isinstance(own, DeepestLevel) or place is None or own is None or own.path in (place.path, place.around)):
+        raise InvalidArgumentError(f"identity: {known.path} has it at {own}. Leave identity out, or pass that path")
+    if batch > known.batch:
+        raise InvalidArgumentError(f"batch: {known.path} takes {known.batch} at a time. Pass batch={known.batch}")
+    entity = entity and replace(entity, argument="ids", column=entity.api_name)
+    return replace(known, entity=entity, page="", batch=batch)
+
+
+def _record(rows: str, place: Field | None) -> str:
+    """Return the part of an answer that it is empty without: where the rows come from, else where the id is."""
+    path = rows or (place.path if place and "." in place.path else "")
+    return path.partition(".")[0].removesuffix("[]")
 
 
 def _row_id(own: tuple[Column, ...], key: tuple[str, ...], rows: str) -> Field | None:
-    """Return where a row of a ranking has its id: the last of its key that is an id or a text of its own."""
+    """Return where an item of a page has its own id: the only column of the key that is read of it."""
     item = f"{rows.partition('[]')[0]}[]"
-    named = {column.name: column for column in own}
-    fields = (named[name].place for name in reversed(key) if name in named and named[name].kind in ("id", "text"))
-    return next((Field(one.path) for one in fields if isinstance(one, Field) and _level(one.path) == item), None)
+    places = [one.place for one in own if one.name in key]
+    of_item = [one for one in places if not isinstance(one, Field) or level_of(one.path) == item]
+    only = of_item[0] if len(of_item) == 1 else None
+    return Field(only.path) if isinstance(only, Field) else None
+
+
+def _checked(endpoint: Endpoint) -> Field | DeepestLevel | None:
+    """Return where an answer names the id that was requested."""
+    return endpoint.owner if endpoint.ranking else endpoint.identity
+
+
+def _entity(endpoint: Endpoint, own: tuple[Column, ...]) -> Parameter | None:
+    """Return the parameter of the id; a column of its name stands for it only where it has the id that is checked."""
+    entity, place = endpoint.entity, _checked(endpoint)
+    other = entity and next((one for one in own if one.name == entity.column and one.place != place), None)
+    return replace(entity, column=f"requested_{entity.column}") if entity and other else entity
+
+
+def _requested(endpoint: Endpoint, own: tuple[Column, ...], kinds: Mapping[str, str]) -> list[Column]:
+    """Return the columns of what is requested."""
+    names = {one.name for one in own}
+    columns = [
+        Column(one.column, kinds.get(one.column, "text"), FromQuery(), "As requested.", YOURS)
+        for one in endpoint.parameters
+    ]
+    entity = endpoint.entity
+    if entity is None or entity.column in names:
+        return columns
+    place = FromQuery(_checked(endpoint))
+    return [Column(entity.column, kinds.get(entity.column, "text"), place, "As requested.", YOURS), *columns]
 
 
 # The function -------------------------------------------------------------------------------------------------
@@ -249,20 +235,20 @@ def _row_id(own: tuple[Column, ...], key: tuple[str, ...], rows: str) -> Field |
 
 def _fetch_function(table: Table, defaults: Mapping[str, Sent]) -> Callable[..., pd.DataFrame]:
     """Make the public fetch function of a table."""
-    endpoint = table.endpoint
-    options: dict[str, tuple[object, object]] = {name: (Sent, value) for name, value in defaults.items()}
+    endpoint, only_keyword = table.endpoint, inspect.Parameter.KEYWORD_ONLY
+    options: dict[str, tuple[str, object]] = {name: ("Sent", value) for name, value in defaults.items()}
     if endpoint.entity is None or endpoint.ranking:
-        options["limit"] = (int | None, 20)
-    options["max_age"] = (MaxAge, None)
+        options["limit"] = ("int | None", 20)
+    options["max_age"] = ("MaxAge", None)
     if endpoint.entity is not None:
-        options["errors"] = (Errors, "raise")
-    options["client"] = (Client | None, None)
+        options["errors"] = ("Errors", "raise")
+    options["client"] = ("Client | None", None)
+    ids = [inspect.Parameter("ids", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Ids")]
     made = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        inspect.Parameter(name, only_keyword, default=default, annotation=kind)
         for name, (kind, default) in options.items()
     ]
-    ids = [inspect.Parameter("ids", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Ids)] if endpoint.entity else []
-    signature = inspect.Signature([*ids, *made])
+    signature = inspect.Signature([*(ids if endpoint.entity else []), *made])
 
     def make(*args: Any, **kwargs: Any) -> Call:
         bound = signature.bind(*args, **kwargs)
@@ -270,12 +256,18 @@ def _fetch_function(table: Table, defaults: Mapping[str, Sent]) -> Callable[...,
         return call_of(table, bound.arguments)
 
     make.__signature__ = signature  # type: ignore[attr-defined]
+    make.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
     make.__name__ = make.__qualname__ = table.function
     make.__doc__ = f"Return {table.name}, a table declared in this session, one row per {table.row}.\n"
     return document(fetches(make), table)
 
 
 # The declaration ----------------------------------------------------------------------------------------------
+
+
+def _kinds(but: str = "") -> dict[str, str]:
+    """Return the kinds of the columns of all tables but one: a name has the same dtype everywhere."""
+    return {column.name: column.kind for one in TABLES.values() if one.name != but for column in one.columns}
 
 
 def declare(
@@ -313,17 +305,20 @@ def declare(
         The other parameters by their names in the API, with their defaults (None: left out). The function takes them
         as keywords, and they are columns: with the dtype of a known column of that name, else text.
     paging : tuple, optional
-        Names of the page (from 1) and of its size, and the largest size. Known endpoints bring theirs.
+        Names of the page (from 1) and of its size, and the largest size. Listed endpoints bring theirs.
     rows : str
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, "" for
         one row an answer, "info" for one row that is an object in it.
     key : str or list of str
-        The columns that identify a row.
+        The columns that identify a row. Rows of an answer that repeat a key are left out, with a warning. A series
+        whose key ends with a time is sorted by it.
     columns : dict
         By name: (kind, path), and if you like a unit and a meaning. Kinds: id, text, count (a negative one is missing),
         gain (may be negative), number, flag, time (seconds or milliseconds since 1970), date (yyyy-MM-dd or yyyymmdd),
-        length (of a list), position (in the list; its path is ""). Paths are relative to the row; where a row has
-        nothing of that name, from the answer: "pagination.total", "list[].name" for rows "list[].trend[]".
+        length (of a list), position (in the list; its path is ""). Paths are relative to the row; "" is a row that is
+        no object. Where no row has the name, they are from the answer: "pagination.total"; those of objects around a
+        row always are: "list[].name" for rows "list[].trend[]". A column has the same dtype in all tables. With
+        the name of a parameter it stands beside that, which is called requested_<name>.
     identity : str, optional
         Path of the value that repeats the id, or in a ranking of the id of a row. The endpoints of the package's tables
         bring theirs. Without one, whether an answer is about what was requested cannot be checked.
@@ -337,7 +332,7 @@ def declare(
     Raises
     ------
     InvalidArgumentError
-        The declaration is not consistent. Nothing is ever sent by it.
+        The declaration is not consistent. Nothing is sent, and what was declared before stays.
 
     Examples
     --------
@@ -347,37 +342,46 @@ def declare(
     >>> fetch_names("perfume").dtypes["posts"]
     Int64Dtype()
     """
-    if not isinstance(table, str) or not table.isidentifier() or table.lower() != table:
+    if not isinstance(table, str) or not table.isidentifier() or table.lower() != table or table == "endpoint":
         raise InvalidArgumentError(f'table must be a name in lower case such as "captions"; got {shown(table)}')
     path = check_path(path)
-    price = price_of(path, check_whole("credits", credits), "declare")
-    rows, batch = check_rows(rows), check_whole("batch", batch)
-    way = paging_of(path, paging)
+    listed_at(path)  # what is not called by GET is refused
+    price, batch, rows = check_whole("credits", credits), check_whole("batch", batch), check_rows(rows)
+    way = paging_of(path, paging, yours=False)
     if way is not None and "[]" not in rows:
         raise InvalidArgumentError(f"rows={rows!r} has no list, but {path} is called page by page. Name the list")
-    if by is not None:
-        by = check_parameter_name(by)
-    kinds = {column.name: column.kind for one in TABLES.values() if one.name != table for column in one.columns}
-    own = _columns(columns, rows)
-    inputs = tuple(_parameter(name, text, kinds) for name, text in _each_parameter(params, way, by).items())
-    checked = _identity(path, by, batch, way, rows, identity, own, _names_of(key))
+    by = None if by is None else check_parameter_name(by)
+    if identity is not None and (not isinstance(identity, str) or not identity):
+        raise InvalidArgumentError(f'identity must be a path such as "video_id"; got {shown(identity)}')
+    _check_names(params, way, by)
+    own, key, kinds = own_columns(columns, rows), _key(key), _kinds(but=table)
+    place = None if identity is None else resolve(identity, rows)
+    endpoint = _endpoint(path, by, batch, way, rows, place)
+    if way is not None and endpoint.identity is None:
+        endpoint = replace(endpoint, identity=_row_id(own, key, rows))
+    inputs = []
+    for name, value in (params or {}).items():
+        column = f"requested_{name}" if name in columns or name in METADATA else name
+        inputs.append(_parameter(name, column, kinds.get(column, "text"), value))
     endpoint = replace(
-        checked,
+        endpoint,
         name=table,
         credits=price,
-        parameters=inputs,
-        batch=batch,
+        entity=_entity(endpoint, own),
+        parameters=tuple(inputs),
         not_tabled=("",),  # what no column has is not news
     )
     made = Table(
         endpoint,
         name=table,
         row=f"item of {rows}" if "[]" in rows else "answer",
-        key=_names_of(key),
+        key=key,
         rows=(rows,),
-        columns=(*_columns_of_parameters(endpoint, own, kinds), *own, OBSERVED_AT, SOURCE),
+        columns=(*_requested(endpoint, own, kinds), *own, OBSERVED_AT, SOURCE),
+        sorted_by=_sorted_by(own, key, rows, way),
+        strict=True,  # nobody has seen yet whether the key tells rows apart
     )
-    if unknown := [name for name in made.key if name not in made.names]:
-        raise InvalidArgumentError(f"key: {joined(unknown)} is not among the columns {joined(list(made.names))}")
-    register(made, yours=True)
-    return _fetch_function(made, params or {})
+    _check_key(made)
+    with _DECLARING:
+        register(made, yours=True)
+        return _fetch_function(made, params or {})

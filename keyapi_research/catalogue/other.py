@@ -73,10 +73,10 @@ def price_of(path: str, credits: object, function: str) -> int:  # noqa: A002 - 
     )
 
 
-def paging_of(path: str, paging: object) -> Paging | None:
-    """Return how a path is called page by page: as given, else as it is known."""
+def paging_of(path: str, paging: object, *, yours: bool = True) -> Paging | None:
+    """Return how a path is called page by page: as given, else as is known, from the session's tables or not."""
     if paging is None:
-        declared, known = endpoints_at(path), listed_at(path)
+        declared, known = endpoints_at(path, yours=yours), listed_at(path)
         if declared:
             return declared[0].paging
         return Paging(*known.paging) if known and known.paging else None
