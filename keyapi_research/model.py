@@ -362,10 +362,11 @@ class Untyped(Table):
     """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
 
     `rows` has the path of the rows, or is empty: then the first answer shows where they are. Fields `without` which it
-    is made have no column.
+    is made have no column. With `one_page` all rows of a page count, whatever the limit.
     """
 
     without: frozenset[str] = frozenset()
+    one_page: bool = False
 
     @property
     def function(self) -> str:

@@ -42,7 +42,8 @@ from .listed import Listed, listed
 from .listed import personal as personal_fields
 
 Sent = str | int | float | bool | date | None
-_ROWS: Final = re.compile(r"(?:[^\[\]\s]+)?(?:\[\](?:\.[^\[\]\s]+)?)*")
+_STEP: Final = r"[^\[\]\x00-\x1f\x7f\ud800-\udfff]+"
+_ROWS: Final = re.compile(rf"(?:{_STEP})?(?:\[\](?:\.{_STEP})?)*")
 HANDLES: Final = "unique_ids"
 
 
@@ -88,6 +89,8 @@ def paging_of(path: str, paging: object) -> Paging | None:
             f"got {shown(paging)}"
         )
     page, size, most = paging
+    if page == size:
+        raise InvalidArgumentError(f"paging: the page and its size are two parameters; got {shown(page)} for both")
     return Paging(check_parameter_name(page), check_parameter_name(size), check_whole("paging", most))
 
 
@@ -103,8 +106,8 @@ def check_rows(rows: object) -> str:
 
 def check_params(params: object) -> dict[str, str]:
     """Return parameters as they are sent; those that are None are left out."""
-    if params is not None and not isinstance(params, Mapping):
-        raise InvalidArgumentError(f'params must be a dict such as {{"region": "US"}}; got {shown(params)}')
+    if params is not None and not isinstance(params, Mapping):  # not shown: an address may have the token
+        raise InvalidArgumentError(f'params must be a dict such as {{"region": "US"}}; got {type(params).__name__}')
     sent = {check_parameter_name(name): check_sent(name, value) for name, value in (params or {}).items()}
     return {name: text for name, text in sent.items() if text is not None}
 
@@ -173,14 +176,14 @@ def _each_id(by: str, text: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str]) -> Untyped:
+def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
     columns = (
         *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
         OBSERVED_AT,
         SOURCE,
     )
     of = () if rows is None else (rows,)
-    return Untyped(endpoint, endpoint.path, "row of the answer", (), of, columns, without=without)
+    return Untyped(endpoint, endpoint.path, "row of the answer", (), of, columns, without=without, one_page=one_page)
 
 
 @fetches
@@ -254,8 +257,14 @@ def fetch_endpoint(
     way = paging_of(path, paging)
     rows = None if rows is None else check_rows(rows)
     limit = check_limit(limit)
-    if way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most):
-        limit = way.most  # the first page, as any ranking has it
+    if not isinstance(personal, bool):
+        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
+    without = frozenset() if personal else personal_fields()
+    if rows is not None and (left := without.intersection(re.split(r"[.\[\]]+", rows))):
+        raise InvalidArgumentError(f"rows={rows!r}: {min(left)} is personal data. To read it, pass personal=True")
+    one_page = way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most)
+    if way is not None and one_page:  # as any ranking has it stored
+        limit = 1
         sent = {name: text for name, text in sent.items() if name not in (way.page, way.size)}
     elif way is not None and (way.page in sent or way.size in sent):
         way = None
@@ -264,11 +273,8 @@ def fetch_endpoint(
             f"rows={rows!r} has no list, but the pages of {path} do. Name the list, or the page: "
             f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
         )
-    if not isinstance(personal, bool):
-        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
     queries = _queries(path, sent, price, way)
-    without = frozenset() if personal else personal_fields()
-    table = _table(queries[0].endpoint, rows, without)
+    table = _table(queries[0].endpoint, rows, without, one_page=one_page)
     return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
 
 
