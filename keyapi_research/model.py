@@ -369,6 +369,11 @@ class Untyped(Table):
     one_page: bool = False
 
     @property
+    def of_answers(self) -> bool:
+        """Whether an answer is one row, so that one whose only list is empty has a row, too."""
+        return any("[]" not in path for path in self.rows)
+
+    @property
     def function(self) -> str:
         """Name of the function that fetches it."""
         return "fetch_endpoint"

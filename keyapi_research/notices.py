@@ -46,9 +46,12 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
     if missing:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page" if collection.call.endpoint.ranking else "request"
+        table = collection.call.table
+        in_list = isinstance(table, Untyped) and not table.of_answers and not table.endpoint.ranking
+        rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
-            f"{listed(missing, MOST_NAMED)}. They have no row. They are requested again after a day, or now with "
+            f"{listed(missing, MOST_NAMED)}. They have no row{rest}. They are requested again after a day, or now with "
             "max_age=0",
             MissingDataWarning,
         )

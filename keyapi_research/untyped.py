@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
@@ -22,6 +23,12 @@ from .store import Answer
 _MOST_DIGITS: Final = 15  # of a whole number that every program keeps as it is
 _ID_ENDINGS: Final = ("_id", "_ids", "id_str")
 _METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
+
+
+def as_found(answer: Answer, envelope: Mapping[str, Any]) -> Answer:
+    """Return an answer as it is where it is one row: one that has more than an empty list is there."""
+    absent = answer.observation.absent and envelope.get("data") in (None, {}, [], "")
+    return replace(answer, observation=answer.observation._replace(absent=absent))
 
 
 def make_frame(
