@@ -282,10 +282,12 @@ class Reader:
     def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str]]]:
         """Return, by checksum, which answers of an endpoint have the same data as some of it: entity and parameters."""
         found: dict[str, list[tuple[str, str]]] = {}
-        sql = "SELECT a.data, a.entity, a.params FROM json_each(?) j JOIN keyapi_answers a ON a.data = j.value"
+        sql = "SELECT endpoint, data, entity, params FROM json_each(?) j JOIN keyapi_answers ON data = j.value"
+        of = {(one.endpoint, one.data) for one in some}
         for rows in self._batches(sql, {one.data for one in some}):
-            for data, entity, params in rows:
-                found.setdefault(data, []).append((entity, params))
+            for endpoint, data, entity, params in rows:
+                if (endpoint, data) in of:
+                    found.setdefault(data, []).append((entity, params))
         return found
 
     def unanswered(self, endpoint: str) -> list[Row]:
