@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -37,7 +38,8 @@ _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
 _SECRETS: Final = ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential")
 _CURSOR: Final = re.compile("(?:next_?)?(?:page|cursor|next|continuation)_?token")  # a place in a list
 _LONGEST_TEXT: Final = 8000  # characters of a parameter: servers take no longer address
-_LONGEST_NUMBER: Final = 10**32
+_MOST_DIGITS: Final = 32  # of a number
+_LONGEST_NUMBER: Final = 10**_MOST_DIGITS
 _EXACT: Final = 2**53  # floats below have all their digits
 _ALIKE_WORDS: Final = 0.8  # of two words, which are shorter
 
@@ -297,6 +299,8 @@ def check_sent(name: str, value: object) -> str | None:
         return _check_text(name, value)
     if isinstance(value, date):
         return _write_date(name, value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
+        return _check_text(name, f"{value:f}")
     if is_number(value):
         return _write_number(name, value)
     listing = ' Pass several ids as text: "1,2,3".' if isinstance(value, Iterable) else ""
