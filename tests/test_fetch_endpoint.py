@@ -1,4 +1,4 @@
-"""Any endpoint through one door: what is refused, what arrives at the server, what is paid, and that it is paid once."""
+"""Any endpoint: what is refused, what arrives at the server, which pages are pulled, and what is said of them."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def test_what_is_refused_sends_nothing(
 
 CREDENTIALS = (
     "token", "api_key", "apikey", "authorization", "password", "secret", "cookie", "X-Api-Key", "accessToken",
-    "msToken", "Token", "TOKEN", "apiKey", "APIKey", "API_KEY", "x_api_key", "Authorization", "client_secret", "clientSecret",
-    "cookies", "set-cookie", "accesstoken", "mstoken", "xapikey", "api.key", "auth_token", "user[token]", "passwords",
-    "page_api_key",
+    "msToken", "Token", "TOKEN", "apiKey", "APIKey", "API_KEY", "x_api_key", "Authorization", "client_secret",
+    "clientSecret", "cookies", "set-cookie", "accesstoken", "mstoken", "xapikey", "api.key", "auth_token",
+    "user[token]", "passwords", "page_api_key",
 )  # fmt: skip
 HARMLESS = (
     "keyword", "sk", "sec_uid", "page_token", "next_page_token", "pageToken", "nextToken", "keys", "key", "tokenizer",
