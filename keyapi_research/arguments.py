@@ -314,7 +314,7 @@ def _check_text(name: str, text: str | None) -> str | None:
         raise InvalidArgumentError(
             f"{name}: text must have at most {_LONGEST_TEXT:,} characters, and no line break or other control character"
         )
-    return text
+    return None if text is None else str.__str__(text)  # also of a member of an enumeration
 
 
 def _write_date(name: str, value: date) -> str:

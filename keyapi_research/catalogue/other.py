@@ -60,9 +60,9 @@ def listed_at(path: str) -> Listed | None:
 
 def price_of(path: str, credits: object, function: str) -> int:  # noqa: A002 - the public name
     """Return the price of a request: the one given, else the one that is known."""
+    declared, known = endpoints_at(path), listed_at(path)
     if credits is not None:
         return check_whole("credits", credits)
-    declared, known = endpoints_at(path), listed_at(path)
     found = declared[0].credits if declared else known.credits if known else None
     if found is not None:
         return found
