@@ -127,8 +127,9 @@ def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
 
 
 def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Values]:
-    """Yield the values of each row, those of the objects around it first; `most` items of the first list count."""
+    """Yield the values of each row, those of the objects around it first; `most` items of the list of a page count."""
     lists, last = _steps(path)
+    paged = page_items(data)
     found: list[tuple[Values, Any]] = [({}, data)]
     for depth, way in enumerate(lists):
         inner = []
@@ -136,7 +137,7 @@ def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Valu
             keys, items = dig(node, way)
             if isinstance(items, list):
                 around = _with_values(above, node, depth, aside=keys) if keys else above
-                inner += [(around, item) for item in (items if depth else items[:most])]
+                inner += [(around, item) for item in (items[:most] if items is paged else items)]
         found = inner
     for above, node in found:
         keys, row = dig(node, last)

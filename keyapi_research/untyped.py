@@ -54,10 +54,9 @@ def make_frame(
         most = None if limit is None or table.one_page else limit - counted[answer.query]
         counted[answer.query] += page.rows
         path = find_rows(data) if path is None else path
-        if leads(data, path):
-            rows += [(number, one) for one in read_rows(data, path, most=most)]
-        elif given is None:
-            rows += [(number, one) for one in read_rows(data, find_rows(data), most=most)]
+        way = path if given is not None or leads(data, path) else find_rows(data)
+        if leads(data, way):
+            rows += [(number, one) for one in read_rows(data, way, most=most)]
         else:
             lists = lists or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
     if lists and not rows:

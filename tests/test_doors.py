@@ -427,6 +427,23 @@ def test_freeze_and_replay_in_a_process_that_knows_nothing(
     assert len(sandbox.requests) == before
 
 
+def test_calls_that_a_replay_answers_otherwise_are_named_as_they_may_stand_in_a_notebook(
+    sandbox: Sandbox, client: kr.Client, tmp_path: Path
+) -> None:
+    path = "/v1/tiktok/influencer/detail/analytics"
+    sandbox.on_request = lambda _, params: answer(
+        [{"user_id": one, "n": len(sandbox.requests)} for one in params.get("user_ids", "0").split(",")]
+    )
+    for _ in range(2):
+        kr.fetch_endpoint(PATH, {"q": "x"}, credits=1, max_age=0, client=client)
+        kr.fetch_endpoint(path, {"user_ids": "1,2"}, max_age=0, client=client)
+        kr.fetch_endpoint(PATH, {"q": "y"}, credits=1, client=client)
+    assert kr.freeze(tmp_path / "study.zip", client=client).differing == (
+        "fetch_endpoint('/v1/tests/doors', {'q': 'x'})",
+        "fetch_endpoint('/v1/tiktok/influencer/detail/analytics', {'user_ids': '1, 2'})",
+    )
+
+
 # At the same moment -------------------------------------------------------------------------------------------
 
 
@@ -458,6 +475,22 @@ def test_threads_that_ask_the_same_pay_once(sandbox: Sandbox, make_client: Make,
     assert told == [10 * expected] * 6
     assert len(sandbox.requests) == expected
     assert sum({id(client): client.credits_spent for client in clients}.values()) == expected
+
+
+def test_a_table_and_fetch_endpoint_that_ask_the_same_pay_once(sandbox: Sandbox, make_client: Make) -> None:
+    sandbox.latency = 0.3
+    params = {"hashtag_name": "cats", "region": "all_regions", "period": 7}
+    told: list[int] = []
+    calls: list[Callable[[], pd.DataFrame]] = [
+        lambda: kr.fetch_hashtags("cats", client=make_client()),
+        lambda: kr.fetch_endpoint("/v1/tiktok/trending/hashtag/detail", params, rows="", client=make_client()),
+    ]
+    threads = [threading.Thread(target=lambda call=call: told.append(len(call()))) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (told, len(sandbox.requests), sandbox.charged) == ([1, 1], 1, 2)
 
 
 FETCH = f"""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ REFUSED = {
     "long path": (("/v1/" + "x" * 300,), {"credits": 1}, "path must be"),
     "path that is no text": ((7,), {"credits": 1}, "path must be"),
     "POST": ((PHOTO, {"sk": "x"}), {"credits": 1}, "is a POST endpoint. This package sends GET requests only"),
+    "POST, by pages": ((PHOTO,), {"credits": 1, "paging": ("p", "s", 10)}, "is a POST endpoint"),
     "list": ((PATH, {"ids": ["1", "2"]}), {"credits": 1}, 'Pass several ids as text: "1,2,3"'),
     "array": ((PATH, {"ids": np.array([1, 2])}), {"credits": 1}, "Pass several ids as text"),
     "Series": ((PATH, {"ids": pd.Series(["1"])}), {"credits": 1}, "Pass several ids as text"),
@@ -170,6 +172,11 @@ def test_token_as_a_value_is_nowhere(
 
 # What arrives -------------------------------------------------------------------------------------------------
 
+
+class Region(str, Enum):  # noqa: UP042 - as code for older versions of Python has it
+    US = "US"
+
+
 SENT = {
     "text": ("cats", "cats"),
     "spaces": (" a  b ", " a  b "),
@@ -193,6 +200,7 @@ SENT = {
     "midnight": (datetime(2026, 1, 2), "2026-01-02"),  # noqa: DTZ001 - a day as a reader writes it
     "Timestamp": (pd.Timestamp("2026-01-02"), "2026-01-02"),
     "Timestamp in UTC": (pd.Timestamp("2026-01-02", tz="UTC"), "2026-01-02"),
+    "enumeration": (Region.US, "US"),
     "8,000 characters": ("x" * 8000, "x" * 8000),
 }
 
@@ -377,6 +385,21 @@ def test_pages_with_other_columns_and_places_lose_nothing(sandbox: Sandbox, clie
     assert len(frame) == 30
     assert frame["a"].tolist() == [*map(str, range(10)), *(f"x{number}" for number in range(10)), *["1.5"] * 10]
     assert frame["d"].tolist() == [pd.NA] * 20 + list(range(10))
+
+
+def test_limit_counts_the_items_of_the_pages_whatever_the_rows_are(sandbox: Sandbox, client: kr.Client) -> None:
+    def respond(_: str, params: dict[str, str]) -> Fault:
+        first = 10 * int(params["page_num"]) - 10
+        items = [{"n": number, "parts": [1, 2]} for number in range(first, first + 10)]
+        return answer({"list": items, "tags": ["a", "b", "c"]})
+
+    sandbox.on_request = respond
+    options = {"credits": 1, "paging": WAY, "limit": 12, "client": client}
+    assert kr.fetch_endpoint(PATH, **options)["n"].tolist() == list(range(12))
+    parts = kr.fetch_endpoint(PATH, rows="list[].parts[]", **options)
+    assert parts["n"].tolist() == [number for number in range(12) for _ in range(2)]
+    assert kr.fetch_endpoint(PATH, rows="tags[]", **options)["value"].tolist() == ["a", "b", "c"] * 2
+    assert len(sandbox.requests) == 2
 
 
 def test_pages_an_hour_old_are_pulled_anew(

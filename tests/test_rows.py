@@ -33,8 +33,9 @@ def serve(sandbox: Sandbox, client: kr.Client) -> Serve:
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows without what the package stamps on them, and without missing values."""
-    own = frame.drop(columns=["observed_at", "source"])
-    return [{name: value for name, value in row.items() if not pd.isna(value)} for row in own.to_dict("records")]
+    own = {name: frame[name].tolist() for name in frame.columns.drop(["observed_at", "source"])}
+    rows = [{name: column[at] for name, column in own.items()} for at in range(len(frame))]
+    return [{name: value for name, value in row.items() if not pd.isna(value)} for row in rows]
 
 
 # Where the rows are -------------------------------------------------------------------------------------------
