@@ -146,6 +146,7 @@ def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Valu
 
 
 def _with_values(above: Values, node: Any, depth: int, *, aside: tuple[str, ...] = ()) -> Values:
+    """Return the values of an object beside those of the objects around it."""
     made = dict(above)
     _add_values(made, node, (depth,), aside)
     return made

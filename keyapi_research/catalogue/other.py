@@ -210,7 +210,8 @@ def fetch_endpoint(
         endpoint that is known to take them go as text ("1,2,3"), and are stored one by one.
     rows : str, optional
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, ""
-        for one row an answer. By default the only list of objects at most two levels down, else one row.
+        for one row an answer, "info" for one row that is an object in it. By default the only list of objects at most
+        two levels down, else one row.
     credits : int, optional
         Price of one request. May be left out where `endpoints()` has it.
     paging : tuple, optional
@@ -242,8 +243,8 @@ def fetch_endpoint(
     -----
     Whether an answer is about what was requested cannot be checked, as it is for tables: KeyAPI ignores parameters that
     it does not know. An answer of several rows that is equal to that of other parameters is a `SchemaDriftWarning`.
-    An empty answer is an absence: no row, a `MissingDataWarning`, requested again after a day. `declare` makes a table
-    of an endpoint.
+    An empty answer, also one whose only list is empty, is an absence: no row, a `MissingDataWarning`, requested again
+    after a day; with `rows=""` such an answer is a row if it has anything else. `declare` makes a table of an endpoint.
 
     Examples
     --------

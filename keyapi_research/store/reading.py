@@ -282,7 +282,8 @@ class Reader:
     def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str, int]]]:
         """Return by checksum which answers of an endpoint have the data of some of it: entity, parameters, page."""
         found: dict[str, list[tuple[str, str, int]]] = {}
-        sql = "SELECT endpoint, data, entity, params, page FROM json_each(?) j JOIN keyapi_answers ON data = j.value"
+        each = "SELECT value FROM json_each(?)"  # a join would read it anew for every answer
+        sql = f"SELECT endpoint, data, entity, params, page FROM keyapi_answers WHERE data IN ({each})"
         of = {(one.endpoint, one.data) for one in some}
         for rows in self._batches(sql, {one.data for one in some}):
             for endpoint, data, *rest in rows:
