@@ -376,10 +376,16 @@ class Untyped(Table):
     """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
 
     `rows` has the path of the rows, or is empty: then the first answer shows where they are. Fields `without` which it
-    is made have no column.
+    is made have no column. With `one_page` all rows of a page count, whatever the limit.
     """
 
     without: frozenset[str] = frozenset()
+    one_page: bool = False
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether an answer is one row, so that one whose only list is empty has a row, too."""
+        return any("[]" not in path for path in self.rows)
 
     @property
     def function(self) -> str:
