@@ -29,7 +29,7 @@ from .errors import (
     warn,
 )
 from .model import OBSERVED_AT, Table, Untyped
-from .rows import page_items
+from .rows import counted_items
 from .store import Answer, Observation, now_us, when
 from .tidy import Issues
 
@@ -163,7 +163,7 @@ def tell_of_personal(table: Untyped, left_out: Iterable[str], client: Client) ->
 
 def _rows_in(one: Answer) -> int:
     """Count the rows of an answer that just arrived; of one that is not at hand any more it does not matter."""
-    return one.observation.rows or len(page_items((one.envelope or {}).get("data")))
+    return one.observation.rows or len(counted_items((one.envelope or {}).get("data")))
 
 
 def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:

@@ -15,10 +15,18 @@ _NESTED: Final = (dict, list)
 
 
 def has_nothing(data: Any) -> bool:
-    """Whether an answer has nothing: no data, or a list without an item that is the only one in it."""
+    """Whether an answer has nothing: no data, or a list without an item, the only one, beside nothing but zeros."""
     if data is None or data in ({}, [], ""):
         return True
-    return find_rows(data).endswith("[]") and not page_items(data)
+    return isinstance(data, dict) and find_rows(data).endswith("[]") and not any(_scalars(data))
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    for inner in node.values() if isinstance(node, dict) else node:
+        if isinstance(inner, _NESTED):
+            yield from _scalars(inner)
+        else:
+            yield inner
 
 
 def find_rows(data: Any) -> str:
@@ -35,12 +43,13 @@ def find_rows(data: Any) -> str:
     return f"{sole}[]" if sole is not None and not lists[sole] and _count_lists(data) == 1 else ""
 
 
-def page_items(data: Any) -> list[Any]:
-    """Return the items of a page: of its only list of objects, else of the longest list there is."""
-    if isinstance(data, list):
-        return data
-    lists = dict(_lists(data, 2)) if isinstance(data, dict) else {}
-    return lists.get(find_rows(data).removesuffix("[]")) or max(lists.values(), key=len, default=[])
+def counted_items(data: Any, path: str = "") -> list[Any]:
+    """Return the items of a page: of the list at a path, else of where the rows are; without one it is one itself."""
+    if path or isinstance(data, list):
+        found = dig(data, path)[1]
+        return found if isinstance(found, list) else []
+    way = find_rows(data)
+    return dig(data, way.removesuffix("[]"))[1] if way.endswith("[]") else [data]
 
 
 def _lists(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
@@ -129,7 +138,6 @@ def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
 def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Values]:
     """Yield the values of each row, those of the objects around it first; `most` items of the list of a page count."""
     lists, last = _steps(path)
-    paged = page_items(data)
     found: list[tuple[Values, Any]] = [({}, data)]
     for depth, way in enumerate(lists):
         inner = []
@@ -137,7 +145,7 @@ def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Valu
             keys, items = dig(node, way)
             if isinstance(items, list):
                 around = _with_values(above, node, depth, aside=keys) if keys else above
-                inner += [(around, item) for item in (items[:most] if items is paged else items)]
+                inner += [(around, item) for item in (items[:most] if depth == 0 else items)]
         found = inner
     for above, node in found:
         keys, row = dig(node, last)
