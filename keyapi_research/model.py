@@ -374,10 +374,12 @@ class Table:
 class Untyped(Table):
     """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
 
-    `rows` has the path of the rows, or is empty: then the first answer shows where they are. Fields `without` which it
-    is made have no column. With `one_page` all rows of a page count, whatever the limit.
+    `rows` has the path of the rows, or is empty: then they are at the path that is `likely`, if the first answer has
+    that list, else where it shows. Fields `without` which it is made have no column. With `one_page` all rows of a page
+    count, whatever the limit.
     """
 
+    likely: str = ""
     without: frozenset[str] = frozenset()
     one_page: bool = False
 

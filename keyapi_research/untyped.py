@@ -41,20 +41,20 @@ def make_frame(
 ) -> tuple[pd.DataFrame, set[str]]:
     """Make a frame of answers, of a ranking of `limit` items at most; return it, and what it was made without."""
     rows: list[tuple[int, Values]] = []
-    given = next(iter(table.rows), None)
-    path, lists = given, ""
+    path, lists = next(iter(table.rows), None), ""
     counted: Counter[Query] = Counter()
     left_out: set[str] = set()
     for number, (answer, envelope) in enumerate(zip(answers, envelopes, strict=True)):
-        data, page = envelope.get("data"), answer.observation
+        whole, page = envelope.get("data"), answer.observation
         if page.page > 1 and not page.fresh:  # the end of a ranking: empty, or a page that came before
             continue
-        if table.without:
-            data = leave_out(data, table.without, left_out)
+        data = leave_out(whole, table.without, left_out) if table.without else whole
         most = None if limit is None or table.one_page else limit - counted[answer.query]
         counted[answer.query] += page.rows
-        path = find_rows(data) if path is None else path
-        way = path if given is not None or leads(data, path) else find_rows(data)
+        way = path = _likely_path(table, whole) if path is None else path
+        if not table.rows and not leads(data, way):  # it is personal, or this answer is not like the first
+            way = _likely_path(table, whole)
+            way = way if leads(data, way) else ""
         if leads(data, way):
             rows += [(number, one) for one in read_rows(data, way, most=most)]
         else:
@@ -65,6 +65,11 @@ def make_frame(
             "of them, at no cost"
         )
     return _tabulate(table, path or "", rows, answers, source), left_out
+
+
+def _likely_path(table: Untyped, data: Any) -> str:
+    """Return where the rows of an answer are if nobody says it; personal fields are in it still."""
+    return table.likely if table.likely and leads(data, table.likely) else find_rows(data)
 
 
 def _tabulate(

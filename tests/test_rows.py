@@ -134,6 +134,23 @@ def test_rows_of_the_answer_where_its_only_list_is_empty(serve: Serve, recwarn: 
     assert not recwarn.list
 
 
+@pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
+def test_rows_are_in_the_list_that_is_known_of_an_endpoint(sandbox: Sandbox, client: kr.Client) -> None:
+    def fetch(data: Any, **options: Any) -> list[dict[str, Any]]:
+        sandbox.on_request = lambda *_: Fault(body=json.dumps({"code": 0, "data": data}).encode())
+        params = {"n": len(sandbox.requests)}
+        frame = kr.fetch_endpoint("/v1/tiktok/influencer/search", params, credits=1, client=client, **options)
+        return [{name: value for name, value in row.items() if name != "n"} for row in rows_of(frame)]
+
+    both = {"user_list": [{"uid": 1}], "survey": [{"text": "a"}, {"text": "b"}]}
+    assert fetch(both) == [{"survey": '[{"text":"a"},{"text":"b"}]', "uid": 1}]
+    assert fetch({**both, "user_list": []}) == []
+    assert fetch(both, rows="survey[].text") == [
+        {"user_list": '[{"uid":1}]', "value": "a"}, {"user_list": '[{"uid":1}]', "value": "b"},
+    ]  # fmt: skip
+    assert fetch({"users": [{"uid": 1}]}) == [{"uid": 1}]  # it is called otherwise now
+
+
 def test_rows_that_lead_nowhere_are_stored_and_told(sandbox: Sandbox, client: kr.Client) -> None:
     data = {"list": [{"a": 1, "b": [{"c": 2}]}], "n": 1, "o": {"p": [5]}}
     sandbox.on_request = lambda *_: Fault(body=json.dumps({"code": 0, "data": data}).encode())
@@ -280,6 +297,12 @@ def test_stored_bodies_have_personal_fields(serve: Serve, client: kr.Client) -> 
     assert "avatar" not in frame
     [envelope] = client.store.envelopes([1])
     assert envelope["data"] == [PERSON]
+
+
+@pytest.mark.parametrize("personal", [True, False])
+def test_rows_are_the_same_with_and_without_personal_fields(serve: Serve, *, personal: bool) -> None:
+    frame = serve({"avatar": {"urls": ["x"]}, "tags": [], "n": 1}, personal=personal)
+    assert rows_of(frame)[0].items() >= {"tags": "[]", "n": 1}.items()
 
 
 def test_rows_are_never_found_in_personal_fields(serve: Serve) -> None:
