@@ -12,7 +12,7 @@ from typing import Any, Final
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
 from .model import DeepestLevel, Endpoint, Field, Query
-from .rows import counted_items, each_at, find_rows, has_nothing, leads
+from .rows import counted_items, each_at, find_rows, has_nothing, is_empty, leads
 from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
@@ -263,7 +263,8 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
 
 def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     """Match an answer to the one that was requested: all that it names must be that one."""
-    if has_nothing(envelope.data) or _lacks_record(endpoint, envelope.data):
+    empty = is_empty(envelope.data) if endpoint.tables else has_nothing(envelope.data)
+    if empty or _lacks_record(endpoint, envelope.data):
         return Found(query, envelope.whole, absent=True)
     return _about_another(endpoint, endpoint.identity, query, envelope) or Found(query, envelope.whole)
 
@@ -287,7 +288,7 @@ def _about_another(
 def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     data, record = envelope.data, endpoint.record
     known = isinstance(data, dict) and record in data
-    if _is_empty(data) or _lacks_record(endpoint, data):
+    if is_empty(data) or _lacks_record(endpoint, data):
         return Found(query, envelope.whole, absent=True)
     identity = identify(endpoint, data, "") if known else None
     if not known:
@@ -301,13 +302,13 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
 
 def _lacks_record(endpoint: Endpoint, data: Any) -> bool:
     """Whether there is nothing where the record should be."""
-    return isinstance(data, dict) and endpoint.record in data and _is_empty(data[endpoint.record])
+    return isinstance(data, dict) and endpoint.record in data and is_empty(data[endpoint.record])
 
 
 def _match_rows(
     endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope
 ) -> list[Found | UnexpectedResponseError]:
-    rows = [] if _is_empty(envelope.data) else envelope.data
+    rows = [] if is_empty(envelope.data) else envelope.data
     if not isinstance(rows, list):
         text = "the answer for {!r} is not a list: its structure has changed"
         return [_unexpected(envelope, text.format(query.id)) for query in queries]
@@ -342,9 +343,8 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
     if endpoint.identity is None and not endpoint.record:
-        if not endpoint.items and not find_rows(envelope.data).endswith("[]"):
-            more = False  # no list that could go on
-        absent = not rows and (has_nothing(envelope.data) or leads(envelope.data, f"{endpoint.items}[]"))
+        way = f"{endpoint.items}[]" if endpoint.items else find_rows(envelope.data)
+        absent = not rows and (has_nothing(envelope.data) or (way.endswith("[]") and leads(envelope.data, way)))
     else:
         absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
     return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
@@ -352,7 +352,7 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
 
 def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
     """Return the rows of a page; None where the structure is not as declared."""
-    if _is_empty(data):
+    if is_empty(data):
         return []
     if endpoint.identity is None and not endpoint.record:
         return counted_items(data, endpoint.items)
@@ -364,10 +364,6 @@ def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
     top = endpoint.record.partition(".")[0]
     others = any(isinstance(value, list) and value for name, value in data.items() if name != top)
     return rows if isinstance(rows, list) else [] if rows is None and not others else None
-
-
-def _is_empty(node: Any) -> bool:
-    return node is None or node in ({}, [], "")
 
 
 def _unexpected(envelope: Envelope, text: str) -> UnexpectedResponseError:

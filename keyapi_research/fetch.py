@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import MethodType
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -19,7 +20,7 @@ from .errors import InvalidArgumentError, KeyAPIWarning, StoreError, shown
 from .model import Query, Table, Untyped, make_queries, make_query
 from .notices import (
     failure_of,
-    tell_of_personal,
+    tell_of_rows,
     unkept,
     warn_of_confirmed_missing,
     warn_of_drift,
@@ -29,9 +30,8 @@ from .notices import (
     warn_of_old_rows,
 )
 from .settings import read_max_age
-from .store import Answer
+from .store import EMPTY, Answer
 from .tidy import Issues, empty_frame, make_frame
-from .untyped import as_found
 from .untyped import make_frame as make_untyped
 
 P = ParamSpec("P")
@@ -121,12 +121,16 @@ def run(call: Call) -> pd.DataFrame:
 def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
     """Make the table of what a call got; what went wrong comes before any warning."""
     call = collection.call
-    if isinstance(call.table, Untyped) and call.table.of_answers:
-        envelopes = _envelopes(collection.answers, client)
-        collection.answers = [as_found(*pair) for pair in zip(collection.answers, envelopes, strict=True)]
+    if call.table.of_answers:
+        collection.answers = [_as_one_row(one) for one in collection.answers]
     there = [one for one in collection.answers if not one.observation.absent]
-    frame, issues = read_table(call.table, there, client, limit=call.limit)
     failed = bool(collection.failures) or collection.stop is not None
+    try:
+        frame, issues = read_table(call.table, there, client, limit=call.limit)
+    except InvalidArgumentError:  # the rows of an answer are elsewhere
+        if not failed:
+            raise
+        frame, issues = empty_frame(call.table), Issues()
     if failed and (collection.stop is not None or not call.partial):
         with contextlib.suppress(KeyAPIWarning):  # a filter that makes an error of a warning must not hide this one
             _warn(collection, frame, issues, client)
@@ -135,6 +139,12 @@ def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
         warn_of_failures(collection, client)
     _warn(collection, frame, issues, client)
     return frame
+
+
+def _as_one_row(answer: Answer) -> Answer:
+    """Return an answer as it is where it is one row: what has more than an empty list is there."""
+    absent = answer.observation.absent and answer.observation.data in EMPTY
+    return replace(answer, observation=answer.observation._replace(absent=absent))
 
 
 def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: Client) -> None:
@@ -151,9 +161,9 @@ def read_table(
 ) -> tuple[pd.DataFrame, Issues]:
     """Make a table of stored answers."""
     if isinstance(table, Untyped):
-        frame, left_out = make_untyped(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
-        tell_of_personal(table, left_out, client)
-        return frame, Issues()
+        made = make_untyped(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
+        tell_of_rows(table, made.left_out, made.lists, client)
+        return made.frame, Issues()
     return make_frame(table, answers, _envelopes(answers, client), source=client.source, limit=limit)
 
 

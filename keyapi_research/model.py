@@ -365,6 +365,11 @@ class Table:
         return self._by_name[name]
 
     @property
+    def of_answers(self) -> bool:
+        """Whether an answer is one row whatever is in its lists, as nobody can say whom it is about."""
+        return self.endpoint.identity is None and self.rows == ("",)
+
+    @property
     def function(self) -> str:
         """Name of the function that fetches it."""
         return f"fetch_{self.name}"
@@ -385,7 +390,7 @@ class Untyped(Table):
 
     @property
     def of_answers(self) -> bool:
-        """Whether an answer is one row, so that one whose only list is empty has a row, too."""
+        """Whether an answer is one row whatever is in its lists."""
         return any("[]" not in path for path in self.rows)
 
     @property

@@ -126,6 +126,9 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
 def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
     """Warn of answers that are equal to those of other parameters, where no declaration tells whom they are about."""
     endpoint = collection.call.endpoint
+    for page in (one.observation for one in collection.answers if one.observation.id in collection.arrived):
+        if page.page > 1 and page.rows and not page.fresh:
+            _LOG.warning("%s: page %d has the rows of a page before, so it was the last", endpoint.path, page.page)
     several = [
         one.observation
         for one in collection.answers
@@ -140,7 +143,7 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for entity, params, page in same[one.data]
         if entity != one.entity and not _same_page(one, params, page)
     }
-    texts = [f"the answer to {one} is the one to {other}" for one, other in others.items()]
+    texts = [f"the answer to {one:.200} is the one to {other:.200}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
         warn(
             f"{endpoint.path}: {listed(new, _MOST_NAMED_PAIRS)}: KeyAPI may have ignored a parameter. Check the names "
@@ -155,10 +158,13 @@ def _same_page(one: Observation, params: str, page: int) -> bool:
     return bool(one.page) != bool(page) and (mine <= other or other <= mine)
 
 
-def tell_of_personal(table: Untyped, left_out: Iterable[str], client: Client) -> None:
-    """Log, once for each field of an endpoint, that columns with personal data were left out."""
+def tell_of_rows(table: Untyped, left_out: Iterable[str], lists: Iterable[str], client: Client) -> None:
+    """Log, once for an endpoint, that columns with personal data were left out, and lists that could be rows."""
     if new := _untold(left_out, f"personal {table.name}", client.told):
         _LOG.warning("%s: left out personal data (%s). personal=True keeps them", table.name, ", ".join(new))
+    if new := _untold(lists, f"lists {table.name}", client.told):
+        ways = '", "'.join(new)
+        _LOG.warning('%s: one row an answer. To make rows of the items of a list: rows="%s"', table.name, ways)
 
 
 def _rows_in(one: Answer) -> int:

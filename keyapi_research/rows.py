@@ -15,18 +15,13 @@ _NESTED: Final = (dict, list)
 
 
 def has_nothing(data: Any) -> bool:
-    """Whether an answer has nothing: no data, or a list without an item, the only one, beside nothing but zeros."""
-    if data is None or data in ({}, [], ""):
-        return True
-    return isinstance(data, dict) and find_rows(data).endswith("[]") and not any(_scalars(data))
+    """Whether an answer has nothing: no data, or a list without an item that is the only one in it."""
+    return is_empty(data) or (find_rows(data).endswith("[]") and not counted_items(data))
 
 
-def _scalars(node: Any) -> Iterator[Any]:
-    for inner in node.values() if isinstance(node, dict) else node:
-        if isinstance(inner, _NESTED):
-            yield from _scalars(inner)
-        else:
-            yield inner
+def is_empty(data: Any) -> bool:
+    """Whether there are no data at all."""
+    return data is None or data in ({}, [], "")
 
 
 def find_rows(data: Any) -> str:
@@ -44,12 +39,13 @@ def find_rows(data: Any) -> str:
 
 
 def counted_items(data: Any, path: str = "") -> list[Any]:
-    """Return the items of a page: of the list at a path, else of where the rows are; without one it is one itself."""
-    if path or isinstance(data, list):
-        found = dig(data, path)[1]
-        return found if isinstance(found, list) else []
+    """Return the items of a page: of the list at a path if it has objects, else of where the rows are, else of it."""
+    given = dig(data, path)[1] if path else None
+    if isinstance(given, list) and all(isinstance(one, dict) for one in given):
+        return given
     way = find_rows(data)
-    return dig(data, way.removesuffix("[]"))[1] if way.endswith("[]") else [data]
+    found = dig(data, way.removesuffix("[]"))[1] if way.endswith("[]") else given
+    return found if isinstance(found, list) else []
 
 
 def _lists(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
@@ -135,9 +131,10 @@ def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
     return (), None
 
 
-def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Values]:
-    """Yield the values of each row, those of the objects around it first; `most` items of the list of a page count."""
+def read_rows(data: Any, path: str, *, counted: str = "", most: int | None = None) -> Iterator[Values]:
+    """Yield the values of each row, those of the objects around it first; `most` of the items of a page count."""
     lists, last = _steps(path)
+    page = counted_items(data, counted)
     found: list[tuple[Values, Any]] = [({}, data)]
     for depth, way in enumerate(lists):
         inner = []
@@ -145,7 +142,7 @@ def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Valu
             keys, items = dig(node, way)
             if isinstance(items, list):
                 around = _with_values(above, node, depth, aside=keys) if keys else above
-                inner += [(around, item) for item in (items[:most] if depth == 0 else items)]
+                inner += [(around, item) for item in (items[:most] if items is page else items)]
         found = inner
     for above, node in found:
         keys, row = dig(node, last)

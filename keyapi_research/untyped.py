@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
@@ -16,7 +16,7 @@ import pandas as pd
 from .columns import moments
 from .errors import InvalidArgumentError, listed, shown
 from .model import OBSERVED_AT, SOURCE, Query, Untyped
-from .rows import Place, Values, find_rows, leads, leave_out, paths_of_lists, paths_of_objects, read_rows
+from .rows import Place, Values, each_at, find_rows, leads, leave_out, paths_of_lists, paths_of_objects, read_rows
 from .spelling import writable
 from .store import Answer
 
@@ -25,10 +25,13 @@ _ID_ENDINGS: Final = ("_id", "_ids", "id_str")
 _METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
 
 
-def as_found(answer: Answer, envelope: Mapping[str, Any]) -> Answer:
-    """Return an answer as it is where it is one row: one that has more than an empty list is there."""
-    absent = answer.observation.absent and envelope.get("data") in (None, {}, [], "")
-    return replace(answer, observation=answer.observation._replace(absent=absent))
+@dataclass(frozen=True)
+class Made:
+    """A frame of any answer, what it was made without, and the lists in it if none of them was made rows of."""
+
+    frame: pd.DataFrame
+    left_out: set[str]
+    lists: tuple[str, ...]
 
 
 def make_frame(
@@ -38,14 +41,16 @@ def make_frame(
     *,
     source: str,
     limit: int | None = None,
-) -> tuple[pd.DataFrame, set[str]]:
-    """Make a frame of answers, of a ranking of `limit` items at most; return it, and what it was made without."""
+) -> Made:
+    """Make a frame of answers, of a ranking of `limit` items at most."""
     rows: list[tuple[int, Values]] = []
     path, lists = next(iter(table.rows), None), ""
     counted: Counter[Query] = Counter()
     left_out: set[str] = set()
+    lists_in_it: tuple[str, ...] = ()
     for number, (answer, envelope) in enumerate(zip(answers, envelopes, strict=True)):
         whole, page = envelope.get("data"), answer.observation
+        lists_in_it = lists_in_it or tuple(paths_of_lists(whole))
         if page.page > 1 and not page.fresh:  # the end of a ranking: empty, or a page that came before
             continue
         data = leave_out(whole, table.without, left_out) if table.without else whole
@@ -56,7 +61,7 @@ def make_frame(
             way = _likely_path(table, whole)
             way = way if leads(data, way) else ""
         if leads(data, way):
-            rows += [(number, one) for one in read_rows(data, way, most=most)]
+            rows += [(number, one) for one in read_rows(data, way, counted=table.endpoint.items, most=most)]
         else:
             lists = lists or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
     if lists and not rows:
@@ -64,12 +69,14 @@ def make_frame(
             f"rows={shown(path)} is not in the answer, which is stored; it has {writable(lists)}. Call again with one "
             "of them, at no cost"
         )
-    return _tabulate(table, path or "", rows, answers, source), left_out
+    several = path == "" and not table.rows and lists_in_it
+    return Made(_tabulate(table, path or "", rows, answers, source), left_out, several or ())
 
 
 def _likely_path(table: Untyped, data: Any) -> str:
-    """Return where the rows of an answer are if nobody says it; personal fields are in it still."""
-    return table.likely if table.likely and leads(data, table.likely) else find_rows(data)
+    """Return where the rows of an answer are if nobody says it; where their own list is empty, in no other."""
+    empty = table.likely and leads(data, table.likely) and not each_at(data, table.likely)
+    return table.likely if empty else find_rows(data)
 
 
 def _tabulate(

@@ -365,11 +365,10 @@ def test_pages_capped_by_the_server_are_all_pulled(sandbox: Sandbox, client: kr.
     assert len(sandbox.requests) == 4
 
 
-def test_page_without_any_list_is_an_absence(sandbox: Sandbox, client: kr.Client) -> None:
+def test_page_without_any_list_is_one_row_and_the_last(sandbox: Sandbox, client: kr.Client) -> None:
     serve(sandbox, {"total": 0})
-    with pytest.warns(kr.MissingDataWarning, match="KeyAPI has nothing for 1 page: q=x"):
-        frame = kr.fetch_endpoint(PATH, {"q": "x"}, credits=1, paging=WAY, client=client)
-    assert (len(frame), len(sandbox.requests)) == (0, 1)
+    frame = kr.fetch_endpoint(PATH, {"q": "x"}, credits=1, paging=WAY, client=client)
+    assert (frame["total"].tolist(), len(sandbox.requests)) == ([0], 1)
 
 
 def test_pages_with_other_columns_and_places_lose_nothing(sandbox: Sandbox, client: kr.Client) -> None:

@@ -135,7 +135,7 @@ def test_rows_of_the_answer_where_its_only_list_is_empty(serve: Serve, recwarn: 
 
 
 @pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
-def test_rows_are_in_the_list_that_is_known_of_an_endpoint(sandbox: Sandbox, client: kr.Client) -> None:
+def test_rows_are_in_no_other_list_where_that_of_an_endpoint_is_empty(sandbox: Sandbox, client: kr.Client) -> None:
     def fetch(data: Any, **options: Any) -> list[dict[str, Any]]:
         sandbox.on_request = lambda *_: Fault(body=json.dumps({"code": 0, "data": data}).encode())
         params = {"n": len(sandbox.requests)}
@@ -143,7 +143,8 @@ def test_rows_are_in_the_list_that_is_known_of_an_endpoint(sandbox: Sandbox, cli
         return [{name: value for name, value in row.items() if name != "n"} for row in rows_of(frame)]
 
     both = {"user_list": [{"uid": 1}], "survey": [{"text": "a"}, {"text": "b"}]}
-    assert fetch(both) == [{"survey": '[{"text":"a"},{"text":"b"}]', "uid": 1}]
+    assert fetch(both) == [{"user_list": '[{"uid":1}]', "survey": '[{"text":"a"},{"text":"b"}]'}]
+    assert fetch(both, rows="user_list[]") == [{"survey": '[{"text":"a"},{"text":"b"}]', "uid": 1}]
     assert fetch({**both, "user_list": []}) == []
     assert fetch(both, rows="survey[].text") == [
         {"user_list": '[{"uid":1}]', "value": "a"}, {"user_list": '[{"uid":1}]', "value": "b"},

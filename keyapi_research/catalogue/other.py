@@ -221,8 +221,8 @@ def fetch_endpoint(
         endpoint that is known to take them go as text ("1,2,3"), and are stored one by one.
     rows : str, optional
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, ""
-        for one row an answer, "info" for one row that is an object in it. By default the list that is known to have the
-        rows, else the only list of objects at most two levels down, else one row.
+        for one row an answer, "info" for one row that is an object in it. By default the only list of objects at most
+        two levels down, else one row.
     credits : int, optional
         Price of one request. May be left out where `endpoints()` has it.
     paging : tuple, optional

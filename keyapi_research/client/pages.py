@@ -126,8 +126,8 @@ class Pages:
         for answer, found in zip(pull, self._found(query, pull), strict=True):
             new = {one for one in found.ids if one is not None} - seen
             seen |= new
-            facts = {"rows": len(found.ids), "fresh": len(new), "more": found.more}
-            counted.append(replace(answer, observation=answer.observation._replace(**facts)))
+            one = answer.observation._replace(rows=len(found.ids), fresh=len(new), more=found.more)
+            counted.append(replace(answer, observation=one))
         return counted
 
     def _found(self, query: Query, pages: Sequence[Answer]) -> Iterator[Found]:

@@ -12,11 +12,14 @@ from typing import Final
 from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, listed
 from ..model import Endpoint, Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
+from ..store import EMPTY, Observation, Store, claim_of, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
+_LEAVE_OUT: Final = (
+    "has the token in it, which would be stored and shown. It goes into a header by itself: leave it out"
+)
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
@@ -77,7 +80,8 @@ class Policy:
             return True
         if isinstance(max_age, timedelta):
             return bool(max_age) and is_within(one.observed_at, max_age)
-        return not one.absent or is_within(one.observed_at, DAY)
+        gone = one.absent and not (call.table.of_answers and one.data not in EMPTY)
+        return not gone or is_within(one.observed_at, DAY)
 
     def admit(self, call: Call, missing: Sequence[Query], requests: int, noun: str, run: Run) -> None:
         """Refuse, before anything is sent, what cannot be sent, kept or paid; hold what it costs."""
@@ -90,13 +94,13 @@ class Policy:
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more, and the token; only of what is about to go out."""
         token = self.settings.token
+        for endpoint in dict.fromkeys(query.endpoint for query in queries):
+            if token is not None and token.is_in(" ".join((endpoint.path, *(one.api_name for one in endpoint.inputs)))):
+                raise InvalidArgumentError(f"the path or a parameter's name {_LEAVE_OUT}")
         for query in queries:
             for parameter, value in zip(query.endpoint.inputs, query.values, strict=True):
                 if token is not None and isinstance(value, str) and token.is_in(value):
-                    raise InvalidArgumentError(
-                        f"{parameter.api_name} has the token in it, which would be stored and shown. It goes into "
-                        "a header by itself: leave it out"
-                    )
+                    raise InvalidArgumentError(f"{parameter.api_name} {_LEAVE_OUT}")
                 if parameter.check_before_sending is not None and not self.offline:
                     parameter.check_before_sending(value, self._todays)
 

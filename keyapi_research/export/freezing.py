@@ -125,8 +125,9 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         )
         for record in records
     ]
-    differing = _differing(made, study)
-    calls = [_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made)]
+    differing = _differing(made, study, connection.store)
+    entries = (_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made))
+    calls = list({compact_json(entry): entry for entry in entries}.values())  # once, if its table was declared twice
     archive.write(target, study, connection.store, sorted(calls, key=compact_json))
     return Frozen(
         path=str(path),
@@ -173,11 +174,15 @@ def _failed(records: Iterable[CallRecord], observations: Mapping[int, Observatio
     return list(failed)
 
 
-def _differing(made: Iterable[tuple[Call, list[Observation]]], study: archive.Study) -> set[Call]:
+def _differing(
+    made: Iterable[tuple[Call, list[Observation]]], study: archive.Study, store: Store
+) -> set[Call]:
     """Make every call again on the archive alone, and return those that read something else."""
-    store = Store(MEMORY, source=study.source, read_only=False)
-    store.restore(study.ledger, ((one, {}) for one in study.answers), url="")  # which answers there are is enough
-    with Client.of(Settings(source=study.source), store=store, replaying="the archive") as reader:
+    copy = Store(MEMORY, source=study.source, read_only=False)
+    paged = [origin for one, origin in zip(study.answers, study.origins, strict=True) if one.page]
+    pages = store.envelopes(paged)  # their rows are counted; of the others, which there are is enough
+    copy.restore(study.ledger, ((one, next(pages) if one.page else {}) for one in study.answers), url="")
+    with Client.of(Settings(source=study.source), store=copy, replaying="the archive") as reader:
         return {call for call, read in made if not _reads_again(call, read, reader)}
 
 
