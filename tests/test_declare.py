@@ -365,6 +365,29 @@ def test_a_batch_may_have_rows_of_others_but_not_instead(sandbox: Sandbox, clien
     assert caught.value.failures[["id", "error"]].to_numpy().tolist() == [["4", "UnexpectedResponseError"]]
 
 
+def test_ids_of_a_batch_have_no_comma_and_others_may(sandbox: Sandbox, client: kr.Client) -> None:
+    requests = serve(sandbox, lambda _: [{"n": 1}])
+    with pytest.raises(kr.InvalidArgumentError, match=r"ids: '1,2' is not one id\. Pass several as a list"):
+        declare(**BATCH)("1,2", client=client)
+    declare(by="keyword", key=["keyword", "n"])("a, b", client=client)
+    assert requests == [{"keyword": "a, b"}]
+
+
+def test_a_partial_table_is_returned_and_budgets_hold(sandbox: Sandbox, make_client: Make) -> None:
+    client = make_client(max_credits=3)
+    fetch = declare(by="uid", rows="", key="uid", identity="uid", credits=2)
+    requests = serve(sandbox, lambda params: {"uid": min(params["uid"], "8"), "n": 1})
+    with pytest.raises(kr.BudgetExceededError):
+        fetch(["7", "9"], client=client)
+    assert not requests
+    assert len(fetch("7", client=client)) == 1
+    client = make_client()
+    with pytest.warns(kr.IncompleteDataWarning, match="1 of 2 ids of fetch_things failed .* 9 "):
+        assert values(fetch(["7", "9"], errors="warn", client=client), "uid") == ["7"]
+    with pytest.raises(kr.NotStoredError, match=r"takes 1 request = 2 credits: fetch_things\(\.\.\.\)"):
+        pd.DataFrame({"uid": ["9"]}).keyapi.raw(client=client)
+
+
 @pytest.mark.parametrize(
     ("rows", "identity", "answer", "other"),
     [

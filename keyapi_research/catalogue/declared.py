@@ -152,7 +152,9 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
             )
         return replace(plain, identity=place)
     kind = _kinds().get(by, "")
-    check, spelling = (check_hashtag, "hashtag") if kind == "hashtag" else (check_key, "id")
+    check, spelling = (
+        (check_hashtag, "hashtag") if kind == "hashtag" else (_check_one if batch > 1 else check_key, "id")
+    )
     if by in (HANDLES, HANDLES.removesuffix("s")):
         check, spelling = check_handle, "handle"
     entity = Parameter("ids", by, by, check, f"Values of {by}, each once.")
@@ -167,6 +169,14 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
             "the id in them"
         )
     return replace(requested, identity=place)
+
+
+def _check_one(name: str, value: object) -> str:
+    """Return an id that goes into one request with others."""
+    text = check_key(name, value)
+    if "," in text:
+        raise InvalidArgumentError(f"{name}: {shown(text)} is not one id. Pass several as a list")
+    return text
 
 
 def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, place: Field | None) -> Endpoint:
