@@ -28,7 +28,7 @@ from .arguments import check_path
 from .envelope import Envelope, Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
 from .files import open_file, reason_of, replacing
-from .model import PAGES, Query, page_parameter, query_of
+from .model import Query, query_of, split_page
 from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
@@ -38,7 +38,7 @@ FORMAT_VERSION: Final = 1
 MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.jsonl")
 COUNTS: Final = ("answers", "absences", "requests", "credits")
 _LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
-_MOST_ROWS: Final = 10_000  # of a page
+_MOST_ROWS: Final = 1_000_000  # of a page
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tenth
 
@@ -162,19 +162,14 @@ def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
 
 
 def _record(one: Observation, envelope: Mapping[str, Any]) -> dict[str, Any]:
-    params = json.loads(one.params)
-    facts = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
-    page: dict[str, object] = {**facts}
-    name = page_parameter(one.entity, one.endpoint, params) if one.page else PAGES.page
-    if name != PAGES.page:
-        page["parameter"] = name
+    page = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
     return {
         "absent": one.absent,
         "endpoint": one.endpoint,
         "envelope": envelope,  # as it arrived, in its own order
         "observed_at": stamp(one.observed_at),
         "page": page if one.page else None,
-        "params": params,
+        "params": json.loads(one.params),
         "request": one.request,
     }
 
@@ -390,9 +385,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     params, page = record["params"], record["page"] or {"fresh": 0, "number": 0, "walk": 0}
     texts = all(isinstance(text, str) for text in params.values())
     _require(texts and check_path(record["endpoint"]), "its endpoint or parameters are not valid")
-    counted = page.get("parameter", PAGES.page) if record["page"] else ""
-    asked = {name: text for name, text in params.items() if name != counted}
-    query = query_of(record["endpoint"], asked, yours=False)
+    query = query_of(record["endpoint"], *(split_page(params) if record["page"] else (params, None)))
     envelope = open_envelope(200, b"", record["envelope"], retry_after=None)
     found = _find(query, envelope, record["absent"], record["page"])
     one = Observation(

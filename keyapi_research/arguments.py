@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -34,12 +35,11 @@ _ALIKE: Final = 0.75  # of two names, so that one was probably meant by the othe
 _PATH: Final = re.compile(r"/v1(?:/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)+")
 _LONGEST_PATH: Final = 200  # characters
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
-_SECRETS: Final = frozenset(
-    ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential", "credentials")
-)
-_CURSORS: Final = frozenset(("page", "next", "continuation"))  # a page_token is a place in a list
+_SECRETS: Final = ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential")
+_CURSOR: Final = re.compile("(?:next_?)?(?:page|cursor|next|continuation)_?token")  # a place in a list
 _LONGEST_TEXT: Final = 8000  # characters of a parameter: servers take no longer address
-_LONGEST_NUMBER: Final = 10**32
+_MOST_DIGITS: Final = 32  # of a number
+_LONGEST_NUMBER: Final = 10**_MOST_DIGITS
 _EXACT: Final = 2**53  # floats below have all their digits
 _ALIKE_WORDS: Final = 0.8  # of two words, which are shorter
 
@@ -261,27 +261,24 @@ def check_limit(limit: object) -> int | None:
 
 def check_path(path: object) -> str:
     """Return the path of an endpoint as KeyAPI's pages write it."""
-    allowed = 'path must be as KeyAPI\'s pages write it, such as "/v1/tiktok/video/captions"'
-    if not isinstance(path, str):
-        raise InvalidArgumentError(f"{allowed}; got {shown(path)}")
-    if "://" in path or path.startswith("//"):
-        hint = ". Leave out the host: requests go to the base_url of the connection only"
-    elif "?" in path or "#" in path:
-        hint = '. Pass parameters as params={"name": "value"}'
-    else:
-        hint = ""
-    if len(path) > _LONGEST_PATH or _PATH.fullmatch(path) is None:
-        raise InvalidArgumentError(f"{allowed}; got {shown(path)}{hint}")
-    return path
+    if isinstance(path, str) and len(path) <= _LONGEST_PATH and _PATH.fullmatch(path):
+        return path
+    why = f"; got {shown(path)}"
+    if isinstance(path, str) and ("://" in path or path.startswith("//")):  # not shown: an address may have the token
+        why = ". Leave out the host: requests go to the base_url of the connection only"
+    elif isinstance(path, str) and ("?" in path or "#" in path):
+        why = '. Pass parameters as params={"name": "value"}'
+    raise InvalidArgumentError(f'path must be as KeyAPI\'s pages write it, such as "/v1/tiktok/video/captions"{why}')
 
 
 def check_parameter_name(name: object) -> str:
     """Return the name of a parameter; the token goes into a header, and nothing like it into an address."""
     if not isinstance(name, str) or _PARAMETER.fullmatch(name) is None:
         raise InvalidArgumentError(f'params must be {{name: value}} with names such as "region"; got {shown(name)}')
-    parts = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(".", "_").split("_")
-    pairs = {"".join(parts), *parts, *map("".join, pairwise(parts))}
-    if pairs & _SECRETS and not set(parts) & _CURSORS:
+    words = re.sub("(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).lower()
+    parts = words.strip("_").split("_")
+    pairs = (*parts, *map("".join, pairwise(parts)))
+    if any(one.removesuffix("s").endswith(_SECRETS) for one in pairs) and not _CURSOR.fullmatch(words.strip("_")):
         raise InvalidArgumentError(
             f"params: {name!r} looks like a credential, which would be stored and shown. The token goes into a header: "
             "set KEYAPI_TOKEN, or use connect(token=...)"
@@ -302,6 +299,8 @@ def check_sent(name: str, value: object) -> str | None:
         return _check_text(name, value)
     if isinstance(value, date):
         return _write_date(name, value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
+        return _check_text(name, f"{value:f}")
     if is_number(value):
         return _write_number(name, value)
     listing = ' Pass several ids as text: "1,2,3".' if isinstance(value, Iterable) else ""
@@ -311,12 +310,11 @@ def check_sent(name: str, value: object) -> str | None:
 
 
 def _check_text(name: str, text: str | None) -> str | None:
-    if text is not None and (len(text) > _LONGEST_TEXT or _NOT_IN_TEXT.search(text)):
+    if text is not None and (len(text) > _LONGEST_TEXT or _NOT_IN_TEXT.search(text)):  # not shown: a token may be in it
         raise InvalidArgumentError(
-            f"{name}: text must have at most {_LONGEST_TEXT:,} characters, none of them control characters; "
-            f"got {shown(text)}"
+            f"{name}: text must have at most {_LONGEST_TEXT:,} characters, and no line break or other control character"
         )
-    return text
+    return None if text is None else str.__str__(text)  # also of a member of an enumeration
 
 
 def _write_date(name: str, value: date) -> str:

@@ -22,6 +22,7 @@ _LONGEST: Final = 300  # characters of what is searched for
 _ALIKE: Final = 0.75  # of two words, so that one was probably meant by the other
 _ANSWERS_SEEN: Final = 20_000  # newest answers of a store among which categories are searched
 _ANSWERS_READ: Final = 200
+_SAID: Final = {"influencer": "creator", "music": "sound", "hashtag": "challenge"}  # by KeyAPI, and by others
 _LEVELS: Final = ("l1", "l2", "l3")
 
 
@@ -39,7 +40,8 @@ def describe(table: str) -> pd.DataFrame:
         One row per column, all text: column, dtype, unit (empty: none), meaning, source (its place in the answer),
         status (documented, inferred or unknown: how far the meaning is known; yours: declared in this session) and
         reason (why that far). Of an endpoint, one row per parameter, which `fetch_endpoint` makes a column of text;
-        source says whether it is required.
+        source says whether it is required; `.attrs` has how certain the list is of the endpoint, and
+        notes.
 
     Raises
     ------
@@ -55,7 +57,9 @@ def describe(table: str) -> pd.DataFrame:
     declared = TABLES.get(table) if isinstance(table, str) else None
     if declared is None and isinstance(table, str) and table in listed():
         facts = [_facts_of(parameter) for parameter in listed()[table].parameters]
-        return pd.DataFrame(facts, columns=list(_facts(OBSERVED_AT)), dtype="string")
+        frame = pd.DataFrame(facts, columns=list(_facts(OBSERVED_AT)), dtype="string")
+        frame.attrs |= {"certainty": listed()[table].certainty, "notes": list(listed()[table].notes)}
+        return frame
     if declared is None:
         raise InvalidArgumentError(
             f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}, or a path of kr.endpoints()"
@@ -236,8 +240,9 @@ def _known() -> Iterator[_Entry]:
     parameters = {path: tuple(parameter.name for parameter in entry.parameters) for path, entry in listed().items()}
     for path, title, family in endpoints()[["path", "title", "family"]].itertuples(index=False):
         short = path.removeprefix("/v1/tiktok/")
+        said = tuple(word for called, word in _SAID.items() if called in path)
         where = "" if pd.isna(family) else family
-        yield _Entry("endpoint", path, title, where, names=(short,), also=parameters.get(path, ()))
+        yield _Entry("endpoint", path, title, where, names=(short,), also=(*said, *parameters.get(path, ())))
     for code, name in INDUSTRIES.items():
         yield _Entry("industry", code, name, "industry of fetch_trending_hashtags")
     for code, (name, *others) in country_names().items():

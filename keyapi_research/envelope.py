@@ -12,7 +12,7 @@ from typing import Any, Final
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
 from .model import DeepestLevel, Endpoint, Field, Query
-from .rows import each_at, has_nothing, page_items
+from .rows import counted_items, each_at, find_rows, has_nothing, leads
 from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
@@ -343,7 +343,12 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
     data = envelope.data if isinstance(envelope.data, dict) else {}
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
-    absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
+    if endpoint.identity is None and not endpoint.record:
+        if not endpoint.items and not find_rows(envelope.data).endswith("[]"):
+            more = False  # no list that could go on
+        absent = not rows and (has_nothing(envelope.data) or leads(envelope.data, f"{endpoint.items}[]"))
+    else:
+        absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
     return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
 
 
@@ -352,7 +357,7 @@ def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
     if _is_empty(data):
         return []
     if endpoint.identity is None and not endpoint.record:
-        return page_items(data)
+        return counted_items(data, endpoint.items)
     if not endpoint.record:
         return data if isinstance(data, list) else None
     if not isinstance(data, dict):

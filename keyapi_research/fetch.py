@@ -31,6 +31,7 @@ from .notices import (
 from .settings import read_max_age
 from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
+from .untyped import as_found
 from .untyped import make_frame as make_untyped
 
 P = ParamSpec("P")
@@ -120,6 +121,9 @@ def run(call: Call) -> pd.DataFrame:
 def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
     """Make the table of what a call got; what went wrong comes before any warning."""
     call = collection.call
+    if isinstance(call.table, Untyped) and call.table.of_answers:
+        envelopes = _envelopes(collection.answers, client)
+        collection.answers = [as_found(*pair) for pair in zip(collection.answers, envelopes, strict=True)]
     there = [one for one in collection.answers if not one.observation.absent]
     frame, issues = read_table(call.table, there, client, limit=call.limit)
     failed = bool(collection.failures) or collection.stop is not None

@@ -14,7 +14,7 @@ import math
 import numbers
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -247,7 +247,7 @@ class Paging:
     @property
     def exact(self) -> bool:
         """Whether pages are as large as requested, so that a smaller one is the last: that of page_num/page_size."""
-        return self.page == "page_num"
+        return self.page == "page_num" and self.most <= _SMALLEST_PAGE
 
 
 PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
@@ -259,9 +259,10 @@ class Endpoint:
 
     `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
     has the id it is about; None where it does not tell, so that nothing can be checked. `batch` ids go into one
-    request; a ranking has `paging`. In one about an `entity`, `owner` is where a row names that. `page` is
-    the title of KeyAPI's page, `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has. `example` is the
-    id that KeyAPI's page documents an answer for.
+    request; a ranking has `paging`. In one about an `entity`, `owner` is where a row names that; in one that nobody
+    declared, `items` is the list that is counted, where one is named. `page` is the title of KeyAPI's page,
+    `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has. `example` is the id that KeyAPI's page
+    documents an answer for.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Endpoint:
     not_tabled: tuple[str, ...] = ()
     paging: Paging | None = None
     owner: Field | None = None
+    items: str = ""
     example: str = ""
 
     @property
@@ -296,11 +298,8 @@ class Endpoint:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The tables its answers give; the first is its own, the others come free with it.
-
-        There is none where one of the session's was declared again since.
-        """
-        return tuple(table for table in TABLES.values() if table.endpoint is self)
+        """The tables its answers give; the first is its own, the others come free with it."""
+        return tuple(_of_endpoint.get(self, ()))
 
     @cached_property
     def market(self) -> Field | None:
@@ -312,7 +311,7 @@ class Endpoint:
 
     @cached_property
     def row_name(self) -> str:
-        """The column that names an entity of a ranking in its tables; empty where these were declared again since."""
+        """The column that names an entity of a ranking in its tables; empty where it has none."""
         columns = (column for table in self.tables[:1] for column in table.columns)
         named = (column.name for column in columns if str(column.place) == str(self.identity))
         return next(named, self.tables[0].key[-1] if self.tables else "")
@@ -375,11 +374,19 @@ class Table:
 class Untyped(Table):
     """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
 
-    `rows` has the path of the rows, or is empty: then the first answer shows where they are. Fields `without` which it
-    is made have no column.
+    `rows` has the path of the rows, or is empty: then they are at the path that is `likely`, if the first answer has
+    that list, else where it shows. Fields `without` which it is made have no column. With `one_page` all rows of a page
+    count, whatever the limit.
     """
 
+    likely: str = ""
     without: frozenset[str] = frozenset()
+    one_page: bool = False
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether an answer is one row, so that one whose only list is empty has a row, too."""
+        return any("[]" not in path for path in self.rows)
 
     @property
     def function(self) -> str:
@@ -388,6 +395,7 @@ class Untyped(Table):
 
 
 _tables: Final[dict[str, Table]] = {}  # the register of declared tables
+_of_endpoint: Final[dict[Endpoint, list[Table]]] = {}  # of those that were declared again, too
 _yours: Final[set[str]] = set()  # names of those that the session declared, and may declare again
 _dtypes: Final[dict[str, str]] = {}
 # Views that one thread can go through while another declares a table: a ChainMap copies the names first.
@@ -401,6 +409,7 @@ def declare(table: Table, *, yours: bool = False) -> Table:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
     _tables[table.name] = table
+    _of_endpoint.setdefault(table.endpoint, []).append(table)
     (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}
     _dtypes.update(known)
@@ -434,7 +443,13 @@ def endpoints_at(path: str, *, yours: bool = True) -> tuple[Endpoint, ...]:
 
 @lru_cache(maxsize=256)
 def plain_endpoint(
-    path: str, names: tuple[str, ...], *, price: int = 0, by: bool = False, paging: Paging | None = None
+    path: str,
+    names: tuple[str, ...],
+    *,
+    price: int = 0,
+    by: bool = False,
+    paging: Paging | None = None,
+    items: str = "",
 ) -> Endpoint:
     """Return an endpoint that nobody declared: parameters go out as they are, and no answer tells whom it is about.
 
@@ -442,7 +457,7 @@ def plain_endpoint(
     """
     sent = tuple(Parameter(name, name, name, check_sent, "As it was sent.") for name in names)
     entity = sent[0] if by else None
-    return Endpoint(path, path, price, "", sent[by:], record="", identity=None, entity=entity, paging=paging)
+    return Endpoint(path, path, price, "", sent[by:], "", None, entity=entity, paging=paging, items=items)
 
 
 # What is requested ------------------------------------------------------------------------------------------
@@ -463,7 +478,8 @@ class Query:
         entity = self.endpoint.entity
         before, after = _around_id(self.endpoint, self.values[1:] if entity else self.values)
         who = quoted(str(entity.write(self.values[0]))) if entity else ""
-        self.key = _hashed(f"{before}{who}{after}")
+        hashed = hashlib.sha256(f"{before}{who}{after}".encode()).hexdigest()
+        self.key = f"k{_KEY_VERSION}-{hashed[:40]}"
 
     @property
     def value_of(self) -> dict[str, Value]:
@@ -493,23 +509,26 @@ def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
 def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
     """Return what is hashed before and after the id, in which alone many queries differ; of a ranking, all before."""
     values = ("\0", *rest) if endpoint.entity else rest
-    before, _, after = _written(endpoint.path, _params(endpoint, values)).partition(quoted("\0"))
+    hashed: list[object] = [_KEY_VERSION, endpoint.path, sorted(_params(endpoint, values).items())]
+    if endpoint.paging not in (None, PAGES):  # pages that are cut otherwise are another observation
+        hashed.append(astuple(endpoint.paging))
+    before, _, after = json.dumps(hashed).partition(quoted("\0"))
     return before, after
 
 
-def _written(path: str, params: Mapping[str, str]) -> str:
-    return json.dumps([_KEY_VERSION, path, sorted(params.items())])
+def page_params(paging: Paging, page: int) -> dict[str, str]:
+    """Return what a page is stored under, after the parameters of its ranking; `split_page` reads it."""
+    size = {} if paging == PAGES else {paging.size: str(paging.most)}
+    return {paging.page: str(page), **size}
 
 
-def _hashed(written: str) -> str:
-    return f"k{_KEY_VERSION}-{hashlib.sha256(written.encode()).hexdigest()[:40]}"
-
-
-def page_parameter(one_key: str, path: str, params: Mapping[str, str]) -> str:
-    """Return which parameter of a stored page is not of the entity that has this key; empty where none is."""
-    without = ({other: text for other, text in params.items() if other != name} for name in params)
-    keys = (_hashed(_written(path, rest)) for rest in without)
-    return next((name for name, key in zip(params, keys, strict=True) if key == one_key), "")
+def split_page(params: Mapping[str, str]) -> tuple[dict[str, str], Paging]:
+    """Return the parameters of the ranking a stored page is of, and how that is paged."""
+    *rest, before, last = ("", *params)
+    if last == PAGES.page:
+        return {name: text for name, text in params.items() if name != last}, PAGES
+    paging = Paging(before, last, int(params[last]))
+    return {name: params[name] for name in rest if name}, paging
 
 
 def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
@@ -532,14 +551,14 @@ def read_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:
     return Query(endpoint, tuple(parameter.read_sent(params) for parameter in endpoint.inputs))
 
 
-def query_of(path: str, params: Mapping[str, str], *, yours: bool = True) -> Query:
-    """Read a query from parameters as they are sent: of a declared endpoint where they are exactly its own."""
-    for endpoint in endpoints_at(path, yours=yours):
+def query_of(path: str, params: Mapping[str, str], paging: Paging | None = None) -> Query:
+    """Read a query from parameters as they are sent: of an endpoint of the package where they are exactly its own."""
+    for endpoint in (one for one in endpoints_at(path, yours=False) if one.paging == paging):
         with contextlib.suppress(KeyError, InvalidArgumentError):
             query = read_query(endpoint, params)
             if query.params == params:
                 return query
-    return Query(plain_endpoint(path, tuple(params)), tuple(params.values()))
+    return Query(plain_endpoint(path, tuple(params), paging=paging), tuple(params.values()))
 
 
 def each_id(entity: Parameter, ids: object) -> Iterable[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -28,8 +29,8 @@ from .errors import (
     warn,
 )
 from .model import OBSERVED_AT, Table, Untyped
-from .rows import page_items
-from .store import Answer, now_us, when
+from .rows import counted_items
+from .store import Answer, Observation, now_us, when
 from .tidy import Issues
 
 _MOST_PLACES: Final = 20  # in answers that one warning names; those it leaves out, the next names
@@ -46,9 +47,12 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
     if missing:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page" if collection.call.endpoint.ranking else "request"
+        table = collection.call.table
+        in_list = isinstance(table, Untyped) and not table.of_answers and not table.endpoint.ranking
+        rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
-            f"{listed(missing, MOST_NAMED)}. They have no row. They are requested again after a day, or now with "
+            f"{listed(missing, MOST_NAMED)}. They have no row{rest}. They are requested again after a day, or now with "
             "max_age=0",
             MissingDataWarning,
         )
@@ -130,7 +134,12 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
     if endpoint.identity is not None or not several:
         return
     same = client.store.same_data(several)
-    others = {one.params: params for one in several for entity, params in same[one.data] if entity != one.entity}
+    others = {
+        one.params: params
+        for one in several
+        for entity, params, page in same[one.data]
+        if entity != one.entity and not _same_page(one, params, page)
+    }
     texts = [f"the answer to {one} is the one to {other}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
         warn(
@@ -138,6 +147,12 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
             "of the parameters on its page",
             SchemaDriftWarning,
         )
+
+
+def _same_page(one: Observation, params: str, page: int) -> bool:
+    """Whether one of two answers is a page of a ranking, and the other was requested as that page, with its size."""
+    mine, other = json.loads(one.params).items(), json.loads(params).items()
+    return bool(one.page) != bool(page) and (mine <= other or other <= mine)
 
 
 def tell_of_personal(table: Untyped, left_out: Iterable[str], client: Client) -> None:
@@ -148,7 +163,7 @@ def tell_of_personal(table: Untyped, left_out: Iterable[str], client: Client) ->
 
 def _rows_in(one: Answer) -> int:
     """Count the rows of an answer that just arrived; of one that is not at hand any more it does not matter."""
-    return one.observation.rows or len(page_items((one.envelope or {}).get("data")))
+    return one.observation.rows or len(counted_items((one.envelope or {}).get("data")))
 
 
 def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[str]:

@@ -6,20 +6,27 @@ A path is written as `describe` writes it, without `data.`: "[]" means "each ite
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
-from .spelling import writable
-
-Place = tuple[int, str]  # of a value: how many objects are around its own, and its path there
+Place = tuple[Any, ...]  # of a value: how many objects are around its own, then the keys to it
 Values = dict[Place, Any]
+_NESTED: Final = (dict, list)
 
 
 def has_nothing(data: Any) -> bool:
-    """Whether an answer has nothing: no data, or a list without an item that is the only one in it."""
+    """Whether an answer has nothing: no data, or a list without an item, the only one, beside nothing but zeros."""
     if data is None or data in ({}, [], ""):
         return True
-    return find_rows(data).endswith("[]") and not page_items(data)
+    return isinstance(data, dict) and find_rows(data).endswith("[]") and not any(_scalars(data))
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    for inner in node.values() if isinstance(node, dict) else node:
+        if isinstance(inner, _NESTED):
+            yield from _scalars(inner)
+        else:
+            yield inner
 
 
 def find_rows(data: Any) -> str:
@@ -28,7 +35,7 @@ def find_rows(data: Any) -> str:
         return "[]"
     if not isinstance(data, dict):
         return ""
-    lists = dict(_lists(data, 2))
+    lists = {path: items for path, items in _lists(data, 2) if "[]" not in path and dig(data, path)[1] is items}
     of_objects = [path for path, items in lists.items() if items and all(isinstance(one, dict) for one in items)]
     if len(of_objects) == 1:
         return f"{of_objects[0]}[]"
@@ -36,12 +43,13 @@ def find_rows(data: Any) -> str:
     return f"{sole}[]" if sole is not None and not lists[sole] and _count_lists(data) == 1 else ""
 
 
-def page_items(data: Any) -> list[Any]:
-    """Return the items of a page: of its only list of objects, else of the longest list there is."""
-    if isinstance(data, list):
-        return data
-    lists = dict(_lists(data, 2)) if isinstance(data, dict) else {}
-    return lists.get(find_rows(data).removesuffix("[]")) or max(lists.values(), key=len, default=[])
+def counted_items(data: Any, path: str = "") -> list[Any]:
+    """Return the items of a page: of the list at a path, else of where the rows are; without one it is one itself."""
+    if path or isinstance(data, list):
+        found = dig(data, path)[1]
+        return found if isinstance(found, list) else []
+    way = find_rows(data)
+    return dig(data, way.removesuffix("[]"))[1] if way.endswith("[]") else [data]
 
 
 def _lists(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
@@ -68,22 +76,46 @@ def paths_of_lists(data: Any, path: str = "") -> Iterator[str]:
             yield from paths_of_lists(value, f"{path}.{name}".removeprefix("."))
 
 
-def names_in(node: Any) -> Iterator[str]:
-    """Yield the names of all fields of an answer."""
-    if isinstance(node, dict):
-        yield from node
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from names_in(inner)
+def leave_out(node: Any, names: Collection[str], left: set[str]) -> Any:
+    """Return an answer without some fields, wherever they are; note in `left` which of them it had."""
+    if isinstance(node, list):
+        return [leave_out(one, names, left) if isinstance(one, _NESTED) else one for one in node]
+    if not isinstance(node, dict):
+        return node
+    there = [name for name in names if name in node]
+    left.update(there)
+    made = {name: value for name, value in node.items() if name not in there} if there else node
+    changed = {name: leave_out(value, names, left) for name, value in made.items() if isinstance(value, _NESTED)}
+    return {**made, **changed} if changed else made
+
+
+def _steps(path: str) -> tuple[list[str], str]:
+    """Split a path into the ways to each of its lists, and the way on from the last."""
+    first, *others = path.split("[]")
+    *lists, last = [first, *(way.removeprefix(".") for way in others)]
+    return lists, last
 
 
 def each_at(node: Any, path: str) -> list[Any]:
     """Return every value at a path, those of all items where it goes through lists."""
     nodes = [node]
-    *lists, last = path.split("[]")
+    lists, last = _steps(path)
     for way in lists:
-        found = (dig(one, way.strip("."))[1] for one in nodes)
+        found = (dig(one, way)[1] for one in nodes)
         nodes = [item for items in found if isinstance(items, list) for item in items]
-    return [value for one in nodes if (value := dig(one, last.strip("."))[1]) is not None]
+    return [value for one in nodes if (value := dig(one, last)[1]) is not None]
+
+
+def leads(data: Any, path: str) -> bool:
+    """Whether there is something at a path; there is, too, where a list on the way has no items."""
+    nodes = [data]
+    lists, last = _steps(path)
+    for way in lists:
+        found = [items for one in nodes if isinstance(items := dig(one, way)[1], list)]
+        nodes = [item for items in found for item in items]
+        if not nodes:
+            return bool(found)
+    return not last or any(dig(one, last)[1] is not None for one in nodes)
 
 
 def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
@@ -103,67 +135,50 @@ def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
     return (), None
 
 
-def read_rows(data: Any, path: str, *, without: Collection[str], most: int | None = None) -> Iterator[Values]:
-    """Yield the values of each row, those of the objects around it first.
-
-    Fields `without` which it should be are left out, also out of JSON text; `most` items of the first list count.
-    """
-    *lists, last = path.split("[]")
+def read_rows(data: Any, path: str, *, most: int | None = None) -> Iterator[Values]:
+    """Yield the values of each row, those of the objects around it first; `most` items of the list of a page count."""
+    lists, last = _steps(path)
     found: list[tuple[Values, Any]] = [({}, data)]
     for depth, way in enumerate(lists):
         inner = []
         for above, node in found:
-            around, items = _enter(node, way.strip("."), above, depth, without)
+            keys, items = dig(node, way)
             if isinstance(items, list):
+                around = _with_values(above, node, depth, aside=keys) if keys else above
                 inner += [(around, item) for item in (items[:most] if depth == 0 else items)]
         found = inner
     for above, node in found:
-        around, row = _enter(node, last.strip("."), above, len(lists), without) if last else (above, node)
-        yield _joined(around, len(lists) + bool(last), _values(row, without))
+        keys, row = dig(node, last)
+        around = _with_values(above, node, len(lists), aside=keys) if last else above
+        yield _with_values(around, row, len(lists) + bool(last)) if keys or not last else around
 
 
-def _enter(node: Any, way: str, above: Values, depth: int, without: Collection[str]) -> tuple[Values, Any]:
-    """Return the values beside a way, and what is at its end."""
-    keys, value = dig(node, way)
-    return (_joined(above, depth, _values(node, without, aside=keys)) if keys else above), value
-
-
-def _joined(above: Values, depth: int, pairs: Iterable[tuple[str, Any]]) -> Values:
-    """Add the values of an object; a key with a dot may look like the way to another: both are kept."""
+def _with_values(above: Values, node: Any, depth: int, *, aside: tuple[str, ...] = ()) -> Values:
+    """Return the values of an object beside those of the objects around it."""
     made = dict(above)
-    for path, value in pairs:
-        name = writable(path)
-        while (depth, name) in made:
-            name += "_"
-        made[depth, name] = value
+    _add_values(made, node, (depth,), aside)
     return made
 
 
-def _values(
-    node: Any, without: Collection[str], *, prefix: str = "", aside: Sequence[str] = ()
-) -> Iterator[tuple[str, Any]]:
-    """Yield each scalar by its path, lists and empty objects as JSON text; what is at the keys `aside` is not read."""
+def _add_values(made: Values, node: Any, at: Place, aside: tuple[str, ...]) -> None:
+    """Add each scalar of an object, lists and empty objects as JSON text; what is at the keys `aside` is not read."""
     if not isinstance(node, dict):
-        yield "value", _as_text(node, without) if isinstance(node, list) else node
+        made[(*at, "value")] = _as_json(node) if isinstance(node, list) else node
         return
     for name, value in node.items():
-        on_the_way = bool(aside) and name == aside[0]
-        if name in without or (on_the_way and len(aside) == 1):
+        place = (*at, name)
+        if aside and place[1:] == aside:
             continue
-        if isinstance(value, dict) and value:
-            yield from _values(value, without, prefix=f"{prefix}{name}.", aside=aside[1:] if on_the_way else ())
+        if not isinstance(value, _NESTED):
+            made[place] = value
+        elif isinstance(value, dict) and value:
+            _add_values(made, value, place, aside)
         else:
-            yield f"{prefix}{name}", _as_text(value, without) if isinstance(value, dict | list) else value
+            made[place] = _as_json(value)
 
 
-def _as_text(value: Any, without: Collection[str]) -> str:
-    return json.dumps(_leave_out(value, without), ensure_ascii=False, separators=(",", ":"))
-
-
-def _leave_out(node: Any, without: Collection[str]) -> Any:
-    if isinstance(node, dict):
-        return {name: _leave_out(value, without) for name, value in node.items() if name not in without}
-    return [_leave_out(one, without) for one in node] if isinstance(node, list) else node
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def paths_of_objects(path: str) -> list[str]:

@@ -58,7 +58,7 @@ def normal_handle(name: str) -> str:
 
 def writable(text: str) -> str:
     """Replace half a surrogate pair, which no file can hold; JSON can."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_blank(value: object) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +16,19 @@ import pandas as pd
 from .columns import moments
 from .errors import InvalidArgumentError, listed, shown
 from .model import OBSERVED_AT, SOURCE, Query, Untyped
-from .rows import Place, Values, each_at, find_rows, names_in, paths_of_lists, paths_of_objects, read_rows
+from .rows import Place, Values, find_rows, leads, leave_out, paths_of_lists, paths_of_objects, read_rows
 from .spelling import writable
 from .store import Answer
 
 _MOST_DIGITS: Final = 15  # of a whole number that every program keeps as it is
 _ID_ENDINGS: Final = ("_id", "_ids", "id_str")
 _METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
+
+
+def as_found(answer: Answer, envelope: Mapping[str, Any]) -> Answer:
+    """Return an answer as it is where it is one row: one that has more than an empty list is there."""
+    absent = answer.observation.absent and envelope.get("data") in (None, {}, [], "")
+    return replace(answer, observation=answer.observation._replace(absent=absent))
 
 
 def make_frame(
@@ -32,53 +41,48 @@ def make_frame(
 ) -> tuple[pd.DataFrame, set[str]]:
     """Make a frame of answers, of a ranking of `limit` items at most; return it, and what it was made without."""
     rows: list[tuple[int, Values]] = []
-    path, nowhere = next(iter(table.rows), None), ""
+    path, lists = next(iter(table.rows), None), ""
     counted: Counter[Query] = Counter()
     left_out: set[str] = set()
     for number, (answer, envelope) in enumerate(zip(answers, envelopes, strict=True)):
-        data = envelope.get("data")
-        if path is None:
-            path = find_rows(data)
-        left_out |= table.without.intersection(names_in(data)) if table.without else set()
-        most = None if limit is None else limit - counted[answer.query]
-        counted[answer.query] += answer.observation.rows
-        read = list(read_rows(data, path, without=table.without, most=most)) if _leads(data, path) else []
-        rows += [(number, one) for one in read]
-        if not read and not nowhere and not _leads(data, path):
-            nowhere = listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
-    if nowhere and not rows:
+        whole, page = envelope.get("data"), answer.observation
+        if page.page > 1 and not page.fresh:  # the end of a ranking: empty, or a page that came before
+            continue
+        data = leave_out(whole, table.without, left_out) if table.without else whole
+        most = None if limit is None or table.one_page else limit - counted[answer.query]
+        counted[answer.query] += page.rows
+        way = path = _likely_path(table, whole) if path is None else path
+        if not table.rows and not leads(data, way):  # it is personal, or this answer is not like the first
+            way = _likely_path(table, whole)
+            way = way if leads(data, way) else ""
+        if leads(data, way):
+            rows += [(number, one) for one in read_rows(data, way, most=most)]
+        else:
+            lists = lists or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
+    if lists and not rows:
         raise InvalidArgumentError(
-            f"rows={shown(path)} is not in the answer, which is stored; it has {nowhere}. Call again with one of them, "
-            "at no cost"
+            f"rows={shown(path)} is not in the answer, which is stored; it has {writable(lists)}. Call again with one "
+            "of them, at no cost"
         )
     return _tabulate(table, path or "", rows, answers, source), left_out
 
 
-def _leads(data: Any, path: str) -> bool:
-    """Whether there is something at a path; there is, too, where a list on the way has no items."""
-    *lists, last = path.split("[]")
-    way = ""
-    for step in lists:
-        way += step
-        found = each_at(data, way)
-        if not any(isinstance(items, list) for items in found):
-            return False
-        if not any(found):
-            return True
-        way += "[]"
-    return not last or bool(each_at(data, path))
+def _likely_path(table: Untyped, data: Any) -> str:
+    """Return where the rows of an answer are if nobody says it; personal fields are in it still."""
+    return table.likely if table.likely and leads(data, table.likely) else find_rows(data)
 
 
 def _tabulate(
     table: Untyped, path: str, rows: Sequence[tuple[int, Values]], answers: Sequence[Answer], source: str
 ) -> pd.DataFrame:
-    params = [one.query.params for one in answers]
     names = _name_columns((values for _, values in rows), path)
-    columns = {
-        name: pd.Series([params[at].get(name) for at, _ in rows], dtype="string")
-        for name in [parameter.api_name for parameter in table.endpoint.inputs]
-        if name not in names.values() and any(name in sent for sent in params or [{name: ""}])
-    }
+    params = [one.query.params for one in answers]
+    columns: dict[str, Any] = {}
+    for parameter in table.endpoint.inputs:
+        name = parameter.api_name
+        if name not in names.values():  # a field of the same name wins
+            column = f"params.{name}" if name in _METADATA else name
+            columns[column] = pd.Series([params[at].get(name) for at, _ in rows], dtype="string")
     columns |= {name: read_column(name, [values.get(place) for _, values in rows]) for place, name in names.items()}
     at = np.array([answers[number].observation.observed_at for number, _ in rows], dtype=np.int64)
     columns[OBSERVED_AT.name] = pd.Series(moments(at))
@@ -88,19 +92,18 @@ def _tabulate(
 
 def _name_columns(rows: Iterable[Values], path: str) -> dict[Place, str]:
     """Name the columns: a value's path within its object; where two would share a name, the whole path of both."""
-    places = sorted(dict.fromkeys(place for values in rows for place in values), key=lambda place: place[0])
+    places = sorted(dict.fromkeys(chain.from_iterable(rows)), key=itemgetter(0))
+    written = {place: writable(".".join(place[1:])) for place in places}
+    counts = Counter([*written.values(), *_METADATA])
     objects = paths_of_objects(path)
-    counts = Counter([*(name for _, name in places), *_METADATA])
     names: dict[Place, str] = {}
     taken = set(_METADATA)
-    for place in places:
-        depth, name = place
-        if counts[name] > 1:
-            name = f"{objects[depth]}.{name}".removeprefix(".")
-        while name in taken:
-            name = f"data.{name}"
-        taken.add(name)
-        names[place] = name
+    for place, name in written.items():
+        unique = name if counts[name] == 1 else f"{objects[place[0]]}.{name}".removeprefix(".")
+        while unique in taken:
+            unique = f"data.{unique}"
+        taken.add(unique)
+        names[place] = unique
     return names
 
 

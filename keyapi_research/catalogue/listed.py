@@ -33,8 +33,9 @@ class Listed:
 
     `credits` is the price of a request where it was read anywhere. `paging` is the name of the page, of its size, and
     the largest size; `cursor` is the parameter of endpoints that are paged by one. `batch` has the parameters that
-    take several ids, `per_request` at most, and the field of a row that repeats the id. `certainty` says how far all of
-    this is known, from A (read on KeyAPI's page) to D (little is); notes are no surer than that.
+    take several ids, `per_request` at most, and the field of a row that repeats the id. `rows` is the list of the
+    rows where it has a name. `certainty` says how far all of this is known, from A (read on KeyAPI's page) to D (little
+    is); notes are no surer than that.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Listed:
     cursor: str | None
     batch: Mapping[str, str]
     per_request: int
+    rows: str
     parameters: tuple[ListedParameter, ...]
     certainty: str
     notes: tuple[str, ...]
@@ -78,6 +80,7 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
         cursor=entry.get("cursor"),
         batch=MappingProxyType(entry.get("batch", {})),
         per_request=entry.get("per_request", 1),
+        rows=entry.get("rows", ""),
         parameters=tuple(ListedParameter(**parameter) for parameter in entry["parameters"]),
         certainty=entry["certainty"],
         notes=tuple(entry["notes"]),

@@ -42,7 +42,8 @@ from .listed import Listed, listed
 from .listed import personal as personal_fields
 
 Sent = str | int | float | bool | date | None
-_ROWS: Final = re.compile(r"(?:[^\[\]\s]+)?(?:\[\](?:\.[^\[\]\s]+)?)*")
+_STEP: Final = r"[^\[\]\x00-\x1f\x7f\ud800-\udfff]+"
+_ROWS: Final = re.compile(rf"(?:{_STEP})?(?:\[\](?:\.{_STEP})?)*")
 HANDLES: Final = "unique_ids"
 
 
@@ -59,9 +60,9 @@ def listed_at(path: str) -> Listed | None:
 
 def price_of(path: str, credits: object, function: str) -> int:  # noqa: A002 - the public name
     """Return the price of a request: the one given, else the one that is known."""
+    declared, known = endpoints_at(path), listed_at(path)
     if credits is not None:
         return check_whole("credits", credits)
-    declared, known = endpoints_at(path), listed_at(path)
     found = declared[0].credits if declared else known.credits if known else None
     if found is not None:
         return found
@@ -88,6 +89,8 @@ def paging_of(path: str, paging: object, *, yours: bool = True) -> Paging | None
             f"got {shown(paging)}"
         )
     page, size, most = paging
+    if page == size:
+        raise InvalidArgumentError(f"paging: the page and its size are two parameters; got {shown(page)} for both")
     return Paging(check_parameter_name(page), check_parameter_name(size), check_whole("paging", most))
 
 
@@ -103,8 +106,8 @@ def check_rows(rows: object) -> str:
 
 def check_params(params: object) -> dict[str, str]:
     """Return parameters as they are sent; those that are None are left out."""
-    if params is not None and not isinstance(params, Mapping):
-        raise InvalidArgumentError(f'params must be a dict such as {{"region": "US"}}; got {shown(params)}')
+    if params is not None and not isinstance(params, Mapping):  # not shown: an address may have the token
+        raise InvalidArgumentError(f'params must be a dict such as {{"region": "US"}}; got {type(params).__name__}')
     sent = {check_parameter_name(name): check_sent(name, value) for name, value in (params or {}).items()}
     return {name: text for name, text in sent.items() if text is not None}
 
@@ -173,14 +176,25 @@ def _each_id(by: str, text: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str]) -> Untyped:
+def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
     columns = (
         *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
         OBSERVED_AT,
         SOURCE,
     )
     of = () if rows is None else (rows,)
-    return Untyped(endpoint, endpoint.path, "row of the answer", (), of, columns, without=without)
+    known = listed().get(endpoint.path)
+    return Untyped(
+        endpoint,
+        endpoint.path,
+        "row of the answer",
+        (),
+        of,
+        columns,
+        likely=known.rows if known else "",
+        without=without,
+        one_page=one_page,
+    )
 
 
 @fetches
@@ -207,7 +221,8 @@ def fetch_endpoint(
         endpoint that is known to take them go as text ("1,2,3"), and are stored one by one.
     rows : str, optional
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, ""
-        for one row an answer. By default the only list of objects at most two levels down, else one row.
+        for one row an answer, "info" for one row that is an object in it. By default the list that is known to have the
+        rows, else the only list of objects at most two levels down, else one row.
     credits : int, optional
         Price of one request. May be left out where `endpoints()` has it.
     paging : tuple, optional
@@ -239,8 +254,8 @@ def fetch_endpoint(
     -----
     Whether an answer is about what was requested cannot be checked, as it is for tables: KeyAPI ignores parameters that
     it does not know. An answer of several rows that is equal to that of other parameters is a `SchemaDriftWarning`.
-    An empty answer is an absence: no row, a `MissingDataWarning`, requested again after a day. `declare` makes a table
-    of an endpoint.
+    An empty answer, also one whose only list is empty, is an absence: no row, a `MissingDataWarning`, requested again
+    after a day; with `rows=""` such an answer is a row if it has anything else. `declare` makes a table of an endpoint.
 
     Examples
     --------
@@ -254,8 +269,14 @@ def fetch_endpoint(
     way = paging_of(path, paging)
     rows = None if rows is None else check_rows(rows)
     limit = check_limit(limit)
-    if way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most):
-        limit = way.most  # the first page, as any ranking has it
+    if not isinstance(personal, bool):
+        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
+    without = frozenset() if personal else personal_fields()
+    if rows is not None and (left := without.intersection(re.split(r"[.\[\]]+", rows))):
+        raise InvalidArgumentError(f"rows={rows!r}: {min(left)} is personal data. To read it, pass personal=True")
+    one_page = way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most)
+    if way is not None and one_page:  # as any ranking has it stored
+        limit = 1
         sent = {name: text for name, text in sent.items() if name not in (way.page, way.size)}
     elif way is not None and (way.page in sent or way.size in sent):
         way = None
@@ -264,11 +285,8 @@ def fetch_endpoint(
             f"rows={rows!r} has no list, but the pages of {path} do. Name the list, or the page: "
             f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
         )
-    if not isinstance(personal, bool):
-        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
     queries = _queries(path, sent, price, way)
-    without = frozenset() if personal else personal_fields()
-    table = _table(queries[0].endpoint, rows, without)
+    table = _table(queries[0].endpoint, rows, without, one_page=one_page)
     return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
 
 

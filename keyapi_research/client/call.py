@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import KeyAPIError, StoreError
-from ..model import DTYPES, Endpoint, Query, Table
+from ..model import DTYPES, Endpoint, Query, Table, Untyped
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import Facts
 from .pacing import is_hard
@@ -41,6 +41,11 @@ class Call:
     read: tuple[Observation, ...] = ()
     probing: bool = False
     since: tuple[int, int] | None = None
+
+    @property
+    def one_page(self) -> bool:
+        """Whether it is for the first page of a ranking only, whatever that has."""
+        return isinstance(self.table, Untyped) and self.table.one_page
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..envelope import Found, match, open_envelope, refusal
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
-from ..model import PAGES, Endpoint, Query
+from ..model import PAGES, Endpoint, Query, page_params
 from ..settings import SANDBOX
 from ..spelling import writable
 from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome
@@ -248,7 +248,7 @@ def make_arrival(request: Request, found: Found) -> Arrival:
     request.seen.update(new)
     return Arrival(
         found.query.key,
-        {**params, request.endpoint.paging.page: str(request.page)},
+        {**params, **page_params(request.endpoint.paging, request.page)},
         found.envelope,
         absent=found.absent and request.page == 1,
         page=request.page,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +19,14 @@ from .dispatch import Sender
 from .policy import Policy, is_within
 
 _ONE_OBSERVATION: Final = timedelta(hours=1)  # pages this close together
+
+
+@dataclass
+class _Look:
+    """The pages of a ranking so far, and the ids of the last answer and request when the store was read."""
+
+    pages: list[Answer]
+    since: tuple[int, int]
 
 
 class Pages:
@@ -41,14 +49,13 @@ class Pages:
                 continue
             self._policy.check_answerable([query])
             requests += _pages_left(call, pages, paging.most)
-            whole = 0 if call.limit is None else math.ceil(call.limit / paging.least)
-            most += whole + (_pages_left(call, pages, paging.least) if pages else 0)
+            most += _pages_left(call, [], paging.least) + (_pages_left(call, pages, paging.least) if pages else 0)
             if others:
                 notes.append("fetches the whole ranking again, because the stored pages are more than an hour old")
             elif call.limit is None:
                 notes.append("the number of pages is not known in advance")
             notes.append(self._policy.unanswered_note(call, [query]))
-        unknown = call.limit is None and requests > 0
+        unknown = call.limit is None and not call.one_page and requests > 0
         return Plan(
             requests,
             requests * price,
@@ -56,30 +63,47 @@ class Pages:
             len(served),
             oldest_of([page.observation for page in served]),
             call.table.name,
-            "; ".join(filter(None, notes)),
+            "; ".join(filter(None, dict.fromkeys(notes))),
         )
 
     def collect(self, collection: Collection, run: Run) -> None:
-        """Get the answers of a call."""
-        for query in collection.call.queries:
-            if collection.stop is not None:  # what stopped one query stops the others
-                collection.failures[query] = None
-                continue
-            pages: list[Answer] = []
-            try:
-                self._pull(query, pages, collection, run)
-            except KeyAPIError as error:
-                if not collection.sent:
-                    raise
-                collection.fail(query, error)
-            finally:
-                run.reservation.release()
-                collection.answers += pages
+        """Get the answers of a call: what all of it is expected to cost is held before anything is sent."""
+        try:
+            looks = self._prepare(collection, run)
+            for query, look in looks.items():
+                if collection.stop is not None:  # what stopped one query stops the others
+                    collection.failures[query] = None
+                    continue
+                try:
+                    self._pull(query, look, collection, run)
+                except KeyAPIError as error:
+                    if not collection.sent:
+                        raise
+                    collection.fail(query, error)
+                finally:
+                    collection.answers += look.pages
+        finally:
+            run.reservation.release()
+
+    def _prepare(self, collection: Collection, run: Run) -> dict[Query, _Look]:
+        """Look what the store serves; refuse the rest, hold what it costs, or leave it out of a partial table."""
+        call = collection.call
+        looks = {query: self._look(call, query, run) for query in call.queries}
+        wanting = [query for query, look in looks.items() if _pages_needed(call, look.pages) is None]
+        pages = sum(_pages_left(call, looks[query].pages, _paging(call).most) for query in wanting)
+        if wanting and self._policy.offline and call.partial:
+            collection.failures.update(dict.fromkeys(wanting, self._policy.not_stored(call, wanting, pages)))
+            return {query: look for query, look in looks.items() if query not in collection.failures}
+        if wanting:
+            self._policy.admit(call, wanting, pages, "page", run)
+            self._sender.keep_unkept()
+            run.progress.expect(None if call.limit is None else pages)
+        return looks
 
     def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Answer], bool]:
         """Find the pages that serve, no more than are needed, and whether there are only others."""
         found = self._policy.store.pulls(query.key, until=self._policy.until)
-        pulls = [[Answer(query, page) for page in pull] for pull in found]
+        pulls = [self._counted(query, [Answer(query, page) for page in pull]) for pull in found]
 
         def serve(pages: Sequence[Answer]) -> bool:
             return all(self._policy.serves(call, page.observation, since) for page in pages)
@@ -93,15 +117,29 @@ class Pages:
             return newest, False
         return [], bool(pulls)
 
-    def _pull(self, query: Query, pages: list[Answer], collection: Collection, run: Run) -> None:
-        """Pull a ranking page by page into `pages`: only the server knows where it ends."""
+    def _counted(self, query: Query, pull: list[Answer]) -> list[Answer]:
+        """Count the rows of stored pages again where the caller says which list they are."""
+        if query.endpoint.identity is not None:
+            return pull
+        seen: set[str | None] = set()
+        counted = []
+        for answer, found in zip(pull, self._found(query, pull), strict=True):
+            new = {one for one in found.ids if one is not None} - seen
+            seen |= new
+            facts = {"rows": len(found.ids), "fresh": len(new), "more": found.more}
+            counted.append(replace(answer, observation=answer.observation._replace(**facts)))
+        return counted
+
+    def _found(self, query: Query, pages: Sequence[Answer]) -> Iterator[Found]:
+        """Yield what stored pages have."""
+        for envelope in self._policy.store.envelopes([one.observation.id for one in pages]):
+            [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
+            yield found if isinstance(found, Found) else Found(query, envelope)
+
+    def _pull(self, query: Query, look: _Look, collection: Collection, run: Run) -> None:
+        """Pull a ranking page by page into what the store had of it: only the server knows where it ends."""
         call, price = collection.call, collection.call.endpoint.credits
-        since = self._look(call, query, pages, run)
-        if _pages_needed(call, pages) is None:
-            expected = _pages_left(call, pages, _paging(call).most)
-            self._policy.admit(call, [query], expected, "page", run)
-            self._sender.keep_unkept()
-            run.progress.expect(None if call.limit is None else expected)
+        pages = look.pages
         request: Request | None = None
         restarted = False
         while _pages_needed(call, pages) is None:
@@ -112,15 +150,16 @@ class Pages:
             if run.reservation.call.held < price:
                 run.reservation.hold(price, f"page {request.page} of {call.name}")
             collection.sent = True  # by this client or by another
-            page = self._send_page(request, replace(run, since=since))
+            page = self._send_page(request, replace(run, since=look.since))
             if page is None:  # somebody else requests it: what they get is the ranking as it is now
                 failed = self._sender.wait_for_others([query], request.page, run)
                 if failed:
                     raise failed[query]
-                since = self._look(call, query, pages, run)
+                again = self._look(call, query, run)
+                pages[:], look.since = again.pages, again.since
                 request = None
                 continue
-            since = (page.observation.id, since[1])
+            look.since = (page.observation.id, look.since[1])
             run.progress.step(run.reservation.call.spent)
             # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
             if request.pull not in (None, page.observation.pull):
@@ -130,11 +169,11 @@ class Pages:
             else:
                 pages.append(collection.arrive(page))
 
-    def _look(self, call: Call, query: Query, pages: list[Answer], run: Run) -> tuple[int, int]:
-        """Read what the store serves into `pages`; return what it had then."""
+    def _look(self, call: Call, query: Query, run: Run) -> _Look:
+        """Read what the store serves; note what it had then."""
         answer, _ = self._policy.store.last_ids()
-        pages[:], _ = self._survey(call, query, run.since[0])
-        return answer, run.since[1]
+        pages, _ = self._survey(call, query, run.since[0])
+        return _Look([*pages], (answer, run.since[1]))
 
     def _next(
         self, call: Call, query: Query, pages: Sequence[Answer], last: Request | None, *, any_size: bool
@@ -148,9 +187,8 @@ class Pages:
         if last is not None:
             return replace(last, page=page, pull=pull, rows=rows, same_call=True)
         seen: set[str | None] = set()
-        for envelope in self._policy.store.envelopes([one.observation.id for one in pages]):
-            [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
-            seen.update(found.ids if isinstance(found, Found) else ())
+        for found in self._found(query, pages):
+            seen.update(found.ids)
         return Request(query.endpoint, (query,), page=page, pull=pull, rows=rows, wanted=call.limit, seen=seen)
 
     def _send_page(self, request: Request, run: Run) -> Answer | None:
@@ -172,7 +210,8 @@ def _pages_needed(call: Call, pull: Sequence[Answer]) -> int | None:
     for number, page in enumerate(pull, start=1):
         have += page.observation.rows  # a row that came twice has its place: a plan holds whatever the rows are
         before = pull[number - 2] if number > 1 else None
-        if (call.limit is not None and have >= call.limit) or _ends(page, before, _paging(call)):
+        enough = call.one_page or (call.limit is not None and have >= call.limit)
+        if enough or _ends(page, before, _paging(call)):
             return number
     return None
 
@@ -185,7 +224,7 @@ def _ends(page: Answer, before: Answer | None, paging: Paging) -> bool:
 
 
 def _pages_left(call: Call, pages: Sequence[Answer], size: int) -> int:
-    if call.limit is None:
+    if call.limit is None or call.one_page:
         return 1
     rows = [page.observation.rows for page in pages]
     known = max(rows, default=0)

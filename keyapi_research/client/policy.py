@@ -81,23 +81,23 @@ class Policy:
 
     def admit(self, call: Call, missing: Sequence[Query], requests: int, noun: str, run: Run) -> None:
         """Refuse, before anything is sent, what cannot be sent, kept or paid; hold what it costs."""
+        self.check_answerable(missing)
         if self.offline:
             raise self.not_stored(call, missing, requests)
-        self.check_answerable(missing)
         self.store.check_writable()
         run.reservation.hold(requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI documents it does not answer any more, and the token; only of what is about to go out."""
         token = self.settings.token
-        for query in () if self.offline else queries:
+        for query in queries:
             for parameter, value in zip(query.endpoint.inputs, query.values, strict=True):
                 if token is not None and isinstance(value, str) and token.is_in(value):
                     raise InvalidArgumentError(
                         f"{parameter.api_name} has the token in it, which would be stored and shown. It goes into "
                         "a header by itself: leave it out"
                     )
-                if parameter.check_before_sending is not None:
+                if parameter.check_before_sending is not None and not self.offline:
                     parameter.check_before_sending(value, self._todays)
 
     @property

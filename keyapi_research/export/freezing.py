@@ -246,7 +246,10 @@ def _written(call: Call) -> str:
     ids = listed([repr(query.id) for query in call.queries], 3)
     given = [f"[{ids}]", *options] if call.endpoint.entity else options
     if isinstance(call.table, Untyped):
-        given = [repr(call.endpoint.path), ids, *given[bool(call.endpoint.entity):]]
+        sent = call.queries[0].params
+        if call.endpoint.entity:
+            sent[call.endpoint.entity.api_name] = listed([query.id for query in call.queries], 3)
+        given = [repr(call.endpoint.path), repr(sent)]
     if call.endpoint.ranking:
         given.append(f"limit={call.limit}")
     return f"{call.name}({', '.join(given)})"

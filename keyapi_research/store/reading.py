@@ -279,13 +279,16 @@ class Reader:
             raise self._damaged("a row is missing from its ledger")
         return found
 
-    def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str]]]:
-        """Return, by checksum, which answers of an endpoint have the same data as some of it: entity and parameters."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        sql = "SELECT a.data, a.entity, a.params FROM json_each(?) j JOIN keyapi_answers a ON a.data = j.value"
+    def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str, int]]]:
+        """Return by checksum which answers of an endpoint have the data of some of it: entity, parameters, page."""
+        found: dict[str, list[tuple[str, str, int]]] = {}
+        each = "SELECT value FROM json_each(?)"  # a join would read it anew for every answer
+        sql = f"SELECT endpoint, data, entity, params, page FROM keyapi_answers WHERE data IN ({each})"
+        of = {(one.endpoint, one.data) for one in some}
         for rows in self._batches(sql, {one.data for one in some}):
-            for data, entity, params in rows:
-                found.setdefault(data, []).append((entity, params))
+            for endpoint, data, *rest in rows:
+                if (endpoint, data) in of:
+                    found.setdefault(data, []).append(tuple(rest))
         return found
 
     def unanswered(self, endpoint: str) -> list[Row]:
