@@ -224,7 +224,9 @@ def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
     if place is None:  # a row is known by all it has
         return hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
     value = _dig(node, place.path.removeprefix(below))
-    return _normal(endpoint, _dig(node, place.around) if value is None and place.around else value)
+    if value is None and place.around:
+        value = _dig(node, place.around)
+    return plain_id(value) if endpoint.ranking and endpoint.entity else _normal(endpoint, value)
 
 
 def _normal(endpoint: Endpoint, value: Any) -> str | None:

@@ -116,7 +116,8 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         least = "at least " if endpoint.ranking else ""
-        text += f" Fetching what is not stored takes {least}{cost}: kr.fetch_{endpoint.tables[0].name}(...)."
+        where = "kr." if endpoint.page else ""  # a table of one's own has its function where it was declared
+        text += f" Fetching what is not stored takes {least}{cost}: {where}{endpoint.tables[0].function}(...)."
     if foreign:
         text += f" The rows come from {' and '.join(foreign)}, but this connection reads {client.source}."
     elif others:

@@ -151,12 +151,17 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
                 "by an id"
             )
         return replace(plain, identity=place)
-    kind = _kinds().get(by, "")
-    check, spelling = (check_hashtag, "hashtag") if kind == "hashtag" else (check_key, "id")
-    if by in (HANDLES, HANDLES.removesuffix("s")):
+    check, spelling = (_check_one if batch > 1 else check_key), "id"
+    if _kinds().get(by) == "hashtag":
+        check, spelling = check_hashtag, "hashtag"
+    elif by in (HANDLES, HANDLES.removesuffix("s")):
         check, spelling = check_handle, "handle"
     entity = Parameter("ids", by, by, check, f"Values of {by}, each once.")
     requested = replace(plain, entity=entity, identity_kind=spelling)  # type: ignore[arg-type]
+    if way is not None and batch > 1:
+        raise InvalidArgumentError(
+            f"batch={batch}: pages are requested for one id at a time. Leave batch or paging out"
+        )
     if way is not None:
         return replace(requested, owner=place)
     if place is None and path in listed() and by in listed()[path].batch and rows.startswith("[]"):
@@ -169,15 +174,21 @@ def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: s
     return replace(requested, identity=place)
 
 
+def _check_one(name: str, value: object) -> str:
+    """Return an id that goes into one request with others."""
+    text = check_key(name, value)
+    if "," in text:
+        raise InvalidArgumentError(f"{name}: {shown(text)} is not one id. Pass several as a list")
+    return text
+
+
 def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, place: Field | None) -> Endpoint:
     """Return an endpoint of the package's tables, whose answers are stored once for all tables and checked alike."""
     entity, own = known.entity, known.identity
     if by != (entity and entity.api_name):
-        needed = (
-            f"is requested by {entity.api_name}. Pass by={entity.api_name!r}"
-            if entity
-            else ("is not requested by an id. Leave by out, and pass it in params")
-        )
+        needed = "is not requested by an id. Leave by out, and pass it in params"
+        if entity:
+            needed = f"is requested by {entity.api_name}. Pass by={entity.api_name!r}"
         raise InvalidArgumentError(f"by: {known.path} {needed}")
     if way != known.paging:
         raise InvalidArgumentError(f"paging: how {known.path} is called page by page is known. Leave paging out")
@@ -198,10 +209,10 @@ def _record(rows: str, place: Field | None) -> str:
 def _row_id(own: tuple[Column, ...], key: tuple[str, ...], rows: str) -> Field | None:
     """Return where an item of a page has its own id: the only column of the key that is read of it."""
     item = f"{rows.partition('[]')[0]}[]"
-    places = [one.place for one in own if one.name in key]
-    of_item = [one for one in places if not isinstance(one, Field) or level_of(one.path) == item]
-    only = of_item[0] if len(of_item) == 1 else None
-    return Field(only.path) if isinstance(only, Field) else None
+    in_key = [one for one in own if one.name in key]
+    of_item = [one for one in in_key if not isinstance(one.place, Field) or level_of(one.place.path) == item]
+    ids = [one.place for one in of_item if isinstance(one.place, Field) and one.kind in ("id", "text")]
+    return Field(ids[0].path) if len(of_item) == len(ids) == 1 else None
 
 
 def _checked(endpoint: Endpoint) -> Field | DeepestLevel | None:
@@ -212,7 +223,7 @@ def _checked(endpoint: Endpoint) -> Field | DeepestLevel | None:
 def _entity(endpoint: Endpoint, own: tuple[Column, ...]) -> Parameter | None:
     """Return the parameter of the id; a column of its name stands for it only where it has the id that is checked."""
     entity, place = endpoint.entity, _checked(endpoint)
-    other = entity and next((one for one in own if one.name == entity.column and one.place != place), None)
+    other = entity and next((one for one in own if one.name == entity.column and str(one.place) != str(place)), None)
     return replace(entity, column=f"requested_{entity.column}") if entity and other else entity
 
 

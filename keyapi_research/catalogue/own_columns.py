@@ -51,7 +51,8 @@ def _own_column(name: object, spec: object, rows: str) -> Column:
     kind, path, unit, meaning = (*parts, "", "")[:_MOST]
     least = 0 if kind in ("count", "length") else 1 if kind == "position" else None
     place = _place(name, kind, path, rows)
-    return Column(name, _KINDS[kind], place, meaning or "As KeyAPI names it.", YOURS, unit, least)
+    known = f"KeyAPI's {path}." if path else "Place in the list, from 1." if kind == "position" else "The row itself."
+    return Column(name, _KINDS[kind], place, meaning or known, YOURS, unit, least)
 
 
 def _place(name: str, kind: str, path: str, rows: str) -> Field | CountOf | Position:
