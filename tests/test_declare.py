@@ -610,8 +610,6 @@ def wrong(said: str, **changes: Any) -> Any:
         *[wrong("rows must be the path of the list", rows=one) for one in (None, 7, "list[", "list[0]", "[]x")],
         *[wrong("key must be the names", key=one) for one in (None, 7, "", [], [7], [None])],
         wrong("key: m is not among the columns n, observed_at, source", key=["n", "m"]),
-        wrong("key: uid is the same for all items of list.*Add a column", key="uid", by="uid"),
-        wrong("key: uid, a is the same for all items", key=["uid", "a"], by="uid", params={"a": 1}),
         *[wrong("columns must be a dict", columns=one) for one in (None, {}, [("n", "count", "n")], "n")],
         *[wrong("cannot be the name of a column", columns={one: ("count", "n")})
           for one in (7, "", None, "observed_at", "source")],

@@ -76,12 +76,6 @@ def _check_key(table: Table) -> None:
         raise InvalidArgumentError(f"columns: {joined(twice)} is the column of a parameter. Choose another name")
     if unknown := [name for name in table.key if name not in table.names]:
         raise InvalidArgumentError(f"key: {joined(unknown)} is not among the columns {', '.join(table.names)}")
-    by_id = isinstance(table.endpoint.identity, Field) and table.rows == ("[]",) and not table.endpoint.ranking
-    if "[]" in table.rows[0] and not by_id and all(isinstance(table[name].place, FromQuery) for name in table.key):
-        raise InvalidArgumentError(
-            f"key: {', '.join(table.key)} is the same for all items of {table.rows[0]}. Add a column that tells them "
-            'apart, such as {"position": ("position", "")}'
-        )
 
 
 # Parameters ---------------------------------------------------------------------------------------------------
