@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import types
+import typing
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -399,6 +400,10 @@ def test_rows_that_repeat_a_key_are_said(sandbox: Sandbox, client: kr.Client) ->
     serve(sandbox, lambda _: [{"n": 1, "m": 1}, {"n": 1, "m": 2}, {"n": 2, "m": 3}, {"n": 2, "m": 4}])
     with pytest.warns(kr.SchemaDriftWarning, match=r"2 x a row that repeats the key of things \(n\)"):
         assert values(fetch(client=client), "m") == [1, 3]
+    by_id = declare("by_id", by="uid", key="uid", columns={"m": ("count", "m")})
+    serve(sandbox, lambda _: [{"m": 1}, {"m": 2}, {"m": 3}, {"m": 4}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"3 x a row that repeats the key of by_id \(uid\)"):
+        assert values(by_id("7", client=client), "m") == [1]
 
 
 def test_a_value_beside_the_list_is_none_of_a_row_that_has_the_name(sandbox: Sandbox, client: kr.Client) -> None:
@@ -721,6 +726,10 @@ def test_the_function_is_as_those_of_the_package() -> None:
     assert list(inspect.signature(both).parameters) == ["ids", "limit", "max_age", "errors", "client"]
     assert (by_id.__name__, by_id.__qualname__) == ("fetch_things", "fetch_things")
     assert repr(by_id).startswith("<function fetch_things at")
+    hints = typing.get_type_hints(by_id)
+    assert list(hints) == [*inspect.signature(by_id).parameters, "return"]
+    assert hints["client"] == kr.Client | None
+    assert hints["return"] is pd.DataFrame
     text = inspect.getdoc(by_id) or ""
     for said in (
         "Return things, a table declared in this session, one row per item of [].",

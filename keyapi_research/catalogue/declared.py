@@ -22,12 +22,12 @@ from ..arguments import (
     check_sent,
     check_whole,
 )
-from ..client import Call
+from ..client import Call, Client
 from ..columns import read_cells, read_column
 from ..docstrings import document
 from ..errors import InvalidArgumentError, shown
 from ..errors import listed as joined
-from ..fetch import call_of, fetches
+from ..fetch import Errors, Ids, MaxAge, call_of, fetches
 from ..model import (
     DTYPES,
     OBSERVED_AT,
@@ -52,6 +52,10 @@ from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number
 _DECLARING: Final = threading.Lock()
+_HINTS: Final[Mapping[str, object]] = {  # what annotations are, which signatures show by their names
+    "Ids": Ids, "Sent": Sent, "int | None": int | None, "MaxAge": MaxAge, "Errors": Errors,
+    "Client | None": Client | None,
+}  # fmt: skip
 
 
 # The key -------------------------------------------------------------------------------------------------------
@@ -71,7 +75,7 @@ def _sorted_by(own: tuple[Column, ...], key: tuple[str, ...], rows: str, way: Pa
 
 
 def _check_key(table: Table) -> None:
-    """Check that a key can tell the rows apart, and that no two columns share a name."""
+    """Check that a key is among the columns, and that no two of these share a name."""
     if twice := [name for name, times in Counter(table.names).items() if times > 1]:
         raise InvalidArgumentError(f"columns: {joined(twice)} is the column of a parameter. Choose another name")
     if unknown := [name for name in table.key if name not in table.names]:
@@ -261,7 +265,7 @@ def _fetch_function(table: Table, defaults: Mapping[str, Sent]) -> Callable[...,
         return call_of(table, bound.arguments)
 
     make.__signature__ = signature  # type: ignore[attr-defined]
-    make.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    make.__annotations__ = {name: _HINTS[one.annotation] for name, one in signature.parameters.items()}
     make.__name__ = make.__qualname__ = table.function
     make.__doc__ = f"Return {table.name}, a table declared in this session, one row per {table.row}.\n"
     return document(fetches(make), table)
