@@ -67,8 +67,8 @@ def make_frame(
             nowhere = nowhere or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
     if nowhere and not rows:
         raise InvalidArgumentError(
-            f"rows={shown(path)} is not in the answer, which is stored; it has {writable(nowhere)}. Call again with one "
-            "of them, at no cost"
+            f"rows={shown(path)} is not in the answer, which is stored; it has {writable(nowhere)}. Call again with "
+            "one of them, at no cost"
         )
     return Made(_tabulate(table, path or "", rows, answers, source), left_out, lists)
 
