@@ -44,13 +44,12 @@ def make_frame(
 ) -> Made:
     """Make a frame of answers, of a ranking of `limit` items at most."""
     rows: list[tuple[int, Values]] = []
-    path, lists = next(iter(table.rows), None), ""
+    path, nowhere = next(iter(table.rows), None), ""
     counted: Counter[Query] = Counter()
     left_out: set[str] = set()
-    lists_in_it: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     for number, (answer, envelope) in enumerate(zip(answers, envelopes, strict=True)):
         whole, page = envelope.get("data"), answer.observation
-        lists_in_it = lists_in_it or tuple(paths_of_lists(whole))
         if page.page > 1 and not page.fresh:  # the end of a ranking: empty, or a page that came before
             continue
         data = leave_out(whole, table.without, left_out) if table.without else whole
@@ -60,17 +59,18 @@ def make_frame(
         if not table.rows and not leads(data, way):  # it is personal, or this answer is not like the first
             way = _likely_path(table, whole)
             way = way if leads(data, way) else ""
+        if not table.rows and not way and not lists:
+            lists = tuple(map(writable, paths_of_lists(whole)))
         if leads(data, way):
             rows += [(number, one) for one in read_rows(data, way, counted=table.endpoint.items, most=most)]
         else:
-            lists = lists or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
-    if lists and not rows:
+            nowhere = nowhere or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
+    if nowhere and not rows:
         raise InvalidArgumentError(
-            f"rows={shown(path)} is not in the answer, which is stored; it has {writable(lists)}. Call again with one "
-            "of them, at no cost"
+            f"rows={shown(path)} is not in the answer, which is stored; it has {writable(nowhere)}. Call again with "
+            "one of them, at no cost"
         )
-    several = path == "" and not table.rows and lists_in_it
-    return Made(_tabulate(table, path or "", rows, answers, source), left_out, several or ())
+    return Made(_tabulate(table, path or "", rows, answers, source), left_out, lists)
 
 
 def _likely_path(table: Untyped, data: Any) -> str:

@@ -146,9 +146,7 @@ def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> En
 # Calls --------------------------------------------------------------------------------------------------------
 
 
-def _queries(
-    path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str
-) -> tuple[Query, ...]:
+def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str) -> tuple[Query, ...]:
     """Return what is requested: by a declared endpoint where it is exactly that, so that its answers are checked."""
     for endpoint in endpoints_at(path, yours=False):
         queries = _declared_queries(endpoint, sent) if endpoint.paging == paging else ()
