@@ -26,10 +26,12 @@ from .errors import (
     UnexpectedMarketWarning,
     UnexpectedResponseError,
     listed,
+    shown,
     warn,
 )
 from .model import OBSERVED_AT, Table, Untyped
 from .rows import counted_items
+from .spelling import writable
 from .store import Answer, Observation, now_us, when
 from .tidy import Issues
 
@@ -163,8 +165,8 @@ def tell_of_rows(table: Untyped, left_out: Iterable[str], lists: Iterable[str], 
     if new := _untold(left_out, f"personal {table.name}", client.told):
         _LOG.warning("%s: left out personal data (%s). personal=True keeps them", table.name, ", ".join(new))
     if new := _untold(lists, f"lists {table.name}", client.told):
-        ways = '", "'.join(new)
-        _LOG.warning('%s: one row an answer. To make rows of the items of a list: rows="%s"', table.name, ways)
+        ways = listed([f"rows={shown(writable(one))}" for one in new], _MOST_NAMED_PAIRS)
+        _LOG.warning("%s: one row an answer. To make rows of the items of a list: %s", table.name, ways)
 
 
 def _rows_in(one: Answer) -> int:

@@ -102,7 +102,7 @@ def _name_columns(rows: Iterable[Values], path: str) -> dict[Place, str]:
     places = sorted(dict.fromkeys(chain.from_iterable(rows)), key=itemgetter(0))
     written = {place: writable(".".join(place[1:])) for place in places}
     counts = Counter([*written.values(), *_METADATA])
-    objects = paths_of_objects(path)
+    objects = [writable(one) for one in paths_of_objects(path)]
     names: dict[Place, str] = {}
     taken = set(_METADATA)
     for place, name in written.items():

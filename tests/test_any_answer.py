@@ -119,7 +119,8 @@ def cells(frame: pd.DataFrame) -> Iterator[str]:
         for value in frame[name].tolist():
             if pd.isna(value):
                 continue
-            yield written(value)
+            whole_number = isinstance(value, str) and value.endswith(".0")  # written as text, beside a list
+            yield written(float(value) if whole_number else value)
             if isinstance(value, str) and value[:1] in ("[", "{"):
                 try:
                     yield from scalars(json.loads(value, object_pairs_hook=values_of), personal=True)

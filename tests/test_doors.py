@@ -202,7 +202,7 @@ def test_declared_table_and_fetch_endpoint_share_what_is_stored(
     sandbox.on_request = lambda _, params: answer({"list": [{"n": params["video_id"], "likes": 5}]})
     declared = """
     fetch = kr.declare("doors_likes", "/v1/tests/doors", credits=3, by="video_id", params={"lang": "en"},
-                       rows="list[]", key=["video_id"], columns={"n": ("id", "n"), "likes": ("count", "likes")})
+                       rows="list[]", key=["n"], columns={"n": ("id", "n"), "likes": ("count", "likes")})
     """
     code = f"""{declared}
     result = [fetch(["1", "2"], client=client)["likes"].tolist(), client.credits_spent]

@@ -182,6 +182,9 @@ KEYS = {
         {"a.b": 1, "c/d": 2, " e ": 3, "\u00e9\U0001f600": 4, "": 5, "f..": 6, "[]": 7, "g[].h": 8},
     ),
     "half a surrogate pair": ({"\ud800": 1, "x": "\udfff!"}, {"\ufffd": 1, "x": "\ufffd!"}),
+    "half a surrogate pair on the way": (
+        {"n": 1, "\ud800": [{"n": 2}]}, {"n": 1, "\ufffd[].n": 2},
+    ),
     "a key with a dot, and the way to another": ([{"a.b": 1, "a": {"b": 2}}], {"[].a.b": 1, "data.[].a.b": 2}),
     "a field of the row and of what is around": (
         {"id": "x", "list": [{"id": "y", "n": 1}]}, {"id": "x", "list[].id": "y", "n": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ..errors import InvalidArgumentError, shown
 from ..fetch import MaxAge, fetches, make_call
 from ..model import (
     OBSERVED_AT,
+    PAGES,
     SOURCE,
     Column,
     Endpoint,
@@ -44,6 +46,7 @@ from .listed import personal as personal_fields
 Sent = str | int | float | bool | date | None
 _STEP: Final = r"[^\[\]\x00-\x1f\x7f\ud800-\udfff]+"
 _ROWS: Final = re.compile(rf"(?:{_STEP})?(?:\[\](?:\.{_STEP})?)*")
+_LOG: Final = logging.getLogger("keyapi_research")
 HANDLES: Final = "unique_ids"
 
 
@@ -58,26 +61,30 @@ def listed_at(path: str) -> Listed | None:
     return known
 
 
-def price_of(path: str, credits: object, function: str) -> int:  # noqa: A002 - the public name
+def price_of(path: str, credits: object) -> int:  # noqa: A002 - the public name
     """Return the price of a request: the one given, else the one that is known."""
-    declared, known = endpoints_at(path), listed_at(path)
-    if credits is not None:
-        return check_whole("credits", credits)
+    declared, known = endpoints_at(path, yours=False), listed_at(path)
     found = declared[0].credits if declared else known.credits if known else None
-    if found is not None:
-        return found
+    given = None if credits is None else check_whole("credits", credits)
+    if found is not None and given is not None and given < found:  # budgets must not count too little
+        _LOG.warning("%s costs %d credits by KeyAPI's page, not %d: %d are counted", path, found, given, found)
+        given = found
+    yours = [one.credits for one in endpoints_at(path)]
+    price = given or found or next(iter(yours), None)
+    if price is not None:
+        return price
     near = None if known else nearest_name(path, listed())
     hint = f" Did you mean {near!r}?" if near else ""
     raise InvalidArgumentError(
         f"the price of {path} is not known, so nothing was sent.{hint} Pass the credits of one request, as KeyAPI's "
-        f"page of the endpoint has them: {function}(..., credits=1)"
+        "page of the endpoint has them: fetch_endpoint(..., credits=1)"
     )
 
 
-def paging_of(path: str, paging: object, *, yours: bool = True) -> Paging | None:
-    """Return how a path is called page by page: as given, else as is known, from the session's tables or not."""
+def paging_of(path: str, paging: object) -> Paging | None:
+    """Return how a path is called page by page: as given, else as it is known."""
     if paging is None:
-        declared, known = endpoints_at(path, yours=yours), listed_at(path)
+        declared, known = endpoints_at(path, yours=False), listed_at(path)
         if declared:
             return declared[0].paging
         return Paging(*known.paging) if known and known.paging else None
@@ -89,8 +96,8 @@ def paging_of(path: str, paging: object, *, yours: bool = True) -> Paging | None
             f"got {shown(paging)}"
         )
     page, size, most = paging
-    if page == size:
-        raise InvalidArgumentError(f"paging: the page and its size are two parameters; got {shown(page)} for both")
+    if size in (page, PAGES.page):
+        raise InvalidArgumentError(f"paging: the page and its size are two parameters; got {shown(paging)}")
     return Paging(check_parameter_name(page), check_parameter_name(size), check_whole("paging", most))
 
 
@@ -139,9 +146,11 @@ def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> En
 # Calls --------------------------------------------------------------------------------------------------------
 
 
-def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None) -> tuple[Query, ...]:
+def _queries(
+    path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str
+) -> tuple[Query, ...]:
     """Return what is requested: by a declared endpoint where it is exactly that, so that its answers are checked."""
-    for endpoint in endpoints_at(path):
+    for endpoint in endpoints_at(path, yours=False):
         queries = _declared_queries(endpoint, sent) if endpoint.paging == paging else ()
         if queries:
             priced = endpoint if endpoint.credits == price else _with_price(endpoint, price)
@@ -153,7 +162,7 @@ def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None)
         endpoint = batch_endpoint(path, by, tuple(rest), price)
         each = dict.fromkeys(endpoint.entity.check(by, one) for one in _each_id(by, sent[by]))  # type: ignore[union-attr]
         return tuple(Query(endpoint, (one, *rest.values())) for one in each)
-    return (Query(plain_endpoint(path, tuple(sent), price=price, paging=paging), tuple(sent.values())),)
+    return (Query(plain_endpoint(path, tuple(sent), price=price, paging=paging, items=items), tuple(sent.values())),)
 
 
 def _declared_queries(endpoint: Endpoint, sent: dict[str, str]) -> list[Query]:
@@ -177,7 +186,7 @@ def _each_id(by: str, text: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
-    columns = (
+    columns: tuple[Column, ...] = (
         *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
         OBSERVED_AT,
         SOURCE,
@@ -264,7 +273,7 @@ def fetch_endpoint(
     'WEBVTT'
     """
     path = check_path(path)
-    price = price_of(path, credits, "fetch_endpoint")
+    price = price_of(path, credits)
     sent = check_params(params)
     way = paging_of(path, paging)
     rows = None if rows is None else check_rows(rows)
@@ -285,7 +294,8 @@ def fetch_endpoint(
             f"rows={rows!r} has no list, but the pages of {path} do. Name the list, or the page: "
             f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
         )
-    queries = _queries(path, sent, price, way)
+    items = rows.partition("[]")[0] if rows and way else ""
+    queries = _queries(path, sent, price, way, items)
     table = _table(queries[0].endpoint, rows, without, one_page=one_page)
     return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
 

@@ -39,8 +39,8 @@ def digest_of_data(envelope: Mapping[str, Any]) -> str:
     return digest(json.dumps(envelope.get("data"), separators=(",", ":"), sort_keys=True).encode())
 
 
-_NOTHING: Final[tuple[object, ...]] = (None, {}, [], "")
-EMPTY: Final = frozenset(digest_of_data({"data": data}) for data in _NOTHING)  # of answers without data
+_NO_DATA: Final[tuple[object, ...]] = (None, {}, [], "")
+EMPTY: Final = frozenset(digest_of_data({"data": data}) for data in _NO_DATA)  # checksums of answers without data
 
 
 def digests_of(body: bytes | None) -> tuple[str, str]:
