@@ -583,6 +583,7 @@ def wrong(said: str, **changes: Any) -> Any:
         wrong("POST", path="/v1/tiktok/realtime/product/photo-search"),
         wrong("POST", path="/v1/tiktok/realtime/product/photo-search", paging=("page", "size", 10)),
         *[wrong("credits must be a whole number of at least 1", credits=one) for one in (None, 0, -1, 1.5, "1", True)],
+        wrong("costs 2, so with 1 budgets and plans would count too little", path=HASHTAG_DETAIL, by="hashtag_name"),
         *[wrong("batch must be a whole number of at least 1", batch=one) for one in (None, 0, 1.5, "10", True)],
         *[wrong("name", by=one) for one in (7, "", "a b", ["uid"])],
         wrong("looks like a credential", by="api_key"),
