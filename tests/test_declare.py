@@ -583,7 +583,6 @@ def wrong(said: str, **changes: Any) -> Any:
         wrong("POST", path="/v1/tiktok/realtime/product/photo-search"),
         wrong("POST", path="/v1/tiktok/realtime/product/photo-search", paging=("page", "size", 10)),
         *[wrong("credits must be a whole number of at least 1", credits=one) for one in (None, 0, -1, 1.5, "1", True)],
-        wrong("costs 2, so with 1 budgets and plans would count too little", path=HASHTAG_DETAIL, by="hashtag_name"),
         *[wrong("batch must be a whole number of at least 1", batch=one) for one in (None, 0, 1.5, "10", True)],
         *[wrong("name", by=one) for one in (7, "", "a b", ["uid"])],
         wrong("looks like a credential", by="api_key"),
@@ -648,6 +647,15 @@ def test_a_wrong_declaration_says_what_to_do_and_changes_nothing(changes: dict[s
     assert dict(TABLES) == tables
     assert list(TABLES) == list(tables)
     assert dict(COLUMN_DTYPES) == dtypes
+
+
+def test_a_price_below_the_known_one_is_not_believed(client: kr.Client, caplog: pytest.LogCaptureFixture) -> None:
+    fetch = declare(path=HASHTAG_DETAIL, by="hashtag_name", rows="info", key="hashtag_name", credits=1)
+    assert "costs 2 credits" in caplog.text
+    assert kr.tables().set_index("table").loc["things", "credits"] == 2
+    assert kr.plan(fetch, "cats", client=client).credits == 2
+    fetch = declare(path=HASHTAG_DETAIL, by="hashtag_name", rows="info", key="hashtag_name", credits=3)
+    assert kr.plan(fetch, "cats", client=client).credits == 3, "prices may rise"
 
 
 def test_what_is_declared_again_replaces_what_was(sandbox: Sandbox, client: kr.Client) -> None:
