@@ -278,10 +278,11 @@ def check_parameter_name(name: object) -> str:
     words = re.sub("(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).lower()
     parts = words.strip("_").split("_")
     pairs = (*parts, *map("".join, pairwise(parts)))
-    if any(one.removesuffix("s").endswith(_SECRETS) for one in pairs) and not _CURSOR.fullmatch(words.strip("_")):
+    found = next((word for word in _SECRETS for one in pairs if one.removesuffix("s").endswith(word)), None)
+    if found is not None and not _CURSOR.fullmatch(words.strip("_")):  # the name may be the token itself: not shown
         raise InvalidArgumentError(
-            f"params: {name!r} looks like a credential, which would be stored and shown. The token goes into a header: "
-            "set KEYAPI_TOKEN, or use connect(token=...)"
+            f"params: a name with {found!r} in it looks like a credential, which would be stored and shown. The token "
+            "goes into a header: set KEYAPI_TOKEN, or use connect(token=...)"
         )
     return name
 
