@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import random
 import sys
 import threading
 import types
@@ -648,6 +649,15 @@ def test_a_wrong_declaration_says_what_to_do_and_changes_nothing(changes: dict[s
     assert dict(COLUMN_DTYPES) == dtypes
 
 
+def test_a_price_below_the_known_one_is_not_believed(client: kr.Client, caplog: pytest.LogCaptureFixture) -> None:
+    fetch = declare(path=HASHTAG_DETAIL, by="hashtag_name", rows="info", key="hashtag_name", credits=1)
+    assert "costs 2 credits" in caplog.text
+    assert kr.tables().set_index("table").loc["things", "credits"] == 2
+    assert kr.plan(fetch, "cats", client=client).credits == 2
+    fetch = declare(path=HASHTAG_DETAIL, by="hashtag_name", rows="info", key="hashtag_name", credits=3)
+    assert kr.plan(fetch, "cats", client=client).credits == 3, "prices may rise"
+
+
 def test_what_is_declared_again_replaces_what_was(sandbox: Sandbox, client: kr.Client) -> None:
     serve(sandbox, lambda params: [{"n": 1, "m": 2, "uid": params.get("uid")}])
     columns = {"n": ("count", "n"), "m": ("count", "m")}
@@ -799,3 +809,71 @@ def test_what_holds_only_a_table_of_ones_own_is_recognised_by_it(sandbox: Sandbo
     tags = kr.fetch_hashtags("cats", client=client)
     assert len(tags.keyapi.trend(client=client)) == 7
     assert list(tags.keyapi.history(client=client)) == list(tags)
+
+
+# Whatever is declared and answered ----------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c", "list", "info", "t", "v", "uid", "market")
+LEAVES = (None, 1, -5, 0, 2**70, "", "x", "7", "2025-01-01", 1.5, True, 1e300, float("nan"), "\ud800", -99999)
+
+
+def random_data(chance: random.Random, depth: int = 0) -> Any:
+    kind = chance.random() + (depth > 3)
+    if kind < 0.3:
+        return {name: random_data(chance, depth + 1) for name in chance.sample(NAMES, chance.randint(0, 5))}
+    if kind < 0.5:
+        return [random_data(chance, depth + 1) for _ in range(chance.randint(0, 4))]
+    return chance.choice(LEAVES)
+
+
+def random_declaration(chance: random.Random) -> dict[str, Any]:
+    kinds = ("id", "text", "count", "gain", "number", "flag", "time", "date", "length", "position")
+    paths = (
+        "a",
+        "b.c",
+        "list",
+        "list[].a",
+        "info.v",
+        "a[].b",
+        "b",
+        "",
+        "info",
+        "list[].t[].v",
+        "c.t.v",
+        "market",
+        "uid",
+    )
+    columns = {f"x_{kind}": (kind, chance.choice(paths)) for kind in chance.sample(kinds, chance.randint(1, 3))}
+    columns |= {name: ("text", name) for name in ("region", "market") if chance.random() < 0.2}
+    rows = ("", "[]", "list[]", "list[].t[]", "info", "info.t[]", "[].t[]", "list[].info", "a.b[].c")
+    given = {
+        "by": "uid",
+        "params": {"region": chance.choice([None, "US"]), "period": 7},
+        "paging": PAGING,
+        "identity": chance.choice(["uid", "a", "info.uid", "list[].uid", "[].uid", "list[].t[].uid"]),
+        "batch": 3,
+    }
+    some = {name: value for name, value in given.items() if chance.random() < {"by": 0.6, "batch": 0.1}.get(name, 0.3)}
+    key = chance.sample([*columns], chance.randint(1, len(columns)))
+    return {"rows": chance.choice(rows), "key": key, "columns": columns, **some}
+
+
+@pytest.mark.filterwarnings("ignore::keyapi_research.KeyAPIWarning")
+def test_random_declarations_and_answers_give_a_frame_or_a_typed_error(sandbox: Sandbox, client: kr.Client) -> None:
+    chance = random.Random(20261128)
+    serve(sandbox, lambda _: random_data(chance))
+    frames = 0
+    for number in range(600):
+        given = random_declaration(chance)
+        try:
+            fetch = declare(path=f"{PATH}/{number % 20}", **given)
+            frame = fetch(*[["7", "x"]] * ("by" in given), client=client)
+        except kr.KeyAPIError:
+            continue
+        frames += 1
+        described = kr.describe("things").set_index("column")["dtype"]
+        assert frame.dtypes.astype(str).to_dict() == described.to_dict(), given
+        if len(frame):
+            assert frame.keyapi.raw(of="things", client=client), given
+            assert len(frame.keyapi.history(of="things", client=client)), given
+    assert frames > 100

@@ -46,7 +46,7 @@ from ..model import (
 from ..model import declare as register
 from ..store import when
 from .listed import listed
-from .other import HANDLES, Sent, check_params, check_rows, listed_at, paging_of, price_of
+from .other import HANDLES, Sent, check_params, check_rows, paging_of, price_of
 from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
 
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
@@ -354,7 +354,6 @@ def declare(
     if not isinstance(table, str) or not table.isidentifier() or table.lower() != table or table == "endpoint":
         raise InvalidArgumentError(f'table must be a name in lower case such as "captions"; got {shown(table)}')
     path = check_path(path)
-    listed_at(path)  # what is not called by GET is refused
     price, batch, rows = price_of(path, check_whole("credits", credits)), check_whole("batch", batch), check_rows(rows)
     way = paging_of(path, paging)
     if way is not None and "[]" not in rows:
