@@ -119,6 +119,17 @@ def check_params(params: object) -> dict[str, str]:
     return {name: text for name, text in sent.items() if text is not None}
 
 
+@lru_cache(maxsize=256)  # once is enough
+def _tell_of_unlisted(path: str, names: tuple[str, ...]) -> None:
+    """Log parameters that the list does not have: KeyAPI ignores what it does not know, and charges."""
+    known = [one.name for one in listed()[path].parameters] if path in listed() else []
+    for name in names if known else ():
+        if name not in known:
+            near = nearest_name(name, known)
+            hint = f"Did you mean {near}?" if near else f"It has {', '.join(known)}."
+            _LOG.warning("%s is not known to have %s. %s KeyAPI ignores unknown parameters", path, name, hint)
+
+
 @lru_cache(maxsize=256)
 def _with_price(endpoint: Endpoint, price: int) -> Endpoint:
     return replace(endpoint, credits=price)
@@ -292,6 +303,7 @@ def fetch_endpoint(
             f"rows={rows!r} has no list, but the pages of {path} do. Name the list, or the page: "
             f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
         )
+    _tell_of_unlisted(path, tuple(sent))
     items = rows.partition("[]")[0] if rows and way else ""
     queries = _queries(path, sent, price, way, items)
     table = _table(queries[0].endpoint, rows, without, one_page=one_page)
