@@ -22,7 +22,7 @@ from typing import Any
 
 import keyapi_research
 from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
-from keyapi_research.model import Query, make_queries
+from keyapi_research.queries import Query, make_queries
 from keyapi_research.store import Observation, Store, now_us
 
 TOKEN = "a-token-of-the-benchmarks"

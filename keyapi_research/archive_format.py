@@ -28,7 +28,7 @@ from .arguments import check_path
 from .envelope import Envelope, Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
 from .files import open_file, reason_of, replacing
-from .model import Query, query_of, split_page
+from .queries import Query, query_of, split_page
 from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__

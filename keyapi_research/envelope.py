@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
-from .model import DeepestLevel, Endpoint, Field, Query
+from .model import DeepestLevel, Endpoint, Field
+from .queries import Query
 from .rows import counted_items, each_at, find_rows, has_nothing, is_empty, leads
 from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
 

@@ -17,7 +17,7 @@ from .arguments import check_limit
 from .client import Call, Client, Collection, Plan, failures_frame, find_client
 from .docstrings import document
 from .errors import InvalidArgumentError, KeyAPIWarning, StoreError, shown
-from .model import Query, Table, Untyped, make_queries, make_query
+from .model import Table, Untyped
 from .notices import (
     failure_of,
     tell_of_rows,
@@ -29,6 +29,7 @@ from .notices import (
     warn_of_markets,
     warn_of_old_rows,
 )
+from .queries import Query, make_queries, make_query
 from .settings import read_max_age
 from .store import EMPTY, Answer
 from .tidy import Issues, empty_frame, make_frame

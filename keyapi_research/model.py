@@ -7,24 +7,17 @@ has one row per answer (no `[]` in its `rows`) or one per item of a list.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import math
-import numbers
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
-from json.encoder import encode_basestring_ascii as quoted
 from types import MappingProxyType
 from typing import Final, Literal
 
-import pandas as pd
-
-from .arguments import Value, check_sent, is_missing, plain_value
-from .errors import InvalidArgumentError, listed
+from .arguments import Value, check_sent
+from .errors import InvalidArgumentError
 
 DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -40,7 +33,6 @@ DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
-_KEY_VERSION: Final = "1"
 
 
 # Where a value comes from -----------------------------------------------------------------------------------
@@ -463,128 +455,3 @@ def plain_endpoint(
     sent = tuple(Parameter(name, name, name, check_sent, "As it was sent.") for name in names)
     entity = sent[0] if by else None
     return Endpoint(path, path, price, "", sent[by:], "", None, entity=entity, paging=paging, items=items)
-
-
-# What is requested ------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True, unsafe_hash=True)  # made by the hundred thousand: a frozen one takes three times as long
-class Query:
-    """One entity as requested: a video, a hashtag x region x period, or a whole ranking; nothing changes it.
-
-    `key` is that of the entity: versioned, without host, the same on every machine. Queries of one key are equal.
-    """
-
-    endpoint: Endpoint = field(compare=False)
-    values: tuple[Value, ...] = field(compare=False)  # in the order of `endpoint.inputs`
-    key: str = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        entity = self.endpoint.entity
-        before, after = _around_id(self.endpoint, self.values[1:] if entity else self.values)
-        who = quoted(str(entity.write(self.values[0]))) if entity else ""
-        hashed = hashlib.sha256(f"{before}{who}{after}".encode()).hexdigest()
-        self.key = f"k{_KEY_VERSION}-{hashed[:40]}"
-
-    @property
-    def value_of(self) -> dict[str, Value]:
-        """What is requested, by column."""
-        return dict(zip((p.column for p in self.endpoint.inputs), self.values, strict=True))
-
-    @property
-    def id(self) -> str:
-        """The id or name requested; of a ranking, its parameters."""
-        if self.endpoint.entity is not None:
-            return str(self.values[0])
-        said = ", ".join(f"{name}={value}" for name, value in self.value_of.items() if value is not None)
-        return said or self.endpoint.path
-
-    @property
-    def params(self) -> dict[str, str]:
-        """Parameters as they are sent."""
-        return _params(self.endpoint, self.values)
-
-
-def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
-    written = {p.api_name: p.write(value) for p, value in zip(endpoint.inputs, values, strict=True)}
-    return {api_name: text for api_name, text in written.items() if text is not None}
-
-
-@lru_cache(maxsize=64)
-def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
-    """Return what is hashed before and after the id, in which alone many queries differ; of a ranking, all before."""
-    values = ("\0", *rest) if endpoint.entity else rest
-    hashed: list[object] = [_KEY_VERSION, endpoint.path, sorted(_params(endpoint, values).items())]
-    if endpoint.paging not in (None, PAGES):  # pages that are cut otherwise are another observation
-        hashed.append(astuple(endpoint.paging))
-    before, _, after = json.dumps(hashed).partition(quoted("\0"))
-    return before, after
-
-
-def page_params(paging: Paging, page: int) -> dict[str, str]:
-    """Return what a page is stored under, after the parameters of its ranking; `split_page` reads it."""
-    size = {} if paging == PAGES else {paging.size: str(paging.most)}
-    return {paging.page: str(page), **size}
-
-
-def split_page(params: Mapping[str, str]) -> tuple[dict[str, str], Paging]:
-    """Return the parameters of the ranking a stored page is of, and how that is paged."""
-    *rest, before, last = ("", *params)
-    if last == PAGES.page:
-        return {name: text for name, text in params.items() if name != last}, PAGES
-    paging = Paging(before, last, int(params[last]))
-    return {name: params[name] for name in rest if name}, paging
-
-
-def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
-    """Check the arguments of one call, and return the query of a ranking."""
-    return Query(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.inputs))
-
-
-def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Query, ...]:
-    """Check ids and arguments; return one query for each distinct id, in the order given."""
-    entity = endpoint.entity
-    if entity is None:
-        raise TypeError(f"{endpoint.name} has no ids")
-    rest = tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters)
-    distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
-    return tuple(Query(endpoint, (one, *rest)) for one in distinct)
-
-
-def read_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:
-    """Read a query from the parameters that were sent; KeyError or InvalidArgumentError where they do not fit."""
-    return Query(endpoint, tuple(parameter.read_sent(params) for parameter in endpoint.inputs))
-
-
-def query_of(path: str, params: Mapping[str, str], paging: Paging | None = None) -> Query:
-    """Read a query from parameters as they are sent: of an endpoint of the package where they are exactly its own."""
-    for endpoint in (one for one in endpoints_at(path, yours=False) if one.paging == paging):
-        with contextlib.suppress(KeyError, InvalidArgumentError):
-            query = read_query(endpoint, params)
-            if query.params == params:
-                return query
-    return Query(plain_endpoint(path, tuple(params), paging=paging), tuple(params.values()))
-
-
-def each_id(entity: Parameter, ids: object) -> Iterable[object]:
-    """Return one id, or any iterable of them, as an iterable."""
-    if isinstance(ids, pd.DataFrame):
-        has = listed([str(column) for column in ids.columns]) or "no columns"
-        raise InvalidArgumentError(
-            f"{entity.argument} must be ids, not a DataFrame. "
-            + (
-                f'Pass its column: df["{entity.column}"]'
-                if entity.column in ids.columns
-                else f"Pass the column of ids. This frame does not have {entity.column}; it has {has}"
-            )
-        )
-    ids = plain_value(ids)
-    if getattr(ids, "ndim", 1) == 0:  # one value in an array of NumPy's
-        ids = ids.item()  # type: ignore[attr-defined]
-    if isinstance(ids, str | numbers.Number | None) or is_missing(ids):
-        return (ids,)
-    if isinstance(ids, bytes | bytearray | memoryview | Mapping) or not isinstance(ids, Iterable):
-        raise InvalidArgumentError(
-            f"{entity.argument} must be one id, or a list, Series or Index of ids; got {type(ids).__name__}"
-        )
-    return ids

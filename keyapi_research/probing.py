@@ -31,7 +31,8 @@ from .errors import (
     listed,
     shown,
 )
-from .model import DTYPES, Endpoint, Query, endpoints, make_queries, make_query
+from .model import DTYPES, Endpoint, endpoints
+from .queries import Query, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
 from .store import Answer, claim_of, when

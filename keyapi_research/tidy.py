@@ -32,9 +32,9 @@ from .model import (
     Metadata,
     PerList,
     Position,
-    Query,
     Table,
 )
+from .queries import Query
 from .spelling import is_blank, writable
 from .store import Answer
 

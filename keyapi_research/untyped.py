@@ -15,7 +15,8 @@ import pandas as pd
 
 from .columns import moments
 from .errors import InvalidArgumentError, listed, shown
-from .model import OBSERVED_AT, SOURCE, Query, Untyped
+from .model import OBSERVED_AT, SOURCE, Untyped
+from .queries import Query
 from .rows import Place, Values, each_at, find_rows, leads, leave_out, paths_of_lists, paths_of_objects, read_rows
 from .spelling import writable
 from .store import Answer

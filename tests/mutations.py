@@ -11,7 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from keyapi_research.model import Endpoint, Query, endpoints, make_queries, make_query
+from keyapi_research.model import Endpoint, endpoints
+from keyapi_research.queries import Query, make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 Place = tuple[str | int, ...]

@@ -13,7 +13,8 @@ import pytest
 import keyapi_research as kr
 from keyapi_research.catalogue.hashtags import HASHTAG_DETAIL
 from keyapi_research.catalogue.videos import VIDEO_ANALYTICS
-from keyapi_research.model import Endpoint, endpoints, make_queries, make_query
+from keyapi_research.model import Endpoint, endpoints
+from keyapi_research.queries import make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 VIDEO = "7117191641181555995"

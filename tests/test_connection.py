@@ -15,7 +15,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import keyapi_research as kr
 from keyapi_research.client import Call, Collection, display
-from keyapi_research.model import TABLES, make_queries, make_query
+from keyapi_research.model import TABLES
+from keyapi_research.queries import make_queries, make_query
 from keyapi_research.sandbox import Sandbox
 
 PACKAGE = str(Path(kr.__file__).parent)

@@ -31,7 +31,7 @@ from keyapi_research.client.delivery import Request as Sent
 from keyapi_research.client.delivery import is_worth_another, judge
 from keyapi_research.client.pacing import Pace
 from keyapi_research.client.transport import Reply, TransportFailure
-from keyapi_research.model import make_queries
+from keyapi_research.queries import make_queries
 from keyapi_research.sandbox import Fault, Request, Sandbox
 from keyapi_research.store.sqlite import SQLite
 

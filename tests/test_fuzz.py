@@ -28,7 +28,8 @@ from mutations import CASES, IDS, SCALARS, Case, conversations, envelopes, repla
 import keyapi_research as kr
 from keyapi_research.drift import find_drift
 from keyapi_research.envelope import Found, match, open_envelope, read_json
-from keyapi_research.model import TABLES, Column, Endpoint, Query, Table, make_queries, make_query
+from keyapi_research.model import TABLES, Column, Endpoint, Table
+from keyapi_research.queries import Query, make_queries, make_query
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.store import Answer, Observation
 from keyapi_research.tidy import make_frames

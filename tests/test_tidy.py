@@ -19,7 +19,8 @@ from keyapi_research.catalogue.hashtags import (
     TRENDING_HASHTAGS,
 )
 from keyapi_research.drift import find_drift
-from keyapi_research.model import Query, Table, make_queries, make_query
+from keyapi_research.model import Table
+from keyapi_research.queries import Query, make_queries, make_query
 from keyapi_research.store import Answer, Observation
 from keyapi_research.tidy import empty_frame, make_frame, make_frames
 

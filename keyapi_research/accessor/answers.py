@@ -15,8 +15,9 @@ from ..columns import read_times
 from ..errors import MissingDataWarning, NotStoredError, listed, warn
 from ..fetch import read_table
 from ..frames import Row, check_column, columns_of, reading_client, rows_of
-from ..model import OBSERVED_AT, PAGES, SOURCE, Query, Table
+from ..model import OBSERVED_AT, PAGES, SOURCE, Table
 from ..notices import warn_of_drift
+from ..queries import Query
 from ..store import Answer, Observation, when
 from ..tidy import empty_frame
 

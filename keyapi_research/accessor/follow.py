@@ -14,7 +14,8 @@ from ..arguments import Value
 from ..columns import read_column
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
 from ..frames import Needs, check_column, check_partners, identifying_columns
-from ..model import TABLES, Column, Parameter, Query, Table
+from ..model import TABLES, Column, Parameter, Table
+from ..queries import Query
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,11 @@ from ..model import (
     FromQuery,
     Paging,
     Parameter,
-    Query,
     Untyped,
     endpoints_at,
     plain_endpoint,
-    read_query,
 )
+from ..queries import Query, read_query
 from .listed import Listed, listed
 from .listed import personal as personal_fields
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import Query
+from ..queries import Query
 from ..store import Answer, Observation
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run, broken_feed

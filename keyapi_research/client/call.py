@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import KeyAPIError, StoreError
-from ..model import DTYPES, Endpoint, Query, Table, Untyped
+from ..model import DTYPES, Endpoint, Table, Untyped
+from ..queries import Query
 from ..store import LEDGER_COLUMNS, Answer, Observation, when
 from .display import Facts
 from .pacing import is_hard

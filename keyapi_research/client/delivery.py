@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from ..envelope import Found, match, open_envelope, refusal
 from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
-from ..model import PAGES, Endpoint, Query, page_params
+from ..model import PAGES, Endpoint
+from ..queries import Query, page_params
 from ..settings import SANDBOX
 from ..spelling import writable
 from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..envelope import Found
 from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreError
-from ..model import Query
+from ..queries import Query
 from ..settings import Secret, Settings, needed_token, source_of
 from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
 from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, error_of_row, judge, make_arrival

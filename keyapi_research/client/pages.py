@@ -11,7 +11,8 @@ from typing import Final
 
 from ..envelope import Envelope, Found, match
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import PAGES, Paging, Query
+from ..model import PAGES, Paging
+from ..queries import Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Final
 
 from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, listed
-from ..model import Endpoint, Query
+from ..model import Endpoint
+from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import EMPTY, Observation, Store, claim_of, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced

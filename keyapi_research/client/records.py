@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..model import Query, Table, read_query
+from ..model import Table
+from ..queries import Query, read_query
 from ..store import Observation
 from .call import Collection
 

@@ -25,7 +25,8 @@ from ..columns import as_text
 from ..errors import InvalidArgumentError, KeyAPIWarning, warn
 from ..files import as_path, read_bytes, reason_of, write_files
 from ..frames import choose, columns_of, reading_client, rows_of, tables_in
-from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Column, Query, Table
+from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Column, Table
+from ..queries import Query
 from ..store import Observation
 from ..version import versions
 from .csv import csv_bytes, id_columns, known_dtypes, parse_csv

@@ -14,7 +14,8 @@ from ..client.display import Facts
 from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..files import as_path
 from ..frames import reading_client
-from ..model import TABLES, Paging, Query, Table, Untyped, endpoints_at, make_queries, make_query, plain_endpoint
+from ..model import TABLES, Paging, Table, Untyped, endpoints_at, plain_endpoint
+from ..queries import Query, make_queries, make_query
 from ..settings import MEMORY, Settings
 from ..store import Observation, Store, compact_json
 

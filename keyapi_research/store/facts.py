@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..model import Query
+from ..queries import Query
 
 LEDGER_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
