@@ -190,11 +190,12 @@ def run(sandbox: Sandbox, make_client: Callable[..., kr.Client], calls: range) -
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_a_thousand_calls(sandbox: Sandbox, make_client: Callable[..., kr.Client]) -> None:
-    came = run(sandbox, make_client, range(1000))
-    assert came.total() == 1000
-    assert came["whole"] > 300, came
-    assert came["refused"] > 50, came
+@pytest.mark.parametrize("calls", [250, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_thousand_calls(calls: int, sandbox: Sandbox, make_client: Callable[..., kr.Client]) -> None:
+    came = run(sandbox, make_client, range(calls))
+    assert came.total() == calls
+    assert came["whole"] > 0.3 * calls, came
+    assert came["refused"] > 0.05 * calls, came
     assert {"UnexpectedResponseError", "ServerError"} <= set(came), came
 
 

@@ -581,6 +581,7 @@ def test_a_long_cell_is_text_soon(name: str, cell: str) -> None:
     assert back[name].tolist()[1] == cell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", ["", '"'], ids=["plain", "quoted"])
 def test_a_hundred_thousand_columns_are_read(mark: str) -> None:
     names = [f"c{at}" for at in range(100_000)]

@@ -132,7 +132,7 @@ def declare_twin(name: str, at: int) -> Twin:
     return Twin(table, dimension, fetch, renamed, both)
 
 
-@pytest.fixture(params=TWINS, ids=NAMED)
+@pytest.fixture(params=[pytest.param(one, marks=pytest.mark.slow if one[1] else ()) for one in TWINS], ids=NAMED)
 def twin(request: pytest.FixtureRequest) -> Twin:
     return declare_twin(*request.param)
 

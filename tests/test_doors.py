@@ -511,6 +511,7 @@ def test_processes_that_ask_the_same_pay_once(sandbox: Sandbox, start: Callable[
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_process_leaves_its_request_in_the_ledger_and_blocks_nobody(
     sandbox: Sandbox, make_client: Make, start: Callable[..., Any]

@@ -74,7 +74,9 @@ def everything(fetch: Callable[..., pd.DataFrame], ids: list[str], client: kr.Cl
 
 
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/self/fd").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize("requests", [600, pytest.param(20_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "requests", [pytest.param(600, marks=pytest.mark.slow), pytest.param(20_000, marks=pytest.mark.long)]
+)
 def test_a_long_run(
     requests: int, make_client: Callable[..., kr.Client], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
