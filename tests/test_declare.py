@@ -622,7 +622,7 @@ def wrong(said: str, **changes: Any) -> Any:
         *[wrong("column 'n' must be .kind, path.", columns={"n": one})
           for one in ("count", ("count",), ("counts", "n"), ("count", 7), ("count", "n", 1), ("count", "n", "", "", ""),
                       None, 7, ("", "n"), (["count"], "n"))],
-        wrong("goes through another list of its own. Make that the rows, or declare its length",
+        wrong("goes through another list than the rows. Make it rows, or declare its length",
               columns={"n": ("count", "a[].b")}),
         wrong("goes through another list", columns={"n": ("count", "other[].b")}),
         wrong("has no list|rows is ''", rows="", columns={"n": ("position", "")}),
