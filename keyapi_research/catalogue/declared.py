@@ -302,7 +302,8 @@ def declare(
     Parameters
     ----------
     table : str
-        Name of the table, such as "captions"; the function is then `fetch_captions`. Names of the package are refused.
+        Name of the table, such as "captions"; the function is then `fetch_captions`. A name of the package's tables is
+        refused.
     path : str
         As KeyAPI's pages write it: "/v1/tiktok/...".
     credits : int
