@@ -410,7 +410,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
 
 
 def _find(query: Query, envelope: Envelope, absent: object, page: Mapping[str, Any] | None) -> Found:
-    """Return what an answer has; where no declaration tells whom it is about, what is written of it holds."""
+    """Return what an answer has. Where no declaration knows its id, what the archive says of it counts."""
     if query.endpoint.identity is None or query.endpoint.ranking != bool(page):
         rows = int(page["rows"]) if page else 0
         _require(0 <= rows <= _MOST_ROWS, "its page has too many rows")

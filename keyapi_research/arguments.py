@@ -37,7 +37,7 @@ _LONGEST_PATH: Final = 200  # characters
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
 _SECRETS: Final = ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential")
 _CURSOR: Final = re.compile("(?:next_?)?(?:page|cursor|next|continuation)_?token")  # a place in a list
-_LONGEST_TEXT: Final = 8000  # characters of a parameter: servers take no longer address
+_LONGEST_TEXT: Final = 8000  # characters of a parameter; servers refuse longer addresses
 _MOST_DIGITS: Final = 32  # of a number
 _LONGEST_NUMBER: Final = 10**_MOST_DIGITS
 _EXACT: Final = 2**53  # floats below have all their digits
@@ -129,7 +129,7 @@ def country_names() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def _countries() -> Mapping[str, tuple[str, str]]:
-    """Return the codes of countries and their English names, by what may be written for them in lower case."""
+    """Return the code and English name of each country, by everything that may be written for it, in lower case."""
     return MappingProxyType(
         {written.lower(): (code, names[0]) for code, names in country_names().items() for written in (code, *names)}
     )
@@ -272,7 +272,7 @@ def check_path(path: object) -> str:
 
 
 def check_parameter_name(name: object) -> str:
-    """Return the name of a parameter; the token goes into a header, and nothing like it into an address."""
+    """Return the name of a parameter. One that looks like a credential is refused: addresses are stored and shown."""
     if not isinstance(name, str) or _PARAMETER.fullmatch(name) is None:
         raise InvalidArgumentError(f'params must be {{name: value}} with names such as "region"; got {shown(name)}')
     words = re.sub("(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).lower()
@@ -335,7 +335,7 @@ def _write_number(name: str, value: Any) -> str:
 
 
 def check_key(name: str, value: object) -> str:
-    """Return an id that may have other characters than digits."""
+    """Return an id, which may have characters other than digits."""
     value = plain_value(value)
     if isinstance(value, str) and value.strip():
         return str(check_sent(name, value.strip()))
@@ -345,7 +345,7 @@ def check_key(name: str, value: object) -> str:
 
 
 def check_handle(name: str, value: object) -> str:
-    """Return the handle of a creator, written the one way it is requested and kept: lower case, without @."""
+    """Return the handle of a creator as it is requested and stored: in lower case, without @."""
     if is_missing(value) or not isinstance(value, str):
         raise InvalidArgumentError(f'{name} must be handles such as "tiktok" or "@tiktok"; got {shown(value)}')
     text = normal_handle(value)

@@ -19,7 +19,7 @@ from .model import DTYPES, OBSERVED_AT, TABLES, Column
 from .model import endpoints as declared_endpoints
 
 _LONGEST: Final = 300  # characters of what is searched for
-_ALIKE: Final = 0.75  # of two words, so that one was probably meant by the other
+_ALIKE: Final = 0.75  # of two words: above, one is probably a misspelling of the other
 _ANSWERS_SEEN: Final = 20_000  # newest answers of a store among which categories are searched
 _ANSWERS_READ: Final = 200
 _SAID: Final = {"influencer": "creator", "music": "sound", "hashtag": "challenge"}  # by KeyAPI, and by others
@@ -39,9 +39,8 @@ def describe(table: str) -> pd.DataFrame:
     pandas.DataFrame
         One row per column, all text: column, dtype, unit (empty: none), meaning, source (its place in the answer),
         status (documented, inferred or unknown: how far the meaning is known; yours: declared in this session) and
-        reason (why that far). Of an endpoint, one row per parameter, which `fetch_endpoint` makes a column of text;
-        source says whether it is required; `.attrs` has how certain the list is of the endpoint, and
-        notes.
+        reason (of the status). Of an endpoint, one row per parameter, which `fetch_endpoint` makes a column of text;
+        source says whether it is required, and `.attrs` how certain the list is of the endpoint, with notes.
 
     Raises
     ------
@@ -178,7 +177,7 @@ class _Entry:
     name: str
     where: str
     names: tuple[str, ...] = ()  # other ways to write it
-    also: tuple[str, ...] = ()  # found by these, too, but after those that are called so
+    also: tuple[str, ...] = ()  # also found by these, but ranked after names
 
     @property
     def called(self) -> tuple[str, ...]:
@@ -200,21 +199,21 @@ def find(text: str) -> pd.DataFrame:
     pandas.DataFrame
         One row per hit, all text: kind (endpoint, industry, region, niche, category, table or column), id (what to
         pass on: a path, an id, a code or a name), name, and where it belongs: the family of an endpoint, the argument
-        that takes it, or its table. What is called exactly so comes first, then what begins so, then the rest. Where
-        nothing has all of the words, those that nothing has are replaced by the nearest known ones.
+        that takes it, or its table. Exact names come first, then names that begin with the text, then the rest. Where
+        nothing has all of the words, the unknown ones are replaced by the nearest known words.
 
     Raises
     ------
     InvalidArgumentError
-        That is not text, it is empty, or it has more than 300 characters.
+        `text` is not text, is empty, or has more than 300 characters.
     StoreError
         The store of the default connection is damaged.
 
     Notes
     -----
-    Categories are those that stored answers of `fetch_product_insights` and `fetch_product_details` name, in the store
-    of the default connection, if there is one: of its newest 20,000 answers the newest 200 of these two. They do not
-    count as read for `freeze`.
+    Categories are those named in stored answers of `fetch_product_insights` and `fetch_product_details`, in the store
+    of the default connection, if there is one: the newest 200 of these two among its newest 20,000 answers. They do not
+    count as read for `freeze`. An empty result does not mean that KeyAPI has no such data: only names are searched.
 
     Examples
     --------
@@ -259,7 +258,7 @@ def _known() -> Iterator[_Entry]:
 def _stored_categories() -> list[_Entry]:
     """List the product categories that stored answers name; bounded work, however large the store is."""
     client = open_client(None)
-    if client is None or not client.store.of_this_process:  # a fork has no use for its parent's
+    if client is None or not client.store.of_this_process:  # a forked process does not read its parent's store
         return []
     tables = {table.endpoint.path: table for table in (PRODUCT_INSIGHTS, PRODUCT_DETAILS)}
     last, until = client.store.last_ids()[0], client.policy.until
@@ -319,7 +318,7 @@ def _rank(words: list[str], entry: _Entry) -> int | None:
 
 
 def _nearest_words(words: list[str], entries: list[_Entry]) -> list[str]:
-    """Replace the words that no entry has by the nearest that one has; digits stand for one thing only."""
+    """Replace words that no entry has by the nearest known ones; an id is never replaced."""
     texts = [one for entry in entries for one in (*entry.called, *entry.also)]
     known = sorted({word for one in texts for word in re.findall(r"\w+", one)})
     replaced = []

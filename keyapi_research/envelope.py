@@ -36,7 +36,7 @@ _ERRORS: Final[Mapping[int, tuple[type[KeyAPIError], str]]] = {
         "the account has no credits left. Top it up and run the call again; earlier answers are stored",
     ),
     403: (errors.AccessDeniedError, "the account may not use this endpoint; check its plan at KeyAPI"),
-    404: (errors.NotFoundError, "base_url does not have this endpoint; check it"),
+    404: (errors.NotFoundError, "there is no such endpoint at base_url. Check the path, and base_url"),
     429: (errors.RateLimitedError, "too many requests: wait, or connect with a lower requests_per_second"),
 }
 _FAILED: Final = errors.ServerError, "KeyAPI or the service behind it failed. The same call may work later"
@@ -222,7 +222,7 @@ def identify(endpoint: Endpoint, node: Any, below: str) -> str | None:
     if isinstance(place, DeepestLevel):
         ids = (_dig(node, f"{level.removeprefix(below)}.{place.leaf}") for level in place.levels)
         return plain_id(next((one for one in ids if not is_blank(one)), None))
-    if place is None:  # a row is known by all it has
+    if place is None:  # without an id, all values of a row identify it
         return hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
     value = _dig(node, place.path.removeprefix(below))
     if value is None and place.around:
@@ -265,7 +265,7 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
 
 
 def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
-    """Match an answer to the one that was requested: all that it names must be that one."""
+    """Match an answer to the id that was requested: every id in it must be that one."""
     empty = is_empty(envelope.data) if endpoint.tables else has_nothing(envelope.data)
     if empty or _lacks_record(endpoint, envelope.data):
         return Found(query, envelope.whole, absent=True)
@@ -275,7 +275,7 @@ def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
 def _about_another(
     endpoint: Endpoint, place: Field | DeepestLevel | None, query: Query, envelope: Envelope
 ) -> UnexpectedResponseError | None:
-    """Return the error of an answer that names somebody else, too, or nobody; None where it is as requested."""
+    """Return the error of an answer that has another id, or none; None where it has the one requested."""
     if not isinstance(place, Field):
         return None
     ways = (place.path, *filter(None, [place.around]))
@@ -334,7 +334,7 @@ def _match_rows(
 def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     rows = _rows_of_page(endpoint, envelope.data)
     if rows is None:
-        text = f"the page of the ranking has no list {Field(endpoint.record)}: its structure has changed"
+        text = f"the page has no list {Field(endpoint.record)}: its structure is not the one declared"
         return _unexpected(envelope, text)
     below = f"{endpoint.record}[]."
     if rows and (error := _about_another(endpoint, endpoint.owner, query, envelope)):

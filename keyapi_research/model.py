@@ -40,7 +40,7 @@ _SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A value of the answer; where a row has nothing of the name, that at `around`, beside the list of the rows."""
+    """A value of the answer; where no row has the name, the value at `around`, beside the list of the rows."""
 
     path: str
     around: str = ""
@@ -225,7 +225,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How an endpoint is called page by page: the parameters of the page, from 1, and of its size; the largest size."""
+    """How an endpoint is paged: the parameters of the page (from 1) and of its size, and the largest size."""
 
     page: str
     size: str
@@ -238,7 +238,7 @@ class Paging:
 
     @property
     def exact(self) -> bool:
-        """Whether pages are as large as requested, so that a smaller one is the last: that of page_num/page_size."""
+        """Whether pages are as large as requested, so that a smaller one is the last; page_num/page_size are."""
         return self.page == "page_num" and self.most <= _SMALLEST_PAGE
 
 
@@ -249,12 +249,12 @@ PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
 class Endpoint:
     """One endpoint of KeyAPI.
 
-    `record` is the part of `data` an answer is empty without. `identity` is where an answer, or a row of a ranking,
-    has the id it is about; None where it does not tell, so that nothing can be checked. `batch` ids go into one
-    request; a ranking has `paging`. In one about an `entity`, `owner` is where a row names that; in one that nobody
-    declared, `items` is the list that is counted, where one is named. `page` is the title of KeyAPI's page,
-    `docs.keyapi.ai` lists them. `not_tabled` are paths that no column has. `example` is the id that KeyAPI's page
-    documents an answer for.
+    `record` is the part of `data` without which an answer is empty. `identity` is where an answer, or a row of a
+    ranking, has the id it is about; None where it has none, so that nothing can be checked. `batch` ids go into one
+    request; a ranking has `paging`. In a ranking about an `entity`, `owner` is where a row has its id. `items` is the
+    list whose items are counted, in a ranking that nobody declared. `page` is the title of KeyAPI's page,
+    `docs.keyapi.ai` lists them. `not_tabled` are paths without a column. `example` is the id for which KeyAPI's page
+    documents an answer.
     """
 
     name: str
@@ -358,7 +358,7 @@ class Table:
 
     @property
     def of_answers(self) -> bool:
-        """Whether an answer is one row whatever is in its lists, as nobody can say whom it is about."""
+        """Whether an answer is one row whatever is in its lists, as it cannot be known which id it is about."""
         return self.endpoint.identity is None and self.rows == ("",)
 
     @property
@@ -371,9 +371,9 @@ class Table:
 class Untyped(Table):
     """What `fetch_endpoint` makes of an endpoint: each value a column by its path. `name` is the path of the endpoint.
 
-    `rows` has the path of the rows, or is empty: then they are at the path that is `likely`, if the first answer has
-    that list, else where it shows. Fields `without` which it is made have no column. With `one_page` all rows of a page
-    count, whatever the limit.
+    `rows` has the path of the rows. Where it is empty, they are at the `likely` path if the first answer has that list,
+    else where the answer shows them. Fields in `without` get no column. With `one_page` all rows of a page count,
+    whatever the limit.
     """
 
     likely: str = ""
@@ -401,7 +401,7 @@ COLUMN_DTYPES: Final[Mapping[str, str]] = MappingProxyType(ChainMap(_dtypes))  #
 
 
 def declare(table: Table, *, yours: bool = False) -> Table:
-    """Register a table under its name, and return it; one of the session's replaces the one it declared before."""
+    """Register a table under its name, and return it; one of the session replaces an earlier one of that name."""
     if yours and table.name in _tables and table.name not in _yours:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
@@ -416,7 +416,7 @@ def declare(table: Table, *, yours: bool = False) -> Table:
 
 
 def _check_dtypes(table: Table) -> None:
-    """Refuse a column that is another dtype in another table: a file would not be read back as it was."""
+    """Refuse a column that has another dtype in another table: a file could not be read back as it was."""
     others = [one for one in TABLES.values() if one.name != table.name]
     known = {column.name: (column.dtype, one.name) for one in others for column in one.columns}
     for column in table.columns:
@@ -448,7 +448,7 @@ def plain_endpoint(
     paging: Paging | None = None,
     items: str = "",
 ) -> Endpoint:
-    """Return an endpoint that nobody declared: parameters go out as they are, and no answer tells whom it is about.
+    """Return an endpoint that nobody declared: parameters are sent as they are, and answers are not checked.
 
     With `by`, the first parameter has the id.
     """

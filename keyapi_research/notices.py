@@ -110,7 +110,7 @@ def warn_of_drift(
     found["values or rows that could not be read and are missing"] = unreadable
     texts = [f"{what}: {listed(places, _MOST_PLACES)}" for what, places in found.items() if places]
     if texts:
-        warn(f"{name}: the answers differ from what is documented: {'; '.join(texts)}", SchemaDriftWarning)
+        warn(f"{name}: the answers differ from what is expected: {'; '.join(texts)}", SchemaDriftWarning)
 
 
 def warn_of_markets(table: Table, issues: Issues) -> None:
@@ -126,7 +126,7 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
 
 
 def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
-    """Warn of answers that are equal to those of other parameters, where no declaration tells whom they are about."""
+    """Warn of answers that equal those to other parameters, where no declaration knows which id they are about."""
     endpoint = collection.call.endpoint
     for page in (one.observation for one in collection.answers if one.observation.id in collection.arrived):
         if page.page > 1 and page.rows and not page.fresh:
@@ -145,23 +145,23 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for entity, params, page in same[one.data]
         if entity != one.entity and not _same_page(one, params, page)
     }
-    texts = [f"the answer to {one:.200} is the one to {other:.200}" for one, other in others.items()]
+    texts = [f"the answer to {one:.200} equals the one to {other:.200}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
         warn(
-            f"{endpoint.path}: {listed(new, _MOST_NAMED_PAIRS)}: KeyAPI may have ignored a parameter. Check the names "
-            "of the parameters on its page",
+            f"{endpoint.path}: {listed(new, _MOST_NAMED_PAIRS)}: KeyAPI may have ignored a parameter, or both have the "
+            "same rows. Check the names of the parameters on its page",
             SchemaDriftWarning,
         )
 
 
 def _same_page(one: Observation, params: str, page: int) -> bool:
-    """Whether one of two answers is a page of a ranking, and the other was requested as that page, with its size."""
+    """Whether one of two answers is a page of a ranking, and the other the same page, requested by its number."""
     mine, other = json.loads(one.params).items(), json.loads(params).items()
     return bool(one.page) != bool(page) and (mine <= other or other <= mine)
 
 
 def tell_of_rows(table: Untyped, left_out: Iterable[str], lists: Iterable[str], client: Client) -> None:
-    """Log, once for an endpoint, that columns with personal data were left out, and lists that could be rows."""
+    """Log, once for each endpoint, which personal data were left out, and which lists could be the rows."""
     if new := _untold(left_out, f"personal {table.name}", client.told):
         _LOG.warning("%s: left out personal data (%s). personal=True keeps them", table.name, ", ".join(new))
     if new := _untold(lists, f"lists {table.name}", client.told):
@@ -170,7 +170,7 @@ def tell_of_rows(table: Untyped, left_out: Iterable[str], lists: Iterable[str], 
 
 
 def _rows_in(one: Answer) -> int:
-    """Count the rows of an answer that just arrived; of one that is not at hand any more it does not matter."""
+    """Count the rows of an answer that just arrived; of one no longer in memory the count is not needed."""
     return one.observation.rows or len(counted_items((one.envelope or {}).get("data")))
 
 

@@ -1,4 +1,4 @@
-"""The probe: whether each endpoint answers as declared, found out with one request each."""
+"""The probe: one request to each endpoint, to see whether it answers as declared."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _PROXY_LOGIN: Final = 407
 
 @dataclass(frozen=True)
 class Finding:
-    """What the probe found out about one endpoint; credits of None: nobody knows whether it was charged."""
+    """What the probe found out about one endpoint; credits of None: whether it was charged is not known."""
 
     path: str
     verdict: str
@@ -74,14 +74,14 @@ class Finding:
 
 
 class ProbeFrame(pd.DataFrame):
-    """A DataFrame that is shown whole, for a bug report; what is cut out of it is a plain one."""
+    """A DataFrame that is shown in full, for a bug report; parts of it are plain DataFrames."""
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return pd.DataFrame
 
     def __repr__(self) -> str:
-        if list(self.columns) != list(_DTYPES):  # its owner changed it
+        if list(self.columns) != list(_DTYPES):  # columns were changed
             return pd.DataFrame(self).__repr__()
         lines = [line for row in self.to_dict("records") for line in _shown(row)]
         return "\n".join([str(self.attrs.get("made_with", "kr.probe")), *lines])
@@ -105,9 +105,10 @@ def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFram
     """Return whether each endpoint answers as this package expects, one row per endpoint.
 
     Each endpoint that has tables is requested once, for the id that KeyAPI documents; a ranking for its first page.
-    The five endpoints that KeyAPI documents in full come first. Nothing is sent again within a day: stored answers are
-    judged again, and what could not be used or was refused is reported from the ledger; another store, as ":memory:",
-    begins anew. 401, 402, 429 and requests that were not delivered are tried again, and a 401 or 402 ends the probe.
+    The five endpoints that KeyAPI documents in full come first. Within a day nothing is sent twice: stored answers are
+    judged again, and refusals and answers that could not be used are reported from the ledger. (With another store, as
+    ":memory:", all are requested.) Only 401, 402, 429 and requests that were not delivered are tried again; a 401 or
+    402 ends the probe.
 
     Parameters
     ----------
@@ -120,8 +121,8 @@ def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFram
         One row per endpoint. Columns: path (string); verdict (string): works, changed (fields or values differ from
         what is declared, or the answer could not be used), empty, refused, or not tried; detail (string): which paths,
         which error, what ended or limited the probe; credits (Int64): what this probe paid, 0 for what was stored,
-        missing where nobody knows whether KeyAPI charged it; request_id (string); observed_at (datetime64[us, UTC]).
-        It is shown whole and without token, paths of the machine or proxy, so it can be pasted into a bug report.
+        missing where it is not known whether KeyAPI charged it; request_id (string); observed_at (datetime64[us, UTC]).
+        It is shown in full, and without token, local paths or proxy, so it can be pasted into a bug report.
 
     Raises
     ------
@@ -181,7 +182,7 @@ class _Prober:
         self.findings: list[Finding] = []
         self.spent = 0
         self.ended = "offline, and no answer is stored" if client.policy.offline else ""
-        # The whole probe is one call to its user: outside of a budget block the limit of a call holds for it.
+        # To its user the probe is one call: outside a budget block, max_call_credits holds for all of it.
         call = Reservation(make_limit(None, "client"), client.policy.call_credits).call
         limits = {"max_credits": max_credits} | ({"max_call_credits": call.credits} if call.limits else {})
         self.limit = min(limits, key=lambda name: limits[name])
@@ -195,7 +196,7 @@ class _Prober:
             limit = 1 if endpoint.ranking else None  # one page, whatever its size
             call = Call(endpoint.tables[0], endpoint, (query,), limit, DAY, probing=True, since=since)
             plan = self.client.plan(call)
-        except InvalidArgumentError as wrong:  # no default is known, or it is not answered any more
+        except InvalidArgumentError as wrong:  # no default is known, or KeyAPI no longer answers it
             return replace(untried, detail=_plain(wrong.message))
         known = self._known_failure(query)
         if known is not None:
@@ -245,7 +246,7 @@ class _Prober:
         error = collection.stop or collection.failures.get(query) or StoreError(CLOSED)
         if isinstance(error, StoreError):
             raise error
-        own = error.params is not None  # else another client sent the request
+        own = error.params is not None  # otherwise another client sent the request
         request = sent[-1] if sent else None  # the sandbox may not have started
         paid = self._pay(sent, call.endpoint.credits) if own else 0
         found = replace(_failure(error, request, live=own), path=path, credits=paid)
@@ -265,7 +266,7 @@ class _Prober:
         return [one for one in found if until is None or one["sent_at"] <= until]
 
     def _pay(self, sent: Sequence[Mapping[str, Any]], price: int) -> int | None:
-        """Count what requests cost and return it; None where nobody knows whether the last was charged."""
+        """Count what requests cost and return it; None where it is not known whether the last was charged."""
         costs = [one["credits"] for one in sent if not (one["message"] or "").startswith(UNDELIVERED)]
         unknown = None in costs
         self.spent += price if unknown else sum(costs)
@@ -309,9 +310,9 @@ def _query_of(endpoint: Endpoint) -> Query:
 
 
 def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: bool) -> Finding:
-    """Return what a request without a usable answer says; only what KeyAPI itself said is quoted.
+    """Return the finding of a request without a usable answer; only KeyAPI's own words are quoted.
 
-    What a proxy or this machine says may name hosts and paths.
+    Messages of a proxy or of this machine may name hosts and paths.
     """
     told: Mapping[str, Any] = request or {}
     status, code, message = told.get("http_status"), told.get("code"), told.get("message")
@@ -340,7 +341,7 @@ def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: boo
 
 
 def _is_undelivered(error: KeyAPIError, request: Mapping[str, Any] | None) -> bool:
-    """Whether a request surely did not reach KeyAPI."""
+    """Whether it is certain that a request did not reach KeyAPI."""
     if not isinstance(error, NetworkError):
         return False
     if request is None or request["http_status"] == _PROXY_LOGIN:
@@ -353,5 +354,5 @@ def _cut(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line, without what a terminal would act on."""
+    """Return a text on one line, without control characters."""
     return " ".join("".join(one if one.isprintable() else " " for one in writable(text)).split())

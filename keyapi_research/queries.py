@@ -1,4 +1,4 @@
-"""What is requested: one entity, or a ranking, and the one key it has in every store, on every machine."""
+"""What is requested: an entity or a ranking, and its key, which is the same in every store and on every machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .model import PAGES, Endpoint, Paging, Parameter, endpoints_at, plain_endpo
 _KEY_VERSION: Final = "1"
 
 
-@dataclass(slots=True, unsafe_hash=True)  # made by the hundred thousand: a frozen one takes three times as long
+@dataclass(slots=True, unsafe_hash=True)  # made by the hundred thousand: a frozen dataclass is three times as slow
 class Query:
     """One entity as requested: a video, a hashtag x region x period, or a whole ranking; nothing changes it.
 
@@ -65,23 +65,23 @@ def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
-    """Return what is hashed before and after the id, in which alone many queries differ; of a ranking, all before."""
+    """Return what is hashed before and after the id, the only part in which many queries differ."""
     values = ("\0", *rest) if endpoint.entity else rest
     hashed: list[object] = [_KEY_VERSION, endpoint.path, sorted(_params(endpoint, values).items())]
-    if endpoint.paging not in (None, PAGES):  # pages that are cut otherwise are another observation
+    if endpoint.paging not in (None, PAGES):  # pages of another size are another observation
         hashed.append(astuple(endpoint.paging))
     before, _, after = json.dumps(hashed).partition(quoted("\0"))
     return before, after
 
 
 def page_params(paging: Paging, page: int) -> dict[str, str]:
-    """Return what a page is stored under, after the parameters of its ranking; `split_page` reads it."""
+    """Return the parameters of a page, which are stored after those of its ranking; `split_page` reads them."""
     size = {} if paging == PAGES else {paging.size: str(paging.most)}
     return {paging.page: str(page), **size}
 
 
 def split_page(params: Mapping[str, str]) -> tuple[dict[str, str], Paging]:
-    """Return the parameters of the ranking a stored page is of, and how that is paged."""
+    """Return the parameters of the ranking that a stored page belongs to, and how it is paged."""
     *rest, before, last = ("", *params)
     if last == PAGES.page:
         return {name: text for name, text in params.items() if name != last}, PAGES

@@ -1,4 +1,4 @@
-"""Where the rows of any answer are, and what each of them has: every value by its path, nothing lost, nothing guessed.
+"""The rows of any answer: where they are, and every value of each by its path; nothing is lost or guessed.
 
 A path is written as `describe` writes it, without `data.`: "[]" means "each item", "" the answer itself.
 """
@@ -9,13 +9,13 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-Place = tuple[Any, ...]  # of a value: how many objects are around its own, then the keys to it
+Place = tuple[Any, ...]  # of a value: the number of objects around its own, then the keys that lead to it
 Values = dict[Place, Any]
 _NESTED: Final = (dict, list)
 
 
 def has_nothing(data: Any) -> bool:
-    """Whether an answer has nothing: no data, or a list without an item that is the only one in it."""
+    """Whether an answer has nothing: no data, or nothing but one empty list."""
     return is_empty(data) or (find_rows(data).endswith("[]") and not counted_items(data))
 
 
@@ -39,7 +39,7 @@ def find_rows(data: Any) -> str:
 
 
 def counted_items(data: Any, path: str = "") -> list[Any]:
-    """Return the items of a page: of the list at a path if it has objects, else of where the rows are, else of it."""
+    """Return the items of a page: of the list at a path if it has objects, else the rows found, else of that list."""
     given = dig(data, path)[1] if path else None
     if isinstance(given, list) and all(isinstance(one, dict) for one in given):
         return given
@@ -49,7 +49,7 @@ def counted_items(data: Any, path: str = "") -> list[Any]:
 
 
 def _lists(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the lists in an object, so many levels down, by their paths."""
+    """Yield the lists in an object, by their paths, down to a number of levels."""
     for name, value in node.items():
         if isinstance(value, list):
             yield name, value
@@ -63,7 +63,7 @@ def _count_lists(node: Any) -> int:
 
 
 def paths_of_lists(data: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of all lists with an item in it, as `rows` takes them."""
+    """Yield the paths of all lists that are not empty, as `rows` takes them."""
     if isinstance(data, list) and data:
         yield f"{path}[]"
         yield from dict.fromkeys(inner for item in data for inner in paths_of_lists(item, f"{path}[]"))
@@ -86,7 +86,7 @@ def leave_out(node: Any, names: Collection[str], left: set[str]) -> Any:
 
 
 def _steps(path: str) -> tuple[list[str], str]:
-    """Split a path into the ways to each of its lists, and the way on from the last."""
+    """Split a path into the steps to each of its lists, and the rest after the last."""
     first, *others = path.split("[]")
     *lists, last = [first, *(way.removeprefix(".") for way in others)]
     return lists, last
@@ -103,7 +103,7 @@ def each_at(node: Any, path: str) -> list[Any]:
 
 
 def leads(data: Any, path: str) -> bool:
-    """Whether there is something at a path; there is, too, where a list on the way has no items."""
+    """Whether a path leads somewhere in the data; it does, too, where a list on the way is empty."""
     nodes = [data]
     lists, last = _steps(path)
     for way in lists:
@@ -115,7 +115,7 @@ def leads(data: Any, path: str) -> bool:
 
 
 def dig(node: Any, way: str) -> tuple[tuple[str, ...], Any]:
-    """Follow a dotted path; a key may have dots itself. Return the keys and the value, None where there is none."""
+    """Follow a dotted path, whose keys may have dots, too. Return the keys and the value; None where there is none."""
     if not way:
         return (), node
     if not isinstance(node, dict):
@@ -158,7 +158,7 @@ def _with_values(above: Values, node: Any, depth: int, *, aside: tuple[str, ...]
 
 
 def _add_values(made: Values, node: Any, at: Place, aside: tuple[str, ...]) -> None:
-    """Add each scalar of an object, lists and empty objects as JSON text; what is at the keys `aside` is not read."""
+    """Add each scalar of an object, lists and empty objects as JSON text; the keys `aside` are left out."""
     if not isinstance(node, dict):
         made[(*at, "value")] = _as_json(node) if isinstance(node, list) else node
         return

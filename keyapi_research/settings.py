@@ -58,7 +58,7 @@ class Secret:
         self._text = given if isinstance(given, str) else ""
 
     def is_in(self, text: str) -> bool:
-        """Whether a text has it; a word that opens nothing is no secret."""
+        """Whether a text contains it; a short word is not taken for a secret."""
         return len(self._text) >= _SHORTEST_SECRET and self._text in text
 
     def reveal(self) -> str:

@@ -52,7 +52,7 @@ def normal_hashtag(name: str) -> str:
 
 
 def normal_handle(name: str) -> str:
-    """Write the handle of a creator the one way it is requested, keyed and compared."""
+    """Write the handle of a creator as it is requested, keyed and compared."""
     return name.strip().removeprefix("@").lower()
 
 

@@ -152,7 +152,7 @@ class _Batch:
         return values, _level_of(place.path)
 
     def _read_around(self, place: Field, values: list[Any]) -> list[Any]:
-        """Return what an answer has beside the list of its rows, where none of them has the name."""
+        """Return the value beside the list of the rows, in answers where no row has the name."""
         above, _, leaf = place.path.rpartition(".")
         beside, answer = self.read(place.around), self.levels[_level_of(place.path)].answer.tolist()
         named = {of for one, of in zip(self.read(above), answer, strict=True) if type(one) is dict and leaf in one}
@@ -248,7 +248,7 @@ class _Reader:
             at = [p.column for p in self.answers[0].query.endpoint.inputs].index(column.name)
             requested = [one.query.values[at] for one in self.answers]  # noqa: PD011 - not pandas
             if column.dtype != DTYPES["text"] and set(map(type, requested)) <= {str, type(None)}:
-                cells = [str(one or "") for one in requested]  # parameters of a table of one's own, as they were sent
+                cells = [str(one or "") for one in requested]  # parameters of a declared table, as text
                 return read_cells(column.dtype, cells)[0], answer
             return pd.Series(requested, dtype=column.dtype).array, answer
         pieces = self._pieces[column.name]

@@ -21,14 +21,14 @@ from .rows import Place, Values, each_at, find_rows, leads, leave_out, paths_of_
 from .spelling import writable
 from .store import Answer
 
-_MOST_DIGITS: Final = 15  # of a whole number that every program keeps as it is
+_MOST_DIGITS: Final = 15  # of whole numbers that every program keeps exactly
 _ID_ENDINGS: Final = ("_id", "_ids", "id_str")
 _METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
 
 
 @dataclass(frozen=True)
 class Made:
-    """A frame of any answer, what it was made without, and the lists in it if none of them was made rows of."""
+    """A frame of any answer, the fields left out of it, and its lists if none of them became the rows."""
 
     frame: pd.DataFrame
     left_out: set[str]
@@ -43,7 +43,7 @@ def make_frame(
     source: str,
     limit: int | None = None,
 ) -> Made:
-    """Make a frame of answers, of a ranking of `limit` items at most."""
+    """Make a frame of answers; of a ranking, of at most `limit` items."""
     rows: list[tuple[int, Values]] = []
     path, nowhere = next(iter(table.rows), None), ""
     counted: Counter[Query] = Counter()
@@ -75,7 +75,7 @@ def make_frame(
 
 
 def _likely_path(table: Untyped, data: Any) -> str:
-    """Return where the rows of an answer are if nobody says it; where their own list is empty, in no other."""
+    """Return where the rows of an answer are if the caller names no list: the likely one, even if it is empty."""
     empty = table.likely and leads(data, table.likely) and not each_at(data, table.likely)
     return table.likely if empty else find_rows(data)
 
@@ -116,7 +116,7 @@ def _name_columns(rows: Iterable[Values], path: str) -> dict[Place, str]:
 
 
 def read_column(name: str, values: Sequence[Any]) -> pd.Series[Any]:
-    """Return values with the dtype they all have; ids, and numbers of more than 15 digits, are text."""
+    """Return values with the dtype that fits all; ids, and numbers of more than 15 digits, are text."""
     kinds = {type(value) for value in values if value is not None}
     last = name.rpartition(".")[2].removesuffix("[]")
     is_id = last in ("id", "ids") or last.endswith(_ID_ENDINGS)

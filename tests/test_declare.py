@@ -622,9 +622,9 @@ def wrong(said: str, **changes: Any) -> Any:
         *[wrong("column 'n' must be .kind, path.", columns={"n": one})
           for one in ("count", ("count",), ("counts", "n"), ("count", 7), ("count", "n", 1), ("count", "n", "", "", ""),
                       None, 7, ("", "n"), (["count"], "n"))],
-        wrong("goes through a list of its own. Make that the rows, or declare its length",
+        wrong("goes through another list than the rows. Make it rows, or declare its length",
               columns={"n": ("count", "a[].b")}),
-        wrong("goes through a list", columns={"n": ("count", "other[].b")}),
+        wrong("goes through another list", columns={"n": ("count", "other[].b")}),
         wrong("has no list|rows is ''", rows="", columns={"n": ("position", "")}),
         wrong("a position is that of a row", columns={"n": ("position", "other[]")}),
         wrong("name the list whose length", columns={"n": ("length", "")}),

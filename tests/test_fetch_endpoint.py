@@ -426,8 +426,8 @@ def test_answer_equal_to_that_of_other_parameters_is_warned_of_once(sandbox: San
     with pytest.warns(kr.SchemaDriftWarning) as caught:
         kr.fetch_endpoint(PATH, {"regoin": "DE"}, credits=1, client=client)
     assert str(caught[0].message) == (
-        f'{PATH}: the answer to {{"regoin":"DE"}} is the one to {{"regoin":"US"}}: KeyAPI may have ignored a '
-        "parameter. Check the names of the parameters on its page"
+        f'{PATH}: the answer to {{"regoin":"DE"}} equals the one to {{"regoin":"US"}}: KeyAPI may have ignored a '
+        "parameter, or both have the same rows. Check the names of the parameters on its page"
     )
 
 

@@ -117,7 +117,7 @@ def _not_stored(method: str, missing: Sequence[Row], client: Client, foreign: Se
     if wanted:
         cost = priced(endpoint.cost(wanted) // endpoint.credits, endpoint)
         least = "at least " if endpoint.ranking else ""
-        where = "kr." if endpoint.page else ""  # a table of one's own has its function where it was declared
+        where = "kr." if endpoint.page else ""  # the function of a declared table is where its user put it
         text += f" Fetching what is not stored takes {least}{cost}: {where}{endpoint.tables[0].function}(...)."
     if foreign:
         text += f" The rows come from {' and '.join(foreign)}, but this connection reads {client.source}."

@@ -1,4 +1,4 @@
-"""Tables of one's own: an endpoint declared in the language of the package's tables, for the session."""
+"""Tables that users declare, for the session, in the language of the package's own tables."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number
 _DECLARING: Final = threading.Lock()
-_HINTS: Final[Mapping[str, object]] = {  # what annotations are, which signatures show by their names
+_HINTS: Final[Mapping[str, object]] = {  # what the names in the annotations of a signature stand for
     "Ids": Ids, "Sent": Sent, "int | None": int | None, "MaxAge": MaxAge, "Errors": Errors,
     "Client | None": Client | None,
 }  # fmt: skip
@@ -69,7 +69,7 @@ def _key(key: object) -> tuple[str, ...]:
 
 
 def _sorted_by(own: tuple[Column, ...], key: tuple[str, ...], rows: str, way: Paging | None) -> str:
-    """Return the time that a series is sorted by, as the package's trends are; what is paged keeps its order."""
+    """Return the time column that a series is sorted by, as trends are; the rows of pages keep their order."""
     times = [one.name for one in own if one.name == key[-1] and one.kind in ("time", "date")]
     return times[0] if times and rows.count("[]") > (way is not None) else ""
 
@@ -100,7 +100,7 @@ def _check_names(params: Mapping[str, Sent] | None, way: Paging | None, by: str 
 
 
 def _parameter(name: str, column: str, kind: str, default: Sent) -> Parameter:
-    """Return a parameter that takes only what its column brings back, also from a file, as it was sent."""
+    """Return a parameter that refuses values which its column, also read from a file, would not give back as sent."""
 
     def check(argument: str, value: object) -> str | None:
         if DTYPES[kind] == DTYPES["time"] and type(value) is int and abs(value) >= _A_DAY:  # as a column has it
@@ -120,7 +120,7 @@ def _parameter(name: str, column: str, kind: str, default: Sent) -> Parameter:
 
 @lru_cache(maxsize=256)
 def _brought_back(text: str, kind: str) -> str | None:
-    """Return a parameter as its column has it, written again; None where it cannot be read."""
+    """Return the text that a parameter becomes after it was read into its column; None where it cannot be read."""
     if DTYPES[kind] == DTYPES["text"]:
         return text
     array, unread = read_cells(DTYPES[kind], [text])
@@ -133,11 +133,11 @@ def _brought_back(text: str, kind: str) -> str | None:
         return None
 
 
-# Whom an answer is about --------------------------------------------------------------------------------------
+# Which id an answer is about ------------------------------------------------------------------------------------
 
 
 def _endpoint(path: str, by: str | None, batch: int, way: Paging | None, rows: str, place: Field | None) -> Endpoint:
-    """Return an endpoint that knows whom its answers are about; `place` is where the user says that they name it."""
+    """Return an endpoint that knows which id its answers are about; `place` is where the user says that it is."""
     for known in endpoints_at(path, yours=False):
         return _as_known(known, by, batch, way, place)
     record = _record(rows, place) if way is None else rows.partition("[]")[0]
@@ -181,7 +181,7 @@ def _check_one(name: str, value: object) -> str:
 
 
 def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, place: Field | None) -> Endpoint:
-    """Return an endpoint of the package's tables, whose answers are stored once for all tables and checked alike."""
+    """Return an endpoint of the package's tables: its answers are stored once for all tables, and checked for all."""
     entity, own = known.entity, known.identity
     if by != (entity and entity.api_name):
         needed = "is not requested by an id. Leave by out, and pass it in params"
@@ -199,13 +199,13 @@ def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, p
 
 
 def _record(rows: str, place: Field | None) -> str:
-    """Return the part of an answer that it is empty without: where the rows come from, else where the id is."""
+    """Return the part without which an answer is empty: where the rows are, else where the id is."""
     path = rows or (place.path if place and "." in place.path else "")
     return path.partition(".")[0].removesuffix("[]")
 
 
 def _row_id(own: tuple[Column, ...], key: tuple[str, ...], rows: str) -> Field | None:
-    """Return where an item of a page has its own id: the only column of the key that is read of it."""
+    """Return where an item of a page has its own id: the only column of the key that is read from the item."""
     item = f"{rows.partition('[]')[0]}[]"
     in_key = [one for one in own if one.name in key]
     of_item = [one for one in in_key if not isinstance(one.place, Field) or level_of(one.place.path) == item]
@@ -219,7 +219,7 @@ def _checked(endpoint: Endpoint) -> Field | DeepestLevel | None:
 
 
 def _entity(endpoint: Endpoint, own: tuple[Column, ...]) -> Parameter | None:
-    """Return the parameter of the id; a column of its name stands for it only where it has the id that is checked."""
+    """Return the parameter of the id. A column of that name replaces it only where it is the id that is checked."""
     entity, place = endpoint.entity, _checked(endpoint)
     other = entity and next((one for one in own if one.name == entity.column and str(one.place) != str(place)), None)
     return replace(entity, column=f"requested_{entity.column}") if entity and other else entity
@@ -296,23 +296,26 @@ def declare(
     """Make a typed table of an endpoint, for this session, and return the function that fetches it.
 
     From then on `plan`, `describe`, `tables`, CSV, packages, `freeze` and the general methods of `df.keyapi` know it
-    as they know the package's tables. The same name declared again replaces what was declared before.
+    as they know the package's tables. Declaring the same name again replaces the table; the functions of the earlier
+    one still work.
 
     Parameters
     ----------
     table : str
-        Its name, as "captions": the function is `fetch_captions`. Names of the package's tables are taken.
+        Name of the table, such as "captions"; the function is then `fetch_captions`. A name of the package's tables is
+        refused.
     path : str
         As KeyAPI's pages write it: "/v1/tiktok/...".
     credits : int
         Price of one request.
     by : str, optional
-        Name in the API of the id that is requested, as "video_id"; it is a column.
+        Name in the API of the id that is requested, such as "video_id". It becomes a column.
     batch : int
-        How many ids go into one request; the rows of the answer, a list, must repeat them (`identity`).
+        How many ids go into one request. The answer must be a list whose rows repeat them (`identity`).
     params : dict, optional
         The other parameters by their names in the API, with their defaults (None: left out). The function takes them
-        as keywords, and they are columns: with the dtype of a known column of that name, else text.
+        as keywords. They become columns, with the dtype of a known column of that name, else text; a value that its
+        column would not give back as it was sent is refused.
     paging : tuple, optional
         Names of the page (from 1) and of its size, and the largest size. Listed endpoints bring theirs.
     rows : str
@@ -322,15 +325,16 @@ def declare(
         The columns that identify a row. Rows of an answer that repeat a key are left out, with a warning. A series
         whose key ends with a time is sorted by it.
     columns : dict
-        By name: (kind, path), and if you like a unit and a meaning. Kinds: id, text, count (a negative one is missing),
+        By name: (kind, path), optionally with a unit and a meaning. Kinds: id, text, count (a negative one is missing),
         gain (may be negative), number, flag, time (seconds or milliseconds since 1970), date (yyyy-MM-dd or yyyymmdd),
-        length (of a list), position (in the list; its path is ""). Paths are relative to the row; "" is a row that is
-        no object. Where no row has the name, they are from the answer: "pagination.total"; those of objects around a
-        row always are: "list[].name" for rows "list[].trend[]". A column has the same dtype in all tables. With
-        the name of a parameter it stands beside that, which is called requested_<name>.
+        length (of a list), position (in the list; its path is "").
+        Paths start at the row; "" is the row itself, where it is a text or a number. A path that no row has starts at
+        the answer ("pagination.total"), and so do those of objects around the row: "list[].name" for rows
+        "list[].trend[]". A column has the same dtype in all tables. Where a column has the name of a parameter, the
+        parameter is in the column requested_<name>.
     identity : str, optional
-        Path of the value that repeats the id, or in a ranking of the id of a row. The endpoints of the package's tables
-        bring theirs. Without one, whether an answer is about what was requested cannot be checked.
+        Path of the id that was requested, where the answer repeats it; in a ranking, of the id of a row. Endpoints of
+        the package's tables bring theirs. Without it nothing checks that an answer is about what was requested.
 
     Returns
     -------
@@ -341,7 +345,7 @@ def declare(
     Raises
     ------
     InvalidArgumentError
-        The declaration is not consistent. Nothing is sent, and what was declared before stays.
+        The declaration is not consistent. Nothing was sent, and an earlier declaration of that name still holds.
 
     Examples
     --------
@@ -377,7 +381,7 @@ def declare(
         credits=price,
         entity=_entity(endpoint, own),
         parameters=tuple(inputs),
-        not_tabled=("",),  # what no column has is not news
+        not_tabled=("",),  # fields without a column are not warned of
     )
     made = Table(
         endpoint,
@@ -387,7 +391,7 @@ def declare(
         rows=(rows,),
         columns=(*_requested(endpoint, own, kinds), *own, OBSERVED_AT, SOURCE),
         sorted_by=_sorted_by(own, key, rows, way),
-        strict=True,  # nobody has seen yet whether the key tells rows apart
+        strict=True,  # whether the key identifies rows is not known yet
     )
     _check_key(made)
     with _DECLARING:

@@ -1,4 +1,4 @@
-"""The list of KeyAPI's endpoints, as data: what is known of those without tables, too, and how far it is known."""
+"""The list of KeyAPI's endpoints: what is known of each, also of those without tables, and how certain it is."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Listed:
     `credits` is the price of a request where it was read anywhere. `paging` is the name of the page, of its size, and
     the largest size; `cursor` is the parameter of endpoints that are paged by one. `batch` has the parameters that
     take several ids, `per_request` at most, and the field of a row that repeats the id. `rows` is the list of the
-    rows where it has a name. `certainty` says how far all of this is known, from A (read on KeyAPI's page) to D (little
-    is); notes are no surer than that.
+    rows where it has a name. `certainty` says how far all of this is known, from A (read on KeyAPI's page) to D (hardly
+    anything is known); the notes are no more certain than that.
     """
 
     path: str

@@ -53,7 +53,7 @@ HANDLES: Final = "unique_ids"
 
 
 def listed_at(path: str) -> Listed | None:
-    """Return what the list has of a path; a path that this package cannot call is refused."""
+    """Return the entry of a path in the list; refuse a path that this package cannot call."""
     known = listed().get(path)
     if known is not None and known.method != "GET":
         raise InvalidArgumentError(f"{path} is a {known.method} endpoint. This package sends GET requests only")
@@ -66,7 +66,7 @@ def price_of(path: str, credits: object) -> int:  # noqa: A002 - the public name
     found = declared[0].credits if declared else known.credits if known else None
     given = None if credits is None else check_whole("credits", credits)
     if found is not None and given is not None and given < found:  # budgets must not count too little
-        _LOG.warning("%s costs %d credits by KeyAPI's page, not %d: %d are counted", path, found, given, found)
+        _LOG.warning("%s costs %d credits on KeyAPI's page, not %d. Budgets count %d", path, found, given, found)
         given = found
     yours = [one.credits for one in endpoints_at(path)]
     price = given or found or next(iter(yours), None)
@@ -81,7 +81,7 @@ def price_of(path: str, credits: object) -> int:  # noqa: A002 - the public name
 
 
 def paging_of(path: str, paging: object) -> Paging | None:
-    """Return how a path is called page by page: as given, else as it is known."""
+    """Return how an endpoint is paged: as given, else as the list has it."""
     if paging is None:
         declared, known = endpoints_at(path, yours=False), listed_at(path)
         if declared:
@@ -118,15 +118,15 @@ def check_params(params: object) -> dict[str, str]:
     return {name: text for name, text in sent.items() if text is not None}
 
 
-@lru_cache(maxsize=256)  # once is enough
+@lru_cache(maxsize=256)  # each is logged once
 def _tell_of_unlisted(path: str, names: tuple[str, ...]) -> None:
-    """Log parameters that the list does not have: KeyAPI ignores what it does not know, and charges."""
+    """Warn of parameters that are not in the list: KeyAPI ignores what it does not know, and charges."""
     known = [one.name for one in listed()[path].parameters] if path in listed() else []
     for name in names if known else ():
         if name not in known:
             near = nearest_name(name, known)
             hint = f"Did you mean {near}?" if near else f"It has {', '.join(known)}."
-            _LOG.warning("%s is not known to have %s. %s KeyAPI ignores unknown parameters", path, name, hint)
+            _LOG.warning("%s is not known to take %s. %s KeyAPI ignores unknown parameters", path, name, hint)
 
 
 @lru_cache(maxsize=256)
@@ -157,7 +157,7 @@ def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> En
 
 
 def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str) -> tuple[Query, ...]:
-    """Return what is requested: by a declared endpoint where it is exactly that, so that its answers are checked."""
+    """Return what is requested, of a declared endpoint where the parameters are exactly its own: those are checked."""
     for endpoint in endpoints_at(path, yours=False):
         queries = _declared_queries(endpoint, sent) if endpoint.paging == paging else ()
         if queries:
@@ -174,7 +174,7 @@ def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None,
 
 
 def _declared_queries(endpoint: Endpoint, sent: dict[str, str]) -> list[Query]:
-    """Read parameters as queries of a declared endpoint; none where they are not exactly its own."""
+    """Return parameters as queries of a declared endpoint; none where they are not exactly its own."""
     by = endpoint.entity.api_name if endpoint.entity else ""
     ids = _each_id(by, sent[by]) if by in sent and endpoint.batch > 1 else [sent.get(by, "")]
     each = [{**sent, by: one} if by in sent else sent for one in dict.fromkeys(ids)]
@@ -238,15 +238,15 @@ def fetch_endpoint(
         endpoint that is known to take them go as text ("1,2,3"), and are stored one by one.
     rows : str, optional
         The list whose items are the rows, such as "list[]" or "list[].trend[]"; "[]" where the answer is a list, ""
-        for one row an answer, "info" for one row that is an object in it. By default the only list of objects at most
-        two levels down, else one row.
+        for one row an answer, "info" for one row that is an object in it. By default the items of the only list of
+        objects at most two levels down are the rows; where there is none, or several, the answer is one row.
     credits : int, optional
         Price of one request. May be left out where `endpoints()` has it.
     paging : tuple, optional
         Names of the page (from 1) and of its size, and the largest size: ("page_num", "page_size", 10). Known endpoints
-        bring theirs. With the page in `params` that one request is sent.
+        bring theirs. With the page and its size in `params`, that one page is requested.
     limit : int or None
-        With paging, how many items of the paged list; None for all. Without, not applied.
+        Maximum number of items of the paged list; None for all pages. Not applied to endpoints that are not paged.
     personal : bool
         Whether to keep the columns with personal data of creators (e-mail, signature, name, picture, gender). The
         stored answers have them in any case.
@@ -256,23 +256,23 @@ def fetch_endpoint(
     pandas.DataFrame
         The parameters (string; a field of the same name wins), each scalar of a row by its path (`user_info.uid`),
         those of the objects around a row first, lists and empty objects as JSON text; observed_at, source.
-        Text is string, flags boolean, whole numbers Int64, other numbers float64; string are whole numbers that are
-        ids by their name or have more than 15 digits, and mixed values. Nothing is guessed to be a time or money.
+        Text is string, flags are boolean, whole numbers Int64, other numbers float64. Mixed values are string, and so
+        are whole numbers with the name of an id or more than 15 digits. Nothing is guessed to be a time or money.
 
     Raises
     ------
     InvalidArgumentError, BudgetExceededError, NotStoredError
         Nothing was sent: an argument is not valid or the price not known, it costs more than allowed, or offline an
-        answer is missing. Also where `rows` is not in the answer, which is then stored.
+        answer is missing. Only where `rows` is not in the answer, the answer came and is stored: call again at no cost.
     AuthenticationError, CreditsExhaustedError, AccessDeniedError, StoreError
         Nothing more was sent.
 
     Notes
     -----
-    Whether an answer is about what was requested cannot be checked, as it is for tables: KeyAPI ignores parameters that
-    it does not know. An answer of several rows that is equal to that of other parameters is a `SchemaDriftWarning`.
-    An empty answer, also one whose only list is empty, is an absence: no row, a `MissingDataWarning`, requested again
-    after a day; with `rows=""` such an answer is a row if it has anything else. `declare` makes a table of an endpoint.
+    Unlike those of tables, answers are not checked to be about what was requested, and KeyAPI ignores parameters that
+    it does not know. An answer of several rows that equals the answer to other parameters is a `SchemaDriftWarning`.
+    An empty answer, or one whose only list is empty, has no row and is a `MissingDataWarning`; it is requested again
+    after a day. With `rows=""` it is a row if it has anything else. `declare` makes a table of an endpoint.
 
     Examples
     --------

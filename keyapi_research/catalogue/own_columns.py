@@ -1,4 +1,4 @@
-"""Columns of a table of one's own: what a user writes of them becomes what the package declares its own with."""
+"""Columns of a declared table: from what a user writes to what the package declares its own columns with."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _KINDS: Final[Mapping[str, str]] = {
     "date": "date",
     "length": "count",
     "position": "count",
-}  # of a declaration, and the kinds of columns they become
+}  # kinds as users write them, and the kinds of columns they become
 YOURS: Final = "yours: declared in this session"
 METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
-_FEWEST, _MOST = 2, 4  # parts of what a column is declared by
+_FEWEST, _MOST = 2, 4  # parts of the declaration of a column
 
 Spec = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
 
 
 def own_columns(columns: Mapping[str, Spec], rows: str) -> tuple[Column, ...]:
-    """Return the columns that are declared of rows."""
+    """Return the columns that are declared for rows."""
     if not isinstance(columns, Mapping) or not columns:
         raise InvalidArgumentError(
             f'columns must be a dict such as {{"views": ("count", "play_count")}}; got {shown(columns)}'
@@ -69,7 +69,7 @@ def _place(name: str, kind: str, path: str, rows: str) -> Field | CountOf | Posi
     found = resolve(path, rows)
     if level_of(found.path) not in {level_of(one) for one in _around(rows)}:
         raise InvalidArgumentError(
-            f"column {name!r}: {path!r} goes through a list of its own. Make that the rows, or declare its length"
+            f"column {name!r}: {path!r} goes through another list than the rows. Make it rows, or declare its length"
         )
     return CountOf(found.path) if kind == "length" else found
 
@@ -86,7 +86,7 @@ def level_of(path: str) -> str:
 
 
 def resolve(path: str, rows: str) -> Field:
-    """Return the place of a path: of an object around the row as it is, else in the row, else beside its list."""
+    """Return the place of a path: as it is if it leads to an object around the row, else in or beside it."""
     if any(path.startswith(f"{one}.") for one in _around(rows) if one):
         return Field(path)
     inside = f"{rows}.{path}".strip(".") if path else rows

@@ -36,7 +36,7 @@ class Batches:
         """Find what the store serves, by key."""
         store, until = self._policy.store, self._policy.until
         latest = store.latest([query.key for query in queries], until=until)
-        if paged := [key for key, one in latest.items() if one.page]:  # the same was requested page by page, too
+        if paged := [key for key, one in latest.items() if one.page]:  # also requested page by page
             latest = {key: one for key, one in latest.items() if not one.page}
             for key, history in store.histories(paged).items():
                 whole = [one for one in history if not one.page and (until is None or one.observed_at <= until)]

@@ -27,9 +27,9 @@ _MOST_ENVELOPES: Final = 1_000  # of a call that stay in memory until it ends; t
 class Call:
     """What one call of a fetch function requests, checked; nothing was sent for it yet.
 
-    `partial`: what cannot be had is left out. `read` are stored answers that led to it. `probing`: it only finds out
-    whether there is an answer, so that one it does not get is not missing from a study. `since` has the ids of the last
-    answer and request that its maker knew of: what others sent for since then is not sent for again.
+    `partial`: what cannot be fetched is left out. `read` are stored answers that led to it. `probing`: it only finds
+    out whether there is an answer, so an answer that does not come is not missing from a study. `since` has the ids of
+    the last answer and request that its maker knew of: what others requested since then is not requested again.
     """
 
     table: Table

@@ -87,7 +87,7 @@ class Pages:
             run.reservation.release()
 
     def _prepare(self, collection: Collection, run: Run) -> dict[Query, _Look]:
-        """Look what the store serves; refuse the rest, hold what it costs, or leave it out of a partial table."""
+        """Find what the store serves; refuse the rest, reserve what it costs, or leave it out of a partial table."""
         call = collection.call
         looks = {query: self._look(call, query, run) for query in call.queries}
         wanting = [query for query, look in looks.items() if _pages_needed(call, look.pages) is None]

@@ -19,7 +19,7 @@ from .delivery import Run
 
 DAY: Final = timedelta(days=1)
 _LEAVE_OUT: Final = (
-    "has the token in it, which would be stored and shown. It goes into a header by itself: leave it out"
+    "has the token in it, which would be stored and shown. Leave it out: it goes into a header by itself"
 )
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
@@ -93,7 +93,7 @@ class Policy:
         run.reservation.hold(requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})")
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
-        """Refuse what KeyAPI documents it does not answer any more, and the token; only of what is about to go out."""
+        """Refuse what KeyAPI says it no longer answers, and the token; only in what is about to be sent."""
         token = self.settings.token
         for endpoint in dict.fromkeys(query.endpoint for query in queries):
             if token is not None and token.is_in(" ".join((endpoint.path, *(one.api_name for one in endpoint.inputs)))):
@@ -164,7 +164,7 @@ def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[frozens
     if endpoint.paging is not None:
         page = params.pop(endpoint.paging.page, "")
         params.pop(endpoint.paging.size, None)
-        return [(frozenset(params.items()), int(page))] if page.isdecimal() else []  # another door sends it otherwise
+        return [(frozenset(params.items()), int(page))] if page.isdecimal() else []  # sent by another function
     if endpoint.entity is None or endpoint.batch == 1:
         return [(frozenset(params.items()), 0)]
     api_name = endpoint.entity.api_name

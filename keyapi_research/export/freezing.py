@@ -181,7 +181,7 @@ def _differing(
     """Make every call again on the archive alone, and return those that read something else."""
     copy = Store(MEMORY, source=study.source, read_only=False)
     paged = [origin for one, origin in zip(study.answers, study.origins, strict=True) if one.page]
-    pages = store.envelopes(paged)  # their rows are counted; of the others, which there are is enough
+    pages = store.envelopes(paged)  # their rows are counted; others need only be there
     copy.restore(study.ledger, ((one, next(pages) if one.page else {}) for one in study.answers), url="")
     with Client.of(Settings(source=study.source), store=copy, replaying="the archive") as reader:
         return {call for call, read in made if not _reads_again(call, read, reader)}
@@ -197,7 +197,7 @@ def _reads_again(call: Call, read: Iterable[Observation], reader: Client) -> boo
 
 
 def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
-    """Return a call as the manifest has it: ids with the same parameters stand together.
+    """Return a call as the manifest has it: ids with the same parameters in one entry.
 
     A call that the package does not know without the session's declarations has its parameters as they are sent.
     """

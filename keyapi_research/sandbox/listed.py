@@ -1,4 +1,4 @@
-"""The listed endpoints: of each one example answer, and answers of the same shape to other parameters.
+"""The listed endpoints: one example answer of each, and answers of the same shape to other parameters.
 
 Nothing is known of these endpoints but what ``examples/listed.toml`` says. So there is no world behind them: an answer
 depends on its parameters and the seed alone, and does not move on with time.
@@ -23,7 +23,7 @@ _ROWS = 23  # of a list, over all its pages: two full ones of ten, and one that 
 _LARGEST_BATCH = 10
 _PAGING = {"page_num", "page_size", "offset", "count", "size"}
 _ID = re.compile("(?:(?<![0-9A-Za-z%])|(?<=%[0-9A-F]{2}))[0-9]{6,20}(?![0-9A-Za-z])")  # also in escaped text
-_ID_LENGTH = 15  # from so many digits on a number is an id: shorter ones are counts, times and categories
+_ID_LENGTH = 15  # a number with at least so many digits is an id; shorter ones are counts, times and categories
 _ABSENT = "000000"
 _CHECKS = {
     "page_num": "(?=[0-9]{1,6}$)0*[1-9][0-9]*",

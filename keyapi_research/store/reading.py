@@ -280,7 +280,7 @@ class Reader:
         return found
 
     def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str, int]]]:
-        """Return by checksum which answers of an endpoint have the data of some of it: entity, parameters, page."""
+        """Return, by checksum, the answers of the same endpoints with the same data: entity, parameters, page."""
         found: dict[str, list[tuple[str, str, int]]] = {}
         each = "SELECT value FROM json_each(?)"  # a join would read it anew for every answer
         sql = f"SELECT endpoint, data, entity, params, page FROM keyapi_answers WHERE data IN ({each})"
