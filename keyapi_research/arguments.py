@@ -37,6 +37,7 @@ _LONGEST_PATH: Final = 200  # characters
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
 _SECRETS: Final = ("token", "apikey", "authorization", "password", "passwd", "secret", "cookie", "credential")
 _CURSOR: Final = re.compile("(?:next_?)?(?:page|cursor|next|continuation)_?token")  # a place in a list
+_LARGEST: Final = 1_000_000  # credits of a request, or rows of a page
 _LONGEST_TEXT: Final = 8000  # characters of a parameter; servers refuse longer addresses
 _MOST_DIGITS: Final = 32  # of a number
 _LONGEST_NUMBER: Final = 10**_MOST_DIGITS
@@ -357,6 +358,8 @@ def check_handle(name: str, value: object) -> str:
 
 def check_whole(name: str, value: object) -> int:
     """Return a whole number of at least 1."""
-    if not is_number(value, whole=True) or not 1 <= int(value) < _LONGEST_NUMBER:  # type: ignore[call-overload]
-        raise InvalidArgumentError(f"{name} must be a whole number of at least 1; got {shown(value)}")
+    if not is_number(value, whole=True) or not 1 <= int(value) <= _LARGEST:  # type: ignore[call-overload]
+        raise InvalidArgumentError(
+            f"{name} must be a whole number of at least 1, and at most {_LARGEST:,}; got {shown(value)}"
+        )
     return int(value)  # type: ignore[call-overload,no-any-return]

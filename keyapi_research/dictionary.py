@@ -22,7 +22,7 @@ _LONGEST: Final = 300  # characters of what is searched for
 _ALIKE: Final = 0.75  # of two words: above, one is probably a misspelling of the other
 _ANSWERS_SEEN: Final = 20_000  # newest answers of a store among which categories are searched
 _ANSWERS_READ: Final = 200
-_SAID: Final = {"influencer": "creator", "music": "sound", "hashtag": "challenge"}  # by KeyAPI, and by others
+_SAID: Final = {"influencer": "creators", "music": "sounds", "hashtag": "challenge"}  # by KeyAPI, and by others
 _LEVELS: Final = ("l1", "l2", "l3")
 
 

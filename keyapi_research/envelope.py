@@ -13,7 +13,7 @@ from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
 from .model import DeepestLevel, Endpoint, Field
 from .queries import Query
-from .rows import counted_items, each_at, find_rows, has_nothing, is_empty, leads
+from .rows import counted_items, each_at, has_nothing, is_empty, is_empty_list
 from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
@@ -266,8 +266,7 @@ def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> l
 
 def _match_answer(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     """Match an answer to the id that was requested: every id in it must be that one."""
-    empty = is_empty(envelope.data) if endpoint.tables else has_nothing(envelope.data)
-    if empty or _lacks_record(endpoint, envelope.data):
+    if _has_nothing(endpoint, envelope.data):
         return Found(query, envelope.whole, absent=True)
     return _about_another(endpoint, endpoint.identity, query, envelope) or Found(query, envelope.whole)
 
@@ -301,6 +300,15 @@ def _match_record(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found
     else:
         text = f"{query.id!r} was requested, but the answer is about {identity!r}"
     return Found(query, envelope.whole) if identity == query.id else _unexpected(envelope, text)
+
+
+def _has_nothing(endpoint: Endpoint, data: Any) -> bool:
+    """Whether an answer that nobody can say whom it is about has nothing of what the caller wants of it."""
+    if endpoint.tables:
+        return is_empty(data) or _lacks_record(endpoint, data)
+    if endpoint.items is None:
+        return has_nothing(data)
+    return is_empty(data) or ("[]" in endpoint.items and is_empty_list(data, endpoint.counted))
 
 
 def _lacks_record(endpoint: Endpoint, data: Any) -> bool:
@@ -346,8 +354,7 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
     written = (_dig(data, "pagination.has_more"), data.get("has_more"), envelope.whole.get("has_more"))
     more = next((one for one in written if one is not None), None)
     if endpoint.identity is None and not endpoint.record:
-        way = f"{endpoint.items}[]" if endpoint.items else find_rows(envelope.data)
-        absent = not rows and (has_nothing(envelope.data) or (way.endswith("[]") and leads(envelope.data, way)))
+        absent = not rows and _has_nothing(endpoint, envelope.data)
     else:
         absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
     return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
@@ -358,7 +365,7 @@ def _rows_of_page(endpoint: Endpoint, data: Any) -> list[Any] | None:
     if is_empty(data):
         return []
     if endpoint.identity is None and not endpoint.record:
-        return counted_items(data, endpoint.items)
+        return counted_items(data, endpoint.counted)
     if not endpoint.record:
         return data if isinstance(data, list) else None
     if not isinstance(data, dict):

@@ -6,10 +6,9 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from types import MethodType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -31,10 +30,11 @@ from .notices import (
 )
 from .queries import Query, make_queries, make_query
 from .settings import read_max_age
-from .store import EMPTY, Answer
+from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
 from .untyped import make_frame as make_untyped
 
+_FIRST: Final = 100  # stored answers that a declaration is held against when it is first used
 P = ParamSpec("P")
 T = TypeVar("T")
 Ids = str | int | Iterable[str | int]
@@ -122,8 +122,6 @@ def run(call: Call) -> pd.DataFrame:
 def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
     """Make the table of what a call got; what went wrong comes before any warning."""
     call = collection.call
-    if call.table.of_answers:
-        collection.answers = [_as_one_row(one) for one in collection.answers]
     there = [one for one in collection.answers if not one.observation.absent]
     failed = bool(collection.failures) or collection.stop is not None
     try:
@@ -142,16 +140,14 @@ def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
     return frame
 
 
-def _as_one_row(answer: Answer) -> Answer:
-    """Return an answer as it is where it is one row: what has more than an empty list is there."""
-    absent = answer.observation.absent and answer.observation.data in EMPTY
-    return replace(answer, observation=answer.observation._replace(absent=absent))
-
-
 def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: Client) -> None:
     warn_of_confirmed_missing(collection)
     warn_of_old_rows(collection, frame, client)
+    table = collection.call.table
     arrived = [one for one in collection.answers if one.observation.id in collection.arrived]
+    if table.strict and ("declared", str(id(table))) not in client.told:  # what is stored may not fit it, either
+        client.told.add(("declared", str(id(table))))
+        arrived = arrived or [one for one in collection.answers if not one.observation.absent][:_FIRST]
     warn_of_drift(collection.call.table, issues, client, arrived=_envelopes(arrived, client) if arrived else None)
     warn_of_markets(collection.call.table, issues)
     warn_of_ignored_parameters(collection, client)

@@ -252,7 +252,7 @@ class Endpoint:
     `record` is the part of `data` without which an answer is empty. `identity` is where an answer, or a row of a
     ranking, has the id it is about; None where it has none, so that nothing can be checked. `batch` ids go into one
     request; a ranking has `paging`. In a ranking about an `entity`, `owner` is where a row has its id. `items` is the
-    list whose items are counted, in a ranking that nobody declared. `page` is the title of KeyAPI's page,
+    path of the rows, where nobody declared the endpoint and one is named. `page` is the title of KeyAPI's page,
     `docs.keyapi.ai` lists them. `not_tabled` are paths without a column. `example` is the id for which KeyAPI's page
     documents an answer.
     """
@@ -270,8 +270,13 @@ class Endpoint:
     not_tabled: tuple[str, ...] = ()
     paging: Paging | None = None
     owner: Field | None = None
-    items: str = ""
+    items: str | None = None
     example: str = ""
+
+    @property
+    def counted(self) -> str:
+        """The list that the rows of an endpoint are in which nobody declared, where one is named."""
+        return (self.items or "").partition("[]")[0]
 
     @property
     def ranking(self) -> bool:
@@ -357,11 +362,6 @@ class Table:
         return self._by_name[name]
 
     @property
-    def of_answers(self) -> bool:
-        """Whether an answer is one row whatever is in its lists, as it cannot be known which id it is about."""
-        return self.endpoint.identity is None and self.rows == ("",)
-
-    @property
     def function(self) -> str:
         """Name of the function that fetches it."""
         return f"fetch_{self.name}"
@@ -379,11 +379,6 @@ class Untyped(Table):
     likely: str = ""
     without: frozenset[str] = frozenset()
     one_page: bool = False
-
-    @property
-    def of_answers(self) -> bool:
-        """Whether an answer is one row whatever is in its lists."""
-        return any("[]" not in path for path in self.rows)
 
     @property
     def function(self) -> str:
@@ -446,7 +441,7 @@ def plain_endpoint(
     price: int = 0,
     by: bool = False,
     paging: Paging | None = None,
-    items: str = "",
+    items: str | None = None,
 ) -> Endpoint:
     """Return an endpoint that nobody declared: parameters are sent as they are, and answers are not checked.
 

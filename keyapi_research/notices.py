@@ -50,7 +50,7 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page" if collection.call.endpoint.ranking else "request"
         table = collection.call.table
-        in_list = isinstance(table, Untyped) and not table.of_answers and not table.endpoint.ranking
+        in_list = isinstance(table, Untyped) and not table.rows and not table.endpoint.ranking
         rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
@@ -187,10 +187,11 @@ def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[
 def warn_of_failures(collection: Collection, client: Client) -> None:
     """Warn of the ids that a partial table lacks, why, and what a rerun costs."""
     failures = collection.failures
-    named = [f"{query.id} ({_reason(error)})" for query, error in failures.items()]
+    named = listed([f"{query.id} ({_reason(error)})" for query, error in failures.items()], _MOST_FAILED)
+    lack = "not complete in" if collection.call.endpoint.ranking else "not in"
     warn(
-        f"{len(failures):,} of {len(collection.call.queries):,} ids of {collection.call.name} failed and are not in "
-        f"the table: {listed(named, _MOST_FAILED)}. {_rerun(collection, client)}{_older(collection, client)}",
+        f"{len(failures):,} of {len(collection.call.queries):,} ids of {collection.call.name} failed and are {lack} "
+        f"the table: {named}. {_rerun(collection, client)}{_older(collection, client)}",
         IncompleteDataWarning,
     )
 

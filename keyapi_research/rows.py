@@ -24,6 +24,13 @@ def is_empty(data: Any) -> bool:
     return data is None or data in ({}, [], "")
 
 
+def is_empty_list(data: Any, path: str) -> bool:
+    """Whether there is a list without an item at a path, or null instead of one."""
+    above, _, last = path.rpartition(".")
+    found, parent = dig(data, path)[1], dig(data, above)[1]
+    return found == [] or (found is None and isinstance(parent, dict) and last in parent)
+
+
 def find_rows(data: Any) -> str:
     """Return the path of the rows: the items of the only list of objects, at most two levels down, else the answer."""
     if isinstance(data, list):

@@ -61,9 +61,9 @@ def make_frame(
             way = _likely_path(table, whole)
             way = way if leads(data, way) else ""
         if not table.rows and not way and not lists:
-            lists = tuple(map(writable, paths_of_lists(whole)))
+            lists = tuple(map(writable, paths_of_lists(data)))
         if leads(data, way):
-            rows += [(number, one) for one in read_rows(data, way, counted=table.endpoint.items, most=most)]
+            rows += [(number, one) for one in read_rows(data, way, counted=table.endpoint.counted, most=most)]
         else:
             nowhere = nowhere or listed(list(paths_of_lists(data))) or 'no list: rows="" makes one row of the answer'
     if nowhere and not rows:

@@ -67,9 +67,10 @@ def _look_up(rows: Sequence[Row], client: Client) -> dict[Row, Observation]:
         for query, own in _by_query(undated).items():
             found |= _newest_places({str(row.who): row for row in own}, query, client)
     elif undated:
-        latest = client.store.latest((row.query.key for row in undated), until=client.policy.until)
+        latest, _ = client.policy.newest([row.query for row in undated])
         found |= {row: latest[row.query.key] for row in undated if row.query.key in latest}
-    return found
+    judged = client.policy.judge([(row.query, one) for row, one in found.items()])
+    return {row: one for row, one in zip(found, judged, strict=True) if isinstance(one, Observation)}
 
 
 def _find_dated(moments: Collection[tuple[str, int]], client: Client) -> dict[tuple[str, int], Observation]:
@@ -216,7 +217,13 @@ def _all_pulls(queries: Sequence[Query], client: Client) -> dict[Query, list[lis
     else:
         until = math.inf if client.policy.until is None else client.policy.until
         histories = client.store.histories(query.key for query in queries)
-        pulls = {q: [[one] for one in histories.get(q.key, ()) if one.observed_at <= until] for q in queries}
+        judged = {
+            q: client.policy.judge(
+                [(q, one) for one in histories.get(q.key, ()) if one.observed_at <= until and not one.page]
+            )
+            for q in queries
+        }
+        pulls = {q: [[one] for one in found if isinstance(one, Observation)] for q, found in judged.items()}
     return {query: found for query, found in pulls.items() if found}
 
 

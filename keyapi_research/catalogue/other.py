@@ -69,7 +69,7 @@ def price_of(path: str, credits: object) -> int:  # noqa: A002 - the public name
         _LOG.warning("%s costs %d credits on KeyAPI's page, not %d. Budgets count %d", path, found, given, found)
         given = found
     yours = [one.credits for one in endpoints_at(path)]
-    price = given or found or next(iter(yours), None)
+    price = given or found or max(yours, default=None)
     if price is not None:
         return price
     near = None if known else nearest_name(path, listed())
@@ -156,7 +156,9 @@ def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> En
 # Calls --------------------------------------------------------------------------------------------------------
 
 
-def _queries(path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str) -> tuple[Query, ...]:
+def _queries(
+    path: str, sent: dict[str, str], price: int, paging: Paging | None, items: str | None
+) -> tuple[Query, ...]:
     """Return what is requested, of a declared endpoint where the parameters are exactly its own: those are checked."""
     for endpoint in endpoints_at(path, yours=False):
         queries = _declared_queries(endpoint, sent) if endpoint.paging == paging else ()
@@ -291,7 +293,8 @@ def fetch_endpoint(
     without = frozenset() if personal else personal_fields()
     if rows is not None and (left := without.intersection(re.split(r"[.\[\]]+", rows))):
         raise InvalidArgumentError(f"rows={rows!r}: {min(left)} is personal data. To read it, pass personal=True")
-    one_page = way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most)
+    first = way is not None and sent.get(way.page) == "1" and sent.get(way.size) == str(way.most)
+    one_page = first and (rows is None or "[]" in rows)
     if way is not None and one_page:  # as any ranking has it stored
         limit = 1
         sent = {name: text for name, text in sent.items() if name not in (way.page, way.size)}
@@ -303,8 +306,7 @@ def fetch_endpoint(
             f'params={{"{way.page}": 1, "{way.size}": {way.most}}}'
         )
     _tell_of_unlisted(path, tuple(sent))
-    items = rows.partition("[]")[0] if rows and way else ""
-    queries = _queries(path, sent, price, way, items)
+    queries = _queries(path, sent, price, way, rows)
     table = _table(queries[0].endpoint, rows, without, one_page=one_page)
     return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..errors import InvalidArgumentError, shown
 from ..model import OBSERVED_AT, SOURCE, Column, CountOf, Field, Position
+from ..spelling import writable
 
 _KINDS: Final[Mapping[str, str]] = {
     "id": "id",
@@ -37,7 +38,7 @@ def own_columns(columns: Mapping[str, Spec], rows: str) -> tuple[Column, ...]:
 
 
 def _own_column(name: object, spec: object, rows: str) -> Column:
-    if not isinstance(name, str) or not name or name in METADATA:
+    if not isinstance(name, str) or not name or name in METADATA or writable(name) != name:
         raise InvalidArgumentError(
             f"columns: {shown(name)} cannot be the name of a column. Choose another text; observed_at and source come "
             "by themselves"

@@ -6,9 +6,9 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from ..errors import CLOSED, KeyAPIError, StoreError
+from ..errors import CLOSED, KeyAPIError, StoreError, UnexpectedResponseError
 from ..queries import Query
-from ..store import Answer, Observation
+from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run, broken_feed
 from .dispatch import Sender
@@ -24,30 +24,31 @@ class Batches:
 
     def plan(self, call: Call) -> Plan:
         """Return what a call would send."""
-        served = self._served(call, call.queries, None)
-        missing = [query for query in call.queries if query.key not in served]
+        stored, missing, _ = self._survey(call, call.queries, None)
         self._policy.check_answerable(missing)
         requests = math.ceil(len(missing) / call.endpoint.batch)
         cost = requests * call.endpoint.credits
         note = self._policy.unanswered_note(call, missing)
-        return Plan(requests, cost, cost, len(served), oldest_of([*served.values()]), call.table.name, note)
+        oldest = oldest_of([one.observation for one in stored])
+        return Plan(requests, cost, cost, len(stored), oldest, call.table.name, note)
 
-    def _served(self, call: Call, queries: Sequence[Query], since: int | None) -> dict[str, Observation]:
-        """Find what the store serves, by key."""
-        store, until = self._policy.store, self._policy.until
-        latest = store.latest([query.key for query in queries], until=until)
-        if paged := [key for key, one in latest.items() if one.page]:  # also requested page by page
-            latest = {key: one for key, one in latest.items() if not one.page}
-            for key, history in store.histories(paged).items():
-                whole = [one for one in history if not one.page and (until is None or one.observed_at <= until)]
-                latest |= {key: max(whole, key=lambda one: one.id)} if whole else {}
-        return {key: one for key, one in latest.items() if self._policy.serves(call, one, since)}
-
-    def _survey(self, call: Call, queries: Sequence[Query], since: int | None) -> tuple[list[Answer], list[Query]]:
-        """Find what the store serves, and what it does not."""
-        served = self._served(call, queries, since)
-        stored = [Answer(query, served[query.key]) for query in queries if query.key in served]
-        return stored, [query for query in queries if query.key not in served]
+    def _survey(
+        self, call: Call, queries: Sequence[Query], since: int | None
+    ) -> tuple[list[Answer], list[Query], dict[Query, UnexpectedResponseError]]:
+        """Find what the store serves, what it does not, and what of it is about somebody else."""
+        newest, errors = self._policy.newest(queries)
+        stored: list[Answer] = []
+        missing: list[Query] = []
+        wrong: dict[Query, UnexpectedResponseError] = {}
+        for query in queries:
+            one = newest.get(query.key)
+            if one is None or not self._policy.serves(call, one, since):
+                missing.append(query)
+            elif query.key in errors:
+                wrong[query] = errors[query.key]
+            else:
+                stored.append(Answer(query, one))
+        return stored, missing, wrong
 
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call."""
@@ -66,8 +67,10 @@ class Batches:
         call, store = collection.call, self._policy.store
         waiting: Sequence[Query] = call.queries
         while waiting and not run.stop.is_set():
-            stored, missing = self._survey(call, waiting, run.since[0])
+            stored, missing, wrong = self._survey(call, waiting, run.since[0])
             collection.answers += stored
+            for query, foreign in wrong.items():
+                collection.fail(query, foreign)
             requests = math.ceil(len(missing) / call.endpoint.batch)
             if missing and self._policy.offline and call.partial:
                 lacks = self._policy.not_stored(call, missing, requests)

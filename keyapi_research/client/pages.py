@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Final
 
 from ..envelope import Envelope, Found, match
-from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import PAGES, Paging
+from ..errors import CLOSED, KeyAPIError, StoreError, UnexpectedResponseError
+from ..model import PAGES, Paging, endpoints
 from ..queries import Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
@@ -44,7 +44,10 @@ class Pages:
         served: list[Answer] = []
         notes: list[str] = []
         for query in call.queries:
-            pages, others = self._survey(call, query, None)
+            try:
+                pages, others = self._survey(call, query, None)
+            except UnexpectedResponseError:  # the call raises it, at no cost
+                continue
             served += pages
             if _pages_needed(call, pages) is not None:
                 continue
@@ -89,7 +92,12 @@ class Pages:
     def _prepare(self, collection: Collection, run: Run) -> dict[Query, _Look]:
         """Find what the store serves; refuse the rest, reserve what it costs, or leave it out of a partial table."""
         call = collection.call
-        looks = {query: self._look(call, query, run) for query in call.queries}
+        looks: dict[Query, _Look] = {}
+        for query in call.queries:
+            try:
+                looks[query] = self._look(call, query, run)
+            except UnexpectedResponseError as error:  # what is stored is about somebody else
+                collection.fail(query, error)
         wanting = [query for query, look in looks.items() if _pages_needed(call, look.pages) is None]
         pages = sum(_pages_left(call, looks[query].pages, _paging(call).most) for query in wanting)
         if wanting and self._policy.offline and call.partial:
@@ -104,11 +112,17 @@ class Pages:
     def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Answer], bool]:
         """Find the pages that serve, no more than are needed, and whether there are only others."""
         found = self._policy.store.pulls(query.key, until=self._policy.until)
-        pulls = [self._counted(query, [Answer(query, page) for page in pull]) for pull in found]
 
         def serve(pages: Sequence[Answer]) -> bool:
             return all(self._policy.serves(call, page.observation, since) for page in pages)
 
+        pulls = []
+        for each in ([Answer(query, page) for page in pull] for pull in found):
+            try:
+                pulls.append(self._counted(query, each))
+            except UnexpectedResponseError:
+                if serve(each):
+                    raise
         for pull in pulls:
             needed = _pages_needed(call, pull)
             if needed is not None and serve(pull[:needed]):
@@ -119,16 +133,18 @@ class Pages:
         return [], bool(pulls)
 
     def _counted(self, query: Query, pull: list[Answer]) -> list[Answer]:
-        """Count the rows of stored pages again where the caller says which list they are."""
-        if query.endpoint.identity is not None:
+        """Count the rows of stored pages as the endpoint that reads them does; another one may have stored them."""
+        if query.endpoint in endpoints(yours=False):
             return pull
+        judged = self._policy.judge([(query, one.observation) for one in pull])
         seen: set[str | None] = set()
         counted = []
-        for answer, found in zip(pull, self._found(query, pull), strict=True):
+        for page, found in zip(judged, self._found(query, pull), strict=True):
+            if isinstance(page, UnexpectedResponseError):
+                raise page
             new = {one for one in found.ids if one is not None} - seen
             seen |= new
-            one = answer.observation._replace(rows=len(found.ids), fresh=len(new), more=found.more)
-            counted.append(replace(answer, observation=one))
+            counted.append(Answer(query, page._replace(fresh=len(new))))
         return counted
 
     def _found(self, query: Query, pages: Sequence[Answer]) -> Iterator[Found]:

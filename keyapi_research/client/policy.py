@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, listed
-from ..model import Endpoint
+from ..envelope import Envelope, Found, match
+from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, UnexpectedResponseError, listed
+from ..model import Endpoint, endpoints
 from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import EMPTY, Observation, Store, claim_of, microseconds_of, now_us, when
+from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
 from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
 from .delivery import Run
 
@@ -81,8 +83,41 @@ class Policy:
             return True
         if isinstance(max_age, timedelta):
             return bool(max_age) and is_within(one.observed_at, max_age)
-        gone = one.absent and not (call.table.of_answers and one.data not in EMPTY)
-        return not gone or is_within(one.observed_at, DAY)
+        return not one.absent or is_within(one.observed_at, DAY)
+
+    def newest(
+        self, queries: Sequence[Query]
+    ) -> tuple[dict[str, Observation], dict[str, UnexpectedResponseError]]:
+        """Find the newest stored answer of each query, by key, and which of them are about somebody else."""
+        latest = self.store.latest([query.key for query in queries], until=self.until)
+        if paged := [key for key, one in latest.items() if one.page]:  # the same was requested page by page, too
+            latest = {key: one for key, one in latest.items() if not one.page}
+            for key, history in self.store.histories(paged).items():
+                until = math.inf if self.until is None else self.until
+                whole = [one for one in history if not one.page and one.observed_at <= until]
+                latest |= {key: max(whole, key=lambda one: one.id)} if whole else {}
+        by_key = {query.key: query for query in queries}
+        judged = dict(zip(latest, self.judge([(by_key[key], one) for key, one in latest.items()]), strict=True))
+        wrong = {key: one for key, one in judged.items() if isinstance(one, UnexpectedResponseError)}
+        return latest | {key: one for key, one in judged.items() if isinstance(one, Observation)}, wrong
+
+    def judge(self, stored: Sequence[tuple[Query, Observation]]) -> list[Observation | UnexpectedResponseError]:
+        """Say of stored answers what the endpoint that reads them says, where another one may have stored them.
+
+        Those of the package's endpoints were checked before they were stored.
+        """
+        if not stored or stored[0][0].endpoint in endpoints(yours=False):
+            return [one for _, one in stored]
+        judged: list[Observation | UnexpectedResponseError] = []
+        for (query, one), envelope in zip(stored, self.store.envelopes([one.id for _, one in stored]), strict=True):
+            [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
+            if isinstance(found, Found):
+                absent = found.absent and one.page in (0, 1)
+                judged.append(one._replace(absent=absent, rows=len(found.ids), more=found.more))
+            else:
+                found.endpoint, found.params = query.endpoint.path, query.params
+                judged.append(found)
+        return judged
 
     def admit(self, call: Call, missing: Sequence[Query], requests: int, noun: str, run: Run) -> None:
         """Refuse, before anything is sent, what cannot be sent, kept or paid; hold what it costs."""

@@ -1,6 +1,5 @@
 """The store: every paid answer, once, checked when it is read, and the ledger of what was paid."""
 
-from .bodies import EMPTY
 from .facts import (
     LEDGER_COLUMNS,
     Answer,
@@ -19,7 +18,6 @@ from .formats import FORMAT
 from .writing import Store
 
 __all__ = [
-    "EMPTY",
     "FORMAT",
     "LEDGER_COLUMNS",
     "Answer",

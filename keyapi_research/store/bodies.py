@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from ..errors import StoreError
 from .facts import compact_json, when
@@ -37,10 +37,6 @@ def is_sound(values: Sequence[Any], kept: object) -> bool:
 def digest_of_data(envelope: Mapping[str, Any]) -> str:
     """Return the checksum of what an answer says, however it is spelled."""
     return digest(json.dumps(envelope.get("data"), separators=(",", ":"), sort_keys=True).encode())
-
-
-_NO_DATA: Final[tuple[object, ...]] = (None, {}, [], "")
-EMPTY: Final = frozenset(digest_of_data({"data": data}) for data in _NO_DATA)  # checksums of answers without data
 
 
 def digests_of(body: bytes | None) -> tuple[str, str]:
