@@ -74,6 +74,7 @@ DOCSTRINGS = """
 """
 
 
+@pytest.mark.slow
 def test_without_docstrings_there_is_no_half_of_one_and_all_works(tmp_path: Path) -> None:
     """Under -OO; dataclasses and `Client` aside: Python itself writes a dataclass's signature there."""
     found = json.loads(in_a_process(DOCSTRINGS, "-OO"))

@@ -378,6 +378,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LARGE)
 def test_ten_megabytes(kind: str, line: Line) -> None:
     case = CASES["hashtag_detail"]

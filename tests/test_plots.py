@@ -368,7 +368,7 @@ def lines_in_sight(ax: Axes, **how: Any) -> bool:
     return bool(edges.x0 <= box.x0 and box.x1 <= edges.x1 and edges.y0 <= box.y0 and box.y1 <= lowest + 1)
 
 
-@pytest.mark.parametrize("name", ["overlap", "trend", "categories"])
+@pytest.mark.parametrize("name", [slow("overlap"), "trend", slow("categories")])
 def test_source_and_age_are_on_the_picture_however_it_is_saved(name: str) -> None:
     # the map of nine with long names is about as wide as high with all around it: a layout in one go falls short
     nine = [people("x" * 24 + str(i), "country", {"Macao": 200, f"C{i}": 300}) for i in range(9)]
