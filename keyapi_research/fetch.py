@@ -170,6 +170,7 @@ def _envelopes(answers: Iterable[Answer], client: Client) -> Iterator[Mapping[st
     stored = iter(client.store.envelopes([one.observation.id for one in some if one.envelope is None]))
     for one in some:
         yield next(stored) if one.envelope is None else one.envelope
+    next(stored, None)  # ended here: what ends when it is forgotten swallows a Ctrl-C
 
 
 def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:

@@ -355,6 +355,7 @@ def make_frames(
             for reader in readers:
                 reader.read(batch, start)
         parts.append([reader.frame() for reader in readers])
+    next(supply, None)  # ended here: what ends when it is forgotten swallows a Ctrl-C
     joined = [one[0] if len(parts) == 1 else pd.concat(one, ignore_index=True) for one in zip(*parts, strict=True)]
     return joined, issues
 

@@ -183,6 +183,7 @@ def _differing(
     paged = [origin for one, origin in zip(study.answers, study.origins, strict=True) if one.page]
     pages = store.envelopes(paged)  # their rows are counted; others need only be there
     copy.restore(study.ledger, ((one, next(pages) if one.page else {}) for one in study.answers), url="")
+    next(pages, None)
     with Client.of(Settings(source=study.source), store=copy, replaying="the archive") as reader:
         return {call for call, read in made if not _reads_again(call, read, reader)}
 
