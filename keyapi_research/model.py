@@ -189,6 +189,7 @@ SOURCE = Column(
     "keyapi, sandbox (synthetic data), or the host of another base URL.",
     "documented: stamped by this package",
 )
+METADATA: Final = (OBSERVED_AT.name, SOURCE.name)  # names of the columns that every table has
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,11 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def level_of(path: str) -> str:
+    """Return the path of the items of the innermost list that a path goes through."""
+    return path[: path.rindex("[]") + 2] if "[]" in path else ""
+
+
 def paths_of_objects(path: str) -> list[str]:
     """Return the paths of the objects around a row, from the answer itself to the row."""
     *lists, last = path.split("[]")

@@ -35,6 +35,7 @@ from .model import (
     Table,
 )
 from .queries import Query
+from .rows import level_of
 from .spelling import is_blank, writable
 from .store import Answer
 
@@ -122,14 +123,14 @@ class _Batch:
     def level(self, path: str) -> _Level:
         """Return the items of the lists at a path."""
         if path not in self.levels:
-            outer = self.level(_level_of(path[:-2]))
+            outer = self.level(level_of(path[:-2]))
             lists = [node if type(node) is list else () for node in self.read(path[:-2])]
             lengths = np.fromiter(map(len, lists), dtype=np.intp, count=len(lists))
             parent = np.repeat(np.arange(len(lists)), lengths)
             starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
             items = list(chain.from_iterable(lists))
             level = _Level(items, outer.answer[parent], parent, np.arange(len(items)) - starts + 1)
-            if self.ranking and path == (self.ranking.path or path) and not _level_of(path[:-2]):
+            if self.ranking and path == (self.ranking.path or path) and not level_of(path[:-2]):
                 level = self.ranking.keep(level, self.answers)
             self.levels[path] = level
         return self.levels[path]
@@ -140,7 +141,7 @@ class _Batch:
             ids = zip(*(self.read(f"{level}.id") for level in place.levels), strict=True)
             leaves = zip(*(self.read(f"{level}.{place.leaf}") for level in place.levels), strict=True)
             there = (compress(of, (not is_blank(one) for one in who)) for who, of in zip(ids, leaves, strict=True))
-            return [next(found, None) for found in there], _level_of(place.levels[0])
+            return [next(found, None) for found in there], level_of(place.levels[0])
         values = self.read(place.path)
         if isinstance(place, Field) and place.around:
             values = self._read_around(place, values)
@@ -149,12 +150,12 @@ class _Batch:
         elif isinstance(place, Coded):
             codes: dict[int | None, str] = dict(place.codes.items())
             values = [codes.get(whole_number(v)) for v in values]
-        return values, _level_of(place.path)
+        return values, level_of(place.path)
 
     def _read_around(self, place: Field, values: list[Any]) -> list[Any]:
         """Return the value beside the list of the rows, in answers where no row has the name."""
         above, _, leaf = place.path.rpartition(".")
-        beside, answer = self.read(place.around), self.levels[_level_of(place.path)].answer.tolist()
+        beside, answer = self.read(place.around), self.levels[level_of(place.path)].answer.tolist()
         named = {of for one, of in zip(self.read(above), answer, strict=True) if type(one) is dict and leaf in one}
         return [one if of in named else beside[of] for one, of in zip(values, answer, strict=True)]
 
@@ -164,13 +165,8 @@ class _Batch:
             return None
         if on == "":
             return self.levels[level].answer
-        above = self.ancestors(_level_of(level[:-2]), on)
+        above = self.ancestors(level_of(level[:-2]), on)
         return self.levels[level].parent if above is None else above[self.levels[level].parent]
-
-
-def _level_of(path: str) -> str:
-    """Return the path of the innermost list a path goes through."""
-    return path[: path.rindex("[]") + 2] if "[]" in path else ""
 
 
 def _get(nodes: list[Any], name: str) -> list[Any]:
@@ -210,7 +206,7 @@ class _Reader:
     def read(self, batch: _Batch, start: int) -> None:
         """Read the answers of a batch; `start` is the number of its first one."""
         for number, path in enumerate(self.table.rows):
-            level = batch.level(_level_of(path))
+            level = batch.level(level_of(path))
             rows = self._find_rows(batch.read(path), path)
             self._answer.append(_take(level.answer, rows) + start)
             self._position.append(_take(level.position, rows))
@@ -218,7 +214,7 @@ class _Reader:
                 place = column.place.places[number] if isinstance(column.place, PerList) else column.place
                 if isinstance(place, Field | CountOf | Coded | DeepestLevel):
                     values, of = batch.find(place)
-                    which = _of_rows(batch.ancestors(_level_of(path), of), rows)
+                    which = _of_rows(batch.ancestors(level_of(path), of), rows)
                     self._pieces[column.name].append(_Piece(place, values, which))
                 elif isinstance(place, Constant | None):
                     zeros = np.zeros(len(self._answer[-1]), dtype=np.intp)
@@ -380,7 +376,7 @@ def _note_markets(endpoint: Endpoint, batch: _Batch, issues: Issues) -> None:
     at = [p.column for p in endpoint.inputs].index("region")
     regions = [str(one.query.values[at]) for one in batch.answers]  # noqa: PD011 - not pandas
     named = batch.read(endpoint.market.path)
-    answer = batch.levels[_level_of(endpoint.market.path)].answer
+    answer = batch.levels[level_of(endpoint.market.path)].answer
     pairs = Counter(
         (regions[of], market) for of, market in zip(answer.tolist(), named, strict=True) if type(market) is str
     )

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .columns import moments
 from .errors import InvalidArgumentError, listed, shown
-from .model import OBSERVED_AT, SOURCE, Untyped
+from .model import METADATA, OBSERVED_AT, SOURCE, Untyped
 from .queries import Query
 from .rows import Place, Values, each_at, find_rows, leads, leave_out, paths_of_lists, paths_of_objects, read_rows
 from .spelling import writable
@@ -23,7 +23,6 @@ from .store import Answer
 
 _MOST_DIGITS: Final = 15  # of whole numbers that every program keeps exactly
 _ID_ENDINGS: Final = ("_id", "_ids", "id_str")
-_METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _tabulate(
     for parameter in table.endpoint.inputs:
         name = parameter.api_name
         if name not in names.values():  # a field of the same name wins
-            column = f"params.{name}" if name in _METADATA else name
+            column = f"params.{name}" if name in METADATA else name
             columns[column] = pd.Series([params[at].get(name) for at, _ in rows], dtype="string")
     columns |= {name: read_column(name, [values.get(place) for _, values in rows]) for place, name in names.items()}
     at = np.array([answers[number].observation.observed_at for number, _ in rows], dtype=np.int64)
@@ -102,10 +101,10 @@ def _name_columns(rows: Iterable[Values], path: str) -> dict[Place, str]:
     """Name the columns: a value's path within its object; where two would share a name, the whole path of both."""
     places = sorted(dict.fromkeys(chain.from_iterable(rows)), key=itemgetter(0))
     written = {place: writable(".".join(place[1:])) for place in places}
-    counts = Counter([*written.values(), *_METADATA])
+    counts = Counter([*written.values(), *METADATA])
     objects = [writable(one) for one in paths_of_objects(path)]
     names: dict[Place, str] = {}
-    taken = set(_METADATA)
+    taken = set(METADATA)
     for place, name in written.items():
         unique = name if counts[name] == 1 else f"{objects[place[0]]}.{name}".removeprefix(".")
         while unique in taken:

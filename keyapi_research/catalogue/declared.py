@@ -30,6 +30,7 @@ from ..errors import listed as joined
 from ..fetch import Errors, Ids, MaxAge, call_of, fetches
 from ..model import (
     DTYPES,
+    METADATA,
     OBSERVED_AT,
     SOURCE,
     TABLES,
@@ -44,10 +45,11 @@ from ..model import (
     endpoints_at,
 )
 from ..model import declare as register
+from ..rows import level_of
 from ..store import when
 from .listed import listed
 from .other import HANDLES, Sent, check_params, check_rows, paging_of, price_of
-from .own_columns import METADATA, YOURS, Spec, level_of, own_columns, resolve
+from .own_columns import YOURS, Spec, own_columns, resolve
 
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number

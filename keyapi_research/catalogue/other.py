@@ -87,8 +87,6 @@ def paging_of(path: str, paging: object) -> Paging | None:
         if declared:
             return declared[0].paging
         return Paging(*known.paging) if known and known.paging else None
-    if isinstance(paging, Paging):
-        return paging
     if not isinstance(paging, tuple | list) or len(paging) != len(("page", "size", "most")):
         raise InvalidArgumentError(
             f'paging must be (name of the page, name of its size, largest size), as ("page_num", "page_size", 10); '
@@ -135,7 +133,7 @@ def _with_price(endpoint: Endpoint, price: int) -> Endpoint:
 
 
 @lru_cache(maxsize=256)
-def batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> Endpoint:
+def _batch_endpoint(path: str, by: str, names: tuple[str, ...], price: int) -> Endpoint:
     """Return an endpoint of the list that takes several ids, which its rows repeat."""
     known = listed()[path]
     handles = by == HANDLES
@@ -169,7 +167,7 @@ def _queries(
     by = next((name for name in known.batch if name in sent), None) if known else None
     rest = {name: text for name, text in sent.items() if name != by}
     if by is not None:
-        endpoint = batch_endpoint(path, by, tuple(rest), price)
+        endpoint = _batch_endpoint(path, by, tuple(rest), price)
         each = dict.fromkeys(endpoint.entity.check(by, one) for one in _each_id(by, sent[by]))  # type: ignore[union-attr]
         return tuple(Query(endpoint, (one, *rest.values())) for one in each)
     return (Query(plain_endpoint(path, tuple(sent), price=price, paging=paging, items=items), tuple(sent.values())),)

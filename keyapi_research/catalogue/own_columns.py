@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..errors import InvalidArgumentError, shown
-from ..model import OBSERVED_AT, SOURCE, Column, CountOf, Field, Position
+from ..model import METADATA, Column, CountOf, Field, Position
+from ..rows import level_of
 from ..spelling import writable
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -22,7 +23,6 @@ _KINDS: Final[Mapping[str, str]] = {
     "position": "count",
 }  # kinds as users write them, and the kinds of columns they become
 YOURS: Final = "yours: declared in this session"
-METADATA: Final = (OBSERVED_AT.name, SOURCE.name)
 _FEWEST, _MOST = 2, 4  # parts of the declaration of a column
 
 Spec = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
@@ -79,11 +79,6 @@ def _around(rows: str) -> list[str]:
     """Return the paths of a row, of all objects around it, and of the lists and objects that lead to it."""
     steps = [at for at in range(len(rows) + 1) if at == len(rows) or rows[at] == "." or rows[at - 2 : at] == "[]"]
     return list(dict.fromkeys(["", *(rows[:at] for at in steps)]))
-
-
-def level_of(path: str) -> str:
-    """Return the path of the items of the innermost list that a path goes through."""
-    return path[: path.rindex("[]") + 2] if "[]" in path else ""
 
 
 def resolve(path: str, rows: str) -> Field:
