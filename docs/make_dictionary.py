@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from keyapi_research.catalogue.audiences import AGE_BANDS
-from keyapi_research.model import TABLES, Column, Endpoint, Field, Table, endpoints
+from keyapi_research.model import TABLES, Column, Endpoint, Table, endpoints
+from keyapi_research.places import Field
 from keyapi_research.spelling import NOT_AVAILABLE
 
 PAGE = Path(__file__).with_name("data-dictionary.md")
@@ -114,7 +115,7 @@ def _chapter(table: Table) -> str:
 def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
     name = f"**{column.name}**" if is_key else column.name
     known = f"**{column.status}**: {column.reason}"
-    return name, column.dtype, column.unit, column.meaning, f"`{column.place}`", known
+    return name, column.dtype, column.measured, column.meaning, f"`{column.place}`", known
 
 
 def _inputs(endpoint: Endpoint) -> Iterable[str]:

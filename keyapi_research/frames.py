@@ -20,7 +20,8 @@ import pandas as pd
 from .client import Client, find_client
 from .columns import read_column
 from .errors import CLOSED, InvalidArgumentError, StoreError
-from .model import OBSERVED_AT, SOURCE, TABLES, Column, Metadata, Parameter, Position, Table
+from .model import OBSERVED_AT, SOURCE, TABLES, Column, Parameter, Table
+from .places import Metadata, Position
 from .queries import Query
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it

@@ -15,7 +15,7 @@ import pandas as pd
 from .catalogue.hashtags import HASHTAG_AUDIENCE
 from .entities import Entities, Name, Needs, check_columns, find_entities, numbered, typed
 from .errors import InvalidArgumentError
-from .model import Constant, PerList
+from .places import Constant, PerList
 
 Floats = npt.NDArray[np.float64]
 

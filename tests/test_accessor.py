@@ -28,7 +28,8 @@ import keyapi_research as kr
 from keyapi_research import accessor, frames, plots
 from keyapi_research.accessor import follow, methods, recognise
 from keyapi_research.accessor.pictures import PICTURES
-from keyapi_research.model import TABLES, Column, Field, Table
+from keyapi_research.model import TABLES, Column, Table
+from keyapi_research.places import Field
 from keyapi_research.sandbox import Sandbox
 
 METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}

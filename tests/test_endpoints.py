@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyapi_research.model import TABLES, Endpoint, FromQuery, endpoints
+from keyapi_research.model import TABLES, Endpoint, endpoints
+from keyapi_research.places import FromQuery
 from keyapi_research.sandbox.routes import ROUTES
 
 PAGING = {"page", "limit"}

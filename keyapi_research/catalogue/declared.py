@@ -35,16 +35,14 @@ from ..model import (
     SOURCE,
     TABLES,
     Column,
-    DeepestLevel,
     Endpoint,
-    Field,
-    FromQuery,
     Paging,
     Parameter,
     Table,
     endpoints_at,
 )
 from ..model import declare as register
+from ..places import DeepestLevel, Field, FromQuery
 from ..rows import level_of
 from ..store import when
 from .listed import listed

@@ -30,14 +30,13 @@ from ..model import (
     SOURCE,
     Column,
     Endpoint,
-    Field,
-    FromQuery,
     Paging,
     Parameter,
     Untyped,
     endpoints_at,
     plain_endpoint,
 )
+from ..places import Field, FromQuery
 from ..queries import Query, read_query
 from .listed import Listed, listed
 from .listed import personal as personal_fields

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from ..arguments import ALL_REGIONS, check_months_back, check_period, check_region, check_search, check_time_scope
-from ..model import OBSERVED_AT, SOURCE, Coded, Column, CountOf, DeepestLevel, Field, FromQuery, Parameter
+from ..model import OBSERVED_AT, SOURCE, Column, Parameter
+from ..places import Coded, CountOf, DeepestLevel, Field, FromQuery
 from ..settings import read_flag
 
 # Parameters

@@ -8,7 +8,8 @@ from typing import Final
 from ..arguments import check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
-from ..model import Column, Endpoint, Field, FromQuery, Parameter, Table, declare
+from ..model import Column, Endpoint, Parameter, Table, declare
+from ..places import Field, FromQuery
 from .shared import METADATA, REPORTED, SAMPLE, cover
 
 VIDEO_ANALYTICS = Endpoint(

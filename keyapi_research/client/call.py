@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -29,7 +29,8 @@ class Call:
 
     `partial`: what cannot be fetched is left out. `read` are stored answers that led to it. `probing`: it only finds
     out whether there is an answer, so an answer that does not come is not missing from a study. `since` has the ids of
-    the last answer and request that its maker knew of: what others requested since then is not requested again.
+    the last answer and request that its maker knew of: what others requested since then is not requested again. `today`
+    is the day that its dates are relative to, if they are.
     """
 
     table: Table
@@ -42,6 +43,7 @@ class Call:
     read: tuple[Observation, ...] = ()
     probing: bool = False
     since: tuple[int, int] | None = None
+    today: date | None = None
 
     @property
     def one_page(self) -> bool:

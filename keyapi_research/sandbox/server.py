@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
@@ -23,7 +24,13 @@ from .listener import LOOPBACK, Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
 
 _ENDPOINTS: dict[str, Route | Listed] = {**LISTED, **BY_PATH}
+_RUNNING: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
+
+
+def runs_at(url: str) -> bool:
+    """Return whether a sandbox of this process answers at an address."""
+    return any(sandbox.url == url.rstrip("/") for sandbox in list(_RUNNING))
 
 
 class Sandbox:
@@ -94,6 +101,7 @@ class Sandbox:
             self._closing.clear()
             self._listener = Listener(self._port, self)
             atexit.register(self.close)
+            _RUNNING.add(self)
         return self
 
     def close(self) -> None:
@@ -101,6 +109,7 @@ class Sandbox:
         listener, self._listener = self._listener, None
         if listener is not None:
             atexit.unregister(self.close)
+            _RUNNING.discard(self)
             self._closing.set()
             listener.stop()
 
