@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -14,7 +16,7 @@ from ..docstrings import complete
 from ..errors import InvalidArgumentError, shown
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, identifying_columns, reading_client
-from ..measures import PARTS, engagement_rates
+from ..measures import PARTS, engagement_rates, fill_days
 from ..model import OBSERVED_AT, SOURCE, Table
 from ..store import Observation, when
 from ..tidy import empty_frame
@@ -30,7 +32,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _viewed(_: str) -> Needs:
-    return {"videos": identifying_columns()["videos"] | {"views", *PARTS.values()}}
+    counts = {"views", *PARTS.values()}
+    return {name: identifying_columns()[name] | counts for name in ("videos", "creator_videos")}
 
 
 def offer(needs: Callable[[str], Needs] | None) -> Callable[[F], F]:
@@ -110,6 +113,45 @@ class Methods:
     def example_videos(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the ids of videos that use the sounds, as they came with them; free, nothing is sent."""
         return self._read_part("example_videos", of, client)
+
+    @offer(needs_of)
+    def windows(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent."""
+        return self._read_part("windows", of, client)
+
+    @offer(needs_of)
+    def posting(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent."""
+        return self._read_part("posting", of, client)
+
+    @offer(needs_of)
+    def categories(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return the product categories that creators sell, as they came with them; free, nothing is sent."""
+        return self._read_part("categories", of, client)
+
+    @offer(needs_of)
+    def products(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return the ids of the products that videos show, as they came with them; free, nothing is sent."""
+        return self._read_part("products", of, client)
+
+    @offer(needs_of)
+    def fill_days(self, *, gains: int | None = None, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return one row a day, from the first to the last day of each creator or product; free, nothing is sent.
+
+        Parameters
+        ----------
+        gains : 0 or None
+            What stands for the gains of a day that was not told: missing by default. Whether such a day is a day
+            without change is not known.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of the frame and `filled` (boolean), whether a row was filled in. Its totals and prices,
+            observed_at and source are those of the day before it that was told.
+        """
+        _check_client(client)
+        return fill_days(self._frame, self._find_table("fill_days", of), gains)
 
     @offer(needs_of)
     @fetches
@@ -198,6 +240,147 @@ class Methods:
         """
         return self._follow("fetch_hashtags", {"period": period}, locals())
 
+    @offer(needs_of)
+    @fetches
+    def fetch_creators(
+        self, *, max_age: MaxAge = None, errors: Errors = "raise", of: str | None = None, client: Client | None = None
+    ) -> Call:
+        """Fetch the creators that the rows name; each ten not stored cost 1 credit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            creators, each once, in the order of the rows; rows without an id are passed over.
+        """
+        return self._follow("fetch_creators", {}, locals())
+
+    @offer(needs_of)
+    @fetches
+    def fetch_products(
+        self, *, max_age: MaxAge = None, errors: Errors = "raise", of: str | None = None, client: Client | None = None
+    ) -> Call:
+        """Fetch the products that the rows name, or that came with them; each ten not stored cost 1 credit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            products, of videos all their `products()`, each once, in the order of the rows; rows without an id are
+            passed over.
+        """
+        return self._follow("fetch_products", {}, locals())
+
+    @offer(needs_of)
+    @fetches
+    def fetch_days(
+        self,
+        start: str | date | timedelta,
+        end: str | date | None = None,
+        *,
+        max_age: MaxAge = None,
+        errors: Errors = "raise",
+        of: str | None = None,
+        client: Client | None = None,
+    ) -> Call:
+        """Fetch the days of the creators or products in the rows; each ten days not stored cost at most 1 credit.
+
+        Parameters
+        ----------
+        start : str, date or timedelta
+            First day, or the length of what ends with `end`: "90D".
+        end : str or date, optional
+            Last day, included; yesterday if left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            creator_days or product_days, one row per day that KeyAPI told, in the order of the rows.
+        """
+        return self._follow("fetch_days", {"start": start, "end": end}, locals())
+
+    @offer(needs_of)
+    @fetches
+    def fetch_creator_videos(
+        self,
+        sort: str = "posted",
+        *,
+        limit: int | None = 20,
+        max_age: MaxAge = None,
+        errors: Errors = "raise",
+        of: str | None = None,
+        client: Client | None = None,
+    ) -> Call:
+        """Fetch the videos of the creators in the rows; each page of up to 10 that is not stored costs 1 credit.
+
+        Parameters
+        ----------
+        sort : {"posted", "views", "units", "gmv"}
+            Order of the list, descending.
+        limit : int or None
+            Maximum number of videos of each creator; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            creator_videos, in the order of the rows.
+        """
+        return self._follow("fetch_creator_videos", {"sort": sort}, locals())
+
+    @offer(needs_of)
+    @fetches
+    def fetch_creator_products(
+        self,
+        sort: str = "showcase",
+        *,
+        limit: int | None = 20,
+        max_age: MaxAge = None,
+        errors: Errors = "raise",
+        of: str | None = None,
+        client: Client | None = None,
+    ) -> Call:
+        """Fetch the products that the creators in the rows promote; each page of up to 10 not stored costs 1 credit.
+
+        Parameters
+        ----------
+        sort : {"showcase", "units", "gmv", "price", "video_units", "video_gmv"}
+            Order of the list, descending.
+        limit : int or None
+            Maximum number of products of each creator; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            creator_products, in the order of the rows.
+        """
+        return self._follow("fetch_creator_products", {"sort": sort}, locals())
+
+    @offer(needs_of)
+    @fetches
+    def fetch_product_creators(
+        self,
+        sort: str = "gmv",
+        *,
+        limit: int | None = 20,
+        max_age: MaxAge = None,
+        errors: Errors = "raise",
+        of: str | None = None,
+        client: Client | None = None,
+    ) -> Call:
+        """Fetch the creators who promote the products in the rows; each page of up to 10 not stored costs 1 credit.
+
+        Parameters
+        ----------
+        sort : {"followers", "likes", "units", "gmv", "videos", "views", "live_views"}
+            Order of the list, descending.
+        limit : int or None
+            Maximum number of creators of each product; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            product_creators, in the order of the rows.
+        """
+        return self._follow("fetch_product_creators", {"sort": sort}, locals())
+
     @offer(_viewed)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the rows with the shares of a video's views that became likes, comments and shares.
@@ -268,8 +451,8 @@ class Methods:
         -------
         pandas.DataFrame
             One row per answer behind the rows, in their order: endpoint, params (JSON text), request_id (KeyAPI's, for
-            its support), observed_at, credits (Int64) and source. `credits` are those of the whole request: ten videos
-            may have come with one, so sum them over distinct requests only.
+            its support), observed_at, credits (Int64), source and n_entities (Int64). `credits` are those of the whole
+            request, which was for `n_entities` ids or days: sum them over distinct requests only.
 
         Examples
         --------
@@ -357,7 +540,10 @@ class Methods:
         client, table = options["client"], self._find_table(method, options["of"])
         link = links_of(method)[table.name]
         if link.table is table:
-            return make_call(link.target, queries_of(self._frame, link, given), options)
+            today = cache(lambda: find_client(client).policy.today)
+            queries = queries_of(self._frame, link, given, today)
+            relative = bool(queries) and given.get(link.target.endpoint.dated, "") is None
+            return make_call(link.target, queries, options, today=today() if relative else None)
         found = self._find(table, method, client, used=False)
         queries = queries_of(answers.read(link.table, found, client), link, given)
         return replace(make_call(link.target, queries, options), read=tuple(answers.distinct(found)))
@@ -380,6 +566,7 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
         OBSERVED_AT.name: pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype),
         "credits": brought["credits"],
         SOURCE.name: pd.array([client.source if client else ""] * len(found), dtype="string"),
+        "n_entities": brought["n_entities"],
     }
     return pd.DataFrame(columns)
 

@@ -18,7 +18,7 @@ from ..periods import MOST_DAYS
 from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
+from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, named, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
@@ -192,7 +192,7 @@ class Policy:
         endless = call.endpoint.ranking and call.limit is None
         error = NotStoredError(
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
-            f"{listed([repr(query.id) for query in missing], MOST_NAMED)}{then}. "
+            f"{listed(named(missing), MOST_NAMED)}{then}. "
             f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
             f"{priced(requests, call.endpoint)}; for that, connect without offline, as_of and replay "
             "(connect(replay=False))",
