@@ -87,7 +87,7 @@ _NOT_TABLED: Final = (
 )
 
 PRODUCT_DETAIL = Endpoint(
-    name="product_detail",
+    name="product_analytics",
     path="/v1/tiktok/product/detail/analytics",
     credits=1,
     page="Product Detail (Analytics)",
