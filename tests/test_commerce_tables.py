@@ -308,3 +308,394 @@ def test_creators_of_products_by_the_specification(client: kr.Client, sandbox: S
         "creator_region": "US", "niche": "Beauty", "followers": 1, "following": 2, "likes": 3, "videos": 4, "lives": 5,
         "views": 6, "live_views": 7, "units_by_creator_est": 174907, "gmv_by_creator_est": 1922213.0,
     }
+
+
+# Rules of values ----------------------------------------------------------------------------------------------------
+
+GAINS = {"total_followers_cnt": 0, "total_sale_cnt": 0, "total_sale_gmv_amt": 0}
+
+
+@pytest.mark.parametrize(
+    ("ranked_by", "expected"),
+    [("followers", [0, None, None, None]), ("sales", [None, 0, 0.0, None])],
+)
+def test_a_zero_in_a_ranking_of_creators_counts_where_it_is_ranked(
+    client: kr.Client, sandbox: Sandbox, ranked_by: str, expected: list[object]
+) -> None:
+    answer(sandbox, [example("influencer-ranking")[0] | GAINS])
+    frame = kr.fetch_creator_rankings(region="US", ranked_by=ranked_by, client=client)
+    row = values(frame)
+    assert [row[name] for name in ("followers_gained", "units_period_est", "gmv_period_est", "lives_held")] == expected
+    assert row["lives"] == 0  # a total
+
+
+@pytest.mark.parametrize(("ranked_by", "expected"), [("units", [None, 0, 0.0]), ("creators", [0, None, None])])
+def test_a_zero_in_a_ranking_of_products_counts_where_it_is_ranked(
+    client: kr.Client, sandbox: Sandbox, ranked_by: str, expected: list[object]
+) -> None:
+    answer(sandbox, [RANKED_PRODUCT | {"total_ifl_cnt": 0, "total_sale_cnt": 0, "total_sale_gmv_amt": 0}])
+    row = values(kr.fetch_product_rankings(region="US", ranked_by=ranked_by, client=client))
+    assert [row[name] for name in ("creators_period", "units_period_est", "gmv_period_est")] == expected
+
+
+@pytest.mark.parametrize(("ranked_by", "expected"), [("views", [0, None, None]), ("units", [None, 0, 0.0])])
+def test_a_zero_in_a_ranking_of_videos_counts_where_it_is_ranked(
+    client: kr.Client, sandbox: Sandbox, ranked_by: str, expected: list[object]
+) -> None:
+    answer(sandbox, [example("video-ranking")[0] | {"total_video_sale_cnt": 0, "total_video_sale_gmv_amt": 0}])
+    row = values(kr.fetch_video_rankings(region="US", ranked_by=ranked_by, client=client))
+    assert [row[name] for name in ("views_gained", "units_period_est", "gmv_period_est")] == expected
+
+
+def test_gains_may_be_negative_and_totals_may_not(client: kr.Client, sandbox: Sandbox) -> None:
+    lost = {"total_followers_cnt": -300, "total_sale_gmv_amt": -1.5, "total_followers_history_cnt": -1}
+    answer(sandbox, [example("influencer-ranking")[0] | lost])
+    row = values(kr.fetch_creator_rankings(region="US", client=client))
+    assert [row[name] for name in ("followers_gained", "gmv_period_est", "followers")] == [-300, -1.5, None]
+
+
+def test_a_rating_of_zero_counts_beside_reviews(client: kr.Client, sandbox: Sandbox) -> None:
+    first, second = example("product-list")[0], example("product-list")[0]
+    answer(sandbox, [first, second | {"product_id": "2", "product_rating": 4.6, "review_count": 12}])
+    frame = kr.fetch_products(["1729383769606034185", "2"], client=client)
+    assert frame["rating"].isna().to_list() == [True, False]
+    assert frame["rating"].to_list()[1] == 4.6
+
+
+def test_category_ids_of_zero_are_missing(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, [example("product-list")[0] | {"category_id": "0", "category_l2_id": 0, "category_l3_id": "0"}])
+    row = values(kr.fetch_products("1729383769606034185", client=client))
+    assert [row[f"category_l{level}_id"] for level in (1, 2, 3)] == [None, None, None]
+
+
+def test_a_percentage_in_a_text_is_reported_and_not_read(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, [example("influencer-detail")[0] | {"interaction_rate": "48%"}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"interaction_rate"):
+        frame = kr.fetch_creators(CREATOR, client=client)
+    assert frame["engagement_ratio"].isna().all()
+    assert frame["followers"].to_list() == [4173]
+
+
+def test_codes_become_words(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, [example("product-list")[0] | {"from_flag": 2, "sales_trend_flag": 2, "shop_type": 1, "is_hot": 1}])
+    row = values(kr.fetch_products("1729383769606034185", client=client))
+    assert [row[name] for name in ("origin", "sales_trend", "brand_shop", "bestseller")] == [
+        "cross_border", "down", True, True,
+    ]
+
+
+# Lists in texts -----------------------------------------------------------------------------------------------------
+
+VIDEO = "7117191641181555995"
+
+
+def a_video(**changed: object) -> Rows:
+    return [dict.fromkeys(FIELDS["/v1/tiktok/video/detail/analytics"], 1) | {"video_id": VIDEO} | changed]
+
+
+@pytest.mark.parametrize(
+    ("text", "products", "number"),
+    [
+        ("[1729436418527695003]", ["1729436418527695003"], 1),
+        ("[1729436418527695003, 1732322694475518433]", ["1729436418527695003", "1732322694475518433"], 2),
+        ('["1729436418527695003"]', ["1729436418527695003"], 1),
+        ([1729436418527695003, "2"], ["1729436418527695003", "2"], 2),
+        ("[]", [], 0),
+        ([], [], 0),
+        (None, [], None),
+        ("", [], None),
+    ],
+)
+def test_products_of_videos_in_every_form(
+    client: kr.Client, sandbox: Sandbox, text: object, products: list[str], number: int | None
+) -> None:
+    answer(sandbox, a_video(video_products=text, is_ad=1))
+    frame = kr.fetch_video_products(VIDEO, client=client)
+    assert frame["product_id"].to_list() == products
+    assert frame["position"].to_list() == list(range(1, len(products) + 1))
+    row = values(kr.fetch_videos(VIDEO, client=client))
+    assert (row["n_products"], row["paid_ad"]) == (number, True)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_video_without_what_was_added_lately_is_no_change(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, a_video())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kr.SchemaDriftWarning)
+        row = values(kr.fetch_videos(VIDEO, client=client))
+    assert (row["n_products"], row["paid_ad"]) == (None, None)
+
+
+DEEP = pytest.param("[" * 100_000, id="nested too deeply")
+
+
+@pytest.mark.parametrize("text", ["[1729436418527695003", "none", "{}", 5, {"1": 2}, DEEP, "1729436418527695003"])
+def test_a_list_of_products_that_cannot_be_read_is_counted(client: kr.Client, sandbox: Sandbox, text: object) -> None:
+    answer(sandbox, a_video(video_products=text))
+    with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.video_products"):
+        frame = kr.fetch_video_products(VIDEO, client=client)
+    assert frame.empty
+
+
+@pytest.mark.parametrize("text", ['{"00":1', '["00"]', "00", 7])
+def test_counts_that_cannot_be_read_are_counted(client: kr.Client, sandbox: Sandbox, text: object) -> None:
+    answer(sandbox, [example("influencer-detail")[0] | {"influencer_video_publish_hour": text}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"1 x data\[\]\.influencer_video_publish_hour"):
+        frame = kr.fetch_creator_posting(CREATOR, client=client)
+    assert frame["dimension"].value_counts().to_dict() == {"weekday": 7, "duration": 5}
+
+
+def test_counts_without_quotes_around_them_are_read_alike(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, [example("influencer-detail")[0] | {
+        "influencer_video_publish_hour": '{"23": 2, "00": 1}', "influencer_video_publish_week": None,
+        "influencer_video_duration_level": "{}",
+    }])
+    frame = kr.fetch_creator_posting(CREATOR, client=client)
+    assert frame[["dimension", "bucket", "videos"]].to_numpy().tolist() == [["hour", "23", 2], ["hour", "00", 1]]
+
+
+def test_a_category_that_cannot_be_read_is_counted_and_the_others_stay(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, [example("influencer-detail")[0] | {"product_category_list": "1-2-3:2, 4-5-6:1,7-8:3,x"}])
+    with pytest.warns(kr.SchemaDriftWarning, match=r"2 x the key \(position\) of creator_categories"):
+        frame = kr.fetch_creator_categories(CREATOR, client=client)
+    assert frame.iloc[:, 1:5].to_numpy().tolist() == [[2, "1", "2", "3"], [1, "4", "5", "6"]]
+
+
+# What is sent -------------------------------------------------------------------------------------------------------
+
+Fetch = Callable[[kr.Client], pd.DataFrame]
+PAGE = "page_num=1&page_size=10"
+CREATORS_TOP = "influencer/ranking/analytics&region=US"
+PRODUCTS_TOP = "product/ranking/analytics&region=US"
+VIDEOS_TOP = "video/ranking/analytics&region=GB"
+SEARCH = "product/list/analytics&region=US"
+OF_CREATOR = "analytics&user_id=3993047"
+
+
+def videos_of(sort: str) -> Fetch:
+    return lambda client: kr.fetch_creator_videos("3993047", sort=sort, client=client)
+
+
+def products_of(sort: str) -> Fetch:
+    return lambda client: kr.fetch_creator_products("3993047", sort=sort, client=client)
+
+
+def sellers(sort: str) -> Fetch:
+    return lambda client: kr.fetch_product_creators(17, sort=sort, client=client)
+
+
+def search(sort: str) -> Fetch:
+    return lambda client: kr.fetch_product_search(region="US", sort=sort, on_sale=False, client=client)
+
+
+@pytest.mark.parametrize(
+    ("fetch", "query"),
+    [  # the sandbox's day is 2026-02-03, a Tuesday
+        (lambda c: kr.fetch_creators(["1", "2", 1], client=c), "influencer/detail/analytics&user_ids=1,2"),
+        (lambda c: kr.fetch_creators(["@Ann_b", "ann_B", "bob"], by="username", client=c),
+         "influencer/detail/analytics&unique_ids=ann_b,bob"),
+        (lambda c: kr.fetch_products([1, 2], client=c), "product/detail/analytics&product_ids=1,2"),
+        (lambda c: kr.fetch_creator_rankings(region="us", client=c),
+         f"{CREATORS_TOP}&date=2026-02-02&rank_type=1&influencer_rank_field=2&{PAGE}"),
+        (lambda c: kr.fetch_creator_rankings(region="US", cycle="week", ranked_by="followers", client=c),
+         f"{CREATORS_TOP}&date=2026-01-26&rank_type=2&influencer_rank_field=1&{PAGE}"),
+        (lambda c: kr.fetch_creator_rankings(region="US", cycle="month", date="2025-12-24", category_id=601450,
+                                             niche="pets", client=c),
+         f"{CREATORS_TOP}&date=2025-12-01&rank_type=3&influencer_rank_field=2&product_category_id=601450"
+         f"&category_id=601450&influencer_category_name=Pets&{PAGE}"),
+        (lambda c: kr.fetch_product_rankings(region="US", client=c),
+         f"{PRODUCTS_TOP}&date=2026-02-02&rank_type=1&product_rank_field=1&{PAGE}"),
+        (lambda c: kr.fetch_product_rankings(region="US", ranked_by="creators", category_l1_id=1, category_l2_id=2,
+                                             category_l3_id=3, client=c),
+         f"{PRODUCTS_TOP}&date=2026-02-02&rank_type=1&product_rank_field=2&category_id=1&category_l2_id=2"
+         f"&category_l3_id=3&{PAGE}"),
+        (lambda c: kr.fetch_video_rankings(region="GB", client=c),
+         f"{VIDEOS_TOP}&date=2026-02-02&rank_type=1&video_rank_field=1&{PAGE}"),
+        (lambda c: kr.fetch_video_rankings(region="GB", ranked_by="units", category_id=7, ai_only=True, client=c),
+         f"{VIDEOS_TOP}&date=2026-02-02&rank_type=1&video_rank_field=2&product_category_id=7&created_by_ai=true&{PAGE}"),
+        (lambda c: kr.fetch_product_search(region="US", client=c),
+         f"{SEARCH}&off_mark=0&product_sort_field=5&sort_type=1&{PAGE}"),
+        (lambda c: kr.fetch_product_search(region="US", category_l1_id=1, category_l2_id=2, category_l3_id=3,
+                                           min_price=5, max_price=9.99, sort="price", client=c),
+         f"{SEARCH}&category_id=1&category_l2_id=2&category_l3_id=3&min_spu_avg_price=5&max_spu_avg_price=9.99"
+         f"&off_mark=0&product_sort_field=3&sort_type=1&{PAGE}"),
+        *((search(sort), f"{SEARCH}&product_sort_field={code}&sort_type=1&{PAGE}")
+          for sort, code in (("units", 1), ("gmv", 2), ("units_7d", 4), ("gmv_7d", 6), ("gmv_30d", 7))),
+        *((videos_of(sort), f"influencer/videos/{OF_CREATOR}&influencer_video_sort_field={code}&sort_type=1&{PAGE}")
+          for sort, code in (("posted", 4), ("views", 1), ("units", 2), ("gmv", 3))),
+        (products_of("showcase"), f"influencer/products/{OF_CREATOR}&{PAGE}"),
+        *((products_of(sort),
+           f"influencer/products/{OF_CREATOR}&influencer_product_sort_field={code}&sort_type=1&{PAGE}")
+          for sort, code in (("units", 1), ("gmv", 2), ("price", 3), ("video_units", 4), ("video_gmv", 5))),
+        *((sellers(sort),
+           f"product/creators/analytics&product_id=17&product_influencer_sort_field={code}&sort_type=1&{PAGE}")
+          for sort, code in (("followers", 1), ("likes", 2), ("units", 3), ("gmv", 4), ("videos", 5), ("views", 6),
+                             ("live_views", 7))),
+        (lambda c: kr.fetch_creator_days("3993047", start="3D", client=c),
+         f"influencer/trends/{OF_CREATOR}&start_date=2026-01-31&end_date=2026-02-02&{PAGE}"),
+    ],
+)
+def test_what_is_sent(client: kr.Client, sandbox: Sandbox, fetch: Fetch, query: str) -> None:
+    answer(sandbox, [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.KeyAPIWarning)
+        assert fetch(client).empty
+    assert sent(sandbox) == [query]
+
+
+@pytest.mark.parametrize(
+    ("fetch", "message"),
+    [
+        (kr.fetch_creator_rankings, r"missing a required .*'region'"),
+        (lambda: kr.fetch_creator_rankings(region=None), r"region must be an ISO-2 country code"),
+        (lambda: kr.fetch_video_rankings(region="all_regions"), r"'all_regions' is not documented"),
+        (lambda: kr.fetch_product_rankings(region="US", cycle="year"), r"cycle must be one of day, week, month"),
+        (lambda: kr.fetch_product_rankings(region="US", ranked_by="gmv"), r"ranked_by must be one of units, creators"),
+        (lambda: kr.fetch_creator_rankings(region="US", ranked_by="followres"), r"Did you mean 'followers'\?"),
+        (lambda: kr.fetch_creator_rankings(region="US", niche="Beuty"), r"not a niche .* Did you mean 'Beauty'\?"),
+        (lambda: kr.fetch_creator_rankings(region="US", niche=5), r"5 is not a niche of creators"),
+        (lambda: kr.fetch_creator_rankings(region="US", date="2026-02-03"), r"2026-02-03 is not over yet"),
+        (lambda: kr.fetch_creator_rankings(region="US", date="yesterday"), r"date must be a day such as"),
+        (lambda: kr.fetch_creator_rankings(region="US", category_id="Beauty"), r"category_id"),
+        (lambda: kr.fetch_video_rankings(region="US", ai_only="yes"), r"ai_only must be True or False"),
+        (lambda: kr.fetch_product_search(region="US", min_price=10, max_price=9.99),
+         r"min_price 10 is above max_price 9\.99\. Exchange them"),
+        (lambda: kr.fetch_product_search(region="US", min_price=-1), r"min_price must be a price"),
+        (lambda: kr.fetch_product_search(region="US", sort="views"), r"sort must be one of units, gmv, price"),
+        (lambda: kr.fetch_creators("1", by="handle"), r"by must be one of user_id, username"),
+        (lambda: kr.fetch_creators("creator_b"), r"user_ids"),
+        (lambda: kr.fetch_creators("a b", by="username"), r"not a valid handle. Pass several as a list"),
+        (lambda: kr.fetch_creator_days("1", start="2026-02-01", end="2026-02-03"), r"end 2026-02-03 is not over yet"),
+        (lambda: kr.fetch_product_days("1", start="2026-02-02", end="2026-02-01"), r"start 2026-02-02 is after end"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fetch: Callable[[], object], message: str
+) -> None:
+    monkeypatch.setattr("keyapi_research.client.connection.IN_USE.client", client)
+    with pytest.raises(kr.InvalidArgumentError, match=message):
+        fetch()
+    assert sandbox.requests == []
+
+
+def test_equal_prices_and_other_cases_of_niches_are_accepted(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, example("product-list"))
+    assert len(kr.fetch_product_search(region="US", min_price=5, max_price=5, client=client)) == 1
+    answer(sandbox, example("influencer-ranking"))
+    frame = kr.fetch_creator_rankings(region="US", niche=" entertainment", client=client)
+    assert frame["filter_niche"].to_list() == ["Entertainment"]
+
+
+def test_creators_by_handle_serve_their_ids_too(client: kr.Client, sandbox: Sandbox) -> None:
+    answer(sandbox, example("influencer-detail"))
+    assert values(kr.fetch_creators("@Creator_B", by="username", client=client)) == A_CREATOR
+    windows = kr.fetch_creator_windows("creator_b", by="username", client=client)
+    assert windows["user_id"].to_list() == [CREATOR] * 4
+    assert values(kr.fetch_creators(CREATOR, client=client)) == A_CREATOR
+    assert kr.fetch_creator_categories(CREATOR, client=client)["position"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert sent(sandbox) == ["influencer/detail/analytics&unique_ids=creator_b"]
+
+
+@pytest.mark.parametrize(
+    ("fetch", "rows"),
+    [
+        (lambda c: kr.fetch_creator_videos("1", client=c), "influencer-videos"),
+        (lambda c: kr.fetch_creator_products("1", client=c), "influencer-products"),
+        (lambda c: kr.fetch_creators("1", client=c), "influencer-detail"),
+        (lambda c: kr.fetch_products("1", client=c), "product-list"),
+        (lambda c: kr.fetch_creator_days("1", start="2025-08-02", end="2025-08-02", client=c), "influencer-trends"),
+    ],
+)
+def test_rows_about_somebody_else_are_not_used(client: kr.Client, sandbox: Sandbox, fetch: Fetch, rows: str) -> None:
+    answer(sandbox, example(rows))
+    with pytest.raises(kr.UnexpectedResponseError, match="'1' was requested, but the answer"):
+        fetch(client)
+
+
+# The declarations ---------------------------------------------------------------------------------------------------
+
+
+def paths_of(endpoint: Endpoint) -> set[str]:
+    """Return the fields of a row that have columns."""
+    paths = set()
+    for table in endpoint.tables:
+        for column in table.columns:
+            places = column.place.places if isinstance(column.place, PerList) else (column.place,)
+            for place in (one.checked if isinstance(one, FromQuery) else one for one in places):
+                if isinstance(place, Field | CountOf | Coded):
+                    paths.add(place.path.removeprefix("[].").partition("[]")[0])
+    return paths
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_every_field_of_the_specification_has_a_column_or_is_listed_as_not_tabled(path: str) -> None:
+    for endpoint in endpoints_at(path):
+        aside = {one.removeprefix("[].") for one in endpoint.not_tabled}
+        assert set(FIELDS[path]) - paths_of(endpoint) - aside == set()
+        assert paths_of(endpoint) & aside == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("influencer-detail", "influencer/detail"), ("influencer-ranking", "influencer/ranking"),
+        ("influencer-trends", "influencer/trends"), ("influencer-videos", "influencer/videos"),
+        ("influencer-products", "influencer/products"), ("product-list", "product/list"),
+        ("video-ranking", "video/ranking"),
+    ],
+)
+def test_every_field_of_an_example_has_a_column_or_is_listed_as_not_tabled(name: str, path: str) -> None:
+    for endpoint in endpoints_at(f"/v1/tiktok/{path}/analytics"):
+        aside = {one.removeprefix("[].") for one in endpoint.not_tabled}
+        assert set(example(name)[0]) - paths_of(endpoint) - aside == set()
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_no_column_has_personal_data(path: str) -> None:
+    for endpoint in endpoints_at(path):
+        assert paths_of(endpoint).isdisjoint(personal())
+
+
+def test_what_rows_lead_to_exists() -> None:
+    names = [name for name, table in TABLES.items() if table.endpoint.path in FIELDS]
+    led = {(name, method): TABLES[name].leads_to[method] for name in names for method in TABLES[name].leads_to}
+    for (name, method), (by, target) in led.items():
+        holder = TABLES[name] if by in TABLES[name].names else TABLES[by]
+        column = holder.leads_to[method][0]
+        endpoint = TABLES[target].endpoint
+        assert endpoint.entity is not None
+        assert holder[column].kind == "id"
+        assert column == endpoint.entity.column
+    assert {name for name, method in led if method == "fetch_creators"} == {
+        "videos", "video_rankings", "creator_rankings", "creator_days", "creator_videos", "creator_products",
+        "product_creators",
+    }
+    assert {name for name, method in led if method == "fetch_products"} == {
+        "videos", "video_products", "creator_products", "product_rankings", "product_days", "product_creators",
+        "product_search",
+    }
+    assert {name: by for (name, method), (by, _) in led.items() if method == "fetch_days"} == {
+        "creators": "user_id", "creator_rankings": "user_id", "products": "product_id",
+        "product_rankings": "product_id", "product_search": "product_id",
+    }
+    assert {name for name, method in led if method == "fetch_videos"} == {"creator_videos", "video_rankings"}
+    assert {name: TABLES[name].reached_by for name in names if TABLES[name].reached_by} == {
+        "creator_windows": "windows", "creator_posting": "posting", "creator_categories": "categories",
+        "product_windows": "windows", "video_products": "products",
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "measures"),
+    [
+        ("creators", {"followers": "total", "views_per_video_30d": "of the window"}),
+        ("creator_windows", {"followers_gained": "of the window", "gmv_window_est": "of the window"}),
+        ("creator_days", {"followers": "total", "followers_gained": "of the day", "gmv_day_est": "of the day"}),
+        ("creator_rankings", {"followers": "total", "followers_gained": "of the period"}),
+        ("product_days", {"price_avg": "of the day", "units_sold_est": "total"}),
+        ("videos", {"views": "total", "views_7d": "of the window"}),
+    ],
+)
+def test_what_a_measure_adds_up_is_told(table: str, measures: Mapping[str, str]) -> None:
+    units = kr.describe(table).set_index("column")["unit"]
+    assert {name: units[name].rpartition(", ")[2] for name in measures} == dict(measures)
