@@ -87,7 +87,7 @@ def page() -> str:
             for t in TABLES.values()
         ),
     )
-    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables]
+    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables if table.endpoint is endpoint]
     return "\n".join([_HEAD, "## Tables\n", listing, _CAUTIONS, *chapters])
 
 
@@ -108,8 +108,8 @@ def _chapter(table: Table) -> str:
         f"One row per {table.row}: `kr.fetch_{table.name}`. Key (bold): {', '.join(table.key)}. "
         f"Price: {_price(table)} (`GET {endpoint.path}`)."
     )
-    own = endpoint.tables[0] is table
-    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_inputs(endpoint) if own else [])])
+    inputs = _inputs(endpoint, table.ways) if endpoint.tables[0] is table else []
+    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *inputs])
 
 
 def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
@@ -118,10 +118,10 @@ def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
     return name, column.dtype, column.measured, column.meaning, f"`{column.place}`", known
 
 
-def _inputs(endpoint: Endpoint) -> Iterable[str]:
+def _inputs(endpoint: Endpoint, ways: Iterable[Endpoint]) -> Iterable[str]:
     """Describe the parameters of an endpoint, and what of its answer has no column."""
     yield "Parameters:\n"
-    for p in endpoint.inputs:
+    for p in (*endpoint.inputs, *(way.entity for way in ways if way.entity)):
         default = f" Default: {p.default!r}." if p.default is not None else ""
         yield f"- `{p.argument}` (`{p.api_name}`): {p.meaning}{default}"
     yield ""
