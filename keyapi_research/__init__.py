@@ -33,7 +33,7 @@ from .catalogue.product_categories import (
     fetch_product_insights,
     fetch_product_posts,
 )
-from .catalogue.videos import fetch_videos
+from .catalogue.videos import fetch_video_products, fetch_video_rankings, fetch_videos
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .dictionary import describe, endpoints, find, tables
 from .errors import (
@@ -129,6 +129,8 @@ __all__ = [
     "fetch_trending_hashtags",
     "fetch_trending_music",
     "fetch_trending_music_trends",
+    "fetch_video_products",
+    "fetch_video_rankings",
     "fetch_videos",
     "find",
     "freeze",
