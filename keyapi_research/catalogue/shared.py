@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from ..arguments import (
     ALL_REGIONS,
@@ -19,11 +19,14 @@ from ..arguments import (
     check_region,
     check_search,
     check_time_scope,
+    nearest_name,
 )
+from ..errors import InvalidArgumentError, shown
 from ..model import OBSERVED_AT, SOURCE, Column, Paging, Parameter
 from ..periods import CYCLES, check_day
 from ..places import Coded, Constant, CountOf, DeepestLevel, Field, FromQuery, PerList, Position
 from ..settings import read_flag
+from .listed import niches
 
 # Parameters
 
@@ -52,6 +55,8 @@ def period_parameter(*allowed: int) -> Parameter:
 # Of the analytics endpoints
 
 Day = str | date
+Start = str | date | timedelta
+_ALSO_SEEN: Final = "Entertainment"  # a niche in an example answer, which is not in the list
 ANALYTICS_PAGES: Final = Paging("page_num", "page_size", 10)
 REQUIRED_REGION = Parameter("region", "region", "region", partial(check_region, all_regions=False),
                             "Market, as an ISO-2 country code.", required=True)
@@ -62,19 +67,34 @@ CYCLE = Parameter("cycle", "cycle", "rank_type", check_choice(*CYCLES),
 DAY = Parameter("date", "date", "dt", check_day, "Day; requested as a range.")
 
 
-def choice_parameter(argument: str, column: str, api_name: str, meaning: str, codes: Mapping[str, str | None],
+def check_niche(name: str, value: object) -> str | None:
+    """Return a creator niche by its English name, or None."""
+    if value is None:
+        return None
+    by_name = {niche.lower(): niche for niche in (*niches(), _ALSO_SEEN)}
+    written = value.strip().lower() if isinstance(value, str) else ""
+    if written in by_name:
+        return by_name[written]
+    near = nearest_name(written, by_name)
+    hint = f" Did you mean {by_name[near]!r}?" if near else ""
+    raise InvalidArgumentError(
+        f"{name}: {shown(value)} is not a niche of creators.{hint} Choose from {'; '.join(sorted(by_name.values()))}"
+    )
+
+
+def choice_parameter(argument: str, column: str, api_name: str, meaning: str, codes: Mapping[Any, str | None],
                      default: str, beside: Mapping[str, str | None] = MappingProxyType({})) -> Parameter:
     """Return a parameter that is one of some words, which KeyAPI has codes for."""
     return Parameter(argument, column, api_name, check_choice(*codes), f"{meaning}: one of {', '.join(codes)}.",
                      default, codes=dict(codes), beside=dict(beside))
 
 
-def ranked_by_parameter(api_name: str, codes: Mapping[str, str | None], default: str) -> Parameter:
+def ranked_by_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
     """Return the parameter of what is ranked."""
     return choice_parameter("ranked_by", "ranked_by", api_name, "What is ranked", codes, default)
 
 
-def sort_parameter(api_name: str, codes: Mapping[str, str | None], default: str) -> Parameter:
+def sort_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
     """Return the parameter of the order, always descending."""
     return choice_parameter("sort", "sorted_by", api_name, "Order, descending", codes, default,
                             {"sort_type": "1"})
@@ -134,6 +154,9 @@ FILTER_CATEGORIES: Final = tuple(
            f"Category of level {level} as requested; missing = all.", A_PARAMETER)
     for level in (1, 2, 3)
 )
+DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),
+                     "The day, as requested; a day that KeyAPI does not tell has no row, which is not zero.",
+                     f"{SPECIFIED}; in which time zone a day begins is not documented", "UTC")
 LIST_PLACE = Column("position", "count", Position("data[]"), "Place in the list, counted through its pages.",
                     "documented: counted by this package", "place", 1)
 
@@ -168,6 +191,12 @@ def gained(name: str, path: str, meaning: str, unit: str, *filled_by: str, kind:
                   of="of the period", zero_unless=("ranked_by", filled_by))
 
 
+def price(name: str, path: str, meaning: str) -> Column:
+    """Return a price as a column."""
+    return Column(name, "number", Field(path), meaning,
+                  f"{SPECIFIED}; the currency is not documented, sources conflict (USD or that of the market)", GMV, 0)
+
+
 def per_window(path: str, windows: tuple[int, ...], only: int | None = None) -> PerList:
     """Return the fields of some windows, one for each row of an answer; `Nd` in the path is the window."""
     places = [Field(path.replace("Nd", f"{days}d")) if only in (None, days) else None for days in windows]
@@ -181,10 +210,17 @@ def windows_column(windows: tuple[int, ...]) -> Column:
                   "Length of the window, which ends the day before the crawl.", SPECIFIED, "days")
 
 
+def of_window(name: str, path: str, windows: tuple[int, ...], meaning: str, unit: str, evidence: str = SPECIFIED, *,
+              only: int | None = None, kind: str = "integer", optional: bool = False) -> Column:
+    """Return what each window added as a column."""
+    return Column(name, kind, per_window(path, windows, only), meaning, evidence, unit, optional=optional,
+                  of="of the window")
+
+
 def category(level: int, path: str) -> Column:
     """Return a product category of some level as a column."""
-    return Column(f"category_l{level}_id", "id", Field(path), f"Product category of level {level}; \"0\" is missing.",
-                  f"{SPECIFIED}; that \"0\" means none is read off the examples", missing=("0",))
+    return Column(f"category_l{level}_id", "id", Field(path), f'Product category of level {level}; "0" is missing.',
+                  f'{SPECIFIED}; that "0" means none is read off the examples', missing=("0",))
 
 
 RANK_MOVEMENTS: Final[Mapping[int, str]] = MappingProxyType({1: "up", 2: "same", 3: "down", 4: "new"})

@@ -1,6 +1,6 @@
 """Readers of lists that stand in texts of an answer.
 
-Each takes the value as it came, and raises ValueError where it cannot be read.
+Each takes the value as it came, and raises ValueError or TypeError where it cannot be read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def read_list(value: Any) -> list[Any]:
     """Return a list, or that of a JSON text."""
     found = _loaded(value)
     if not isinstance(found, list):
-        raise ValueError("not a list")
+        raise TypeError("not a list")
     return found
 
 
@@ -29,7 +29,7 @@ def read_counts(value: Any) -> list[Any]:
     """Return an object of counts, or that of a JSON text, as one item per bucket."""
     found = _loaded(value)
     if not isinstance(found, dict):
-        raise ValueError("not an object")
+        raise TypeError("not an object")
     return [{"bucket": bucket, "videos": videos} for bucket, videos in found.items()]
 
 
@@ -37,7 +37,7 @@ def read_ranks(value: Any) -> list[Any]:
     """Return the ranked categories of "l1-l2-l3:n,..."; a piece that is not one stays as it is."""
     pieces = value.split(",") if isinstance(value, str) else value
     if not isinstance(pieces, list):
-        raise ValueError("neither a text nor a list")
+        raise TypeError("neither a text nor a list")
     return [_ranked(piece) for piece in pieces]
 
 
