@@ -272,6 +272,14 @@ def check_price(name: str, value: object) -> float | None:
     return float(f"{float(value):.15g}")  # type: ignore[arg-type]
 
 
+def check_price_range(values: dict[str, Value], _today: date) -> dict[str, Value]:
+    """Refuse a smallest price above the largest."""
+    least, most = values["min_price"], values["max_price"]
+    if isinstance(least, float) and isinstance(most, float) and least > most:
+        raise InvalidArgumentError(f"min_price {least:.15g} is above max_price {most:.15g}. Exchange them")
+    return values
+
+
 def check_limit(limit: object) -> int | None:
     """Return a number of rows, or None for all."""
     if limit is None:
