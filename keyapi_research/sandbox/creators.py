@@ -61,7 +61,13 @@ def categories(setting: Setting, creator: Creator, now: int) -> dict[str, str]:
         "product_category_list": ",".join(
             f"{'-'.join(identifier for identifier, _ in path)}:{rank}" for rank, path in enumerate(paths, start=1)
         ),
-        **dict(zip(("most_category_id", "most_category_l2_id", "most_category_l3_id"), [*firsts, "0", "0", "0"])),
+        **dict(
+            zip(
+                ("most_category_id", "most_category_l2_id", "most_category_l3_id"),
+                [*firsts, "0", "0", "0"],
+                strict=False,
+            )
+        ),
     }
 
 

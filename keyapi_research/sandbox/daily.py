@@ -217,7 +217,8 @@ def _sales(setting: Setting, product: Product, sold: Whole) -> dict[str, Whole]:
     """Return units and money of each day. Rounded down, the parts of all sellers are at most those of the product."""
     price = prices(setting.seed, product)
     parts = {"": sold, "video_": sold * product.by_video >> 8, "live_": sold * product.by_live >> 8}
-    return {f"{part}{name}": gain * each for part, gain in parts.items() for name, each in (("units", 1), ("gmv", price))}
+    found = {f"{part}units": gain for part, gain in parts.items()}
+    return found | {f"{part}gmv": gain * price for part, gain in parts.items()}
 
 
 def product_gains(setting: Setting, product: Product) -> dict[str, Whole]:

@@ -151,6 +151,7 @@ VIEWS_ON_FOLLOWERS = 0.30  # of log(views of a video in the end) on log(follower
 NO_SHOWCASE = 0.15  # of the creators, those who promote nothing
 DISCONTINUED = 0.08  # of the products, those no longer sold from a day on
 VIDEO_WITH_PRODUCT = 0.60  # of the videos with a sales flag, those that carry a product
+PRODUCTS_AS_LIST = 0.06  # of these, those with a list instead of a text
 VIDEO_AD = 0.06  # share of videos that are ads
 CREATOR_REGION_BLANK = 0.03  # share of creators whose region is ""
 CATEGORY_ZERO = 0.05  # share of products whose second and third level are "0"

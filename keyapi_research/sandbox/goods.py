@@ -96,7 +96,7 @@ def detail(setting: Setting, product: Product, now: int) -> dict[str, Any]:
         "off_mark": 2 if product.end <= day else 0,
         "product_rating": chance.tidy(dice.between(3.6, 5.0), 1) if reviews else 0,
         "review_count": reviews,
-        "sale_props": _json([{"prop_name": "Color", "has_image": "false", "prop_id": "100000", "sale_prop_values": []}]),
+        "sale_props": _json([{"prop_name": "Color", "prop_id": "100000", "sale_prop_values": []}]),
         "sales_flag": 0 if not record.total("units", day) else 2 if sold["live"] > sold["video"] else 1,
         "sales_trend_flag": 1 if week * 20 > before * 21 else 2 if week * 20 < before * 19 else 0,
         "seller_id": f"7494{dice.whole(10**14, 10**15 - 1)}",
@@ -159,9 +159,7 @@ def _all(setting: Setting, place: int, now: int) -> list[dict[str, Any]]:
 
 def search(inquiry: Inquiry) -> list[dict[str, Any]]:
     """Return the products of a region, filtered and sorted as requested."""
-    rows = [
-        row for row in _all(inquiry.setting, place_of(inquiry.text("region")), inquiry.now) if inquiry.within(row)
-    ]
+    rows = [row for row in _all(inquiry.setting, place_of(inquiry.text("region")), inquiry.now) if inquiry.within(row)]
     names = (
         "total_sale_cnt", "total_sale_gmv_amt", "spu_avg_price", "total_sale_7d_cnt", "total_sale_30d_cnt",
         "total_sale_gmv_7d_amt", "total_sale_gmv_30d_amt",

@@ -31,7 +31,7 @@ _PRODUCT_FAULTS = {kind: share for kind, share in _CREATOR_FAULTS.items() if kin
 class Ledger:
     """What is on record of one creator or product; ``fault`` is what is wrong with it, if anything."""
 
-    gains: Mapping[str, Whole]
+    sums: Mapping[str, Whole]  # of the gains before each day, and before the end
     totals: Mapping[str, Whole]
     fault: str
     dice: tuple[object, ...]  # the key of the draws about the fault
@@ -42,8 +42,8 @@ class Ledger:
 
     def gain(self, name: str, days: range) -> int:
         """Return what was gained over some days."""
-        first, end = (max(0, day - effects.FIRST_DAY) for day in (days.start, days.stop))
-        return int(self.gains[name][first:end].sum())
+        first, end = (min(max(0, day - effects.FIRST_DAY), daily.LENGTH) for day in (days.start, days.stop))
+        return int(self.sums[name][end] - self.sums[name][first])
 
     def drawn(self, *key: object) -> chance.Dice:
         """Return the draws about a detail of the fault."""
@@ -72,10 +72,11 @@ def of_creator(setting: Setting, creator: Creator) -> Ledger:
         since = dice.whole(*(curves.number_of(day) for day in effects.FROZEN_SINCE)) - effects.FIRST_DAY
         names = [("followers",), ("likes",), _SALES] if gains["units"][since:].any() else [("followers",), ("likes",)]
         _still(gains, dice.pick(names), since, daily.LENGTH)
-    totals = {name: before.get(name, 0) + np.cumsum(gain) for name, gain in gains.items()}
+    sums = _sums(gains)
+    totals = {name: sum_[1:] + before.get(name, 0) for name, sum_ in sums.items()}
     if fault == "falling_total":
         totals["views"] = _falling(totals["views"], key)
-    return Ledger(gains, totals, fault, key)
+    return Ledger(sums, totals, fault, key)
 
 
 @lru_cache(maxsize=128)
@@ -83,10 +84,15 @@ def of_product(setting: Setting, product: Product) -> Ledger:
     """Return the record of a product."""
     gains = daily.product_gains(setting, product)
     fault, key = _fault(setting, "product", product.product_id, _PRODUCT_FAULTS)
-    totals = {name: np.cumsum(gain) for name, gain in gains.items()}
+    sums = _sums(gains)
+    totals = {name: sum_[1:] for name, sum_ in sums.items()}
     if fault == "falling_total":
         totals["units"] = _falling(totals["units"], key)
-    return Ledger(gains, totals, fault, key)
+    return Ledger(sums, totals, fault, key)
+
+
+def _sums(gains: Mapping[str, Whole]) -> dict[str, Whole]:
+    return {name: np.concatenate(([0], np.cumsum(gain))) for name, gain in gains.items()}
 
 
 def _fault(setting: Setting, kind: str, identifier: str, shares: Mapping[str, float]) -> tuple[str, tuple[object, ...]]:

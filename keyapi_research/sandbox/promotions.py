@@ -51,7 +51,9 @@ def offers(inquiry: Inquiry) -> list[dict[str, Any]]:
             "total_video_sale_gmv_amt": cents(until["video_gmv"]),
             "user_id": creator.user_id,
         })  # fmt: skip
-    names = ("total_sale_cnt", "total_sale_gmv_amt", "spu_avg_price", "total_video_sale_cnt", "total_video_sale_gmv_amt")
+    names = (
+        "total_sale_cnt", "total_sale_gmv_amt", "spu_avg_price", "total_video_sale_cnt", "total_video_sale_gmv_amt",
+    )  # fmt: skip
     ignored = ledgers.of_creator(setting, creator).fault == "parameter_ignored"
     inquiry.sorted(rows, "influencer_product_sort_field", names, ignored=ignored)
     return list(inquiry.page(rows))

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
 from datetime import date
 
 from . import curves, words
@@ -140,7 +139,7 @@ _COMMERCIAL = Parameter("commercial_music", "false", _flag)
 _CATEGORY = Parameter("ecom_category_id", None, _digits)
 
 # The order of the parameters is that in which they are refused.
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("insights/products", 2, (_SEARCH, *_PAGES, _SCOPE, _REGION, _CATEGORY)),
     Route("insights/product/detail", 2, (_SCOPE, _REGION, Parameter("id", "601583", _digits))),
     Route("video/detail/analytics", 1, (Parameter("video_ids", None, _digits_list, required=True),)),
@@ -185,7 +184,8 @@ ROUTES += (
     ), one_of=("user_ids", "unique_ids")),
     Route("influencer/trends/analytics", 1, (Parameter("user_id", None, _digits, required=True), *_DATES, *_NUMBERED)),
     Route("influencer/videos/analytics", 1, (
-        _USER, _HANDLE, *_NUMBERED, Parameter("product_id", None, _digits), _code("influencer_video_sort_field", 4), _SORT,
+        _USER, _HANDLE, *_NUMBERED, Parameter("product_id", None, _digits),
+        _code("influencer_video_sort_field", 4), _SORT,
     ), one_of=("user_id", "unique_id")),
     Route("influencer/products/analytics", 1, (
         Parameter("user_id", None, _digits, required=True), *_NUMBERED, Parameter("category_id", None, _digits),

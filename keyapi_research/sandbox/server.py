@@ -17,8 +17,8 @@ from hashlib import blake2b
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from . import commerce, curves, world
 from ..settings import SANDBOX_TODAY
+from . import commerce, curves, world
 from .answers import Answer, Fault, Request, error, success
 from .identity import Setting
 from .listed import LISTED, Listed

@@ -10,7 +10,19 @@ from functools import lru_cache
 from typing import Any
 
 from . import chance, curves, daily, effects, words
-from .identity import CREATORS, PLACES, Creator, Product, Setting, creator_at, keys, place_of, restored, showcase, shuffled
+from .identity import (
+    CREATORS,
+    PLACES,
+    Creator,
+    Product,
+    Setting,
+    creator_at,
+    keys,
+    place_of,
+    restored,
+    showcase,
+    shuffled,
+)
 from .words import Category
 
 POOL = 128  # videos of one category in one region that pages of the category may show
@@ -173,15 +185,12 @@ def _tagged(seed: str, identifier: str, products: tuple[Product, ...]) -> dict[s
     """Return the columns about the products of a video: texts with JSON in them, and now and then something else."""
     dice = chance.Dice(seed, "video tags", identifier)
     ids, first = [product.product_id for product in products], products[0].category.path[0] if products else None
-    text: Any = f"[{','.join(ids)}]"
-    if products:
-        text = ids if dice.chance(0.06) else text
-    else:
-        text = dice.weighted({None: 1.0, "": 1.0, "[]": 3.0})
+    as_list, nothing = dice.chance(effects.PRODUCTS_AS_LIST), dice.pick((None, "", "[]", "[]", "[]"))
+    text = f"[{','.join(ids)}]" if products else nothing
     categories = [{"category_name": first[1], "category_id": first[0]}] if first else []
     return {
         "is_ad": int(dice.chance(effects.VIDEO_AD)),
-        "video_products": text,
+        "video_products": ids if products and as_list else text,
         "product_category_list": json.dumps(categories, ensure_ascii=False, separators=(",", ":")),
     }
 
