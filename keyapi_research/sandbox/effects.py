@@ -142,7 +142,7 @@ WEEKDAY_UNITS = (0.98, 0.96, 1.0, 1.02, 1.05, 1.0, 0.97)
 MARKET_NOISE = 0.12  # standard deviation of log(views) and, drawn again, of log(units) that a market shares on a day
 VIEWS_NOISE = 0.45  # the same of log(views) of a creator on a day
 UNITS_NOISE = 0.30  # the same of log(units) of a product that a creator sells on a day
-VIRAL_SHARE = 1 / 120  # of the days of a creator, those on which something goes viral
+VIRAL_SHARE = 0.008  # of the days of a creator, those on which something goes viral
 VIRAL_HEIGHT = (8.0, 40.0)  # times the usual views
 VIRAL_DECAY = 0.6  # what is left of the height a day later
 UNITS_ON_VIEWS = 0.25  # of log(units) on log(views)
@@ -150,14 +150,14 @@ UNITS_LAGS = (0.5, 0.3, 0.2)  # of it, on the day, one and two days later
 VIEWS_ON_FOLLOWERS = 0.30  # of log(views of a video in the end) on log(followers when posted / creator's mean)
 NO_SHOWCASE = 0.15  # of the creators, those who promote nothing
 DISCONTINUED = 0.08  # of the products, those no longer sold from a day on
-VIDEO_WITH_PRODUCT = 0.60  # of the videos with a sales flag, those that carry a product
+VIDEO_WITH_PRODUCT = 0.69  # of the videos with a sales flag whose creator promotes anything, those that carry a product
 PRODUCTS_AS_LIST = 0.06  # of these, those with a list instead of a text
 VIDEO_AD = 0.06  # share of videos that are ads
 CREATOR_REGION_BLANK = 0.03  # share of creators whose region is ""
 CATEGORY_ZERO = 0.05  # share of products whose second and third level are "0"
 UNRATED = 0.15  # share of products without reviews, whose rating is 0
 CREATOR_DAYS_LEFT_OUT = 0.04  # share of a creator's days that are not told
-PRODUCT_DAYS_LEFT_OUT = (0.30, 0.60)  # the same of a product, of days with and without a sale
+PRODUCT_DAYS_LEFT_OUT = (0.34, 0.60)  # the same of a product, of days with and without a sale
 
 # ---- faults of creators and products: how often, each entity has at most one; none in Sandbox(clean=True) --------
 
