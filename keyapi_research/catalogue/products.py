@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from ..arguments import check_id, check_price, check_price_range
@@ -311,8 +310,7 @@ PRODUCT_DAYS = declare(Table(
     rows=("[]",),
     columns=(
         _REQUESTED, DATE_OF_DAY,
-        replace(price("price_avg", "[].spu_avg_price", "Average price of the product's variants on the day."),
-                of="of the day"),
+        price("price_avg", "[].spu_avg_price", "Average price of the product's variants on the day."),
         total("creators", "[].total_ifl_cnt", "Creators who promote the product.", "creators"),
         total("videos", "[].total_video_cnt", "Videos with the product.", "videos"),
         total("lives", "[].total_live_cnt", "Live streams with the product.", "live streams"),
