@@ -32,7 +32,7 @@ from keyapi_research.model import TABLES, Column, Table
 from keyapi_research.places import Field
 from keyapi_research.sandbox import Sandbox
 
-METHODS = {name: one for name, one in vars(methods.Methods).items() if not name.startswith("_") and name != "plot"}
+METHODS = {name: one for name, one in methods.METHODS.items() if name != "plot"}
 PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
 
 # Section 5 of the design, by hand: which method is for which tables.

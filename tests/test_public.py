@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.accessor.methods import Methods
+from keyapi_research.accessor import methods
 from keyapi_research.accessor.pictures import PICTURES
 from keyapi_research.sandbox import Fault, Sandbox
 
@@ -123,7 +123,7 @@ SIGNATURES = {
     "write_package": "folder, tables, *, client=None",
 }
 OF = "self, *, of=None, client=None"
-METHODS = {name: one for name, one in vars(Methods).items() if not name.startswith("_") and name != "plot"}
+METHODS = {name: one for name, one in methods.METHODS.items() if name != "plot"}
 METHOD_SIGNATURES = {
     "trend": OF,
     "audience": "self, dimension=None, *, of=None, client=None",

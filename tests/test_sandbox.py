@@ -39,6 +39,12 @@ VIDEOS = "video/detail/analytics"
 HASHTAG, SOUND = "trending/hashtag/detail", "trending/music/detail"
 HASHTAGS, SOUNDS = "trending/hashtags", "trending/music"
 DEMO_VIDEO = "7117191641181555995"
+COMMERCE = [
+    *(f"influencer/{name}/analytics" for name in ("detail", "trends", "videos", "products", "ranking")),
+    *(f"product/{name}/analytics" for name in ("detail", "trends", "creators", "list", "ranking")),
+    "video/ranking/analytics",
+]
+TAGS = {"is_ad", "video_products", "product_category_list"}
 
 
 class Answer:
@@ -357,7 +363,9 @@ def test_prices(sandbox):
         before = sandbox.charged
         assert query(sandbox, path, **params).status == 200
         assert sandbox.charged - before == price
-    assert [(route.path, route.credits) for route in ROUTES if route.credits == 1] == [(PREFIX + VIDEOS, 1)]
+    assert {route.path for route in ROUTES if route.credits == 1} == {
+        PREFIX + VIDEOS, *(PREFIX + path for path in COMMERCE),
+    }  # fmt: skip
 
 
 def test_a_request_without_a_bearer_token_is_refused(sandbox):
@@ -899,7 +907,7 @@ def videos():
 
 def test_rows_of_videos(videos):
     for row in videos:
-        assert set(row) == set(documented(VIDEOS)[0])
+        assert set(row) == set(documented(VIDEOS)[0]) | TAGS
         assert all(isinstance(row[key], str) for key in ("create_time", "data_size", "height", "width", "video_id"))
         assert row["created_by_ai"] in {"true", "false"}
         for kind in ("views", "digg"):
@@ -1195,7 +1203,7 @@ def test_the_documentation_has_the_planted_sizes():
     for name, size in stated_in_docs.items():
         assert float(size) == getattr(effects, name), name
     ranges = re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) to (-?[\d.]+) \|", text)
-    assert len(ranges) == 2
+    assert len(ranges) == 8
     for name, low, high in ranges:
         assert (float(low), float(high)) == getattr(effects, name), name
     for name, size in re.findall(r"`([A-Z_]+)` (-?\d[\d.]*\d)", text):
@@ -1204,7 +1212,7 @@ def test_the_documentation_has_the_planted_sizes():
         assert (float(low), float(high)) == getattr(effects, name), name
     by_name = {
         "OPPORTUNITIES", "TRAPS", "SEASONS", "SEASONAL_CATEGORIES", "SEASONAL_HASHTAGS", "FAMILIES", "FAMILY_BURSTS",
-        "EVENTS", "TWIN_SOUND", "TWIN_HASHTAG", "TODAY", "SANDBOX_TODAY", "FAMILY_OF", "PLANTED",
+        "EVENTS", "TWIN_SOUND", "TWIN_HASHTAG", "TODAY", "SANDBOX_TODAY", "FAMILY_OF", "PLANTED", "EPOCH",
     }  # fmt: skip
     assert {name for name in vars(effects) if name.isupper() and name[0] != "_" and f"`{name}`" not in text} == by_name
     assert all(f"`{name}`" in text for name in effects.EVENTS)

@@ -130,3 +130,53 @@ SMALL_ROW_POSTS = 120  # below, a ranking row may have no conversions: cvr 0 bes
 SMALL_ROW_ZERO = 0.30
 LEVEL_2_SHARE = 0.25  # of the second-level categories, those that are rows of the rankings
 LIST_TWICE = 0.25  # of the hashtag lists, those in which one hashtag comes twice
+
+# ---- creators, products and their days -------------------------------------------------------------------------
+
+EPOCH = date(1970, 1, 1).toordinal()
+FIRST_DAY = date(2024, 1, 1).toordinal() - EPOCH  # sales begin here
+LAST_DAY = date(2028, 12, 31).toordinal() - EPOCH
+DAYS_TOLD = 210  # before today; older days have no rows
+WEEKDAY_VIEWS = (1.0, 0.96, 0.95, 0.97, 1.02, 1.12, 1.1)  # from Monday on
+WEEKDAY_UNITS = (0.98, 0.96, 1.0, 1.02, 1.05, 1.0, 0.97)
+MARKET_NOISE = 0.12  # standard deviation of log(views) and, drawn again, of log(units) that a market shares on a day
+VIEWS_NOISE = 0.45  # the same of log(views) of a creator on a day
+UNITS_NOISE = 0.30  # the same of log(units) of a product that a creator sells on a day
+VIRAL_SHARE = 0.008  # of the days of a creator, those on which something goes viral
+VIRAL_HEIGHT = (8.0, 40.0)  # times the usual views
+VIRAL_DECAY = 0.6  # what is left of the height a day later
+UNITS_ON_VIEWS = 0.25  # of log(units) on log(views)
+UNITS_LAGS = (0.5, 0.3, 0.2)  # of it, on the day, one and two days later
+VIEWS_ON_FOLLOWERS = 0.30  # of log(views of a video in the end) on log(followers when posted / creator's mean)
+NO_SHOWCASE = 0.15  # of the creators, those who promote nothing
+DISCONTINUED = 0.08  # of the products, those no longer sold from a day on
+VIDEO_WITH_PRODUCT = 0.69  # of the videos with a sales flag whose creator promotes anything, those that carry a product
+PRODUCTS_AS_LIST = 0.06  # of these, those with a list instead of a text
+VIDEO_AD = 0.06  # share of videos that are ads
+CREATOR_REGION_BLANK = 0.03  # share of creators whose region is ""
+CATEGORY_ZERO = 0.05  # share of products whose second and third level are "0"
+UNRATED = 0.15  # share of products without reviews, whose rating is 0
+CREATOR_DAYS_LEFT_OUT = 0.04  # share of a creator's days that are not told
+PRODUCT_DAYS_LEFT_OUT = (0.34, 0.60)  # the same of a product, of days with and without a sale
+
+# ---- faults of creators and products: how often, each entity has at most one; none in Sandbox(clean=True) --------
+
+FALLING_TOTAL = 0.015
+FALL_SIZE = (0.03, 0.15)  # of the total, evenly distributed
+FALL_EVERY = 100  # days, of which one has a fall
+WINDOW_CONFLICT = 0.015
+CONFLICT_SIZE = (1.2, 3.0)  # times what is allowed
+FROZEN = 0.015
+FROZEN_SINCE = (date(2025, 9, 1), date(2026, 1, 1))
+REVISED_PAST = 0.015
+REVISION_SIZE = (1.1, 2.0)  # times the value before
+REVISION_EVERY = 20  # days, of which one is revised
+PARAMETER_IGNORED = 0.015
+IMPOSSIBLE_COUNT = 0.01  # of creators
+IMPOSSIBLE_SIZE = (1.05, 2.0)  # likes, times the views
+GAP = 0.02
+GAP_DAYS = (8, 20)
+GAP_EVERY = 100  # days, of which so many are missing
+SAME_VALUE = 0.01  # of the batches of two and more ids
+UNCOVERED_MARKET = "FR"  # of its domestic creators
+UNCOVERED_DAYS = (date(2025, 12, 19), date(2026, 1, 1))

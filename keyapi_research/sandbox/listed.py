@@ -55,6 +55,13 @@ class Listed:
                 return f"Missing required parameter: {' or '.join(names)}"
         return next((f"Invalid parameter: {name}" for name in params if not self._allowed(name, params[name])), params)
 
+    def is_example(self, sent: Mapping[str, str]) -> bool:
+        """Return whether a query, which may have unknown parameters, is that of an example."""
+        query = {name: value for name, value in sent.items() if value.strip() and name not in _PAGING}
+        return self.check(sent) == {name: value for name, value in sent.items() if value.strip()} and any(
+            {**asked, **query} == asked for asked in self.examples.values()
+        )
+
     def _allowed(self, name: str, value: str) -> bool:
         if name in _CHECKS:
             return bool(re.fullmatch(_CHECKS[name], value)) and (name in _PAGING or _is_date(value))

@@ -12,13 +12,16 @@ import traceback
 import uuid
 import weakref
 from collections.abc import Callable, Mapping
+from datetime import date
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from . import world
+from ..settings import SANDBOX_TODAY, SOURCE_HEADER
+from . import commerce, curves, world
 from .answers import Answer, Fault, Request, error, success
+from .identity import Setting
 from .listed import LISTED, Listed
 from .listener import LOOPBACK, Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
@@ -29,8 +32,9 @@ TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 
 
 def runs_at(url: str) -> bool:
-    """Return whether a sandbox of this process answers at an address."""
-    return any(sandbox.url == url.rstrip("/") for sandbox in list(_RUNNING))
+    """Return whether a sandbox of this process answers at an address, and says that it is one."""
+    there = [sandbox for sandbox in list(_RUNNING) if sandbox.url == url.rstrip("/")]
+    return any(SOURCE_HEADER not in sandbox.extra_headers for sandbox in there)
 
 
 class Sandbox:
@@ -56,8 +60,13 @@ class Sandbox:
         latency: float = 0.0,
         page_cap: int = LARGEST_PAGE,
         credits: int | None = None,  # noqa: A002 - the word of the service
+        today: date = SANDBOX_TODAY,
+        clean: bool = False,
+        effects: bool = True,
     ) -> None:
         self.seed = str(seed)
+        self.today = today
+        self._setting = Setting(self.seed, clean, effects)
         self.latency = latency
         self.page_cap = page_cap
         self.credits = credits
@@ -183,7 +192,7 @@ class Sandbox:
         refusal = self._refusal(method, path, authorization)
         if refusal is not None:
             return refusal
-        route = _ENDPOINTS[path]
+        route = _route(path, sent)
         params = route.check(sent)
         if isinstance(params, str):
             return error(400, params)
@@ -221,7 +230,10 @@ class Sandbox:
             return partial(route.envelope, self.seed, {name: str(value) for name, value in params.items()})
         if route.name == "video/detail/analytics":
             ids = dict.fromkeys(str(params["video_ids"]).split(","))
-            return _usual(partial(world.videos, self.seed, {one: self._count((route.name, one)) for one in ids}))
+            return _usual(partial(world.videos, self._setting, {one: self._count((route.name, one)) for one in ids}))
+        if route.name in commerce.ENDPOINTS:
+            today, cap = curves.number_of(self.today), max(1, int(self.page_cap))
+            return _usual(commerce.answer_of(self._setting, today, route.name, params, self._count, cap))
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
         n = self._count(entity, (params.get("page"), params.get("limit")))
         return _usual(partial(world.answer, self.seed, route.name, params, n, page_cap=max(1, int(self.page_cap))))
@@ -232,6 +244,15 @@ class Sandbox:
         n, pages = (n + 1, frozenset({page})) if page in pages else (n, pages | {page})
         self._answered[entity] = n, pages
         return n
+
+
+def _route(path: str, sent: Mapping[str, str]) -> Route | Listed:
+    """Return what answers: where an endpoint has both, the example for its own query, the world for any other."""
+    route, listed = BY_PATH.get(path), LISTED.get(path)
+    if route is None or listed is None:
+        return _ENDPOINTS[path]
+    known = {parameter.api_name for parameter in route.parameters}
+    return listed if listed.is_example({name: value for name, value in sent.items() if name in known}) else route
 
 
 def _usual(data_of: Callable[[], Any]) -> Callable[[str], dict[str, Any]]:

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
-from . import chance, curves, effects, words
+from . import chance, curves, daily, effects, words
+from .identity import (
+    CREATORS,
+    PLACES,
+    Creator,
+    Product,
+    Setting,
+    creator_at,
+    keys,
+    place_of,
+    restored,
+    showcase,
+    shuffled,
+)
 from .words import Category
 
-POOL = 128  # videos of one category in one region
-_CREATORS = 24  # of one category in one region
-_HALF, _WORD = 0xFFFF, 0xFFFFFFFF
-_REGIONS = 120  # the first stands for all regions
+POOL = 128  # videos of one category in one region that pages of the category may show
+_VIDEOS = 512  # all of them
 _EARLIEST = curves.number_of(date(2016, 9, 1)) * curves.SECONDS_A_DAY
 _LATEST = (curves.FIRST_DAY - 1) * curves.SECONDS_A_DAY
 _OLDEST_POST = 900.0  # days before today
 _EVEN = 0.24  # how evenly the ages are spread, from 0 to 1
 _HOURS = dict(enumerate((3, 2, 2, 2, 2, 3, 4, 5, 5, 5, 6, 7, 8, 8, 8, 8, 8, 9, 9, 9, 8, 7, 6, 4)))
 _RATIOS = (("720p", 720, 1280), ("540p", 576, 1024), ("1080p", 1080, 1920), ("720p", 576, 1024))
-_ACCOUNTS = (1_400_000_000, 1_470_000_000)  # when they were made: before all videos
-_NAMES = ("{name}.{word}{tail}", "{word}by{name}{tail}", "{name}_{word}{tail}", "{name}{word}", "its{name}{tail}")
 _NO_CAPTIONS = {"empty": "", "NA": "NA"}
 _DOCUMENTED_POSTS = frozenset(words.DOCUMENTED["insights/product/detail"]["info"]["posts"])
-
-
-def _mixed(value: int, keys: tuple[int, ...]) -> int:
-    """Shuffle 32 bits in a way that the same keys, reversed, undo."""
-    left, right = value >> 16, value & _HALF
-    for key in keys:
-        left, right = right, left ^ (((right * 40503 + key) >> 5) & _HALF)
-    return right << 16 | left
-
-
-@cache
-def _keys(seed: str) -> tuple[int, ...]:
-    return tuple(chance.number(seed, "video ids", round_) >> 40 for round_ in range(4))
 
 
 @lru_cache(maxsize=65536)
@@ -46,14 +43,14 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
 
     As upstream, the upper half is the posting time; the lower half leads back to the category.
     """
-    place = words.CODES.index(region) + 1 if region in words.COUNTRIES else 0
+    place = place_of(region)
     dice = chance.Dice(seed, "video", category.id, region, k)
     share = dice.unit()
     # Most are recent, but no day has far more than its neighbours.
     day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
     posted = day * curves.SECONDS_A_DAY + dice.weighted(_HOURS) * 3600 + dice.whole(0, 3599)
-    packed = category.index << 22 | place << 15 | k << 8 | dice.whole(0, 255)
-    identifier = posted << 32 | _mixed(packed, _keys(seed))
+    packed = category.index << 22 | place << 15 | k << 6 | dice.whole(0, 63)
+    identifier = posted << 32 | shuffled(packed, keys(seed, "video ids"))
     while identifier % 1_000_000 == 0:  # absent by the sandbox's rule
         identifier += 1 << 32
     return str(identifier)
@@ -64,12 +61,19 @@ def day_posted(identifier: str) -> int:
     return (int(identifier) >> 32) // curves.SECONDS_A_DAY
 
 
+def posted_by(seed: str, creator: Creator) -> list[str]:
+    """Return the ids of the videos of a creator of the world."""
+    numbers = range(creator.slot - 1, _VIDEOS, CREATORS) if creator.slot else ()
+    return [video_id(seed, creator.category, creator.market or curves.ALL, k) for k in numbers]
+
+
 @dataclass(frozen=True)
 class _Video:
     """What does not change about a video: the columns of its row that stay, and what the counts come from."""
 
     columns: dict[str, Any]
     posted: int
+    products: tuple[Product, ...]
     views: float  # in the end
     half_life: float
     rates: dict[str, float]  # counts a view
@@ -77,12 +81,13 @@ class _Video:
     stale: bool
 
 
-def _category_and_place(seed: str, identifier: str) -> tuple[Category, int]:
-    packed = _mixed(int(identifier) & _WORD, _keys(seed)[::-1])
+def creator_of(seed: str, identifier: str) -> Creator:
+    """Return who posted a video."""
+    packed = restored(seed, "video ids", int(identifier) & 0xFFFFFFFF)
     category = words.CATEGORIES[(packed >> 22) % len(words.CATEGORIES)]
     if identifier in _DOCUMENTED_POSTS:
         category = words.BY_ID[words.CATEGORY_ID]
-    return category, (packed >> 15) % 128 % _REGIONS
+    return creator_at(seed, category, (packed >> 15) % 128 % PLACES, (packed >> 6) % _VIDEOS % CREATORS + 1)
 
 
 def _posted(identifier: str, dice: chance.Dice) -> int:
@@ -102,19 +107,16 @@ def _engagement(l1_id: str, *, duration: int, posted: int, ai: bool, own: float)
     return min(0.45, rate * (effects.AI_FACTOR if ai else 1.0))
 
 
-@lru_cache(maxsize=8192)
-def _video(seed: str, identifier: str) -> _Video:
-    category, place = _category_and_place(seed, identifier)
+@lru_cache(maxsize=16384)
+def _video(setting: Setting, identifier: str) -> _Video:
+    seed, creator = setting.seed, creator_of(setting.seed, identifier)
+    category = creator.category
     first = category.l1_id
     dice = chance.Dice(seed, "video facts", identifier)
     posted = _posted(identifier, dice)
-    creator = chance.Dice(seed, "creator", category.id, place, dice.whole(1, _CREATORS))
-    at_home = place > 0 and creator.chance(0.9)
-    country = words.CODES[place - 1] if at_home else creator.weighted(words.WEIGHTS)
     duration = min(600, max(5, int(dice.lognormal(24.0, 0.75))))
     ai = dice.chance(effects.AI_SHARE.get(first, effects.AI_SHARE_ELSEWHERE))
-    popularity, liking = creator.between(*effects.CREATOR_VIEWS), effects.CREATOR_NOISE * creator.normal()
-    own = effects.ENGAGEMENT_NOISE * dice.normal() + liking
+    own = effects.ENGAGEMENT_NOISE * dice.normal() + creator.liking
     rate = _engagement(first, duration=duration, posted=posted, ai=ai, own=own)
     comments, shares = dice.between(0.012, 0.05), dice.between(0.015, 0.08)
     rates = {
@@ -134,9 +136,9 @@ def _video(seed: str, identifier: str) -> _Video:
     cover = f"{chance.number('cover', identifier):016x}"
     columns = {
         "video_id": identifier,
-        "user_id": str(creator.whole(*_ACCOUNTS) << 32 | creator.whole(0, _WORD)),
-        "unique_id": _username(creator),
-        "video_desc": _caption(dice, category, words.COUNTRIES[country].language),
+        "user_id": creator.user_id,
+        "unique_id": creator.unique_id,
+        "video_desc": _caption(dice, category, words.COUNTRIES[creator.country].language),
         "create_time": str(posted),
         "created_by_ai": "true" if ai else "false",
         "duration": duration,
@@ -144,15 +146,18 @@ def _video(seed: str, identifier: str) -> _Video:
         "width": str(width),
         "height": str(height),
         "data_size": str(int(duration * dice.between(60_000, 420_000))),
-        "region": "" if dice.chance(effects.REGION_BLANK) else country,
+        "region": "" if dice.chance(effects.REGION_BLANK) else creator.country,
         "sales_flag": flag,
         "reflow_cover": f"https://p16-sign-va.tiktokcdn.com/obj/tos-sandbox/{cover}_{posted}"
         f"?x-expires={posted + 8_640_000}",
     }
+    usual = effects.VIEWS_MEDIAN * creator.popularity * _by_followers(setting, creator, posted)
+    products = _products(setting, creator, identifier) if flag else ()
     return _Video(
-        columns=columns,
+        columns=columns | _tagged(seed, identifier, products),
         posted=posted,
-        views=dice.lognormal(effects.VIEWS_MEDIAN * popularity, effects.VIEWS_SIGMA),
+        products=products,
+        views=dice.lognormal(usual, effects.VIEWS_SIGMA),
         half_life=dice.lognormal(effects.HALF_LIFE, effects.HALF_LIFE_SIGMA),
         rates=rates,
         price=effects.PRICE.get(category.industry, effects.PRICE_ELSEWHERE) * dice.between(*effects.PRICE_SPREAD),
@@ -160,10 +165,34 @@ def _video(seed: str, identifier: str) -> _Video:
     )
 
 
-def _username(creator: chance.Dice) -> str:
-    name, word = (creator.pick(words.WORDS[kind]) for kind in ("first_names", "handle_words"))
-    tail = creator.whole(1, 99) if creator.chance(0.5) else ""
-    return creator.pick(_NAMES).format(name=name, word=word, tail=tail)
+def _by_followers(setting: Setting, creator: Creator, posted: int) -> float:
+    """Return what the followers of the day multiply a video's views by."""
+    if not setting.effects:
+        return 1.0
+    then, mean = daily.followers(setting, creator, posted // curves.SECONDS_A_DAY)
+    return chance.power(then / mean, effects.VIEWS_ON_FOLLOWERS)
+
+
+def _products(setting: Setting, creator: Creator, identifier: str) -> tuple[Product, ...]:
+    dice = chance.Dice(setting.seed, "video products", identifier)
+    offered = [promotion.product for promotion in showcase(setting.seed, creator)]
+    if not offered or not dice.chance(effects.VIDEO_WITH_PRODUCT):
+        return ()
+    return tuple(dice.sample(offered, 1 if dice.chance(0.8) else 2))
+
+
+def _tagged(seed: str, identifier: str, products: tuple[Product, ...]) -> dict[str, Any]:
+    """Return the columns about the products of a video: texts with JSON in them, and now and then something else."""
+    dice = chance.Dice(seed, "video tags", identifier)
+    ids, first = [product.product_id for product in products], products[0].category.path[0] if products else None
+    as_list, nothing = dice.chance(effects.PRODUCTS_AS_LIST), dice.pick((None, "", "[]", "[]", "[]"))
+    text = f"[{','.join(ids)}]" if products else nothing
+    categories = [{"category_name": first[1], "category_id": first[0]}] if first else []
+    return {
+        "is_ad": int(dice.chance(effects.VIDEO_AD)),
+        "video_products": ids if products and as_list else text,
+        "product_category_list": json.dumps(categories, ensure_ascii=False, separators=(",", ":")),
+    }
 
 
 def _caption(dice: chance.Dice, category: Category, language: str) -> str:
@@ -185,17 +214,36 @@ def _caption(dice: chance.Dice, category: Category, language: str) -> str:
     return " ".join([text, *(f"#{tag}" for tag in tags)])
 
 
+def _views(video: _Video, day: int) -> int:
+    """Return the views of a video early on a day."""
+    age = max(0.0, day + 0.25 - video.posted / curves.SECONDS_A_DAY)
+    return int(video.views * age / (age + video.half_life))
+
+
+def gained(setting: Setting, identifier: str, days: range) -> dict[str, Any]:
+    """Return what a video gains over some days: its views, units and money."""
+    video = _video(setting, identifier)
+    before, after = (_views(video, day) for day in (days.start, days.stop))
+    sold = [int(views * video.rates["total_video_sale_cnt"]) for views in (before, after)]
+    money = [round(count * video.price * 100) for count in sold]
+    return {
+        "total_views_cnt": after - before,
+        "total_video_sale_cnt": sold[1] - sold[0],
+        "total_video_sale_gmv_amt": chance.tidy((money[1] - money[0]) / 100),
+    }
+
+
+def facts(setting: Setting, identifier: str) -> tuple[dict[str, Any], tuple[Product, ...]]:
+    """Return the columns of a video that stay, and the products it carries."""
+    video = _video(setting, identifier)
+    return video.columns, video.products
+
+
 def _row(video: _Video, n: int) -> dict[str, Any]:
-    now = curves.today(n) + 0.25
-    posted = video.posted / curves.SECONDS_A_DAY
-
-    def views(days_ago: float) -> int:
-        age = max(0.0, now - days_ago - posted)
-        return int(video.views * age / (age + video.half_life))
-
-    total = views(0)
+    now = curves.today(n)
+    total = _views(video, now)
     counts = {name: int(total * rate) for name, rate in video.rates.items()}
-    added = {1: 0, 7: 0, 30: total} if video.stale else {days: total - views(days) for days in (1, 7, 30)}
+    added = {1: 0, 7: 0, 30: total} if video.stale else {days: total - _views(video, now - days) for days in (1, 7, 30)}
     likes = counts["total_digg_cnt"]
     found = {
         **video.columns,
@@ -218,12 +266,12 @@ def _documented_row(n: int) -> dict[str, Any]:
     return row
 
 
-def rows(seed: str, answers: Mapping[str, int]) -> list[dict[str, Any]]:
+def rows(setting: Setting, answers: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the rows of videos, by id, each of its n-th answer; absent ones are left out."""
     return [
         _documented_row(answers[identifier])
         if identifier == words.VIDEO_ID
-        else _row(_video(seed, identifier), answers[identifier])
+        else _row(_video(setting, identifier), answers[identifier])
         for identifier in sorted(answers, key=lambda text: (int(text), text))
         if not identifier.endswith("000000")
     ]
