@@ -25,9 +25,9 @@ Every column has a **status**:
 
 Where parts of a meaning are known differently, as a concept and its scale, the weakest counts.
 
-KeyAPI's pages document the response fields of video analytics only; of the endpoints for product categories, hashtags
-and music they show one example answer each, dated 2026-02. Fields of creators, products and rankings of videos are those
-of EchoTik's specification and examples of the same endpoints. Nothing here was checked against the live service.
+KeyAPI's pages document the response fields of video analytics only; of product categories, hashtags and music they show
+one example answer each, dated 2026-02. Fields of creators, products and rankings of videos are those of EchoTik's
+specification and examples of the same endpoints. Nothing here was checked against the live service.
 
 A missing value is `<NA>`, `NaN` or `NaT`, never 0, -1 or empty text. In a place, `data` is the answer's `data` and `[]`
 means "each item". Ids are text from the answer to the file.
@@ -58,10 +58,10 @@ _CAUTIONS: Final = f"""\
   documented either.
 - **Rankings of a day, week or month hold what was gained in it**, and fill only what they rank: elsewhere a 0 is
   missing. Where `ranked_by` is sales or units, these are `units_period_est` and `gmv_period_est`; else one of
-  `followers_gained`, `creators_period` and `views_gained`. Their `region` is the market, not where a creator comes from.
+  `followers_gained`, `creators_period` and `views_gained`. Their `region` is the market, not where a creator is from.
 - **Gains may be negative**, in rankings, windows and days. `window_days` end the day before the crawl.
-- **A product's totals are of all sellers**, also beside a creator: `units_all_sellers_est` and `gmv_all_sellers_est` are
-  not the creator's. `units_by_creator_est` and `gmv_by_creator_est` are.
+- **A product's totals are of all sellers**, also beside a creator: `units_all_sellers_est` and `gmv_all_sellers_est`
+  are not the creator's. `units_by_creator_est` and `gmv_by_creator_est` are.
 - **A day without a row was not told, which is not zero.** A `gmv_day_est` of 0 while followers and views move may mean
   not covered: a user saw it for all domestic creators of a market.
 - **`bucket`**: the time zone of hours and the first weekday are unknown.

@@ -6,12 +6,18 @@ The answers are EchoTik's examples of the same endpoints; where there is none, a
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 import keyapi_research as kr
+from keyapi_research.catalogue.listed import personal
+from keyapi_research.model import TABLES, Endpoint, endpoints_at
+from keyapi_research.places import Coded, CountOf, Field, FromQuery, PerList
 from keyapi_research.sandbox import Fault, Sandbox
 
 DATA = Path(__file__).parent / "data" / "commerce"
