@@ -139,7 +139,7 @@ def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFram
     Examples
     --------
     >>> kr.probe()["verdict"].value_counts().to_dict()
-    {'works': 7}
+    {'works': 16, 'empty': 2}
     """
     if not is_number(max_credits, whole=True) or max_credits < 0:
         raise InvalidArgumentError(f"max_credits must be a whole number of at least 0; got {shown(max_credits)}")

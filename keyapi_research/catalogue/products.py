@@ -49,6 +49,7 @@ from .shared import (
 )
 
 _IDS: Final = "Ids of products of TikTok Shop."
+_PROMOTED: Final = "1729383941730701675"  # of EchoTik's example of a creator's products
 _WINDOWS: Final = (1, 7, 15, 30, 60, 90)
 _OF_WINDOWS: Final = (
     of_window("units_window_est", "[].total_sale_Nd_cnt", _WINDOWS, "Units sold in the window, estimated.", "units"),
@@ -300,6 +301,8 @@ PRODUCT_TRENDS = Endpoint(
     series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES),
     dated="end",
     final_on=day_final_on,
+    example=_PROMOTED,
+    sample={"date": "2026-01-01"},
 )
 
 
@@ -370,6 +373,7 @@ PRODUCT_CREATOR_LIST = Endpoint(
     paging=ANALYTICS_PAGES,
     owner=Field("[].product_id"),
     not_tabled=("[].avatar", "[].nick_name"),
+    example=_PROMOTED,
 )
 
 
