@@ -32,6 +32,12 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
 RATES: Final = (*PARTS, "engagement_rate")  # df.keyapi.engagement() adds them
+RATED: Final = Needs(
+    "engagement()",
+    ("views", *PARTS.values()),
+    "Such a frame comes from kr.fetch_videos(...) or kr.fetch_creator_videos(...).",
+    each="video_id",
+)
 DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
     dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
 )

@@ -50,9 +50,36 @@ ON = {
         "trending_hashtags",
         "trending_music",
     },
-    "fetch_videos": {"product_details", "product_posts", "music_videos"},
+    "fetch_videos": {"product_details", "product_posts", "music_videos", "creator_videos", "video_rankings"},
     "fetch_hashtags": {"product_details", "product_hashtags", "related_hashtags"},
-    "engagement": {"videos"},
+    "engagement": {"videos", "creator_videos"},
+    "windows": {"creators", "products"},
+    "posting": {"creators"},
+    "categories": {"creators"},
+    "products": {"videos"},
+    "fill_days": {"creator_days", "product_days"},
+    "fetch_creators": {
+        "videos",
+        "video_rankings",
+        "creator_rankings",
+        "creator_days",
+        "creator_videos",
+        "creator_products",
+        "product_creators",
+    },
+    "fetch_products": {
+        "videos",
+        "video_products",
+        "product_rankings",
+        "product_search",
+        "product_days",
+        "creator_products",
+        "product_creators",
+    },
+    "fetch_days": {"creators", "creator_rankings", "products", "product_rankings", "product_search"},
+    "fetch_creator_videos": {"creators", "creator_rankings"},
+    "fetch_creator_products": {"creators", "creator_rankings"},
+    "fetch_product_creators": {"products", "product_rankings", "product_search"},
 }
 ON_ALL = {"history", "raw", "provenance", "validate", "to_csv"}
 GIVES = {
@@ -67,6 +94,11 @@ GIVES = {
     ("hashtags", "product_details"): "product_hashtags",
     ("related", "hashtags"): "related_hashtags",
     ("example_videos", "music"): "music_videos",
+    ("windows", "creators"): "creator_windows",
+    ("windows", "products"): "product_windows",
+    ("posting", "creators"): "creator_posting",
+    ("categories", "creators"): "creator_categories",
+    ("products", "videos"): "video_products",
 }
 DRAWN = {
     "trend": {*ON["trend"], "hashtag_trends", "music_trends", "trending_hashtag_trends", "trending_music_trends"},
@@ -74,9 +106,10 @@ DRAWN = {
     "overlap": {*ON["audience"], "product_audience", "hashtag_audience", "music_audience"},
     "products": {"product_insights"},
     "categories": {"product_insights", "product_details"},
-    "engagement": {"videos"},
+    "engagement": {"videos", "creator_videos"},
 }
-FREE = sorted({*ON, *ON_ALL} - {"fetch_details", "fetch_videos", "fetch_hashtags", "validate", "to_csv", "engagement"})
+PAID = {one for one in ON if one.startswith("fetch_")}
+FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "engagement"})  # read from the store
 
 
 class World:
@@ -109,6 +142,30 @@ class World:
             yield name, getattr(kr, f"fetch_{name}")(sounds, **tags)
         for name in (one for one in TABLES if one.startswith("trending_")):
             yield name, getattr(kr, f"fetch_{name}")(**listed)
+        yield from self._fetch_commerce()
+
+    def _fetch_commerce(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Follow the products that sell to those who sell them, and these to what they show."""
+        client = self.client
+        goods = kr.fetch_product_rankings(region="US", limit=30, client=client)
+        yield "product_rankings", goods
+        yield "product_search", kr.fetch_product_search(region="US", limit=12, client=client)
+        for name in ("creator_rankings", "video_rankings"):
+            yield name, getattr(kr, f"fetch_{name}")(region="US", limit=30, client=client)
+        sold = goods["product_id"].head(12)
+        yield "products", kr.fetch_products(sold, client=client)
+        yield "product_windows", kr.fetch_product_windows(sold, client=client)
+        yield "product_days", kr.fetch_product_days(sold.head(3), start="12D", client=client)
+        sellers = kr.fetch_product_creators(sold.head(6), limit=12, client=client)
+        yield "product_creators", sellers
+        ids = sellers["user_id"].drop_duplicates().head(12)
+        for name in ("creators", "creator_windows", "creator_posting", "creator_categories"):
+            yield name, getattr(kr, f"fetch_{name}")(ids, client=client)
+        yield "creator_days", kr.fetch_creator_days(ids.head(3), start="12D", client=client)
+        yield "creator_products", kr.fetch_creator_products(ids.head(3), limit=12, client=client)
+        shown = kr.fetch_creator_videos(ids.head(4), limit=12, client=client)
+        yield "creator_videos", shown
+        yield "video_products", kr.fetch_video_products(shown["video_id"].head(20), client=client)
 
     @property
     def sent(self) -> int:
@@ -916,7 +973,7 @@ PARTNERLESS: dict[str, tuple[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Data
     "merged on its name": (
         "hashtags",
         lambda tags, names: names.merge(tags, on="hashtag_name", how="left"),
-        'rows have no key of hashtags, perhaps because a merge found no match. Drop them first: '
+        "rows have no key of hashtags, perhaps because a merge found no match. Drop them first: "
         'df.dropna(subset=["period"])',
     ),
     "merged on a column of the user's": (
@@ -929,7 +986,7 @@ PARTNERLESS: dict[str, tuple[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Data
         lambda music, names: names[["note"]].merge(
             music.drop(columns="source").assign(note="gym"), on="note", how="left"
         ),
-        'rows have no key of music, perhaps because a merge found no match. Drop them first: '
+        "rows have no key of music, perhaps because a merge found no match. Drop them first: "
         'df.dropna(subset=["clip_id"])',
     ),
     "of a list": (
@@ -1314,7 +1371,7 @@ def test_validate_lists_every_breach(unsent: World) -> None:
     assert told[0] == "the frame is not a valid hashtags table, 6 breaches:"
     assert told[1:] == [
         "the column url is missing",
-            'region: Germany is "DE", not \'Germany\'',
+        "region: Germany is \"DE\", not 'Germany'",
         "period must be one of 7, 30, 120, 365, 1095 (days); got 8",
         "views has dtype float64, not Int64",
         "1 values of posts_all are below 0",

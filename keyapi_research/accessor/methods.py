@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..client import Client, find_client, ledger_frame
+from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
 from ..frames import Needs, identifying_columns, reading_client
-from ..measures import PARTS, engagement_rates, fill_days
+from ..measures import PARTS, RATED, engagement_rates, fill_days
 from ..model import OBSERVED_AT, SOURCE, TABLES
 from ..store import Observation, when
 from ..tidy import empty_frame
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from .pictures import Pictures
 
 
-def _viewed(_: str) -> Needs:
-    counts = {"views", *PARTS.values()}
-    return {name: key | counts for name, key in identifying_columns().items() if name in ("videos", "creator_videos")}
+def _rated(_: str) -> Needs:
+    keys = identifying_columns()
+    return {table.name: keys[table.name] | {*RATED.columns} for table in RATED.tables}
 
 
 def _daily(_: str) -> Needs:
@@ -142,9 +143,12 @@ class Methods(Fetching):
         _check_client(client)
         return fill_days(self._frame, self._find_table("fill_days", of), gains)
 
-    @offer(_viewed)
+    @offer(_rated)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the rows with the shares of a video's views that became likes, comments and shares.
+
+        For videos and creator_videos. In rankings these measures are gains of a period, in creators and creator_days
+        those of all videos together; neither has a rate per view of a video.
 
         Returns
         -------
@@ -316,7 +320,7 @@ def find_method(frame: pd.DataFrame, name: str) -> Any:
         raise AccessorError(f"df.keyapi has no {name!r}. Choose from {joined(METHODS)}")
     needs = _needs_of(name)
     if needs is not None and not fitting(needs, frame):
-        raise refuse(f"{name}()", needs, frame)
+        raise refuse(f"{name}()", needs, frame, why_not(frame, RATED) if needs == _rated(name) else "")
     return getattr(Methods(frame), name)
 
 
