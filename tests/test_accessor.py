@@ -109,7 +109,7 @@ DRAWN = {
     "engagement": {"videos", "creator_videos"},
 }
 PAID = {one for one in ON if one.startswith("fetch_")}
-FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "engagement"})  # read from the store
+FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "engagement", "fill_days"})  # read from the store
 
 
 class World:
@@ -127,7 +127,7 @@ class World:
         tags = {"region": "US", "period": 30, "client": client}
         listed = {"region": "US", "period": 30, "limit": 30, "client": client}
         yield "product_insights", kr.fetch_product_insights(**insights)
-        categories = kr.fetch_product_insights(**insights)["category_id"].head(3)
+        self.categories = categories = kr.fetch_product_insights(**insights)["category_id"].head(3)
         names = ["ufc324", "perfume", "smellgood"]
         sounds = kr.fetch_trending_music(**listed)["clip_id"].head(3)
         for name in ("product_details", "product_audience", "product_hashtags", "product_posts"):
@@ -165,7 +165,8 @@ class World:
         yield "creator_products", kr.fetch_creator_products(ids.head(3), limit=12, client=client)
         shown = kr.fetch_creator_videos(ids.head(4), limit=12, client=client)
         yield "creator_videos", shown
-        yield "video_products", kr.fetch_video_products(shown["video_id"].head(20), client=client)
+        posts = kr.fetch_product_posts(self.categories, region="US", time_scope=7, client=client)
+        yield "video_products", kr.fetch_video_products(posts["video_id"].head(12), client=client)
 
     @property
     def sent(self) -> int:
@@ -228,7 +229,8 @@ def test_a_method_of_other_tables_is_refused_by_what_the_frame_holds(table: str,
             getattr(rows, method)
         text = str(refusal.value)
         assert text.startswith(f"{method}() is for ")
-        assert text.endswith(f"this frame holds {table}.")
+        assert f"; this frame holds {table}." in text
+        assert method == "engagement" or text.endswith(f"this frame holds {table}.")
         assert all(one in text for one in ON[method])
 
 
@@ -266,7 +268,8 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
 
 def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
-        "<df.keyapi: engagement(), history(), raw(), provenance(), validate(), to_csv()>"
+        "<df.keyapi: products(), engagement(), history(), raw(), provenance(), validate(), to_csv(), "
+        "fetch_creators(), fetch_products()>"
     )
     assert repr(unsent["videos"].keyapi.plot) == "<df.keyapi.plot: engagement()>"
 
@@ -300,7 +303,9 @@ def test_methods_that_need_no_client_accept_one(unsent: World, tmp_path: Path) -
     for call in (videos.keyapi.engagement, videos.keyapi.validate, partial(videos.keyapi.to_csv, "videos.csv")):
         with pytest.raises(kr.InvalidArgumentError, match=r"client must come from kr\.connect"):
             call(client="sandbox")
-    with pytest.raises(kr.InvalidArgumentError, match=r"of must be one of videos for engagement\(\); got 'music'"):
+    with pytest.raises(
+        kr.InvalidArgumentError, match=r"of must be one of videos, creator_videos for engagement\(\); got"
+    ):
         videos.keyapi.engagement(of="music")
     assert kr.client.connection.IN_USE.client is None
 
@@ -456,7 +461,16 @@ def test_every_table_finds_its_answers_again(table: str, unsent: World) -> None:
 def test_key_columns_suffice_to_find_the_answer(table: str, unsent: World) -> None:
     frame = unsent[table]
     bare = frame[[*TABLES[table].key, "observed_at"]]
-    assert unsent.call(bare, "raw") == unsent.call(frame, "raw")
+    expected = unsent.call(frame, "raw")
+    if table in TWO_WAYS:  # pairs of a creator and a product: from which of the two lists does not show
+        with pytest.raises(AttributeError, match=r"holds creator_products and product_creators\. Choose one: raw\(of="):
+            unsent.call(bare, "raw")
+        assert unsent.call(bare, "raw", of=table) == expected
+    else:
+        assert unsent.call(bare, "raw") == expected
+
+
+TWO_WAYS = ("creator_products", "product_creators")
 
 
 def test_written_and_read_back(unsent: World, tmp_path: Path) -> None:
@@ -521,7 +535,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
-    assert [table.name for table in frames.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
+    assert [table.name for table in frames.tables_in(left.columns)] == ["hashtags", "product_hashtags"]
     assert {"trend", "fetch_details"} <= offered(left)
 
 
@@ -595,11 +609,12 @@ def test_what_a_table_declared_later_leads_to_is_offered_like_the_others(
     )
     tags = pd.DataFrame({"video_id": ["1", "1"], "position": [1, 2], "caption_tag": ["ufc324", "gym"], "period": 7})
     assert "fetch_hashtags" not in offered(tags)
+    before = offered(unsent["videos"])
     assert "hashtags" not in offered(unsent["videos"])
     for module in (frames, follow, recognise):
         monkeypatch.setattr(module, "TABLES", {**TABLES, "captions": captions})
     assert offered(tags) == {*ON_ALL, "fetch_hashtags", "fetch_videos"}
-    assert offered(unsent["videos"]) == {*ON_ALL, "engagement", "hashtags"}
+    assert offered(unsent["videos"]) == before | {"hashtags"}
     plan = kr.plan(tags.keyapi.fetch_hashtags, 30, client=unsent.client)
     assert (plan.table, plan.requests, plan.credits) == ("hashtags", 2, 4)
     assert kr.plan(tags.keyapi.fetch_videos, client=unsent.client).requests == 1
@@ -1048,7 +1063,7 @@ def test_what_is_not_a_valid_time_is_refused(value: Any, unsent: World) -> None:
 def test_empty_frames_return_typed_empty_results_without_a_connection(table: str, unsent: World) -> None:
     empty = unsent[table].iloc[:0]
     assert offered(empty) == offered(unsent[table])
-    for method in sorted(offered(empty) - {"to_csv", "fetch_details", "fetch_videos", "fetch_hashtags"}):
+    for method in sorted(offered(empty) - PAID - {"to_csv"}):
         got = getattr(empty.keyapi, method)()  # no client: nothing may be looked up
         if method == "raw":
             assert got == []
@@ -1056,9 +1071,8 @@ def test_empty_frames_return_typed_empty_results_without_a_connection(table: str
             assert len(got) == 0
             expected = unsent.call(unsent[table], method).dtypes
             assert got.dtypes.to_dict() == expected.to_dict()
-    for method in ("fetch_details", "fetch_videos", "fetch_hashtags"):
-        if table in ON[method]:
-            assert unsent.call(empty, method).empty
+    for method in (one for one in PAID if table in ON[one]):
+        assert unsent.call(empty, method, **({"start": "2025-03-01"} if method == "fetch_days" else {})).empty
     assert kr.client.connection.IN_USE.client is None
 
 
@@ -1096,6 +1110,10 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
     assert kr.plan(getattr(frame.keyapi, method), client=client).credits == 0
 
 
+CREATORS = ("creators", "creator_rankings")
+PRODUCTS = ("products", "product_rankings", "product_search")
+
+
 def test_what_rows_lead_to_is_declared_with_their_table() -> None:
     linked = {(table.name, by, target) for table in TABLES.values() for by, target in table.leads_to.values()}
     assert linked == {
@@ -1108,6 +1126,13 @@ def test_what_rows_lead_to_is_declared_with_their_table() -> None:
         ("music_videos", "video_id", "videos"),
         ("trending_hashtags", "hashtag_name", "hashtags"),
         ("trending_music", "clip_id", "music"),
+        *((name, "user_id", "creators") for name in ON["fetch_creators"]),
+        *((name, "product_id", "products") for name in ON["fetch_products"] - {"videos"}),
+        ("videos", "video_products", "products"),
+        ("creator_videos", "video_id", "videos"),
+        ("video_rankings", "video_id", "videos"),
+        *((name, "user_id", f"creator_{part}") for name in CREATORS for part in ("days", "videos", "products")),
+        *((name, "product_id", f"product_{part}") for name in PRODUCTS for part in ("days", "creators")),
     }
 
 
@@ -1329,7 +1354,9 @@ def test_provenance_of_videos_that_share_a_request(client: kr.Client) -> None:
         "observed_at": "datetime64[us, UTC]",
         "credits": "Int64",
         "source": "string",
+        "n_entities": "Int64",
     }
+    assert sorted(set(got["n_entities"])) == [2, 10]
     assert [json.loads(text) for text in got["params"]] == [{"video_ids": one} for one in videos["video_id"]]
     assert set(got["endpoint"]) == {"/v1/tiktok/video/detail/analytics"}
     assert set(got["source"]) == {"sandbox"}
@@ -1436,7 +1463,7 @@ def test_breaches(what: str, unsent: World) -> None:
 
 def test_validate_what(unsent: World) -> None:
     both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
-    with pytest.raises(AttributeError, match=r"product_posts and videos\. .* validate\(of='product_posts'\)"):
+    with pytest.raises(AttributeError, match=r"videos and product_posts\. .* validate\(of='videos'\)"):
         both.keyapi.validate()
     assert both.keyapi.validate(of="product_posts") is both
     with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):
@@ -1532,11 +1559,16 @@ def test_nothing_heavy_is_loaded_before_a_plot_is_drawn() -> None:
 # Never a request --------------------------------------------------------------------------------------------
 
 
-def test_nothing_but_fetch_methods_ever_sends(world: World) -> None:
+def test_nothing_but_fetch_methods_ever_sends(world: World, tmp_path: Path) -> None:
     before, spent = world.sent, world.client.credits_spent
     for table in TABLES:
-        for method in FREE:
-            if method in ON_ALL or table in ON[method]:
+        for method in METHODS:
+            if method in PAID and table in ON[method]:
+                given = {"start": "2025-03-01"} if method == "fetch_days" else {}
+                kr.plan(getattr(world[table].keyapi, method), client=world.client, **given)
+            elif method == "to_csv":
+                world[table].keyapi.to_csv(tmp_path / f"{table}.csv")
+            elif method in ON_ALL or table in ON[method]:
                 world.call(world[table], method)
     assert (world.sent, world.client.credits_spent) == (before, spent)
     assert before > 0

@@ -33,7 +33,8 @@ def _rated(_: str) -> Needs:
 
 
 def _daily(_: str) -> Needs:
-    return {name: key for name, key in identifying_columns().items() if TABLES[name].endpoint.series is not None}
+    keys = identifying_columns()
+    return {name: keys[name] for name, table in TABLES.items() if table.endpoint.series is not None}
 
 
 # The methods ------------------------------------------------------------------------------------------------
