@@ -85,6 +85,7 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
     times = {one.observation.observed_at for one in old}
     moments = pd.to_datetime(sorted(map(when, times)), utc=True)
     rows = int(frame[OBSERVED_AT.name].isin(moments).sum()) if old else 0
+    rows = len(old) if call.endpoint.series else rows  # days that came together may be final or not
     if not rows:
         return
     client.told.add(("stale", call.table.name))
@@ -134,7 +135,10 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
 
 
 def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
-    """Warn of answers that equal those to other parameters, where no declaration knows which id they are about."""
+    """Warn of answers that equal those to other parameters, where no declaration knows which id they are about.
+
+    Of a list with filters: of one that equals the same list with fewer of them.
+    """
     endpoint = collection.call.endpoint
     for page in (one.observation for one in collection.answers if one.observation.id in collection.arrived):
         if page.page > 1 and page.rows and not page.fresh:
@@ -144,7 +148,8 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for one in collection.answers
         if one.observation.id in collection.arrived and not one.observation.absent and _rows_in(one) > 1
     ]
-    if endpoint.identity is not None or not several:
+    filtered = any(p.default is None and not p.required and p.argument != endpoint.dated for p in endpoint.parameters)
+    if not several or (endpoint.identity is not None and not (endpoint.ranking and filtered)):
         return
     same = client.store.same_data(several)
     others = {
@@ -152,6 +157,7 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for one in several
         for entity, params, page in same[one.data]
         if entity != one.entity and not _same_page(one, params, page)
+        if endpoint.identity is None or _fewer_filters(one.params, params)
     }
     texts = [f"the answer to {one:.200} equals the one to {other:.200}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
@@ -160,6 +166,12 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
             "same rows. Check the names of the parameters on its page",
             SchemaDriftWarning,
         )
+
+
+def _fewer_filters(params: str, others: str) -> bool:
+    """Whether one of two queries is the other with more parameters."""
+    mine, their = json.loads(params).items(), json.loads(others).items()
+    return bool(mine < their or their < mine)
 
 
 def _same_page(one: Observation, params: str, page: int) -> bool:

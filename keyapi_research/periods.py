@@ -5,9 +5,10 @@ Days are written as yyyy-MM-dd wherever they are arguments or parameters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ _RANKING_SETTLES: Final = timedelta(days=2)  # after the end of its cycle
 _DAY_SETTLES: Final = timedelta(days=3)  # after the day itself
 MOST_DAYS: Final = 3660  # of a series
 _DAY: Final = timedelta(days=1)
+_LENGTH: Final = re.compile(r"([0-9]{1,5})\s*[dD]")
 
 
 def check_day(name: str, value: object) -> str | None:
@@ -99,16 +101,12 @@ def days_between(start: object, end: object, today: date) -> list[str]:
 def _first_day(start: object, last: date) -> date:
     """Read a start: a day, or the length of what ends with the last day."""
     advice = f'start must be a day such as "2026-01-01", or a length in whole days such as "90D"; got {shown(start)}'
-    length: Any = None
-    if isinstance(start, timedelta) or (isinstance(start, str) and start.strip()[-1:].isalpha()):
-        try:
-            length = pd.Timedelta(start)
-        except (ValueError, OverflowError):
-            raise InvalidArgumentError(advice) from None
-    if start is None or is_number(start):
+    found = _LENGTH.fullmatch(start.strip()) if isinstance(start, str) else None
+    if found or isinstance(start, timedelta):
+        days = int(found[1]) if found else 0 if start % _DAY else start // _DAY  # type: ignore[operator]
+        if not 0 < days <= MOST_DAYS:
+            raise InvalidArgumentError(advice)
+        return last - timedelta(days=days - 1)
+    if start is None or is_number(start) or (isinstance(start, str) and not start.strip()[:1].isdigit()):
         raise InvalidArgumentError(advice)
-    if length is None:
-        return date.fromisoformat(str(check_day("start", start)))
-    if is_missing(length) or length < _DAY or length % _DAY:
-        raise InvalidArgumentError(advice)
-    return last - (length.to_pytimedelta() - _DAY) if length < timedelta(days=MOST_DAYS) + _DAY else date.min
+    return date.fromisoformat(str(check_day("start", start)))

@@ -52,7 +52,7 @@ _POSTING: Final = {
 }
 
 CREATOR_DETAIL = Endpoint(
-    name="creator_detail",
+    name="creator_analytics",
     path="/v1/tiktok/influencer/detail/analytics",
     credits=1,
     page="Influencer Detail (Analytics)",
@@ -70,7 +70,7 @@ CREATOR_DETAIL = Endpoint(
 )
 CREATOR_BY_NAME = replace(
     CREATOR_DETAIL,
-    name="creator_by_name",
+    name="creator_analytics_by_name",
     entity=Parameter("user_ids", "username", "unique_ids", check_handle, "Handles of creators, with or without @."),
     identity=Field("[].unique_id"),
     identity_kind="handle",

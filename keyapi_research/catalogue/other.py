@@ -84,7 +84,7 @@ def paging_of(path: str, paging: object) -> Paging | None:
     if paging is None:
         declared, known = endpoints_at(path, yours=False), listed_at(path)
         if declared:
-            return declared[0].paging
+            return declared[0].series.paging if declared[0].series else declared[0].paging
         return Paging(*known.paging) if known and known.paging else None
     if not isinstance(paging, tuple | list) or len(paging) != len(("page", "size", "most")):
         raise InvalidArgumentError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from ..arguments import check_id, check_price, check_price_range
@@ -48,6 +49,7 @@ from .shared import (
 )
 
 _IDS: Final = "Ids of products of TikTok Shop."
+_PROMOTED: Final = "1729383941730701675"  # of EchoTik's example of a creator's products
 _WINDOWS: Final = (1, 7, 15, 30, 60, 90)
 _OF_WINDOWS: Final = (
     of_window("units_window_est", "[].total_sale_Nd_cnt", _WINDOWS, "Units sold in the window, estimated.", "units"),
@@ -86,7 +88,7 @@ _NOT_TABLED: Final = (
 )
 
 PRODUCT_DETAIL = Endpoint(
-    name="product_detail",
+    name="product_analytics",
     path="/v1/tiktok/product/detail/analytics",
     credits=1,
     page="Product Detail (Analytics)",
@@ -299,6 +301,8 @@ PRODUCT_TRENDS = Endpoint(
     series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES),
     dated="end",
     final_on=day_final_on,
+    example=_PROMOTED,
+    sample={"date": "2026-01-01"},
 )
 
 
@@ -310,7 +314,8 @@ PRODUCT_DAYS = declare(Table(
     rows=("[]",),
     columns=(
         _REQUESTED, DATE_OF_DAY,
-        price("price_avg", "[].spu_avg_price", "Average price of the product's variants on the day."),
+        replace(price("price_avg", "[].spu_avg_price", "Average price of the product's variants on the day."),
+                of="of the day"),
         total("creators", "[].total_ifl_cnt", "Creators who promote the product.", "creators"),
         total("videos", "[].total_video_cnt", "Videos with the product.", "videos"),
         total("lives", "[].total_live_cnt", "Live streams with the product.", "live streams"),
@@ -368,6 +373,7 @@ PRODUCT_CREATOR_LIST = Endpoint(
     paging=ANALYTICS_PAGES,
     owner=Field("[].product_id"),
     not_tabled=("[].avatar", "[].nick_name"),
+    example=_PROMOTED,
 )
 
 

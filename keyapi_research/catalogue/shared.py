@@ -63,7 +63,7 @@ REQUIRED_REGION = Parameter("region", "region", "region", partial(check_region, 
 RANKING_DATE = Parameter("date", "date", "date", check_day,
                          "Day in the cycle; None for the last one that is over.")
 CYCLE = Parameter("cycle", "cycle", "rank_type", check_choice(*CYCLES),
-                  "day, week (from Monday) or month.", "day", codes={"day": "1", "week": "2", "month": "3"})
+                  "Length: day, week (from Monday) or month.", "day", codes={"day": "1", "week": "2", "month": "3"})
 DAY = Parameter("date", "date", "dt", check_day, "Day; requested as a range.")
 
 

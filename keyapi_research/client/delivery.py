@@ -66,7 +66,7 @@ class Request:
         entity = self.endpoint.entity
         series = self.endpoint.series
         if series is not None and entity is not None:
-            first, last = self.within or ("", "")
+            first, last = self.within or (self.queries[0].day, self.queries[-1].day)
             pages = {series.paging.page: str(self.range_page), series.paging.size: str(series.paging.most)}
             return {entity.api_name: params[entity.api_name], series.start: first, series.end: last, **pages}
         if entity is not None and self.endpoint.batch > 1:

@@ -171,7 +171,7 @@ class Policy:
             return self.settings.today
         if self.synthetic or (self.store.source is None and _is_sandbox_here(self.settings.base_url)):
             return SANDBOX_TODAY
-        return datetime.now(UTC).date() if moment is None else moment.astimezone(UTC).date()
+        return when(now_us()).date() if moment is None else moment.astimezone(UTC).date()
 
     @property
     def _todays(self) -> tuple[date, ...]:

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ..settings import SANDBOX_TODAY
+from ..settings import SANDBOX_TODAY, SOURCE_HEADER
 from . import commerce, curves, world
 from .answers import Answer, Fault, Request, error, success
 from .identity import Setting
@@ -32,8 +32,9 @@ TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 
 
 def runs_at(url: str) -> bool:
-    """Return whether a sandbox of this process answers at an address."""
-    return any(sandbox.url == url.rstrip("/") for sandbox in list(_RUNNING))
+    """Return whether a sandbox of this process answers at an address, and says that it is one."""
+    there = [sandbox for sandbox in list(_RUNNING) if sandbox.url == url.rstrip("/")]
+    return any(SOURCE_HEADER not in sandbox.extra_headers for sandbox in there)
 
 
 class Sandbox:
