@@ -59,7 +59,8 @@ def why_not(df: pd.DataFrame, needs: Needs) -> str:
         return f"The measures of {table.name} are gains of its period, not totals. "
     if not set(needs.columns) <= set(table.names):
         return ""
-    return f"In {table.name} these are measures of a {table.row}. Of a {needs.each.removesuffix('_id')}, keep {needs.each}. "
+    what = needs.each.removesuffix("_id")
+    return f"In {table.name} they are measures of a {table.row}; rows of a {what} have {needs.each}. "
 
 
 def typed(df: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

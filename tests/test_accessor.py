@@ -26,7 +26,7 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research import accessor, frames, plots
-from keyapi_research.accessor import follow, methods, recognise
+from keyapi_research.accessor import fetching, follow, methods, recognise
 from keyapi_research.accessor.pictures import PICTURES
 from keyapi_research.model import TABLES, Column, Table
 from keyapi_research.places import Field
@@ -151,7 +151,7 @@ class World:
         yield "product_rankings", goods
         yield "product_search", kr.fetch_product_search(region="US", limit=12, client=client)
         for name in ("creator_rankings", "video_rankings"):
-            yield name, getattr(kr, f"fetch_{name}")(region="US", limit=30, client=client)
+            yield name, getattr(kr, f"fetch_{name}")(region="US", cycle="month", limit=30, client=client)
         sold = goods["product_id"].head(12)
         yield "products", kr.fetch_products(sold, client=client)
         yield "product_windows", kr.fetch_product_windows(sold, client=client)
@@ -323,9 +323,10 @@ def test_help_is_the_method_s_own(unsent: World) -> None:
 
 def test_examples_run() -> None:
     with kr.connect(sandbox=True, store=":memory:"):
-        result = doctest.testmod(methods, extraglobs={"kr": kr})
-    assert result.attempted
-    assert not result.failed
+        for module in (methods, fetching):
+            result = doctest.testmod(module, extraglobs={"kr": kr})
+            assert result.attempted
+            assert not result.failed
 
 
 @pytest.mark.parametrize("jedi", [True, False])

@@ -101,12 +101,24 @@ class Methods(Fetching):
 
     @offer(needs_of)
     def windows(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent."""
+        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent.
+
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.windows()["window_days"].tolist()
+        [1, 7, 30, 90]
+        """
         return self._read_part("windows", of, client)
 
     @offer(needs_of)
     def posting(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent."""
+        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent.
+
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.posting()["dimension"].unique().tolist()
+        ['hour', 'weekday', 'duration']
+        """
         return self._read_part("posting", of, client)
 
     @offer(needs_of)
@@ -140,6 +152,12 @@ class Methods(Fetching):
             The columns of the frame and `filled` (boolean): whether a row was added. Creators or products are in the
             order of the rows, their days in order. In an added row totals, prices, observed_at and source are those
             of the last day before it that has a row; columns of your own are missing.
+
+        Examples
+        --------
+        >>> days = kr.fetch_creator_days("3993047", start="2025-08-04", end="2025-08-08")
+        >>> days.keyapi.fill_days()[["followers", "filled"]].to_numpy().tolist()
+        [[926, False], [927, False], [927, True], [927, False], [928, False]]
         """
         _check_client(client)
         return fill_days(self._frame, self._find_table("fill_days", of), gains)
