@@ -474,11 +474,24 @@ def test_key_columns_suffice_to_find_the_answer(table: str, unsent: World) -> No
 TWO_WAYS = ("creator_products", "product_creators")
 
 
-def test_written_and_read_back(unsent: World, tmp_path: Path) -> None:
-    for table in ("hashtags", "trending_hashtags", "videos"):
-        unsent[table].keyapi.to_csv(tmp_path / f"{table}.csv")
-        back = kr.read_csv(tmp_path / f"{table}.csv")
-        assert_frame_equal(unsent.call(back, "provenance"), unsent.call(unsent[table], "provenance"))
+@pytest.mark.parametrize("table", TABLES)
+def test_written_and_read_back(table: str, unsent: World, tmp_path: Path) -> None:
+    unsent[table].keyapi.to_csv(tmp_path / f"{table}.csv")
+    back = kr.read_csv(tmp_path / f"{table}.csv")
+    assert_frame_equal(back, unsent[table])
+    assert back.keyapi.validate() is back
+    assert offered(back) == offered(unsent[table])
+    assert_frame_equal(unsent.call(back, "provenance"), unsent.call(unsent[table], "provenance"))
+    assert unsent.call(back, "raw") == unsent.call(unsent[table], "raw")
+
+
+def test_a_package_of_every_table_has_what_was_written(unsent: World, tmp_path: Path) -> None:
+    kr.write_package(tmp_path / "package", unsent.frames, client=unsent.client)
+    back = kr.read_package(tmp_path / "package")
+    assert set(back) == set(TABLES)
+    for table, frame in back.items():
+        assert_frame_equal(frame, unsent[table])
+        assert frame.keyapi.validate() is frame
 
 
 def test_the_index_is_never_written(unsent: World, tmp_path: Path) -> None:
@@ -624,6 +637,23 @@ def test_what_a_table_declared_later_leads_to_is_offered_like_the_others(
     got = unsent.call(unsent["videos"], "hashtags")  # these answers have no such list
     assert got.columns.tolist() == ["video_id", "position", "caption_tag", "observed_at", "source"]
     assert got.empty
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_half_a_table_is_itself(name: str) -> None:
+    own = sorted(frames.identifying_columns()[name])
+    own = list(TABLES[name].key) if name in TWO_WAYS else own
+    rest = [column for column in TABLES[name].names if column not in own]
+    half = len(rest) // 2
+    for kept in (rest[:half], rest[half:], rest[::2], rest[1::2]):
+        assert [table.name for table in frames.tables_in([*own, *kept])] == [name]
+
+
+def test_pairs_of_a_creator_and_a_product_are_of_the_list_whose_columns_they_have() -> None:
+    pair = ["product_id", "sorted_by", "user_id", "position", "observed_at"]
+    assert [table.name for table in frames.tables_in(pair)] == list(TWO_WAYS)
+    assert [table.name for table in frames.tables_in([*pair, "niche"])] == ["product_creators"]
+    assert [table.name for table in frames.tables_in([*pair, "price_avg"])] == ["creator_products"]
 
 
 @pytest.mark.parametrize("first", TABLES)

@@ -151,7 +151,8 @@ class Methods(Fetching):
         pandas.DataFrame
             The columns of the frame and `filled` (boolean): whether a row was added. Creators or products are in the
             order of the rows, their days in order. In an added row totals, prices, observed_at and source are those
-            of the last day before it that has a row; columns of your own are missing.
+            of the last day before it that has a row; columns of your own are missing. It came with no answer: `raw()`
+            and `provenance()` are for rows that were not added.
 
         Examples
         --------
