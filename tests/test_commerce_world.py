@@ -119,7 +119,7 @@ def test_a_creators_days_add_up(clean):
 
 
 def test_a_creators_windows_are_differences_of_totals(clean):
-    ids = ",".join(row["user_id"] for row in clean.creators("DE")[:10])
+    ids = ",".join(row["user_id"] for row in clean.creators("GB")[:10])
     now = clean.on(TODAY, "influencer/detail", user_ids=ids)
     for days in (1, 7, 30, 90):
         before = clean.on(days_before(days), "influencer/detail", user_ids=ids)
@@ -135,7 +135,7 @@ def test_a_creators_windows_are_differences_of_totals(clean):
 
 
 def test_a_products_windows_are_differences_of_totals(clean):
-    ids = ",".join(row["product_id"] for row in clean.products("FR")[:10])
+    ids = ",".join(row["product_id"] for row in clean.products("GB")[:10])
     now = clean.on(TODAY, "product/detail", product_ids=ids)
     counts = ("sale", "video", "video_sale", "live", "live_sale", "views")
     for days in WINDOWS:
@@ -167,7 +167,7 @@ def test_a_products_days_add_up(clean):
 
 
 def test_a_creator_sells_what_is_sold_of_their_products(clean):
-    for row in clean.creators("ES")[:4]:
+    for row in clean.creators("US")[:4]:
         user = row["user_id"]
         offers = clean.all("influencer/products", user_id=user)
         (detail,) = clean.on(TODAY, "influencer/detail", user_ids=user)
@@ -184,7 +184,7 @@ def test_a_creator_sells_what_is_sold_of_their_products(clean):
 
 
 def test_what_the_creators_of_a_product_sell_is_at_most_what_it_sells(clean):
-    for row in clean.products("IT")[:5]:
+    for row in clean.products("GB")[:5]:
         product = row["product_id"]
         (detail,) = clean.on(TODAY, "product/detail", product_ids=product)
         found = clean.all("product/creators", product_id=product)
@@ -213,8 +213,8 @@ CYCLES = [  # rank_type, date, the day after the cycle
 @pytest.mark.parametrize(("rank_type", "first", "end"), CYCLES)
 def test_rankings_of_creators_are_what_their_days_add_up_to(clean, rank_type, first, end):
     query = {"date": str(first), "rank_type": rank_type}
-    sales = clean.creators("IE", **query)
-    followers = clean.creators("IE", **query, influencer_rank_field=1)
+    sales = clean.creators("GB", **query)
+    followers = clean.creators("GB", **query, influencer_rank_field=1)
     assert 100 < len(sales) <= 150
     for rows, measure in ((sales, "total_sale_cnt"), (followers, "total_followers_cnt")):
         order = [(-row[measure], int(row["user_id"])) for row in rows]
@@ -241,16 +241,16 @@ def test_rankings_of_creators_are_what_their_days_add_up_to(clean, rank_type, fi
             for name in ("digg", "followers", "live", "post_video", "product", "sale"):
                 assert row[f"total_{name}_history_cnt"] == new[f"total_{name}_cnt"], name
             assert row["total_sale_gmv_history_amt"] == new["total_sale_gmv_amt"]
-            assert row["region"] == "IE"
+            assert row["region"] == "GB"
 
 
 def test_nobody_who_sells_enough_is_left_out_of_a_ranking(clean):
     first, end = date(2026, 1, 30), date(2026, 1, 31)
-    ranked = clean.creators("IE", date=str(first))
+    ranked = clean.creators("GB", date=str(first))
     known = {row["user_id"]: row["total_sale_cnt"] for row in ranked}
     sellers = {
         one["user_id"]
-        for product in clean.products("IE")[:25]
+        for product in clean.products("GB")[:25]
         for one in clean.all("product/creators", product_id=product["product_id"])
     }
     assert len(sellers) > 60
@@ -265,7 +265,7 @@ def test_nobody_who_sells_enough_is_left_out_of_a_ranking(clean):
 @pytest.mark.parametrize(("rank_type", "first", "end"), CYCLES)
 def test_rankings_of_products_are_what_their_days_add_up_to(clean, rank_type, first, end):
     for field, filled in ((1, {"total_sale_cnt", "total_sale_gmv_amt"}), (2, {"total_ifl_cnt"})):
-        rows = clean.products("MY", date=str(first), rank_type=rank_type, product_rank_field=field)
+        rows = clean.products("GB", date=str(first), rank_type=rank_type, product_rank_field=field)
         measure = "total_sale_cnt" if field == 1 else "total_ifl_cnt"
         order = [(-row[measure], int(row["product_id"])) for row in rows]
         assert order == sorted(order)
@@ -322,7 +322,8 @@ def test_filters_of_rankings(clean):
     first = Counter(row["most_category_id"] for row in rows).most_common(1)[0][0]
     for name in ("product_category_id", "category_id"):
         filtered = clean.creators("US", rank_type=3, date="2026-01-01", **{name: first})
-        assert 0 < len(filtered) < len(rows)
+        assert 0 < len(filtered) <= len(rows)
+        assert filtered != rows
         assert all(f"{first}-" in row["product_category_list"] for row in filtered)
         assert {row["user_id"] for row in rows if row["most_category_id"] == first} <= {
             row["user_id"] for row in filtered
@@ -358,7 +359,7 @@ def test_rankings_of_what_is_not_over_or_too_old_or_elsewhere_are_empty(world):
     for region in ("CA", "NA", "UK", "us", "all_regions"):
         assert world.rows("influencer/ranking", **known | {"region": region}, date="2026-02-01") == []
         assert world.rows("product/list", region=region, page_num=1, page_size=10) == []
-    for region in ("US", "GB", "DE", "FR", "ES", "IT", "BR", "ID", "MY"):
+    for region in ("US", "GB", "MY"):
         assert len(world.rows("influencer/ranking", **known | {"region": region}, date="2026-02-01")) == 10
 
 
@@ -418,12 +419,12 @@ def test_the_creator_of_a_video_leads_back_to_it(clean):
         assert clean.on(TODAY, "influencer/detail", unique_ids=video["unique_id"].upper()) == [creator]
         posts = clean.all("influencer/videos", user_id=video["user_id"])
         assert {row["user_id"] for row in posts} == {video["user_id"]}
-        assert len(posts) in {21, 22}
+        assert 8 < len(posts) < 40
         assert clean.all("influencer/videos", unique_id=video["unique_id"]) == posts
 
 
 def test_a_creators_videos_are_those_of_video_detail(clean):
-    user = clean.creators("BR")[0]["user_id"]
+    user = clean.creators("US")[0]["user_id"]
     for n in (1, 2):  # the second answer moves on with that of the videos
         posts = clean.all("influencer/videos", user_id=user)
         ids = [row["video_id"] for row in posts]
@@ -438,7 +439,7 @@ def test_a_creators_videos_are_those_of_video_detail(clean):
 
 
 def test_sorts_and_filters_of_lists(clean):
-    user = max(clean.creators("ID")[:30], key=lambda row: row["total_product_history_cnt"])["user_id"]
+    user = max(clean.creators("GB")[:30], key=lambda row: row["total_product_history_cnt"])["user_id"]
     names = ("total_views_cnt", "total_video_sale_cnt", "total_video_sale_gmv_amt", "create_time")
     for code, name in enumerate(names, start=1):
         for direction in (0, 1):
@@ -447,7 +448,13 @@ def test_sorts_and_filters_of_lists(clean):
             assert values == sorted(values, reverse=direction == 1)
             assert len(set(values)) > 1
     offers = clean.all("influencer/products", user_id=user)
-    names = ("total_sale_cnt", "total_sale_gmv_amt", "spu_avg_price", "total_video_sale_cnt", "total_video_sale_gmv_amt")
+    names = (
+        "total_sale_cnt",
+        "total_sale_gmv_amt",
+        "spu_avg_price",
+        "total_video_sale_cnt",
+        "total_video_sale_gmv_amt",
+    )
     for code, name in enumerate(names, start=1):
         found = clean.all("influencer/products", user_id=user, influencer_product_sort_field=code, sort_type=1)
         values = [row[name] for row in found]
@@ -457,8 +464,10 @@ def test_sorts_and_filters_of_lists(clean):
     category = offers[0]["category_id"]
     found = clean.all("influencer/products", user_id=user, category_id=category)
     assert {row["category_id"] for row in found} == {category}
-    tops = clean.products("ID")
-    product = next(row["product_id"] for row in tops if len(clean.all("product/creators", product_id=row["product_id"])) > 5)
+    tops = clean.products("GB")
+    product = next(
+        row["product_id"] for row in tops if len(clean.all("product/creators", product_id=row["product_id"])) > 5
+    )
     names = ("total_followers_cnt", "total_digg_cnt", "per_product_ifl_sale_cnt", "per_product_ifl_gmv_amt",
              "total_post_video_cnt", "total_views_cnt", "total_live_views_cnt")  # fmt: skip
     for code, name in enumerate(names, start=1):
@@ -594,7 +603,7 @@ def test_traps_of_products_and_creators():
         assert list(hours) == [f"{hour:02d}" for hour in range(24)]
         assert list(weekdays) == list("1234567")
         assert list(lengths) == ["2m", "1m-2m", "30s-60s", "15s-30s", "15s"]
-        assert sum(hours.values()) == sum(weekdays.values()) == sum(lengths.values()) in {21, 22}
+        assert sum(hours.values()) == sum(weekdays.values()) == sum(lengths.values()) > 8
         assert 0 < row["interaction_rate"] < 0.2 or row["total_digg_cnt"] > row["total_views_cnt"]
         ranks = [part.rpartition(":")[2] for part in row["product_category_list"].split(",") if part]
         assert ranks == [str(rank) for rank in range(1, len(ranks) + 1)]
@@ -605,7 +614,13 @@ def test_traps_of_products_and_creators():
 
 PAGE = {"page_num": "1", "page_size": "10"}
 GOOD = {
-    "influencer/ranking": {"date": "2026-02-02", "region": "US", "rank_type": "1", "influencer_rank_field": "1", **PAGE},
+    "influencer/ranking": {
+        "date": "2026-02-02",
+        "region": "US",
+        "rank_type": "1",
+        "influencer_rank_field": "1",
+        **PAGE,
+    },
     "influencer/trends": {"user_id": "42", "start_date": "2026-01-01", "end_date": "2026-01-02", **PAGE},
     "influencer/products": {"user_id": "42", **PAGE},
     "product/ranking": {"date": "2026-02-02", "region": "US", "rank_type": "1", "product_rank_field": "1", **PAGE},
@@ -734,15 +749,15 @@ def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated():
         "parameter_ignored": 0.015, "impossible_count": 0.01, "gap": 0.02,
     }  # fmt: skip
     faulty, clean, number = Counter(), Counter(), 0
-    for seed, region in (("1", "US"), ("2", "DE"), ("3", "BR")):
+    for seed, region in (("1", "US"), ("2", "DE")):
         place = place_of(region)
         people = [creator_at(seed, one, place, slot) for one in stage(seed, place) for slot in range(1, CREATORS + 1)]
         number += len(people)
         for wrong in found_in(Setting(seed), people).values():
             faulty.update(wrong)
-        for wrong in found_in(Setting(seed, clean=True), people[::4]).values():
+        for wrong in found_in(Setting(seed, clean=True), people[::6]).values():
             clean.update(wrong)
-    assert number == 2160
+    assert number == 1440
     assert not clean
     for kind, share in shares.items():
         usual, spread = share * number, math.sqrt(share * number)
@@ -751,9 +766,9 @@ def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated():
 
 def test_faults_of_products_can_be_found():
     today, found = curves.number_of(TODAY), Counter()
-    for seed, region in (("1", "US"), ("2", "DE"), ("3", "BR")):
+    for seed, region in (("1", "US"), ("2", "DE")):
         for setting in (Setting(seed), Setting(seed, clean=True)):
-            for product in goods.of_stage(seed, place_of(region)):
+            for product in goods.of_stage(seed, place_of(region))[:: 4 if setting.clean else 1]:
                 row = goods.detail(setting, product, today)
                 wrong = row["total_sale_1d_cnt"] > row["total_sale_7d_cnt"]
                 wrong = wrong or row["total_sale_90d_cnt"] > row["total_sale_cnt"]
@@ -766,7 +781,7 @@ def test_faults_of_products_can_be_found():
                 found["revised_past", setting.clean] += first != second
     for kind in ("window_conflict", "falling_total", "revised_past"):
         assert found[kind, True] == 0
-        assert 4 <= found[kind, False] <= 32, kind  # of 1080, 16 are expected
+        assert 3 <= found[kind, False] <= 24, kind  # of 720, eleven are expected
 
 
 def test_domestic_creators_of_one_market_sell_nothing_for_two_weeks():
@@ -792,52 +807,51 @@ def test_domestic_creators_of_one_market_sell_nothing_for_two_weeks():
 
 
 def test_some_batches_have_the_same_number_for_all(world):
-    place, same = place_of("US"), Counter()
+    place, same, batches = place_of("US"), Counter(), []
+    for category in stage("1", place)[:12]:
+        people = [creator_at("1", category, place, slot).user_id for slot in range(1, CREATORS + 1)]
+        batches += list(pairwise(people))
     with Sandbox(clean=True) as other:
-        for label, source in (("faulty", world), ("clean", World(other))):
-            for category in CATEGORIES[::4]:
-                for slot in range(1, 9, 2):
-                    ids = [creator_at("1", category, place, slot + k).user_id for k in (0, 1)]
-                    rows = source.rows("influencer/detail", user_ids=",".join(ids))
-                    same[label] += rows[0]["total_followers_cnt"] == rows[1]["total_followers_cnt"]
+        for label, source, tried in (("faulty", world, batches), ("clean", World(other), batches[:60])):
+            for ids in tried:
+                rows = source.rows("influencer/detail", user_ids=",".join(ids))
+                same[label] += rows[0]["total_followers_cnt"] == rows[1]["total_followers_cnt"]
     assert same["clean"] == 0
-    assert 1 <= same["faulty"] <= 16  # of 632, 6 are expected
+    assert 1 <= same["faulty"] <= 9  # of 276, three are expected
 
 
 # ---- effects -------------------------------------------------------------------------------------------------------
 
 
-def within(table):
-    """Take the means of creators and of days off a table of one row a creator, one column a day."""
-    return table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
+def within(values, *groups):
+    """Take the means of all groups off some values, again and again until they stay off."""
+    for _ in range(30):
+        for group in groups:
+            values = values - (np.bincount(group, values) / np.bincount(group))[group]
+    return values
 
 
 def slopes(*, effects_on):
     """Return the slopes of log(units) on log(views) of the day and the two before, and on log(likes), by their days."""
     setting = Setting("1", clean=True, effects=effects_on)
-    place, units, views, likes = place_of("US"), [], [], []
+    place, found, number = place_of("US"), [], 0
     for category in stage("1", place):
         for slot in range(1, CREATORS + 1):
-            days = series(setting, creator_at("1", category, place, slot).user_id)
-            known = {row["dt"]: row for row in days}
-            if sum(row["total_sale_1d_cnt"] for row in days) < 40 * len(days):
+            days = {row["dt"]: row for row in series(setting, creator_at("1", category, place, slot).user_id)}
+            if sum(row["total_sale_1d_cnt"] for row in days.values()) < 40 * len(days):
                 continue
-            rows = [known.get(str(date(2025, 7, 8) + timedelta(day))) for day in range(210)]
-            gained = [
-                np.nan if old is None or new is None else new["total_views_cnt"] - old["total_views_cnt"]
-                for old, new in pairwise(rows)
-            ]
-            views.append(gained)
-            units.append([np.nan if row is None else row["total_sale_1d_cnt"] for row in rows[1:]])
-            likes.append([np.nan if row is None else row["total_digg_1d_cnt"] for row in rows[1:]])
-    with np.errstate(divide="ignore"):
-        logs = [np.log(np.array(table, float)) for table in (units, views, likes)]
-    # Days that are not told, or without a sale, are set to the mean of the creator: few.
-    logs = [np.where(np.isfinite(table), table, np.nan) for table in logs]
-    logs = [np.where(np.isnan(table), np.nanmean(table, 1, keepdims=True), table) for table in logs]
-    y, x, z = (within(table) for table in logs)
-    lags = np.array([x[:, 2:].ravel(), x[:, 1:-1].ravel(), x[:, :-2].ravel(), z[:, 2:].ravel()]).T
-    return np.linalg.lstsq(lags, y[:, 2:].ravel(), rcond=None)[0], len(units)
+            number += 1
+            for day in range(4, 210):
+                rows = [days.get(str(date(2025, 7, 8) + timedelta(day - lag))) for lag in range(4)]
+                if None in rows or rows[0]["total_sale_1d_cnt"] == 0:
+                    continue
+                views = [new["total_views_cnt"] - old["total_views_cnt"] for new, old in pairwise(rows)]
+                counts = [rows[0]["total_sale_1d_cnt"], *views, rows[0]["total_digg_1d_cnt"]]
+                found.append([number - 1, day - 4, *map(math.log, counts)])
+    table = np.array(found)
+    creator, day = (table[:, place].astype(int) for place in (0, 1))
+    y, *x = (within(table[:, place], creator, day) for place in range(2, 7))
+    return np.linalg.lstsq(np.array(x).T, y, rcond=None)[0], number
 
 
 def test_units_rise_with_views_as_planted_and_not_in_the_null_world():
@@ -859,7 +873,6 @@ def test_views_of_videos_rise_with_followers_as_planted_and_not_in_the_null_worl
             ratios = []
             for post, other in zip(posts, same, strict=True):
                 assert post["video_id"] == other["video_id"]
-                day = date.fromtimestamp(int(post["create_time"]))  # noqa: DTZ006 - the tests run in UTC or near it
                 day = date(1970, 1, 1) + timedelta(int(post["create_time"]) // 86400)
                 if day < date(2024, 2, 1) or other["total_views_cnt"] < 20_000:
                     continue
@@ -889,10 +902,10 @@ def test_something_goes_viral_now_and_then():
 
 GOLDEN_REQUESTS = (
     *((path, GOOD[path] | {"region": "GB"}) for path in ("influencer/ranking", "product/ranking", "video/ranking")),
-    ("influencer/detail", {"user_ids": "6144029478790867105,42", "unique_ids": "someone"}),
-    ("influencer/trends", {"user_id": "6144029478790867105", "start_date": "2026-01-01", "end_date": "2026-02-02", **PAGE}),
+    ("influencer/detail", {"user_ids": f"{DEMO_USER},42"}),
+    ("influencer/trends", {**GOOD["influencer/trends"], "user_id": DEMO_USER, "end_date": "2026-02-02"}),
     ("influencer/videos", {"unique_id": "gadgetbyriley_1cv5g", **PAGE}),
-    ("influencer/products", {"user_id": "6144029478790867105", **PAGE}),
+    ("influencer/products", {"user_id": DEMO_USER, **PAGE}),
     ("product/list", {"region": "US", "off_mark": "0", **PAGE}),
 )
 GOLDEN = {"1": "", "another": ""}
