@@ -18,7 +18,7 @@ from keyapi_research.sandbox.identity import CREATORS, Setting, creator_at, plac
 from keyapi_research.sandbox.inquiry import Inquiry
 from keyapi_research.sandbox.words import CATEGORIES
 
-SEEDS = ("1", "2", "another")
+SEEDS = ["1", *(pytest.param(seed, marks=pytest.mark.slow) for seed in ("2", "another"))]
 TODAY = date(2026, 2, 3)
 WINDOWS = (1, 7, 15, 30, 60, 90)
 DEMO_USER = "6144029478790867105"
@@ -743,25 +743,20 @@ def found_in(setting, people):
     return found
 
 
-def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated():
+@pytest.mark.parametrize(("seed", "region"), [("1", "US"), pytest.param("2", "DE", marks=pytest.mark.slow)])
+def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated(seed, region):
     shares = {
         "falling_total": 0.015, "window_conflict": 0.015, "frozen": 0.015, "revised_past": 0.015,
         "parameter_ignored": 0.015, "impossible_count": 0.01, "gap": 0.02,
     }  # fmt: skip
-    faulty, clean, number = Counter(), Counter(), 0
-    for seed, region in (("1", "US"), ("2", "DE")):
-        place = place_of(region)
-        people = [creator_at(seed, one, place, slot) for one in stage(seed, place) for slot in range(1, CREATORS + 1)]
-        number += len(people)
-        for wrong in found_in(Setting(seed), people).values():
-            faulty.update(wrong)
-        for wrong in found_in(Setting(seed, clean=True), people[::6]).values():
-            clean.update(wrong)
-    assert number == 1440
-    assert not clean
+    place = place_of(region)
+    people = [creator_at(seed, one, place, slot) for one in stage(seed, place) for slot in range(1, CREATORS + 1)]
+    assert len(people) == 720
+    faulty = Counter(kind for wrong in found_in(Setting(seed), people).values() for kind in wrong)
+    assert not any(wrong for wrong in found_in(Setting(seed, clean=True), people[::6]).values())
     for kind, share in shares.items():
-        usual, spread = share * number, math.sqrt(share * number)
-        assert usual - 4 * spread < faulty[kind] < usual + 4 * spread, (kind, faulty[kind])
+        usual, spread = share * 720, math.sqrt(share * 720)
+        assert max(2, usual - 3 * spread) <= faulty[kind] <= usual + 3 * spread, (kind, faulty[kind])
 
 
 def test_faults_of_products_can_be_found():
@@ -882,7 +877,7 @@ def test_views_of_videos_rise_with_followers_as_planted_and_not_in_the_null_worl
                 if abs(math.log(many / few)) > 0.2:
                     assert math.log(two / one) / math.log(many / few) == pytest.approx(0.3, abs=0.01)
                     compared += 1
-    assert compared > 20
+    assert compared > 10
 
 
 def test_something_goes_viral_now_and_then():
