@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from keyapi_research.catalogue.audiences import AGE_BANDS
-from keyapi_research.model import TABLES, Column, Endpoint, Field, Table, endpoints
+from keyapi_research.model import TABLES, Column, Endpoint, Table, endpoints
+from keyapi_research.places import Field
 from keyapi_research.spelling import NOT_AVAILABLE
 
 PAGE = Path(__file__).with_name("data-dictionary.md")
@@ -24,8 +25,9 @@ Every column has a **status**:
 
 Where parts of a meaning are known differently, as a concept and its scale, the weakest counts.
 
-KeyAPI's pages document the response fields of video analytics only; of the other endpoints they show one example
-answer each, dated 2026-02. Nothing here was checked against the live service.
+KeyAPI's pages document the response fields of video analytics only; of product categories, hashtags and music they show
+one example answer each, dated 2026-02. Fields of creators, products and rankings of videos are those of EchoTik's
+specification and examples of the same endpoints. Nothing here was checked against the live service.
 
 A missing value is `<NA>`, `NaN` or `NaT`, never 0, -1 or empty text. In a place, `data` is the answer's `data` and `[]`
 means "each item". Ids are text from the answer to the file.
@@ -51,7 +53,18 @@ _CAUTIONS: Final = f"""\
   audience size, has no upper bound, and is never summed or averaged over segments. `score_unit` says which it is.
 - **Interests of products and of hashtags and music are different lists** (ad industries and content interests): their
   ids and codes do not match. Countries are GeoNames ids, with ISO-2 in `segment_code`.
-- **The currency of `cost`, `cpa` and `gmv_est` is not documented.** Implied costs per thousand impressions fit USD.
+- **The currency of `cost`, `cpa` and `gmv_est` is not documented.** Implied costs per thousand impressions fit USD. Nor
+  is that of prices (`price_avg` and so on): USD, or that of the market. Whether `commission` is percent or ratio is not
+  documented either.
+- **Rankings of a day, week or month hold what was gained in it**, and fill only what they rank: elsewhere a 0 is
+  missing. Where `ranked_by` is sales or units, these are `units_period_est` and `gmv_period_est`; else one of
+  `followers_gained`, `creators_period` and `views_gained`. Their `region` is the market, not where a creator is from.
+- **Gains may be negative**, in rankings, windows and days. `window_days` end the day before the crawl.
+- **A product's totals are of all sellers**, also beside a creator: `units_all_sellers_est` and `gmv_all_sellers_est`
+  are not the creator's. `units_by_creator_est` and `gmv_by_creator_est` are.
+- **A day without a row was not told, which is not zero.** A `gmv_day_est` of 0 while followers and views move may mean
+  not covered: a user saw it for all domestic creators of a market.
+- **`bucket`**: the time zone of hours and the first weekday are unknown.
 - **`cost`, `impressions` and `posts` are rounded** to about three digits, and the columns of one row do not reconcile:
   do not derive clicks or conversions from `ctr_pct`, `cvr_pct`, `cpa`.
 - **`posts_all` and `views_all`**: whether overall means worldwide or within the region requested is unknown.
@@ -71,7 +84,8 @@ _CAUTIONS: Final = f"""\
 - **`n_*` of 0 and missing differ**: the answer had an empty list, or did not tell.
 - **`rank_change` is a size, `rank_movement` its direction** (codes 1, 2, 4 from KeyAPI's own examples; 3 = down is
   supported by a real answer of 100 hashtags, whose sizes are all positive, 15 of them with code 3).
-- **`sales_flag` stays a code**: only 0 (does not sell) is documented for this endpoint.
+- **`sales_flag` stays a code**: what it means differs between creators, products and videos, and of video analytics
+  only 0 (does not sell) is documented.
 - **Ids ending in 000 in `music_videos`** may have been rounded before they reached KeyAPI; that cannot be repaired.
 - **Addresses** (`cover_url`, `audio_url`) may be signed and expire.
 """
@@ -86,7 +100,7 @@ def page() -> str:
             for t in TABLES.values()
         ),
     )
-    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables]
+    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables if table.endpoint is endpoint]
     return "\n".join([_HEAD, "## Tables\n", listing, _CAUTIONS, *chapters])
 
 
@@ -107,20 +121,20 @@ def _chapter(table: Table) -> str:
         f"One row per {table.row}: `kr.fetch_{table.name}`. Key (bold): {', '.join(table.key)}. "
         f"Price: {_price(table)} (`GET {endpoint.path}`)."
     )
-    own = endpoint.tables[0] is table
-    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *(_inputs(endpoint) if own else [])])
+    inputs = _inputs(endpoint, table.ways) if endpoint.tables[0] is table else []
+    return "\n".join([f"## {table.name}\n", f"{text}\n", columns, *inputs])
 
 
 def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
     name = f"**{column.name}**" if is_key else column.name
     known = f"**{column.status}**: {column.reason}"
-    return name, column.dtype, column.unit, column.meaning, f"`{column.place}`", known
+    return name, column.dtype, column.measured, column.meaning, f"`{column.place}`", known
 
 
-def _inputs(endpoint: Endpoint) -> Iterable[str]:
+def _inputs(endpoint: Endpoint, ways: Iterable[Endpoint]) -> Iterable[str]:
     """Describe the parameters of an endpoint, and what of its answer has no column."""
     yield "Parameters:\n"
-    for p in endpoint.inputs:
+    for p in (*endpoint.inputs, *(way.entity for way in ways if way.entity)):
         default = f" Default: {p.default!r}." if p.default is not None else ""
         yield f"- `{p.argument}` (`{p.api_name}`): {p.meaning}{default}"
     yield ""

@@ -7,6 +7,15 @@ import importlib
 import typing
 
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
+from .catalogue.creator_lists import fetch_creator_products, fetch_creator_videos
+from .catalogue.creators import (
+    fetch_creator_categories,
+    fetch_creator_days,
+    fetch_creator_posting,
+    fetch_creator_rankings,
+    fetch_creator_windows,
+    fetch_creators,
+)
 from .catalogue.declared import declare
 from .catalogue.hashtags import (
     fetch_hashtag_audience,
@@ -33,7 +42,15 @@ from .catalogue.product_categories import (
     fetch_product_insights,
     fetch_product_posts,
 )
-from .catalogue.videos import fetch_videos
+from .catalogue.products import (
+    fetch_product_creators,
+    fetch_product_days,
+    fetch_product_rankings,
+    fetch_product_search,
+    fetch_product_windows,
+    fetch_products,
+)
+from .catalogue.videos import fetch_video_products, fetch_video_rankings, fetch_videos
 from .client import Client, Plan, budget, connect, ledger, replay, status
 from .dictionary import describe, endpoints, find, tables
 from .errors import (
@@ -110,6 +127,14 @@ __all__ = [
     "declare",
     "describe",
     "endpoints",
+    "fetch_creator_categories",
+    "fetch_creator_days",
+    "fetch_creator_posting",
+    "fetch_creator_products",
+    "fetch_creator_rankings",
+    "fetch_creator_videos",
+    "fetch_creator_windows",
+    "fetch_creators",
     "fetch_endpoint",
     "fetch_hashtag_audience",
     "fetch_hashtag_trends",
@@ -119,16 +144,24 @@ __all__ = [
     "fetch_music_trends",
     "fetch_music_videos",
     "fetch_product_audience",
+    "fetch_product_creators",
+    "fetch_product_days",
     "fetch_product_details",
     "fetch_product_hashtags",
     "fetch_product_insights",
     "fetch_product_posts",
+    "fetch_product_rankings",
+    "fetch_product_search",
+    "fetch_product_windows",
+    "fetch_products",
     "fetch_related_hashtags",
     "fetch_trending_hashtag_creators",
     "fetch_trending_hashtag_trends",
     "fetch_trending_hashtags",
     "fetch_trending_music",
     "fetch_trending_music_trends",
+    "fetch_video_products",
+    "fetch_video_rankings",
     "fetch_videos",
     "find",
     "freeze",

@@ -18,10 +18,11 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import IO, Any, Final
 
 from .arguments import check_path
@@ -29,7 +30,9 @@ from .envelope import Envelope, Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
 from .files import open_file, reason_of, replacing
 from .queries import Query, query_of, split_page
+from .rows import blank_out
 from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
+from .spelling import normal_day
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
 
@@ -121,11 +124,29 @@ def stamp(microseconds: int) -> str:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
-def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, Any]]) -> None:
-    """Write an archive of a study whose answers are in a store; all of it, or nothing."""
+def write(
+    path: Path,
+    study: Study,
+    store: Store,
+    calls: Sequence[Mapping[str, Any]],
+    *,
+    today: date | None = None,
+    personal: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> None:
+    """Write an archive of a study whose answers are in a store; all of it, or nothing.
+
+    `today` is the day to which relative dates of its calls are relative. `personal` are fields, by endpoint, that are
+    left blank in its answers.
+    """
+    blanked: set[str] = set()
+
+    def answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
+        data = blank_out(envelope["data"], personal.get(one.endpoint, ()), blanked)
+        return f"{compact_json(_record(one, {**envelope, 'data': data}))}\n".encode()
+
     contents: dict[str, Callable[[], Iterable[bytes]]] = {
         LEDGER: lambda: _ledger_lines(study.ledger),
-        ANSWERS: lambda: map(_answer_line, study.answers, store.envelopes(study.origins)),
+        ANSWERS: lambda: map(answer_line, study.answers, store.envelopes(study.origins)),
     }
     # Measured first and written then, so that never all answers are in memory.
     promises = {name: _measure(lines()) for name, lines in contents.items()}
@@ -137,6 +158,8 @@ def write(path: Path, study: Study, store: Store, calls: Sequence[Mapping[str, A
         "members": promises,
         "package_version": __version__,
         "source": study.source,
+        **({} if today is None else {"today": today.isoformat()}),
+        **({"blanked": sorted(blanked)} if blanked else {}),
     }
     written = (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
     largest = {MANIFEST: len(written)} | {name: promise["longest_line"] for name, promise in promises.items()}
@@ -155,10 +178,6 @@ def _ledger_lines(ledger: Iterable[Row]) -> Iterator[bytes]:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerow(cells)
         yield text.getvalue().encode()
-
-
-def _answer_line(one: Observation, envelope: Mapping[str, Any]) -> bytes:
-    return f"{compact_json(_record(one, envelope))}\n".encode()
 
 
 def _record(one: Observation, envelope: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +233,7 @@ def load(path: str) -> tuple[Store, Settings]:
         except BaseException:
             store.close()
             raise
-        return store, Settings(source=source)
+        return store, Settings(source=source, today=manifest.get("today") and date.fromisoformat(manifest["today"]))
 
 
 def read_manifest(path: str) -> dict[str, Any]:
@@ -307,6 +326,9 @@ def _has_fields(manifest: Mapping[str, Any]) -> bool:
         numbers = [manifest[name] for name in COUNTS] + [promise["bytes"] for promise in promises]
         texts = [manifest["source"], *(promise["sha256"] for promise in promises)]
     except (LookupError, TypeError):
+        return False
+    day = manifest.get("today")
+    if day is not None and normal_day(day) != day:
         return False
     whole = all(type(number) is int for number in numbers) and all(isinstance(text, str) for text in texts)
     return whole and isinstance(manifest.get("calls"), list) and _SOURCE.fullmatch(texts[0]) is not None

@@ -21,7 +21,7 @@ from .errors import InvalidArgumentError, shown
 from .settings import is_number
 from .spelling import normal_handle, normal_hashtag
 
-Value = str | int | bool | None
+Value = str | int | float | bool | None
 
 ALL_REGIONS: Final = "all_regions"
 _ID: Final = re.compile(r"[0-9]{1,32}")
@@ -244,6 +244,40 @@ def check_industry(name: str, value: object) -> str | None:
         f"{name}: {shown(value)} is not a valid industry.{hint} Choose from {', '.join(INDUSTRIES.values())} (or pass "
         "an id)"
     )
+
+
+def check_choice(*allowed: str) -> Callable[[str, object], str]:
+    """Make the check of a parameter that is one of some words."""
+
+    def check(name: str, value: object) -> str:
+        written = value.strip().lower() if isinstance(value, str) else ""
+        if written in allowed:
+            return written
+        near = nearest_name(written, allowed, _ALIKE_WORDS)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise InvalidArgumentError(f"{name} must be one of {', '.join(allowed)}; got {shown(value)}.{hint}")
+
+    return check
+
+
+def check_price(name: str, value: object) -> float | None:
+    """Return a price, or None for no limit; as text only as it is sent."""
+    value = plain_value(value)
+    if value is None or (isinstance(value, float) and is_missing(value)):
+        return None
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", value.strip()):
+        value = float(value)
+    if not is_number(value) or not 0 <= float(value) < _EXACT:  # type: ignore[arg-type]
+        raise InvalidArgumentError(f"{name} must be a price such as 9.99, or None for no limit; got {shown(value)}")
+    return float(f"{float(value):.15g}")  # type: ignore[arg-type]
+
+
+def check_price_range(values: dict[str, Value], _today: date) -> dict[str, Value]:
+    """Refuse a smallest price above the largest."""
+    least, most = values["min_price"], values["max_price"]
+    if isinstance(least, float) and isinstance(most, float) and least > most:
+        raise InvalidArgumentError(f"min_price {least:.15g} is above max_price {most:.15g}. Exchange them")
+    return values
 
 
 def check_limit(limit: object) -> int | None:

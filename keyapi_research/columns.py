@@ -9,6 +9,7 @@ import numbers
 import operator
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -20,7 +21,7 @@ import pandas as pd
 from .arguments import plain_value
 from .errors import InvalidArgumentError, shown
 from .model import DTYPES, Column
-from .spelling import FLAG_WORDS, NO_ID, NOT_AVAILABLE, is_blank, normal_hashtag, plain_id, writable
+from .spelling import DAY, FLAG_WORDS, NO_ID, NOT_AVAILABLE, is_blank, normal_hashtag, plain_id, writable
 
 Array = Any  # a pandas extension array or a NumPy array; pandas has no common type for them
 
@@ -37,7 +38,6 @@ _NUMERIC: Final = re.compile(r"[0-9.eE+-]++")  # numbers, one after another
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]++\s*")
 _LIKE_AN_ID: Final = re.compile(rf"\s*[+-]?(?:0[0-9]+|[0-9]{{{_MOST_DIGITS + 1},}})\s*")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_DAY: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})-|([0-9]{2}))([0-9]{2})")
 _FLAG_CELLS: Final = frozenset(("True", "TRUE", "true", "False", "FALSE", "false"))  # flags to pandas
 _FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, **dict[object, bool](FLAG_WORDS.items())}
 
@@ -98,6 +98,8 @@ def _converted(values: Sequence[Any], convert: Callable[[Any], Any]) -> tuple[li
 
 def read_values(column: Column, values: list[Any]) -> tuple[Array, int]:
     """Read values of answers as the column declares them; count those that are there and cannot be read."""
+    if column.missing:
+        values = [None if str(value).strip() in column.missing else value for value in values]
     if column.kind in ("id", "text", "hashtag"):
         return _read_texts(values, {"id": plain_id, "text": _text, "hashtag": _hashtag}[column.kind])
     if column.kind in ("count", "integer"):
@@ -179,7 +181,7 @@ def _read_stamps(values: list[Any]) -> tuple[Array, int]:
 def _read_dates(values: list[Any]) -> tuple[Array, int]:
     """Read days as yyyy-MM-dd or yyyymmdd, the latter also as a number; 0 means missing to the service."""
     days = ["" if is_blank(value) or value in (0, "0") else str(value).strip() for value in values]
-    compact = ["".join(filter(None, found.groups())) if (found := _DAY.fullmatch(day)) else "" for day in days]
+    compact = ["".join(filter(None, found.groups())) if (found := DAY.fullmatch(day)) else "" for day in days]
     read = pd.to_datetime(pd.Series(compact, dtype=object), format="%Y%m%d", errors="coerce", utc=True)
     stamps = read.dt.as_unit("us")
     lost = [gone and bool(day) for gone, day in zip(stamps.isna(), days, strict=True)]
@@ -304,6 +306,8 @@ def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
 
     What cannot be read stays as it is, so that the check of its parameter can say what is wrong with it.
     """
+    if column.kind == "date":
+        return [None if at is None else _day_or_moment(at) for at in read_times(series)]
     if column.dtype == DTYPES["time"]:
         return list(read_times(series))
     missing = series.isna().tolist()
@@ -312,6 +316,12 @@ def read_column(series: pd.Series[Any], column: Column) -> list[Any]:
     lost = read.isna()
     left = [value if isinstance(value, Hashable) else repr(value) for value in values]
     return [value if gone else plain for value, plain, gone in zip(left, read, lost, strict=True)]
+
+
+def _day_or_moment(microseconds: int) -> str:
+    """Write a time as its day; one that is not at 00:00 stays a time, which is no day of any answer."""
+    moment = datetime(1970, 1, 1) + timedelta(microseconds=microseconds)  # noqa: DTZ001 - of UTC, written without it
+    return moment.date().isoformat() if moment.time() == time() else moment.isoformat()
 
 
 def read_times(series: pd.Series[Any]) -> list[int | None]:

@@ -70,7 +70,7 @@ def _facts(column: Column) -> dict[str, str]:
     return {
         "column": column.name,
         "dtype": column.dtype,
-        "unit": column.unit,
+        "unit": column.measured,
         "meaning": column.meaning,
         "source": str(column.place),
         "status": column.status,

@@ -82,11 +82,13 @@ def _describe_limit(endpoint: Endpoint) -> str:
 
 def _describe_input(parameter: Parameter, *, ids: bool) -> str:
     kind = "one id or iterable of them" if ids else "str, optional"
-    if parameter.default is not None and not ids:
+    if parameter.required:
+        kind = "str"
+    elif parameter.default is not None and not ids:
         kind = f"{type(parameter.default).__name__}, default {parameter.default!r}"
     return f"{parameter.argument} : {kind}\n    {parameter.meaning}"
 
 
 def _describe_column(column: Column) -> str:
-    unit = f" [{column.unit}]" if column.unit not in column.name and column.dtype != OBSERVED_AT.dtype else ""
+    unit = f" [{column.measured}]" if column.measured not in column.name and column.dtype != OBSERVED_AT.dtype else ""
     return f"{column.name} ({column.dtype}{unit})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 from typing import Any, Final
 
-from .model import Coded, CountOf, DeepestLevel, Endpoint, Field, FromQuery, PerList
+from .model import Endpoint
+from .places import Coded, CountOf, DeepestLevel, Field, FromQuery, PerList
 from .spelling import is_blank, writable
 
 _CHUNK: Final = 100  # answers compared at once
@@ -54,7 +55,7 @@ def find_drift(endpoint: Endpoint, envelopes: Iterable[Mapping[str, Any]]) -> tu
     inner = {above for path in may_lack for above in islice(_above(path), 1, None)}
     known = {above for path in {*may_lack, *aside} for above in _above(path)}
     new = {path for path in seen.ends - known if aside.isdisjoint(_above(path))}
-    flat = {path for path in seen.full & inner if aside.isdisjoint(_above(path))}
+    flat = {path for path in seen.full & inner - endpoint.texts.keys() if aside.isdisjoint(_above(path))}
     lost = {_lost(path, seen) for path, optional in may_lack.items() if not optional}
     gone = {path for path in lost if path is not None and not may_lack.get(path, False)}
     named = {_named(path) for path in new} | {f"{_named(path)} (neither object nor list)" for path in flat}

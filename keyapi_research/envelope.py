@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from . import errors
 from .errors import KeyAPIError, UnexpectedResponseError
-from .model import DeepestLevel, Endpoint, Field
+from .model import Endpoint, Series
+from .places import DeepestLevel, Field
 from .queries import Query
 from .rows import counted_items, each_at, has_nothing, is_empty, is_empty_list
-from .spelling import FLAG_WORDS, is_blank, normal_handle, normal_hashtag, plain_id, writable
+from .spelling import FLAG_WORDS, is_blank, normal_day, normal_handle, normal_hashtag, plain_id, writable
 
 _SHOWN: Final = 200  # characters of an answer that an error message quotes
 _OK: Final = 200
@@ -247,13 +248,18 @@ def _dig(node: Any, path: str) -> Any:
     return node
 
 
-def match(endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope) -> list[Found | UnexpectedResponseError]:
+def match(
+    endpoint: Endpoint, queries: Sequence[Query], envelope: Envelope, within: tuple[str, str] | None = None
+) -> list[Found | UnexpectedResponseError]:
     """Return for each entity requested what the answer has: its record, nothing, or the error of something else.
 
     A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
-    entity requested never counts as its.
+    entity requested never counts as its. Of a series, `within` are the ends of the range that was requested: days of it
+    that come along are found, too, and those that may be on the next page are not among what is returned.
     """
     place = endpoint.identity
+    if endpoint.series is not None:
+        return _match_days(endpoint, endpoint.series, queries, envelope, within)
     lists = place.path.count("[]") if isinstance(place, Field) else 0
     if endpoint.ranking:
         return [_match_page(endpoint, queries[0], envelope)]
@@ -339,6 +345,40 @@ def _match_rows(
     return found
 
 
+def _match_days(
+    endpoint: Endpoint, series: Series, queries: Sequence[Query], envelope: Envelope, within: tuple[str, str] | None
+) -> list[Found | UnexpectedResponseError]:
+    """Match a page of days: a page that is not full is the last, and has none of the days that did not come."""
+    query = queries[0]
+    first, last = within or (query.day, query.day)
+    rows = [] if is_empty(envelope.data) else envelope.data
+    by_day: dict[str, list[Any]] = {}
+    text = "" if isinstance(rows, list) else f"the answer for {query.id!r} is not a list: its structure has changed"
+    for row in [] if text else rows:
+        whom, written = identify(endpoint, row, "[]."), _dig(row, series.day.path.removeprefix("[]."))
+        day = normal_day(written)
+        if whom != query.id:
+            text = f"{query.id!r} was requested, but the answer has rows about {whom!r}"
+        elif day is None:
+            text = f"the answer for {query.id!r} has a row whose day ({series.day}) is {written!r:.40}"
+        elif not first <= day <= last:
+            text = f"{first} to {last} were requested of {query.id!r}, but the answer has {day}"
+        else:
+            by_day.setdefault(day, []).append(row)
+            continue
+        break
+    if text:
+        return [_unexpected(envelope, text)] * len(queries)
+    pending = {one.day: one for one in queries}
+    ended = len(rows) < series.paging.most or pending.keys() <= by_day.keys()
+    found: list[Found | UnexpectedResponseError] = []
+    for day in [*by_day, *(day for day in pending if ended and day not in by_day)]:
+        of_day = pending.get(day) or Query(endpoint, (*query.values[:-1], day))
+        own = by_day.get(day, [])
+        found.append(Found(of_day, {**envelope.whole, "data": own}, absent=not own))
+    return found
+
+
 def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found | UnexpectedResponseError:
     rows = _rows_of_page(endpoint, envelope.data)
     if rows is None:
@@ -356,7 +396,8 @@ def _match_page(endpoint: Endpoint, query: Query, envelope: Envelope) -> Found |
     if endpoint.identity is None and not endpoint.record:
         absent = not rows and _has_nothing(endpoint, envelope.data)
     else:
-        absent = not rows and (endpoint.identity is None or endpoint.entity is not None)
+        no_place = endpoint.identity is None or endpoint.entity is not None
+        absent = not rows and (no_place or (endpoint.paging is not None and endpoint.paging.exact))
     return Found(query, envelope.whole, absent, ids, FLAG_WORDS.get(str(more).strip().lower()))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from types import MethodType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
@@ -16,7 +16,7 @@ from .arguments import check_limit
 from .client import Call, Client, Collection, Plan, failures_frame, find_client
 from .docstrings import document
 from .errors import InvalidArgumentError, KeyAPIWarning, StoreError, shown
-from .model import Table, Untyped
+from .model import Endpoint, Table, Untyped
 from .notices import (
     failure_of,
     tell_of_rows,
@@ -45,22 +45,41 @@ Errors = Literal["raise", "warn"]
 # Making calls -----------------------------------------------------------------------------------------------
 
 
-def make_call(table: Table, queries: Sequence[Query], options: Mapping[str, Any]) -> Call:
-    """Return the call of one table and some queries, its options checked; nothing is sent."""
+def make_call(
+    table: Table, queries: Sequence[Query], options: Mapping[str, Any], *, today: date | None = None
+) -> Call:
+    """Return the call of one table and some queries, its options checked; nothing is sent.
+
+    `today` is the day they are relative to, if they are.
+    """
     limit, max_age = check_limit(options.get("limit")), read_max_age(options["max_age"])
     errors = options.get("errors", "raise")
     if not isinstance(errors, str) or errors not in ("raise", "warn"):
         raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {shown(errors)}')
-    partial = errors == "warn"
-    return Call(table, table.endpoint, tuple(queries), limit, max_age, partial=partial, client=options["client"])
+    partial, client = errors == "warn", options["client"]
+    endpoint = queries[0].endpoint if queries else table.endpoint
+    return Call(table, endpoint, tuple(queries), limit, max_age, partial=partial, client=client, today=today)
 
 
 def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
     """Return the call of the arguments of a fetch function, all of them checked; nothing is sent."""
-    endpoint = table.endpoint
+    endpoint = _way_of(table, arguments)
+    today = functools.cache(lambda: find_client(arguments["client"]).policy.today)  # one day, also at midnight
     if endpoint.entity is None:
-        return make_call(table, (make_query(endpoint, arguments),), arguments)
-    return make_call(table, make_queries(endpoint, arguments[endpoint.entity.argument], arguments), arguments)
+        queries: tuple[Query, ...] = (make_query(endpoint, arguments, today),)
+    else:
+        queries = make_queries(endpoint, arguments[endpoint.entity.argument], arguments, today)
+    relative = bool(queries) and bool(endpoint.dated) and arguments[endpoint.dated] is None
+    return make_call(table, queries, arguments, today=today() if relative else None)
+
+
+def _way_of(table: Table, arguments: Mapping[str, Any]) -> Endpoint:
+    """Return the endpoint that takes the kind of id that `by` names."""
+    ways = {one.entity.column: one for one in (table.endpoint, *table.ways) if one.entity}
+    by = arguments.get("by", next(iter(ways), ""))
+    if by not in [*ways, ""]:
+        raise InvalidArgumentError(f"by must be one of {', '.join(ways)}; got {shown(by)}")
+    return ways.get(by, table.endpoint)
 
 
 class CallError(InvalidArgumentError, TypeError):

@@ -1,4 +1,4 @@
-"""Numbers computed from rows: engagement rates of videos, and how similar audiences are."""
+"""Numbers computed from rows: engagement rates of videos, how similar audiences are, series without gaps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from .catalogue.hashtags import HASHTAG_AUDIENCE
+from .columns import Array, moments, read_column, read_times
 from .entities import Entities, Name, Needs, check_columns, find_entities, numbered, typed
-from .errors import InvalidArgumentError
-from .model import Constant, PerList
+from .errors import InvalidArgumentError, shown
+from .frames import check_partners, columns_of
+from .model import DTYPES, OBSERVED_AT, SOURCE, Column, Table
+from .places import Constant, PerList
+from .settings import is_number
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,12 +33,20 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
 RATES: Final = (*PARTS, "engagement_rate")  # df.keyapi.engagement() adds them
+RATED: Final = Needs(
+    "engagement()",
+    ("views", *PARTS.values()),
+    "Such a frame comes from kr.fetch_videos(...) or kr.fetch_creator_videos(...).",
+    each="video_id",
+)
 DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
     dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
 )
 INDEXED: Final = tuple(name for name, unit in DIMENSIONS.items() if unit == "index")
 AVERAGE: Final = 100.0  # of an index, by its declaration
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
+FILLED: Final = "filled"  # the column that fill_days adds
+_DAY: Final = 86_400_000_000  # microseconds
 _SIMILARITY: Final = Needs(
     "audience_similarity", AUDIENCE, "From hashtags or music: kr.audience_similarity(df.keyapi.audience())."
 )
@@ -166,3 +178,100 @@ class Similarity:
     similarity: Floats
     common: npt.NDArray[np.intp]
     shared: str
+
+
+# Series without gaps ----------------------------------------------------------------------------------------
+
+
+def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
+    """Return one row a day of a series, from the first to the last day of each entity.
+
+    In the rows that are added, what the day added is missing, or 0 (`gains`); all else that the table declares, prices
+    too, is that of the day before. Columns of the user's own are missing there: what they mean is not known.
+    """
+    if gains is not None and not (is_number(gains) and gains == 0):
+        raise InvalidArgumentError(f"gains must be None, for missing, or 0; got {shown(gains)}")
+    if FILLED in df.columns:
+        raise InvalidArgumentError(
+            f"The frame has a column {FILLED} already. If fill_days() added it, start from the frame before that; "
+            f'else rename it: df.rename(columns={{"{FILLED}": "was_filled"}})'
+        )
+    frame = _declared(df, table)
+    entity, days = _entities_and_days(frame, table)
+    order = np.lexsort((days, entity))
+    entity, days = entity[order], days[order]
+    same = entity[1:] == entity[:-1]
+    times = np.append(np.where(same, np.diff(days), 1), 1)[: len(days)]  # rows that each row becomes
+    rows = np.repeat(np.arange(len(days)), times)
+    later = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+    added = later > 0
+    unique, columns = columns_of(frame), []
+    for place, name in enumerate(frame.columns):
+        values = frame.iloc[order[rows], place].reset_index(drop=True)
+        declared = table[name] if name in table.names and name in unique else None
+        if declared is None:
+            values = values.mask(added)
+        elif _is_gain(declared):
+            values[added] = 0 if gains is not None else pd.NA if declared.dtype == DTYPES["count"] else np.nan
+        elif name == _day_column(table):
+            values = pd.Series(moments((days[rows] + later) * _DAY))
+        columns.append(values)
+    made: pd.DataFrame = pd.concat([*columns, pd.Series(added).astype("boolean")], axis=1)
+    made.columns = pd.Index([*frame.columns, FILLED])
+    return made
+
+
+def _is_gain(column: Column) -> bool:
+    """Whether a column is what a day added: that may be negative, a price of the day may not."""
+    return column.of == "of the day" and column.least is None
+
+
+def _day_column(table: Table) -> str:
+    [name] = (name for name in table.key if table[name].dtype == DTYPES["time"])
+    return name
+
+
+def _declared(df: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return a frame whose columns have the dtypes of their table, whatever a file made of them."""
+    check_partners(df, table)
+    columns = columns_of(df)
+    wrong = [name for name in table.names if name in columns and str(df[name].dtype) != table[name].dtype]
+    return df.assign(**{name: _read(df[name], table[name]) for name in wrong})
+
+
+def _read(series: pd.Series[Any], column: Column) -> Array:
+    if column.dtype == DTYPES["time"]:
+        times = pd.array(read_times(series), dtype="Int64")
+        return moments(times.to_numpy(dtype=np.int64, na_value=0), times.isna())
+    try:
+        return pd.array(read_column(series, column), dtype=column.dtype)  # type: ignore[call-overload]
+    except (ValueError, TypeError) as error:
+        raise InvalidArgumentError(
+            f"Column {column.name} cannot be read as {column.dtype} ({error}). "
+            "Read the file again with kr.read_csv(path)."
+        ) from error
+
+
+def _entities_and_days(frame: pd.DataFrame, table: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """Return the number of the entity of each row, and its day since 1970; no day of an entity may be there twice."""
+    for name in table.key:
+        if missing := int(frame[name].isna().sum()):
+            raise InvalidArgumentError(
+                f'{name} is missing in {missing:,} rows. Drop them first: df.dropna(subset=["{name}"])'
+            )
+    day = _day_column(table)
+    times = frame[day].dt.tz_convert(None).to_numpy(dtype="datetime64[us]").astype(np.int64)
+    if (times % _DAY).any():
+        raise InvalidArgumentError(f'{day} has times of day. Keep the days: df.assign({day}=df["{day}"].dt.floor("D"))')
+    whose = [name for name in table.key if name != day]
+    whose += [SOURCE.name] if SOURCE.name in columns_of(frame) else []
+    entity = frame.groupby(whose, sort=False, dropna=False).ngroup().to_numpy().astype(np.intp)
+    twice = pd.DataFrame({"entity": entity, "day": times}).duplicated()
+    if twice.any():
+        newest = f'.sort_values("{OBSERVED_AT.name}")' if OBSERVED_AT.name in columns_of(frame) else ""
+        named = ", ".join(f'"{name}"' for name in (*whose, day))
+        raise InvalidArgumentError(
+            f"{int(twice.sum()):,} rows are about a day that the frame has already, as where it holds several "
+            f'observations of one day. Keep one of each: df{newest}.drop_duplicates([{named}], keep="last")'
+        )
+    return entity, times // _DAY

@@ -1,8 +1,8 @@
 """The language of declarations: endpoints, their parameters, the tables their answers give, the columns of these.
 
 From declarations come requests, parsing, dtypes, empty frames, `describe` and the data dictionary, CSV, packages and
-the tests; the package's own are in `catalogue`. A path starts at the answer's `data`; `[]` means "each item": a table
-has one row per answer (no `[]` in its `rows`) or one per item of a list.
+the tests; the package's own are in `catalogue`. A table has one row per answer (no `[]` in its `rows`) or one per item
+of a list.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from .arguments import Value, check_sent
 from .errors import InvalidArgumentError
+from .places import DeepestLevel, Field, Metadata, Place
 
 DTYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -35,105 +36,6 @@ DTYPES: Final[Mapping[str, str]] = MappingProxyType(
 _SMALLEST_PAGE: Final = 10  # the smallest cap KeyAPI's pages mention
 
 
-# Where a value comes from -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A value of the answer; where no row has the name, the value at `around`, beside the list of the rows."""
-
-    path: str
-    around: str = ""
-
-    def __str__(self) -> str:
-        return f"data.{self.path}".replace("data.[]", "data[]").removesuffix(".")
-
-
-@dataclass(frozen=True, slots=True)
-class CountOf:
-    """The number of items of a list of the answer."""
-
-    path: str
-
-    def __str__(self) -> str:
-        return f"len(data.{self.path})"
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The place in the list the rows come from, from 1."""
-
-    of: str
-
-    def __str__(self) -> str:
-        return f"place in {self.of}"
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """Which of several lists a row comes from."""
-
-    value: str
-
-    def __str__(self) -> str:
-        return f'"{self.value}"'
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """A code of the answer, translated; codes that are not listed become missing values."""
-
-    path: str
-    codes: Mapping[int, str]
-
-    def __str__(self) -> str:
-        return f"{Field(self.path)} ({', '.join(f'{code} = {name}' for code, name in self.codes.items())})"
-
-
-@dataclass(frozen=True, slots=True)
-class DeepestLevel:
-    """A leaf of the deepest level whose id is there; an id that cannot be read is there, too."""
-
-    levels: tuple[str, ...]
-    leaf: str
-
-    def __str__(self) -> str:
-        return f"deepest present of {', '.join(f'{Field(level)}.{self.leaf}' for level in self.levels)}"
-
-
-@dataclass(frozen=True, slots=True)
-class FromQuery:
-    """A parameter of the query. The answers do not repeat it, but for the id, which is checked."""
-
-    checked: Field | DeepestLevel | None = None
-
-    def __str__(self) -> str:
-        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
-
-
-@dataclass(frozen=True, slots=True)
-class PerList:
-    """One place for each list of the table's rows, in their order."""
-
-    places: tuple[Constant | Field | Coded | None, ...]
-
-    def __str__(self) -> str:
-        return " or ".join("NA" if place is None else str(place) for place in self.places)
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """Something the package knows about the answer itself."""
-
-    what: str
-
-    def __str__(self) -> str:
-        return self.what
-
-
-Place = FromQuery | Field | CountOf | Position | Coded | DeepestLevel | PerList | Metadata
-
-
 # What a table is --------------------------------------------------------------------------------------------
 
 
@@ -143,8 +45,10 @@ class Column:
 
     `evidence` is the status and its reason; where parts of a meaning are known differently, the weakest counts.
     `least` and `most` are the values that can be right: others become missing, reported unless they are negative
-    counts. `zero_beside` names a column whose zero makes a zero here mean "not computable". `optional` columns
-    are known to be left out of answers at times.
+    counts. `zero_beside` names a column whose zero makes a zero here mean "not computable"; `zero_unless` a parameter
+    and those of its values with which a zero is a fact. Texts in `missing` mean that there is nothing. `optional`
+    columns are known to be left out of answers at times. `of` says what a measure adds up: "total" (since the
+    beginning), or that "of the day", "of the window" or "of the period".
     """
 
     name: str
@@ -157,6 +61,14 @@ class Column:
     most: float | None = None
     zero_beside: str = ""
     optional: bool = False
+    of: Literal["", "total", "of the day", "of the window", "of the period"] = ""
+    zero_unless: tuple[str, tuple[str, ...]] | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> str:
+        """The unit, and what the measure adds up."""
+        return ", ".join(filter(None, (self.unit, self.of)))
 
     @property
     def dtype(self) -> str:
@@ -196,7 +108,9 @@ METADATA: Final = (OBSERVED_AT.name, SOURCE.name)  # names of the columns that e
 class Parameter:
     """A parameter: the argument of the fetch function, the column of the tables and the name in the API.
 
-    `unset` is what KeyAPI takes for "none"; None leaves the parameter out.
+    `unset` is what KeyAPI takes for "none"; None leaves the parameter out. `codes` is how KeyAPI writes its values,
+    None what is left out. `beside` are parameters that are sent with it: their value, or None for the same one.
+    A `required` parameter has no default.
     """
 
     argument: str
@@ -207,17 +121,26 @@ class Parameter:
     default: Value = None
     unset: str | None = None
     check_before_sending: Callable[[Value, Sequence[date]], None] | None = None
+    codes: Mapping[Value, str | None] = field(default_factory=dict, hash=False)
+    beside: Mapping[str, str | None] = field(default_factory=dict, hash=False)
+    required: bool = False
 
     def write(self, value: Value) -> str | None:
         """Return a value as it is sent."""
         if value is None:
             return self.unset
+        if self.codes:
+            return self.codes[value]
+        if isinstance(value, float):
+            return f"{value:.15g}"
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def read_sent(self, params: Mapping[str, str]) -> Value:
         """Return the value of some parameters as they were sent."""
-        text: str | bool | None = params.get(self.api_name)
-        if text == self.unset:
+        text: Value = params.get(self.api_name)
+        if self.codes:
+            text = {code: value for value, code in self.codes.items()}[text]  # type: ignore[index]
+        elif text == self.unset:
             text = None
         elif isinstance(self.default, bool):
             text = {"true": True, "false": False}[str(text)]
@@ -246,6 +169,19 @@ class Paging:
 PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How the days of an entity are requested: as a range, whose ends have names, page by page.
+
+    Each day is stored by itself. `day` is where a row has its day.
+    """
+
+    start: str
+    end: str
+    day: Field
+    paging: Paging
+
+
 @dataclass(frozen=True, eq=False)
 class Endpoint:
     """One endpoint of KeyAPI.
@@ -255,7 +191,11 @@ class Endpoint:
     request; a ranking has `paging`. In a ranking about an `entity`, `owner` is where a row has its id. `items` is the
     path of the rows, where nobody declared the endpoint and one is named. `page` is the title of KeyAPI's page,
     `docs.keyapi.ai` lists them. `not_tabled` are paths without a column. `example` is the id for which KeyAPI's page
-    documents an answer.
+    documents an answer, `sample` what else is requested to see whether it answers.
+
+    `texts` are fields whose texts hold a list, and how each is read. `settle` completes checked arguments, given today:
+    `dated` is the one that is relative to today where it is None. `final_on` is the day from which on an answer to some
+    arguments stays as it is. The answers serve the queries of `also`, too.
     """
 
     name: str
@@ -273,6 +213,13 @@ class Endpoint:
     owner: Field | None = None
     items: str | None = None
     example: str = ""
+    sample: Mapping[str, Value] = field(default_factory=dict)
+    texts: Mapping[str, Callable[[Any], list[Any] | None]] = field(default_factory=dict)
+    series: Series | None = None
+    settle: Callable[[dict[str, Value], date], dict[str, Value]] | None = None
+    dated: str = ""
+    final_on: Callable[[Mapping[str, Value]], date] | None = None
+    also: Endpoint | None = None
 
     @property
     def counted(self) -> str:
@@ -320,6 +267,8 @@ class Endpoint:
         each = "an id" if self.entity else "a request"
         if self.paging is not None:
             each = f"a page of up to {self.paging.most} rows"
+        elif self.series is not None:
+            each = f"a page of up to {self.series.paging.most} days of an id"
         elif self.batch > 1:
             each = f"per request of up to {self.batch} ids"
         return f"{self.credits} credit{'s' if self.credits > 1 else ''} {each}"
@@ -335,7 +284,8 @@ class Table:
 
     `reached_by` is the method of `df.keyapi` that reads it from the answers behind other rows. `leads_to` names, by
     method, what can be fetched for its rows: the column with the ids (or another table of the same answers, which has
-    them), and the table that is fetched. In a `strict` table rows that repeat a key are a warning.
+    them), and the table that is fetched. In a `strict` table rows that repeat a key are a warning. `ways` are other
+    endpoints with the same answers, which name the entity differently.
     """
 
     endpoint: Endpoint
@@ -349,6 +299,7 @@ class Table:
     strict: bool = False
     reached_by: str = ""
     leads_to: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    ways: tuple[Endpoint, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -402,7 +353,8 @@ def declare(table: Table, *, yours: bool = False) -> Table:
         raise InvalidArgumentError(f"{table.name} is a table of this package. Choose another name for yours")
     _check_dtypes(table)
     _tables[table.name] = table
-    _of_endpoint.setdefault(table.endpoint, []).append(table)
+    for endpoint in (table.endpoint, *table.ways):
+        _of_endpoint.setdefault(endpoint, []).append(table)
     (_yours.add if yours else _yours.discard)(table.name)
     known = {column.name: column.dtype for one in TABLES.values() for column in one.columns}
     _dtypes.update(known)
@@ -426,7 +378,8 @@ def _check_dtypes(table: Table) -> None:
 
 def endpoints(*, yours: bool = True) -> tuple[Endpoint, ...]:
     """List the endpoints of the declared tables, in order of declaration; those of the session last or not at all."""
-    return tuple(dict.fromkeys(one.endpoint for one in TABLES.values() if yours or one.name not in _yours))
+    tables = [one for one in TABLES.values() if yours or one.name not in _yours]
+    return tuple(dict.fromkeys(endpoint for one in tables for endpoint in (one.endpoint, *one.ways)))
 
 
 def endpoints_at(path: str, *, yours: bool = True) -> tuple[Endpoint, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from .arguments import month_is_over
-from .client import DAY, Call, Client, Collection, failures_frame, priced
+from .client import DAY, Call, Client, Collection, failures_frame, named, priced, requests_for
 from .drift import find_drift
 from .errors import (
     MOST_NAMED,
@@ -30,6 +30,7 @@ from .errors import (
     warn,
 )
 from .model import OBSERVED_AT, Table, Untyped
+from .queries import Query
 from .rows import counted_items
 from .spelling import writable
 from .store import Answer, Observation, now_us, when
@@ -45,7 +46,11 @@ _LOG: Final = logging.getLogger("keyapi_research")
 
 def warn_of_confirmed_missing(collection: Collection) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
-    missing = [one.query.id for one in collection.answers if one.observation.absent]
+    absent = [one.query for one in collection.answers if one.observation.absent]
+    if collection.call.endpoint.series is not None:  # a day that is not told is normal, an id without any is not
+        told = {one.query.whom for one in collection.answers if not one.observation.absent}
+        absent = [query for query in absent if query.whom not in told]
+    missing = named(absent) if collection.call.endpoint.series else [query.id for query in absent]
     if missing:
         entity = collection.call.endpoint.entity
         what = entity.column if entity else "page" if collection.call.endpoint.ranking else "request"
@@ -70,21 +75,25 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
         return
     now = now_us()
     old = [
-        one.observation.observed_at
+        one
         for one in collection.answers
         if one.observation.observed_at < now - _DAY_US
         and not one.observation.absent
+        and not policy.is_final(one.query, one.observation)
         and not month_is_over(one.query.value_of.get("time_scope"), when(one.observation.observed_at).date())
     ]
-    moments = pd.to_datetime(sorted({when(at) for at in old}), utc=True)
+    times = {one.observation.observed_at for one in old}
+    moments = pd.to_datetime(sorted(map(when, times)), utc=True)
     rows = int(frame[OBSERVED_AT.name].isin(moments).sum()) if old else 0
+    rows = len(old) if call.endpoint.series else rows  # days that came together may be final or not
     if not rows:
         return
     client.told.add(("stale", call.table.name))
+    price = requests_for(call.endpoint, [one.query for one in old]) * call.endpoint.credits
     warn(
         f"{rows:,} of {len(frame):,} rows of {call.table.name} were observed more than a day ago (the oldest "
-        f"{when(min(old)):%Y-%m-%d}, {(now - min(old)) / _DAY_US:.0f} days). To refresh them for "
-        f'{call.endpoint.cost(len(old)):,} credits: {call.name}(..., max_age="1D"); to accept any age: max_age="any"',
+        f"{when(min(times)):%Y-%m-%d}, {(now - min(times)) / _DAY_US:.0f} days). To refresh them for "
+        f'{price:,} credits: {call.name}(..., max_age="1D"); to accept any age: max_age="any"',
         StaleDataWarning,
     )
 
@@ -126,7 +135,10 @@ def warn_of_markets(table: Table, issues: Issues) -> None:
 
 
 def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
-    """Warn of answers that equal those to other parameters, where no declaration knows which id they are about."""
+    """Warn of answers that equal those to other parameters, where no declaration knows which id they are about.
+
+    Of a list with filters: of one that equals the same list with fewer of them.
+    """
     endpoint = collection.call.endpoint
     for page in (one.observation for one in collection.answers if one.observation.id in collection.arrived):
         if page.page > 1 and page.rows and not page.fresh:
@@ -136,7 +148,8 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for one in collection.answers
         if one.observation.id in collection.arrived and not one.observation.absent and _rows_in(one) > 1
     ]
-    if endpoint.identity is not None or not several:
+    filtered = any(p.default is None and not p.required and p.argument != endpoint.dated for p in endpoint.parameters)
+    if not several or (endpoint.identity is not None and not (endpoint.ranking and filtered)):
         return
     same = client.store.same_data(several)
     others = {
@@ -144,6 +157,7 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         for one in several
         for entity, params, page in same[one.data]
         if entity != one.entity and not _same_page(one, params, page)
+        if endpoint.identity is None or _fewer_filters(one.params, params)
     }
     texts = [f"the answer to {one:.200} equals the one to {other:.200}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
@@ -152,6 +166,12 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
             "same rows. Check the names of the parameters on its page",
             SchemaDriftWarning,
         )
+
+
+def _fewer_filters(params: str, others: str) -> bool:
+    """Whether one of two queries is the other with more parameters."""
+    mine, their = json.loads(params).items(), json.loads(others).items()
+    return bool(mine < their or their < mine)
 
 
 def _same_page(one: Observation, params: str, page: int) -> bool:
@@ -186,14 +206,23 @@ def _untold(places: Iterable[str], of: str, told: set[tuple[str, str]]) -> list[
 
 def warn_of_failures(collection: Collection, client: Client) -> None:
     """Warn of the ids that a partial table lacks, why, and what a rerun costs."""
-    failures = collection.failures
-    named = listed([f"{query.id} ({_reason(error)})" for query, error in failures.items()], _MOST_FAILED)
-    lack = "not complete in" if collection.call.endpoint.ranking else "not in"
+    failures, total = _by_whom(collection)
+    reasons = listed([f"{query.id} ({_reason(error)})" for query, error in failures], _MOST_FAILED)
+    endpoint = collection.call.endpoint
+    lack = "not complete in" if endpoint.ranking or endpoint.series else "not in"
     warn(
-        f"{len(failures):,} of {len(collection.call.queries):,} ids of {collection.call.name} failed and are {lack} "
-        f"the table: {named}. {_rerun(collection, client)}{_older(collection, client)}",
+        f"{len(failures):,} of {total:,} ids of {collection.call.name} failed and are {lack} "
+        f"the table: {reasons}. {_rerun(collection, client)}{_older(collection, client)}",
         IncompleteDataWarning,
     )
+
+
+def _by_whom(collection: Collection) -> tuple[list[tuple[Query, KeyAPIError | None]], int]:
+    """Return what failed, of a series each id once, and how many ids there were."""
+    failed: dict[object, tuple[Query, KeyAPIError | None]] = {}
+    for query, error in collection.failures.items():
+        failed.setdefault(query.whom, (query, error))
+    return [*failed.values()], len({query.whom for query in collection.call.queries})
 
 
 def _reason(error: KeyAPIError | None) -> str:
@@ -205,8 +234,10 @@ def _reason(error: KeyAPIError | None) -> str:
 
 def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> KeyAPIError:
     """Return the error of a call that failed: what came, what did not, and what a rerun costs."""
-    call, failed, total = collection.call, len(collection.failures), len(collection.call.queries)
-    came = f"{len(frame):,} rows" if call.endpoint.ranking else f"{total - failed:,} of {total:,}"
+    call = collection.call
+    failures, total = _by_whom(collection)
+    failed, in_rows = len(failures), call.endpoint.ranking or call.endpoint.series
+    came = f"{len(frame):,} rows" if in_rows else f"{total - failed:,} of {total:,}"
     rest = f"{_rerun(collection, client)}{_older(collection, client)}"
     errors = [error for error in collection.failures.values() if error is not None]
     same = failed == total and len({(type(error), error.code) for error in errors}) == 1
@@ -215,10 +246,10 @@ def failure_of(collection: Collection, frame: pd.DataFrame, client: Client) -> K
         error = copy.copy(first)  # the same one may be raised in another thread, with other rows
         error.args = (f"{first.args[0] if first.args else ''} [{call.name}: {came} came. {rest}]",)
     else:
-        kinds = Counter("not sent" if error is None else type(error).__name__ for error in collection.failures.values())
-        named = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
+        kinds = Counter("not sent" if error is None else type(error).__name__ for _, error in failures)
+        reasons = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
         error = FetchIncompleteError(
-            f"{failed:,} of {total:,} ids of {call.name} failed ({named}). The rows that came are "
+            f"{failed:,} of {total:,} ids of {call.name} failed ({reasons}). The rows that came are "
             f"stored and on .frame, the failures on .failures. {rest}{_partial(call)}",
             retryable=any(e is None or e.retryable for e in collection.failures.values()),
         )

@@ -32,7 +32,7 @@ from .errors import (
     shown,
 )
 from .model import DTYPES, Endpoint, endpoints
-from .queries import Query, make_queries, make_query
+from .queries import Query, Today, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
 from .store import Answer, claim_of, when
@@ -139,7 +139,7 @@ def probe(max_credits: int = 25, *, client: Client | None = None) -> pd.DataFram
     Examples
     --------
     >>> kr.probe()["verdict"].value_counts().to_dict()
-    {'works': 7}
+    {'works': 16, 'empty': 2}
     """
     if not is_number(max_credits, whole=True) or max_credits < 0:
         raise InvalidArgumentError(f"max_credits must be a whole number of at least 0; got {shown(max_credits)}")
@@ -192,13 +192,13 @@ class _Prober:
         """Find out about one endpoint: from the store and the ledger where these know, else by one request."""
         untried, since = Finding(endpoint.path, "not tried"), self.client.store.last_ids()
         try:
-            query = _query_of(endpoint)
+            queries = _queries_of(endpoint, lambda: self.client.policy.today)
             limit = 1 if endpoint.ranking else None  # one page, whatever its size
-            call = Call(endpoint.tables[0], endpoint, (query,), limit, DAY, probing=True, since=since)
+            call = Call(endpoint.tables[0], endpoint, queries, limit, DAY, probing=True, since=since)
             plan = self.client.plan(call)
         except InvalidArgumentError as wrong:  # no default is known, or KeyAPI no longer answers it
             return replace(untried, detail=_plain(wrong.message))
-        known = self._known_failure(query)
+        known = self._known_failure(queries)
         if known is not None:
             return known
         if not plan.requests:
@@ -212,11 +212,12 @@ class _Prober:
         over = f"it costs {counted(price, 'credit')}; {self.limit}={self.most} has {left} left"
         return self.ended or (over if price > left else "")
 
-    def _known_failure(self, query: Query) -> Finding | None:
+    def _known_failure(self, queries: Sequence[Query]) -> Finding | None:
         """Return what the ledger knows of a request of the last day that brought no answer; None: it may be sent."""
-        before, claimed = self._requests(query), claim_of(query.key, int(query.endpoint.ranking))
+        query = queries[0]
+        before, claimed = self._requests(queries), claim_of(query.key, int(query.endpoint.ranking))
         claim = self.client.store.claims([claimed]).get(claimed)
-        requests = self._requests(query)[: len(before)]  # read again: what is not claimed any more has ended
+        requests = self._requests(queries)[: len(before)]  # read again: what is not claimed any more has ended
         newest = self.client.store.latest([query.key], until=self.client.policy.until)
         answered = newest[query.key].request if query.key in newest else 0
         for request in reversed(requests):
@@ -234,16 +235,16 @@ class _Prober:
 
     def _collect(self, call: Call, last: int) -> Finding:
         """Get an answer and judge it; count what was paid after the request `last`."""
-        path, [query] = call.endpoint.path, call.queries
+        path, queries = call.endpoint.path, call.queries
         try:
             collection = self.client.collect(call)
         except BudgetExceededError as refused:
             return Finding(path, "not tried", _plain(refused.message.partition(". Nothing")[0]))
-        sent = [one for one in self._requests(query) if one["id"] > last]
+        sent = [one for one in self._requests(queries) if one["id"] > last]
         if collection.answers:
             paid = self._pay(sent, call.endpoint.credits) if collection.arrived else 0
-            return replace(self._judge(collection.answers[0]), credits=paid)
-        error = collection.stop or collection.failures.get(query) or StoreError(CLOSED)
+            return replace(self._judge(collection.answers), credits=paid)
+        error = collection.stop or collection.failures.get(queries[0]) or StoreError(CLOSED)
         if isinstance(error, StoreError):
             raise error
         own = error.params is not None  # otherwise another client sent the request
@@ -257,10 +258,10 @@ class _Prober:
 
     # The ledger ---------------------------------------------------------------------------------------------
 
-    def _requests(self, query: Query) -> list[dict[str, Any]]:
+    def _requests(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
         """Return the requests for what is requested, from the ledger, oldest first."""
-        endpoint, until = query.endpoint, self.client.policy.until
-        params = Request(endpoint, (query,), page=int(endpoint.ranking)).params
+        endpoint, until = queries[0].endpoint, self.client.policy.until
+        params = Request(endpoint, tuple(queries), page=int(endpoint.ranking)).params
         rows = self.client.store.sent(endpoint.path, params)
         found = [{**dict(zip(OF_REQUEST, row, strict=True)), "row": row} for row in rows]
         return [one for one in found if until is None or one["sent_at"] <= until]
@@ -274,17 +275,19 @@ class _Prober:
 
     # Answers ------------------------------------------------------------------------------------------------
 
-    def _judge(self, answer: Answer) -> Finding:
-        """Compare an answer with the declarations of its tables."""
+    def _judge(self, answers: Sequence[Answer]) -> Finding:
+        """Compare the answers of a request with the declarations of their tables."""
+        there = [answer for answer in answers if not answer.observation.absent]
+        answer = [*there, *answers][0]
         endpoint, store, one = answer.query.endpoint, self.client.store, answer.observation
         [request] = store.ledger([one.request])
         told = dict(zip(OF_REQUEST, request, strict=True))
         found = Finding(endpoint.path, "works", request_id=told["request_id"], observed_at=one.observed_at)
         if one.absent:
             return replace(found, verdict="empty", detail="KeyAPI has nothing for the documented id")
-        envelopes = list(store.envelopes([one.id])) if answer.envelope is None else [answer.envelope]
+        envelopes = list(store.envelopes([answer.observation.id for answer in there]))
         new, gone = find_drift(endpoint, envelopes)
-        frames, issues = make_frames(endpoint.tables, [answer], envelopes, source=self.client.source)
+        frames, issues = make_frames(endpoint.tables, there, envelopes, source=self.client.source)
         places = {
             "unknown fields": sorted(new),
             "missing fields": sorted(gone),
@@ -299,14 +302,17 @@ class _Prober:
         return found
 
 
-def _query_of(endpoint: Endpoint) -> Query:
-    """Return the query for the documented id, or of the ranking, with default parameters."""
-    defaults = {parameter.argument: parameter.default for parameter in endpoint.parameters}
+def _queries_of(endpoint: Endpoint, today: Today) -> tuple[Query, ...]:
+    """Return the query for the documented id (of a series, its last days), or of the ranking, as it is usual."""
+    usual: dict[str, object] = {parameter.argument: parameter.default for parameter in endpoint.parameters}
+    usual |= dict(endpoint.sample)
     if endpoint.entity is None:
-        return make_query(endpoint, defaults)
+        return (make_query(endpoint, usual, today),)
     if not endpoint.example:
         raise InvalidArgumentError("no documented id is known")
-    return make_queries(endpoint, endpoint.example, defaults)[0]
+    if endpoint.series is not None:
+        usual |= {"start": f"{endpoint.series.paging.most}D", "end": None}
+    return make_queries(endpoint, endpoint.example, usual, today)
 
 
 def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: bool) -> Finding:

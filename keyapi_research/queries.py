@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
+from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
@@ -17,6 +18,7 @@ import pandas as pd
 from .arguments import Value, is_missing, plain_value
 from .errors import InvalidArgumentError, listed
 from .model import PAGES, Endpoint, Paging, Parameter, endpoints_at, plain_endpoint
+from .periods import days_between
 
 _KEY_VERSION: Final = "1"
 
@@ -53,17 +55,32 @@ class Query:
         return said or self.endpoint.path
 
     @property
+    def day(self) -> str:
+        """The day that is requested, of a series."""
+        return str(self.values[-1])
+
+    @property
+    def whom(self) -> tuple[Value, ...]:
+        """What is requested, of a series without the day."""
+        return self.values[:-1] if self.endpoint.series else self.values
+
+    @property
     def params(self) -> dict[str, str]:
-        """Parameters as they are sent."""
+        """Parameters as they are sent; of a day of a series, as they are stored."""
         return _params(self.endpoint, self.values)
 
 
 def _params(endpoint: Endpoint, values: Sequence[Value]) -> dict[str, str]:
-    written = {p.api_name: p.write(value) for p, value in zip(endpoint.inputs, values, strict=True)}
-    return {api_name: text for api_name, text in written.items() if text is not None}
+    params: dict[str, str] = {}
+    for parameter, value in zip(endpoint.inputs, values, strict=True):
+        text = parameter.write(value)
+        if text is not None:
+            params[parameter.api_name] = text
+            params |= {name: text if same is None else same for name, same in parameter.beside.items()}
+    return params
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)  # as many as a series has days
 def _around_id(endpoint: Endpoint, rest: tuple[Value, ...]) -> tuple[str, str]:
     """Return what is hashed before and after the id, the only part in which many queries differ."""
     values = ("\0", *rest) if endpoint.entity else rest
@@ -89,19 +106,34 @@ def split_page(params: Mapping[str, str]) -> tuple[dict[str, str], Paging]:
     return {name: params[name] for name in rest if name}, paging
 
 
-def make_query(endpoint: Endpoint, arguments: Mapping[str, object]) -> Query:
-    """Check the arguments of one call, and return the query of a ranking."""
-    return Query(endpoint, tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.inputs))
+Today = Callable[[], date]
 
 
-def make_queries(endpoint: Endpoint, ids: object, arguments: Mapping[str, object]) -> tuple[Query, ...]:
-    """Check ids and arguments; return one query for each distinct id, in the order given."""
+def settled(endpoint: Endpoint, arguments: Mapping[str, object], today: Today | None) -> list[tuple[Value, ...]]:
+    """Check the arguments beside the id, and complete those that depend on others; of a series, day by day."""
+    now = today() if today and endpoint.dated else date.min
+    if endpoint.series is not None and "start" in arguments:
+        return [(day,) for day in days_between(arguments["start"], arguments["end"], now)] if today else []
+    values = {p.argument: p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters}
+    return [tuple((endpoint.settle(values, now) if endpoint.settle and today else values).values())]
+
+
+def make_query(endpoint: Endpoint, arguments: Mapping[str, object], today: Today | None = None) -> Query:
+    """Check the arguments of one call, and return the query of a ranking; `today` settles what is relative to it."""
+    [values] = settled(endpoint, arguments, today)
+    return Query(endpoint, values)
+
+
+def make_queries(
+    endpoint: Endpoint, ids: object, arguments: Mapping[str, object], today: Today | None = None
+) -> tuple[Query, ...]:
+    """Check ids and arguments; return one query for each distinct id (and day of a series), in the order given."""
     entity = endpoint.entity
     if entity is None:
         raise TypeError(f"{endpoint.name} has no ids")
-    rest = tuple(p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters)
     distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
-    return tuple(Query(endpoint, (one, *rest)) for one in distinct)
+    rest = settled(endpoint, arguments, today if distinct else None)
+    return tuple(Query(endpoint, (one, *values)) for one in distinct for values in rest)
 
 
 def read_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:

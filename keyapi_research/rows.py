@@ -92,6 +92,20 @@ def leave_out(node: Any, names: Collection[str], left: set[str]) -> Any:
     return {**made, **changed} if changed else made
 
 
+def blank_out(node: Any, names: Collection[str], blanked: set[str]) -> Any:
+    """Return an answer with some fields blank, wherever they are; note in `blanked` which of them had something."""
+    if isinstance(node, list):
+        return [blank_out(one, names, blanked) for one in node]
+    if not isinstance(node, dict):
+        return node
+    there = {name for name in names if node.get(name)}
+    blanked.update(there)
+    return {
+        name: ("" if isinstance(value, str) else None) if name in there else blank_out(value, names, blanked)
+        for name, value in node.items()
+    }
+
+
 def _steps(path: str) -> tuple[list[str], str]:
     """Split a path into the steps to each of its lists, and the rest after the last."""
     first, *others = path.split("[]")

@@ -137,6 +137,7 @@ class Settings:
     retries: int = 0
     progress: bool | None = None
     source: str | None = None  # None: the first answer has it
+    today: date | None = None  # of a replay: the day on which the archived calls were made
     call_credits_passed: bool = False  # whether max_call_credits is a number that was passed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 from typing import Final
 
@@ -12,6 +13,7 @@ NOT_AVAILABLE: Final = -99999  # the sentinel of video analytics
 NO_ID: Final = str(NOT_AVAILABLE)
 FLAG_WORDS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _EXACT_FLOATS: Final = 2**53
+DAY: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})-|([0-9]{2}))([0-9]{2})")
 
 
 # Zero-width characters, direction characters, and characters that select a colourful or a plain emoji.
@@ -54,6 +56,15 @@ def normal_hashtag(name: str) -> str:
 def normal_handle(name: str) -> str:
     """Write the handle of a creator as it is requested, keyed and compared."""
     return name.strip().removeprefix("@").lower()
+
+
+def normal_day(value: object) -> str | None:
+    """Write a day of an answer, yyyy-MM-dd or yyyymmdd, as it is requested and keyed; None where it is none."""
+    found = DAY.fullmatch(str(value).strip()) if isinstance(value, str | int) else None
+    try:
+        return date(*map(int, filter(None, found.groups()))).isoformat() if found else None
+    except ValueError:
+        return None
 
 
 def writable(text: str) -> str:

@@ -19,21 +19,8 @@ import pandas as pd
 from .arguments import ALL_REGIONS
 from .columns import Array, moments, read_cells, read_values, whole_number
 from .envelope import identify
-from .model import (
-    DTYPES,
-    Coded,
-    Column,
-    Constant,
-    CountOf,
-    DeepestLevel,
-    Endpoint,
-    Field,
-    FromQuery,
-    Metadata,
-    PerList,
-    Position,
-    Table,
-)
+from .model import DTYPES, Column, Endpoint, Table
+from .places import Coded, Constant, CountOf, DeepestLevel, Field, FromQuery, Metadata, PerList, Place, Position
 from .queries import Query
 from .rows import level_of
 from .spelling import is_blank, writable
@@ -104,8 +91,11 @@ class _Ranking:
 class _Batch:
     """Some answers, read path by path; every path is read once, however many tables need it."""
 
-    def __init__(self, answers: Sequence[Answer], payloads: list[Any], ranking: _Ranking | None) -> None:
-        self.answers, self.ranking = answers, ranking
+    def __init__(
+        self, answers: Sequence[Answer], payloads: list[Any], ranking: _Ranking | None, issues: Issues
+    ) -> None:
+        self.answers, self.ranking, self.issues = answers, ranking, issues
+        self._texts = answers[0].query.endpoint.texts
         each = np.arange(len(payloads))
         self.levels = {"": _Level(payloads, each, each, np.zeros(len(payloads), dtype=np.intp))}
         self._known: dict[str, list[Any]] = {"": payloads}
@@ -118,7 +108,20 @@ class _Batch:
             else:
                 above, _, leaf = path.rpartition(".")
                 self._known[path] = _get(self.read(above), leaf)
+                if path in self._texts:
+                    self._known[path] = self._take_apart(path, self._known[path])
         return self._known[path]
+
+    def _take_apart(self, path: str, texts: list[Any]) -> list[Any]:
+        """Read the lists that stand in texts; what cannot be read is counted."""
+        read_text, read = self._texts[path], []
+        for text in texts:
+            try:
+                read.append(None if is_blank(text) else read_text(text))
+            except (ValueError, TypeError, RecursionError):
+                self.issues.unreadable[str(Field(path))] += 1
+                read.append(None)
+        return read
 
     def level(self, path: str) -> _Level:
         """Return the items of the lists at a path."""
@@ -199,6 +202,7 @@ class _Reader:
 
     def __init__(self, table: Table, answers: Sequence[Answer], source: str, issues: Issues) -> None:
         self.table, self.answers, self.source, self.issues = table, answers, source, issues
+        self._requested = [p.column for p in answers[0].query.endpoint.inputs]
         self._answer: list[Index] = []
         self._position: list[Index] = []
         self._pieces: dict[str, list[_Piece]] = {column.name: [] for column in table.columns}
@@ -211,7 +215,7 @@ class _Reader:
             self._answer.append(_take(level.answer, rows) + start)
             self._position.append(_take(level.position, rows))
             for column in self.table.columns:
-                place = column.place.places[number] if isinstance(column.place, PerList) else column.place
+                place = self._place(column, number)
                 if isinstance(place, Field | CountOf | Coded | DeepestLevel):
                     values, of = batch.find(place)
                     which = _of_rows(batch.ancestors(level_of(path), of), rows)
@@ -219,6 +223,14 @@ class _Reader:
                 elif isinstance(place, Constant | None):
                     zeros = np.zeros(len(self._answer[-1]), dtype=np.intp)
                     self._pieces[column.name].append(_Piece(place, [place.value if place else None], zeros))
+
+    def _place(self, column: Column, number: int) -> Place | Constant | None:
+        """Return where a column has its values in one of the lists; the answer itself has an id not requested by."""
+        if isinstance(column.place, PerList):
+            return column.place.places[number]
+        if isinstance(column.place, FromQuery) and column.name not in self._requested:
+            return column.place.checked
+        return column.place
 
     def _find_rows(self, records: list[Any], path: str) -> Index | None:
         """Return which items of a list are rows; None: all."""
@@ -240,8 +252,8 @@ class _Reader:
             return pd.array([self.source], dtype="string"), np.zeros(len(answer), dtype=np.intp)
         if isinstance(place, Metadata):
             return moments(np.array([one.observation.observed_at for one in self.answers])), answer
-        if isinstance(place, FromQuery):
-            at = [p.column for p in self.answers[0].query.endpoint.inputs].index(column.name)
+        if isinstance(place, FromQuery) and column.name in self._requested:
+            at = self._requested.index(column.name)
             requested = [one.query.values[at] for one in self.answers]  # noqa: PD011 - not pandas
             if column.dtype != DTYPES["text"] and set(map(type, requested)) <= {str, type(None)}:
                 cells = [str(one or "") for one in requested]  # parameters of a declared table, as text
@@ -265,8 +277,12 @@ class _Reader:
         made = {name: _take(array, _of_rows(which, rows)) for name, (array, which) in columns.items()}
         for column in self.table.columns:
             if column.zero_beside:
-                free = (made[column.name] == 0) & (made[column.zero_beside] == 0)
-                made[column.name] = np.where(free, np.nan, made[column.name])
+                nothing = _is_zero(made[column.name]) & _is_zero(made[column.zero_beside])
+                made[column.name] = pd.Series(made[column.name]).mask(nothing).array
+            if column.zero_unless is not None:
+                parameter, values = column.zero_unless
+                nothing = _is_zero(made[column.name]) & ~pd.Series(made[parameter]).isin(values).to_numpy()
+                made[column.name] = pd.Series(made[column.name]).mask(nothing).array
         return pd.DataFrame(made, copy=False)
 
     def _order(self, columns: Mapping[str, _Source], answer: Index, position: Index) -> Index | None:
@@ -285,7 +301,7 @@ class _Reader:
     def _dropped(self, columns: Mapping[str, _Source], answer: Index) -> npt.NDArray[np.bool_]:
         """Return which rows have no key, or one that came before in their answer."""
         table = self.table
-        own = [name for name in table.key if not isinstance(table[name].place, FromQuery)]
+        own = [name for name in table.key if name not in self._requested]
         read = [name for name in own if not isinstance(table[name].place, Position)]
         keyless = np.zeros(len(answer), dtype=np.bool_)
         if not read and (own or not any("[]" in path for path in table.rows)):  # else a list about the one requested
@@ -306,6 +322,10 @@ class _Reader:
             if table.strict:
                 self.issues.unreadable[f"a row that repeats the key of {named}"] += int(again.sum())
         return keyless | again
+
+
+def _is_zero(array: Array) -> npt.NDArray[np.bool_]:
+    return pd.Series(array).eq(0).fillna(False).to_numpy(dtype=np.bool_)
 
 
 def _take(array: Array, which: Index | None) -> Array:
@@ -346,7 +366,8 @@ def make_frames(
         readers = [_Reader(table, chunk, source, issues) for table in tables]
         for start in range(0, len(chunk), _BATCH):
             some = chunk[start : start + _BATCH]
-            batch = _Batch(some, [one.get("data") for one in islice(supply, len(some))], ranking)
+            payloads = [one.get("data") for one in islice(supply, len(some))]
+            batch = _Batch(some, payloads, ranking, issues)
             _note_markets(endpoint, batch, issues)
             for reader in readers:
                 reader.read(batch, start)

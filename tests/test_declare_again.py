@@ -16,7 +16,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
-from keyapi_research.model import TABLES, CountOf, Field, FromQuery, Metadata, PerList, Position, Table
+from keyapi_research.model import TABLES, Table
+from keyapi_research.places import CountOf, Field, FromQuery, Metadata, PerList, Position
 
 Make = Callable[..., kr.Client]
 

@@ -39,7 +39,7 @@ def test_every_column_is_described(table: str) -> None:
 def test_what_it_says_of_some_columns() -> None:
     assert facts("videos", "likes_7d") == {
         "dtype": "Int64",
-        "unit": "likes",
+        "unit": "likes, of the window",
         "meaning": "Likes gained in the last 7 days before the crawl.",
         "source": "data[].total_digg_7d_cnt",
         "status": "documented",
@@ -73,13 +73,17 @@ def test_what_is_not_a_table_is_refused(table: object) -> None:
 def test_tables_lists_them_with_their_prices() -> None:
     listed = tables()
     assert list(listed) == ["table", "row", "key", "endpoint", "credits", "fetch"]
-    assert len(listed) == 19
+    assert len(listed) == 35
     by_name = listed.set_index("table")
     assert by_name.loc["videos", "endpoint"] == "/v1/tiktok/video/detail/analytics"
     assert by_name.loc["videos", ["row", "key", "credits"]].tolist() == ["video", "video_id", 1]
     assert by_name.loc["hashtag_trends", "key"] == "region, period, hashtag_name, date"
-    assert by_name["credits"].drop("videos").eq(2).all()
-    assert by_name["endpoint"].nunique() == 7
+    assert by_name["credits"].eq(2).sum() == 18
+    assert by_name.loc[by_name["endpoint"].str.endswith("/analytics"), "credits"].to_list() == [1] * 17
+    assert by_name.loc["creator_days", ["row", "key", "endpoint"]].tolist() == [
+        "creator x day", "user_id, date", "/v1/tiktok/influencer/trends/analytics",
+    ]
+    assert by_name["endpoint"].nunique() == 18
     assert all(callable(getattr(kr, name)) for name in listed["fetch"])
 
 
@@ -129,6 +133,9 @@ def test_the_page_says_what_to_be_careful_with() -> None:
         "`rank_change` is a size, `rank_movement` its direction",
         "3 = down is supported by a real answer of 100 hashtags",
         "until mid-2026 a user saw a `gmv_est` of 0 for every video, so it may mean not computed",
+        "fill only what they rank: elsewhere a 0 is missing",
+        "`units_all_sellers_est` and `gmv_all_sellers_est` are not the creator's",
+        "A day without a row was not told, which is not zero",
     ):
         assert caution in said
     columns = {column.name for table in TABLES.values() for column in table.columns}

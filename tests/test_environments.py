@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.accessor.methods import Methods
+from keyapi_research.accessor.methods import METHODS
 from keyapi_research.columns import moments
 from keyapi_research.sandbox import Sandbox
 
@@ -54,7 +54,7 @@ def test_sections_of_a_fetch_docstring_are_in_numpydocs_order_at_the_margin(name
 
 
 def test_a_completed_docstring_is_written_as_it_reads() -> None:
-    methods = [one for name, one in vars(Methods).items() if not name.startswith("_") and name != "plot"]
+    methods = [one for name, one in METHODS.items() if name != "plot"]
     for function in (*(getattr(kr, name) for name in FETCH_FUNCTIONS), *methods):
         assert function.__doc__ == f"{inspect.cleandoc(function.__doc__)}\n"
 
@@ -62,13 +62,13 @@ def test_a_completed_docstring_is_written_as_it_reads() -> None:
 DOCSTRINGS = """
     import inspect, json
     import keyapi_research as kr
-    from keyapi_research.accessor.methods import Methods
+    from keyapi_research.accessor.methods import METHODS
     from keyapi_research.accessor.pictures import PICTURES
 
     things = {name: getattr(kr, name) for name in kr.__all__}
     things |= {f"plots.{name}": getattr(kr.plots, name) for name in kr.plots.__all__}
     things |= {f"Client.{name}": one for name, one in vars(kr.Client).items() if not name.startswith("_")}
-    things |= {f"df.keyapi.{name}": one for name, one in vars(Methods).items() if name[0] != "_" and name != "plot"}
+    things |= {f"df.keyapi.{name}": one for name, one in METHODS.items() if name != "plot"}
     things |= {f"df.keyapi.plot.{name}": one for name, one in PICTURES.items()}
     print(json.dumps({name: inspect.getdoc(one) if one.__doc__ else None for name, one in things.items()}))
 """

@@ -1,17 +1,20 @@
-"""Numbers computed from rows: similarity of audiences, and the names of what is compared."""
+"""Numbers computed from rows: similarity of audiences, the names of what is compared, series without gaps."""
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research import entities, measures
-from keyapi_research.model import TABLES
+from keyapi_research.model import OBSERVED_AT, SOURCE, TABLES, Column, Endpoint, Table
+from keyapi_research.places import Field
 
 KEYS = {"hashtag_audience": "hashtag_name", "music_audience": "clip_id"}
 
@@ -93,3 +96,129 @@ def test_indices_below_average_count_against() -> None:
 def test_a_combining_accent_is_not_cut_off_its_base_character() -> None:
     text = "x" * 17 + "e\u0301" + "y" * 30
     assert entities.elide(text) == "x" * 17 + "…" + "y" * 9
+
+
+# Series without gaps ------------------------------------------------------------------------------------------
+
+PLACE = Field("list[].x")
+SERIES = Table(
+    Endpoint("made_days", "/v1/made/days", 1, "", (), record="", identity=None),
+    name="made_days",
+    row="day",
+    key=("user_id", "date"),
+    rows=("list[]",),
+    columns=(
+        Column("user_id", "id", PLACE, "", ""),
+        Column("date", "time", PLACE, "", ""),
+        Column("price_avg", "number", PLACE, "", "", least=0, of="of the day"),
+        Column("followers", "count", PLACE, "", "", of="total"),
+        Column("units_day_est", "count", PLACE, "", "", of="of the day"),
+        Column("gmv_day_est", "number", PLACE, "", "", of="of the day"),
+        Column("showcase", "flag", PLACE, "", ""),
+        OBSERVED_AT,
+        SOURCE,
+    ),
+)
+DTYPES = {column.name: column.dtype for column in SERIES.columns}
+
+
+def days(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    """Make a series by hand."""
+    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+
+
+TOLD = days(
+    ("7", "2026-02-27", 9.5, 100, 4, 38.0, True, "2026-03-04T08:00:00Z", "keyapi"),
+    ("7", "2026-03-02", None, 130, 5, 47.5, False, "2026-03-05T08:00:00Z", "keyapi"),
+)
+
+
+def test_days_that_were_not_told_have_the_totals_of_the_day_before_and_no_gains() -> None:
+    expected = days(
+        ("7", "2026-02-27", 9.5, 100, 4, 38.0, True, "2026-03-04T08:00:00Z", "keyapi"),
+        ("7", "2026-02-28", 9.5, 100, None, None, True, "2026-03-04T08:00:00Z", "keyapi"),
+        ("7", "2026-03-01", 9.5, 100, None, None, True, "2026-03-04T08:00:00Z", "keyapi"),
+        ("7", "2026-03-02", None, 130, 5, 47.5, False, "2026-03-05T08:00:00Z", "keyapi"),
+    ).assign(filled=pd.array([False, True, True, False], dtype="boolean"))
+    before = TOLD.copy()
+    assert_frame_equal(measures.fill_days(TOLD, SERIES, None), expected)
+    assert_frame_equal(TOLD, before)
+
+
+def test_gains_of_days_not_told_are_zero_on_request() -> None:
+    filled = measures.fill_days(TOLD, SERIES, 0)
+    assert filled["units_day_est"].tolist() == [4, 0, 0, 5]
+    assert filled["gmv_day_est"].tolist() == [38.0, 0.0, 0.0, 47.5]
+    assert filled["followers"].tolist() == [100, 100, 100, 130]
+    assert filled.drop(columns="filled").dtypes.astype(str).to_dict() == DTYPES
+
+
+@pytest.mark.parametrize("gains", [1, "0", True, False, -1, float("nan"), pd.NA, [0]])
+def test_other_gains_are_refused(gains: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="gains must be None, for missing, or 0; got"):
+        measures.fill_days(TOLD, SERIES, gains)
+
+
+def test_each_entity_and_source_has_days_of_its_own_in_the_order_of_the_rows() -> None:
+    at = "2026-03-04T08:00:00Z"
+    mixed = days(
+        ("9", "2026-03-03", 1.0, 13, 3, 3.0, True, at, "keyapi"),
+        ("7", "2026-03-01", 2.0, 20, 2, 2.0, True, at, "keyapi"),
+        ("9", "2026-03-01", 1.0, 11, 1, 1.0, True, at, "keyapi"),
+        ("9", "2026-03-01", 5.0, 55, 5, 5.0, True, at, "sandbox"),
+    )
+    filled = measures.fill_days(mixed.set_index(pd.Index([3, 3, 1, 0])), SERIES, None)
+    assert filled[["user_id", "source", "followers"]].to_numpy().tolist() == [
+        ["9", "keyapi", 11], ["9", "keyapi", 11], ["9", "keyapi", 13], ["7", "keyapi", 20], ["9", "sandbox", 55],
+    ]  # fmt: skip
+    assert filled["date"].dt.day.tolist() == [1, 2, 3, 1, 1]
+    assert filled["filled"].tolist() == [False, True, False, False, False]
+    assert filled.index.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_columns_of_the_user_are_missing_in_added_rows_and_the_order_of_columns_stays() -> None:
+    own = TOLD[["followers", "date", "user_id", "units_day_est"]].assign(rank=[1, 2], note=["a", "b"])
+    filled = measures.fill_days(own, SERIES, None)
+    assert list(filled) == ["followers", "date", "user_id", "units_day_est", "rank", "note", "filled"]
+    assert filled["rank"].tolist() == pytest.approx([1, float("nan"), float("nan"), 2], nan_ok=True)
+    assert filled["note"].isna().tolist() == [False, True, True, False]
+    two = pd.concat([own, own[["units_day_est"]].astype("int64")], axis=1)  # which of the two is meant does not show
+    filled = measures.fill_days(two, SERIES, 0)
+    assert filled["units_day_est"].isna().to_numpy().tolist() == [[False] * 2, [True] * 2, [True] * 2, [False] * 2]
+
+
+def test_frames_of_any_reader_are_filled_with_the_declared_dtypes() -> None:
+    text = TOLD.astype({"date": "string", "observed_at": "string"}).to_csv(index=False)
+    loose = pd.read_csv(io.StringIO(text))
+    assert str(loose["user_id"].dtype) == "int64"
+    expected = measures.fill_days(TOLD, SERIES, None)
+    assert_frame_equal(measures.fill_days(loose, SERIES, None), expected)
+    assert_frame_equal(measures.fill_days(pd.read_csv(io.StringIO(text), dtype=str), SERIES, None), expected)
+
+
+def test_an_empty_series_stays_typed() -> None:
+    filled = measures.fill_days(TOLD.iloc[:0], SERIES, 0)
+    assert len(filled) == 0
+    assert filled.dtypes.astype(str).to_dict() == {**DTYPES, "filled": "boolean"}
+
+
+def test_two_observations_of_a_day_are_refused_with_the_way_to_keep_one() -> None:
+    twice = pd.concat([TOLD, TOLD.assign(observed_at=TOLD["observed_at"] + pd.Timedelta("1D"), followers=[101, 131])])
+    with pytest.raises(kr.InvalidArgumentError, match=r"2 rows are about a day .* Keep one of each: df\.sort") as error:
+        measures.fill_days(twice, SERIES, None)
+    advice = str(error.value).partition("Keep one of each: ")[2]
+    filled = measures.fill_days(eval(advice, {"df": twice}), SERIES, None)
+    assert filled["followers"].tolist() == [101, 101, 101, 131]
+
+
+def test_rows_that_no_day_can_be_read_of_are_refused() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r'user_id is missing in 1 rows\. .*df\.dropna\(subset=\["user_i'):
+        measures.fill_days(TOLD.assign(user_id=pd.array(["7", None], dtype="string")), SERIES, None)
+    with pytest.raises(kr.InvalidArgumentError, match=r"date has times of day\. Keep the days: df\.assign"):
+        measures.fill_days(TOLD.assign(date=TOLD["observed_at"]), SERIES, None)
+    with pytest.raises(kr.InvalidArgumentError, match="'later' is not a valid time"):
+        measures.fill_days(TOLD.assign(date="later"), SERIES, None)
+    with pytest.raises(kr.InvalidArgumentError, match="Column followers cannot be read as Int64"):
+        measures.fill_days(TOLD.assign(followers="many"), SERIES, None)
+    with pytest.raises(kr.InvalidArgumentError, match="has a column filled already"):
+        measures.fill_days(measures.fill_days(TOLD, SERIES, None), SERIES, None)

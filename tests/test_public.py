@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.accessor.methods import Methods
+from keyapi_research.accessor import methods
 from keyapi_research.accessor.pictures import PICTURES
 from keyapi_research.sandbox import Fault, Sandbox
 
@@ -39,6 +39,12 @@ TOP_HASHTAGS = (
 TOP_MUSIC = (
     "*, region='US', period=7, search=None, new_only=False, commercial_only=False, limit=20, max_age=None, client=None"
 )
+CREATORS = "user_ids, *, by='user_id', max_age=None, errors='raise', client=None"
+SOLD = "product_ids, *, max_age=None, errors='raise', client=None"
+DAYS = "*, start, end=None, max_age=None, errors='raise', client=None"
+LIST = "limit=20, max_age=None, errors='raise', client=None"
+RANKING = "*, region, date=None, cycle='day'"
+CATEGORIES = "category_l1_id=None, category_l2_id=None, category_l3_id=None"
 OPTIONS = (
     "*, token=None, base_url=None, sandbox=False, store=None, offline=False, as_of=None, max_age=None, "
     "max_credits=None, max_call_credits=100, requests_per_second=5.0, max_workers=4, timeout=(5, 30), retries=2, "
@@ -54,6 +60,15 @@ SIGNATURES = {
     ),
     "describe": "table",
     "endpoints": "",
+    "fetch_creator_categories": CREATORS,
+    "fetch_creator_days": f"user_ids, {DAYS}",
+    "fetch_creator_posting": CREATORS,
+    "fetch_creator_products": f"user_ids, *, sort='showcase', {LIST}",
+    "fetch_creator_rankings": f"{RANKING}, ranked_by='sales', category_id=None, niche=None, limit=20, max_age=None, "
+                              "client=None",
+    "fetch_creator_videos": f"user_ids, *, sort='posted', {LIST}",
+    "fetch_creator_windows": CREATORS,
+    "fetch_creators": CREATORS,
     "fetch_endpoint": (
         "path, params=None, *, rows=None, credits=None, paging=None, limit=20, personal=False, max_age=None, "
         "client=None"
@@ -66,20 +81,30 @@ SIGNATURES = {
     "fetch_music_trends": MUSIC,
     "fetch_music_videos": MUSIC,
     "fetch_product_audience": PRODUCTS,
+    "fetch_product_creators": f"product_ids, *, sort='gmv', {LIST}",
+    "fetch_product_days": f"product_ids, {DAYS}",
     "fetch_product_details": PRODUCTS,
     "fetch_product_hashtags": PRODUCTS,
     "fetch_product_insights": "*, region='all_regions', time_scope=1, search=None, category_id=None, limit=20, "
                               "max_age=None, client=None",
     "fetch_product_posts": PRODUCTS,
+    "fetch_product_rankings": f"{RANKING}, ranked_by='units', {CATEGORIES}, limit=20, max_age=None, client=None",
+    "fetch_product_search": f"*, region, {CATEGORIES}, min_price=None, max_price=None, on_sale=True, "
+                            "sort='units_30d', limit=20, max_age=None, client=None",
+    "fetch_product_windows": SOLD,
+    "fetch_products": SOLD,
     "fetch_related_hashtags": HASHTAGS,
     "fetch_trending_hashtag_creators": TOP_HASHTAGS,
     "fetch_trending_hashtag_trends": TOP_HASHTAGS,
     "fetch_trending_hashtags": TOP_HASHTAGS,
     "fetch_trending_music": TOP_MUSIC,
     "fetch_trending_music_trends": TOP_MUSIC,
+    "fetch_video_products": "video_ids, *, max_age=None, errors='raise', client=None",
+    "fetch_video_rankings": f"{RANKING}, ranked_by='views', category_id=None, ai_only=False, limit=20, max_age=None, "
+                            "client=None",
     "fetch_videos": "video_ids, *, max_age=None, errors='raise', client=None",
     "find": "text",
-    "freeze": "path, *, partial=False, client=None",
+    "freeze": "path, *, partial=False, personal=False, client=None",
     "ledger": "*, client=None",
     "plan": "fetch, *args, **kwargs",
     "plots.audience": "df, *, dimension=None, ax=None",
@@ -98,7 +123,7 @@ SIGNATURES = {
     "write_package": "folder, tables, *, client=None",
 }
 OF = "self, *, of=None, client=None"
-METHODS = {name: one for name, one in vars(Methods).items() if not name.startswith("_") and name != "plot"}
+METHODS = {name: one for name, one in methods.METHODS.items() if name != "plot"}
 METHOD_SIGNATURES = {
     "trend": OF,
     "audience": "self, dimension=None, *, of=None, client=None",
@@ -106,9 +131,20 @@ METHOD_SIGNATURES = {
     "hashtags": OF,
     "related": OF,
     "example_videos": OF,
+    "windows": OF,
+    "posting": OF,
+    "categories": OF,
+    "products": OF,
+    "fill_days": "self, *, gains=None, of=None, client=None",
     "fetch_details": "self, *, period=None, max_age=None, errors='raise', of=None, client=None",
     "fetch_videos": "self, *, max_age=None, errors='raise', of=None, client=None",
     "fetch_hashtags": "self, period=7, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_creators": "self, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_products": "self, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_days": "self, start, end=None, *, max_age=None, errors='raise', of=None, client=None",
+    "fetch_creator_videos": "self, sort='posted', *, limit=20, max_age=None, errors='raise', of=None, client=None",
+    "fetch_creator_products": "self, sort='showcase', *, limit=20, max_age=None, errors='raise', of=None, client=None",
+    "fetch_product_creators": "self, sort='gmv', *, limit=20, max_age=None, errors='raise', of=None, client=None",
     "engagement": OF,
     "history": OF,
     "raw": OF,

@@ -36,6 +36,18 @@ frame = kr.fetch_product_insights(region="GB", time_scope=7, search="lipstick", 
 frame = kr.fetch_trending_hashtags(industry="Pets", new_only=True, limit=100, max_age=timedelta(hours=6))
 frame = kr.fetch_trending_music(commercial_only=True, search=None)
 
+# Creators, products, days
+frame = kr.fetch_creators(["@tiktok", "nba"], by="username", errors="warn")
+frame = kr.fetch_creator_windows(frame["user_id"])
+frame = kr.fetch_creator_rankings(region="US", date=date(2026, 2, 2), cycle="week", ranked_by="followers", niche="Pets")
+frame = kr.fetch_creator_days(frame["user_id"], start="90D")
+frame = kr.fetch_creator_videos("3993047", sort="views", limit=None)
+frame = kr.fetch_products(1729383769606034185)
+frame = kr.fetch_product_days(frame["product_id"], start=timedelta(days=30), end=date(2026, 2, 2))
+frame = kr.fetch_product_rankings(region="US", date="2026-01-01", cycle="month", category_l1_id=601450)
+frame = kr.fetch_product_search(region="US", min_price=5, max_price=9.99, on_sale=False, sort="price")
+frame = kr.fetch_video_rankings(region="GB", ai_only=True, category_id="601450")
+
 # Tables of one's own
 fetch_captions = kr.declare(
     "captions",
@@ -106,6 +118,9 @@ kr.fetch_music("1", period=7.0)  # type: ignore[arg-type]
 kr.fetch_product_insights("US")  # type: ignore[call-arg]
 kr.fetch_product_insights(limit="20")  # type: ignore[arg-type]
 kr.fetch_trending_hashtags(new_only="yes")  # type: ignore[arg-type]
+kr.fetch_creator_rankings()  # type: ignore[call-arg]
+kr.fetch_creator_days("1")  # type: ignore[call-arg]
+kr.fetch_product_search(region="US", min_price="5")  # type: ignore[arg-type]
 kr.connect(tokens="key")  # type: ignore[call-arg]
 kr.connect("key")  # type: ignore[call-arg]
 kr.budget("20")  # type: ignore[arg-type]

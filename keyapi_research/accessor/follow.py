@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..columns import read_column
 from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, warn
 from ..frames import Needs, check_column, check_partners, identifying_columns
 from ..model import TABLES, Column, Parameter, Table
-from ..queries import Query
+from ..queries import Query, Today, make_queries
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,18 @@ def needs_of(method: str) -> Needs:
     return needs or key
 
 
-def queries_of(frame: pd.DataFrame, link: Link, given: Mapping[str, object]) -> list[Query]:
-    """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own."""
+def queries_of(
+    frame: pd.DataFrame, link: Link, given: Mapping[str, object], today: Today | None = None
+) -> Sequence[Query]:
+    """Return the queries for what the rows name, each once, in their order; what is given goes before the rows' own.
+
+    `today` settles what is given of a series.
+    """
     endpoint = link.target.endpoint
+    if endpoint.series is not None:
+        named = frame[_can_be_queried(frame[link.column.name], link)]
+        check_partners(named, link.table)
+        return make_queries(endpoint, check_column(named[link.column.name], link.column, link.entity), given, today)
     unknown = set(given) - {p.argument for p in endpoint.parameters}
     if unknown:
         raise InvalidArgumentError(f"{link.target.name} has no parameter {', '.join(sorted(unknown))}. Leave it out")

@@ -4,56 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..client import Call, Client, find_client, ledger_frame
-from ..docstrings import complete
+from ..client import Client, find_client, ledger_frame
+from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
-from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, identifying_columns, reading_client
-from ..measures import PARTS, engagement_rates
-from ..model import OBSERVED_AT, SOURCE, Table
+from ..measures import PARTS, RATED, engagement_rates, fill_days
+from ..model import OBSERVED_AT, SOURCE, TABLES
 from ..store import Observation, when
 from ..tidy import empty_frame
 from . import answers
-from .follow import links_of, needs_of, parts_of, queries_of
-from .recognise import AccessorError, find_table, fitting, joined, refuse
+from .fetching import Fetching, offer
+from .follow import needs_of, parts_of
+from .recognise import AccessorError, fitting, joined, refuse
 from .validation import check_frame, vocabulary
 
 if TYPE_CHECKING:
     from .pictures import Pictures
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+def _rated(_: str) -> Needs:
+    keys = identifying_columns()
+    return {table.name: keys[table.name] | {*RATED.columns} for table in RATED.tables}
 
 
-def _viewed(_: str) -> Needs:
-    return {"videos": identifying_columns()["videos"] | {"views", *PARTS.values()}}
-
-
-def offer(needs: Callable[[str], Needs] | None) -> Callable[[F], F]:
-    """Declare the columns a method needs, by its name (None: any frame will do), and complete its docstring."""
-
-    def declare(method: F) -> F:
-        method.needs = needs  # type: ignore[attr-defined]
-        parts = [table.name for table in parts_of(method.__name__).values()]
-        if not parts:
-            return complete(method)
-        return complete(method, Returns=f"pandas.DataFrame\n    {joined(parts, 'or')}, in the order of the rows.")
-
-    return declare
+def _daily(_: str) -> Needs:
+    keys = identifying_columns()
+    return {name: keys[name] for name, table in TABLES.items() if table.endpoint.series is not None}
 
 
 # The methods ------------------------------------------------------------------------------------------------
 
 
-class Methods:
+class Methods(Fetching):
     """The methods of a frame. In the examples `kr` is connected to the sandbox."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame
 
     @offer(needs_of)
     def trend(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
@@ -112,95 +100,75 @@ class Methods:
         return self._read_part("example_videos", of, client)
 
     @offer(needs_of)
-    @fetches
-    def fetch_details(
-        self,
-        *,
-        period: int | str | None = None,
-        max_age: MaxAge = None,
-        errors: Errors = "raise",
-        of: str | None = None,
-        client: Client | None = None,
-    ) -> Call:
-        """Fetch the details of the categories, hashtags or sounds in the rows; each that is not stored costs 2 credits.
+    def windows(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent.
 
-        Region and window are those of the rows, so rows of several regions may stand in one frame.
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.windows()["window_days"].tolist()
+        [1, 7, 30, 90]
+        """
+        return self._read_part("windows", of, client)
+
+    @offer(needs_of)
+    def posting(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent.
+
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.posting()["dimension"].unique().tolist()
+        ['hour', 'weekday', 'duration']
+        """
+        return self._read_part("posting", of, client)
+
+    @offer(needs_of)
+    def categories(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return the product categories that creators sell, as they came with them; free, nothing is sent."""
+        return self._read_part("categories", of, client)
+
+    @offer(needs_of)
+    def products(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
+        """Return the ids of the products that videos show, as they came with them; free, nothing is sent."""
+        return self._read_part("products", of, client)
+
+    @offer(_daily)
+    def fill_days(
+        self, *, gains: int | None = None, of: str | None = None, client: Client | None = None
+    ) -> pd.DataFrame:
+        """Return one row a day, from the first to the last day of each creator or product; free, nothing is sent.
+
+        KeyAPI does not tell every day. A day that it does not tell has no row, which does not mean that nothing
+        happened on it.
 
         Parameters
         ----------
-        period : int, optional
-            Days back, instead of the rows' own; rows of product_hashtags have none (then 7). Not for categories.
+        gains : 0 or None
+            What stands for the measures of the day (such as units_day_est) where a day was not told: missing, or 0 if
+            you take it for a day without change.
 
         Returns
         -------
         pandas.DataFrame
-            product_details of product_insights; hashtags of related_hashtags, product_hashtags and trending_hashtags;
-            music of trending_music; in the order of the rows.
+            The columns of the frame and `filled` (boolean): whether a row was added. Creators or products are in the
+            order of the rows, their days in order. In an added row totals, prices, observed_at and source are those
+            of the last day before it that has a row; columns of your own are missing. It came with no answer: `raw()`
+            and `provenance()` are for rows that were not added.
 
         Examples
         --------
-        >>> top = kr.fetch_product_insights(region="US", time_scope=7, limit=5)
-        >>> kr.plan(top.keyapi.fetch_details).credits
-        10
+        >>> days = kr.fetch_creator_days("3993047", start="2025-08-04", end="2025-08-08")
+        >>> days.keyapi.fill_days()[["followers", "filled"]].to_numpy().tolist()
+        [[926, False], [927, False], [927, True], [927, False], [928, False]]
         """
-        given = {} if period is None else {"period": period}
-        return self._follow("fetch_details", given, locals())
+        _check_client(client)
+        return fill_days(self._frame, self._find_table("fill_days", of), gains)
 
-    @offer(needs_of)
-    @fetches
-    def fetch_videos(
-        self, *, max_age: MaxAge = None, errors: Errors = "raise", of: str | None = None, client: Client | None = None
-    ) -> Call:
-        """Fetch the videos that the rows name, or that came with them; each ten not stored cost 1 credit.
-
-        Returns
-        -------
-        pandas.DataFrame
-            videos of product_details (all their `posts()`), product_posts or music_videos, each once, in the order of
-            the rows; rows without an id are passed over.
-
-        Examples
-        --------
-        >>> category = kr.fetch_product_details("601583")
-        >>> kr.plan(category.keyapi.fetch_videos).credits
-        5
-        """
-        return self._follow("fetch_videos", {}, locals())
-
-    @offer(needs_of)
-    @fetches
-    def fetch_hashtags(
-        self,
-        period: int | str = 7,
-        *,
-        max_age: MaxAge = None,
-        errors: Errors = "raise",
-        of: str | None = None,
-        client: Client | None = None,
-    ) -> Call:
-        """Fetch the hashtags that the rows name, or that came with them; each that is not stored costs 2 credits.
-
-        Parameters
-        ----------
-        period : int
-            Days back: one of 7, 30, 120, 365, 1095.
-
-        Returns
-        -------
-        pandas.DataFrame
-            hashtags of product_details (all their `hashtags()`), product_hashtags or related_hashtags, each once, for
-            the rows' own region, in the order of the rows; rows without a name are passed over.
-
-        Examples
-        --------
-        >>> kr.fetch_product_details("601583").keyapi.fetch_hashtags(period=30)["period"].unique().tolist()
-        [30]
-        """
-        return self._follow("fetch_hashtags", {"period": period}, locals())
-
-    @offer(_viewed)
+    @offer(_rated)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the rows with the shares of a video's views that became likes, comments and shares.
+
+        For videos and creator_videos. In rankings these measures are gains of a period, in creators and creator_days
+        those of all videos together; neither has a rate per view of a video.
 
         Returns
         -------
@@ -268,8 +236,8 @@ class Methods:
         -------
         pandas.DataFrame
             One row per answer behind the rows, in their order: endpoint, params (JSON text), request_id (KeyAPI's, for
-            its support), observed_at, credits (Int64) and source. `credits` are those of the whole request: ten videos
-            may have come with one, so sum them over distinct requests only.
+            its support), observed_at, credits (Int64), source and n_entities (Int64). `credits` are those of the whole
+            request, which was for `n_entities` ids or days: sum them over distinct requests only.
 
         Examples
         --------
@@ -332,35 +300,8 @@ class Methods:
 
         return Pictures(self._frame)
 
-    def _find_table(self, method: str, of: str | None, *, for_answers: bool = False) -> Table:
-        return find_table(self._frame, method, _needs_of(method) or {}, of, for_answers=for_answers)
-
-    def _find(self, table: Table, method: str, client: Client | None, *, used: bool = True) -> answers.Found:
-        """Find the stored answers of the rows, and note that they were used; an empty frame needs no connection."""
-        if self._frame.empty:
-            return []
-        connection = reading_client(client)
-        found = answers.find(self._frame, table, connection, f"{method}()")
-        if used:
-            connection.records.note_read(answers.distinct(found))
-        return found
-
     def _find_answers(self, method: str, of: str | None, client: Client | None) -> list[Observation]:
         return answers.distinct(self._find(self._find_table(method, of, for_answers=True), method, client))
-
-    def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
-        table = self._find_table(method, of)
-        return answers.read(parts_of(method)[table.name], self._find(table, method, client), client)
-
-    def _follow(self, method: str, given: Mapping[str, object], options: Mapping[str, Any]) -> Call:
-        """Make the call that fetches what the rows name, or what a part of their answers names."""
-        client, table = options["client"], self._find_table(method, options["of"])
-        link = links_of(method)[table.name]
-        if link.table is table:
-            return make_call(link.target, queries_of(self._frame, link, given), options)
-        found = self._find(table, method, client, used=False)
-        queries = queries_of(answers.read(link.table, found, client), link, given)
-        return replace(make_call(link.target, queries, options), read=tuple(answers.distinct(found)))
 
 
 def _check_client(client: Client | None) -> None:
@@ -380,8 +321,14 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
         OBSERVED_AT.name: pd.Series([when(one.observed_at) for one in found], dtype=OBSERVED_AT.dtype),
         "credits": brought["credits"],
         SOURCE.name: pd.array([client.source if client else ""] * len(found), dtype="string"),
+        "n_entities": brought["n_entities"],
     }
     return pd.DataFrame(columns)
+
+
+METHODS: Final[Mapping[str, Any]] = MappingProxyType(
+    {name: one for part in (Methods, Fetching) for name, one in vars(part).items() if not name.startswith("_")}
+)  # `plot` is one, those that pay are the last
 
 
 # Methods of a frame -----------------------------------------------------------------------------------------
@@ -389,26 +336,22 @@ def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFr
 
 def find_method(frame: pd.DataFrame, name: str) -> Any:
     """Return a method of a frame, or its pictures; an AttributeError explains why there is none."""
-    if name not in _names():
-        raise AccessorError(f"df.keyapi has no {name!r}. Choose from {joined(_names())}")
+    if name not in METHODS:
+        raise AccessorError(f"df.keyapi has no {name!r}. Choose from {joined(METHODS)}")
     needs = _needs_of(name)
     if needs is not None and not fitting(needs, frame):
-        raise refuse(f"{name}()", needs, frame)
+        raise refuse(f"{name}()", needs, frame, why_not(frame, RATED) if needs == _rated(name) else "")
     return getattr(Methods(frame), name)
 
 
 def names_for(frame: pd.DataFrame) -> list[str]:
     """Return the names of what a frame supports."""
     pictures = [name for name in dir(Methods(frame).plot) if not name.startswith("_")]
-    supported = [name for name in _names() if (needs := _needs_of(name)) is None or fitting(needs, frame)]
+    supported = [name for name in METHODS if (needs := _needs_of(name)) is None or fitting(needs, frame)]
     return [name for name in supported if name != "plot" or pictures]
-
-
-def _names() -> list[str]:
-    return [name for name in vars(Methods) if not name.startswith("_")]
 
 
 def _needs_of(name: str) -> Needs | None:
     """Return what a method needs of a frame; None: it takes any."""
-    needs: Callable[[str], Needs] | None = getattr(vars(Methods)[name], "needs", None)
+    needs: Callable[[str], Needs] | None = getattr(METHODS[name], "needs", None)
     return needs(name) if needs else None

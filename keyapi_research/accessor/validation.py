@@ -13,7 +13,8 @@ import pandas as pd
 from ..columns import read_column
 from ..errors import InvalidArgumentError, listed, shown
 from ..frames import columns_of, identifying_columns, nearest
-from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Coded, Column, Constant, Parameter, PerList, Table
+from ..model import DTYPES, OBSERVED_AT, SOURCE, TABLES, Column, Parameter, Table
+from ..places import Coded, Constant, PerList
 from .recognise import find_table, fitting
 
 _ID: Final = re.compile(r"[0-9]{1,32}")

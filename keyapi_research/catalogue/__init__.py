@@ -3,6 +3,8 @@
 Another endpoint is one more block in the file of its family, its fetch functions under it.
 """
 
-from . import product_categories, videos, hashtags, music  # isort: skip - tables are listed in this order
+# Tables are listed in this order.
+from . import product_categories, videos, hashtags, music  # isort: skip
+from . import creators, creator_lists, products  # isort: skip
 
-__all__ = ["hashtags", "music", "product_categories", "videos"]
+__all__ = ["creator_lists", "creators", "hashtags", "music", "product_categories", "products", "videos"]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ..model import Coded, Column, Constant, Field, PerList
+from ..model import Column
+from ..places import Coded, Constant, Field, PerList
 
 AGE_BANDS: Final[Mapping[int, str]] = MappingProxyType(
     {18: "18-24", 25: "25-34", 35: "35-44", 45: "45-54", 55: "55+", 3: "18-24", 4: "25-34", 5: "35+"}

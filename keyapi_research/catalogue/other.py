@@ -30,14 +30,13 @@ from ..model import (
     SOURCE,
     Column,
     Endpoint,
-    Field,
-    FromQuery,
     Paging,
     Parameter,
     Untyped,
     endpoints_at,
     plain_endpoint,
 )
+from ..places import Field, FromQuery
 from ..queries import Query, read_query
 from .listed import Listed, listed
 from .listed import personal as personal_fields
@@ -85,7 +84,7 @@ def paging_of(path: str, paging: object) -> Paging | None:
     if paging is None:
         declared, known = endpoints_at(path, yours=False), listed_at(path)
         if declared:
-            return declared[0].paging
+            return declared[0].series.paging if declared[0].series else declared[0].paging
         return Paging(*known.paging) if known and known.paging else None
     if not isinstance(paging, tuple | list) or len(paging) != len(("page", "size", "most")):
         raise InvalidArgumentError(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..errors import InvalidArgumentError, shown
-from ..model import METADATA, Column, CountOf, Field, Position
+from ..model import METADATA, Column
+from ..places import CountOf, Field, Position
 from ..rows import level_of
 from ..spelling import writable
 

@@ -8,7 +8,8 @@ from typing import Final
 from ..arguments import check_category_filter, check_id
 from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
-from ..model import PAGES, Column, DeepestLevel, Endpoint, Field, FromQuery, Parameter, Position, Table, declare
+from ..model import PAGES, Column, Endpoint, Parameter, Table, declare
+from ..places import DeepestLevel, Field, FromQuery, Position
 from .audiences import audience_columns, audience_rows
 from .shared import (
     A_PARAMETER,

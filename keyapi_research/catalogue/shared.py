@@ -4,13 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from ..arguments import ALL_REGIONS, check_months_back, check_period, check_region, check_search, check_time_scope
-from ..model import OBSERVED_AT, SOURCE, Coded, Column, CountOf, DeepestLevel, Field, FromQuery, Parameter
+from ..arguments import (
+    ALL_REGIONS,
+    check_category_filter,
+    check_choice,
+    check_months_back,
+    check_period,
+    check_region,
+    check_search,
+    check_time_scope,
+    nearest_name,
+)
+from ..errors import InvalidArgumentError, shown
+from ..model import OBSERVED_AT, SOURCE, Column, Paging, Parameter
+from ..periods import CYCLES, check_day
+from ..places import Coded, Constant, CountOf, DeepestLevel, Field, FromQuery, PerList, Position
 from ..settings import read_flag
+from .listed import niches
 
 # Parameters
 
@@ -36,6 +52,65 @@ def period_parameter(*allowed: int) -> Parameter:
     return Parameter("period", "period", "period", check_period(*allowed), f"Days back: one of {days}.", 7)
 
 
+# Of the analytics endpoints
+
+Day = str | date
+Start = str | date | timedelta
+_ALSO_SEEN: Final = "Entertainment"  # a niche in an example answer, which is not in the list
+ANALYTICS_PAGES: Final = Paging("page_num", "page_size", 10)
+REQUIRED_REGION = Parameter("region", "region", "region", partial(check_region, all_regions=False),
+                            "Market, as an ISO-2 country code.", required=True)
+RANKING_DATE = Parameter("date", "date", "date", check_day,
+                         "Day in the cycle; None for the last one that is over.")
+CYCLE = Parameter("cycle", "cycle", "rank_type", check_choice(*CYCLES),
+                  "Length: day, week (from Monday) or month.", "day", codes={"day": "1", "week": "2", "month": "3"})
+DAY = Parameter("date", "date", "dt", check_day, "Day; requested as a range.")
+
+
+def check_niche(name: str, value: object) -> str | None:
+    """Return a creator niche by its English name, or None."""
+    if value is None:
+        return None
+    by_name = {niche.lower(): niche for niche in (*niches(), _ALSO_SEEN)}
+    written = value.strip().lower() if isinstance(value, str) else ""
+    if written in by_name:
+        return by_name[written]
+    near = nearest_name(written, by_name)
+    hint = f" Did you mean {by_name[near]!r}?" if near else ""
+    raise InvalidArgumentError(
+        f"{name}: {shown(value)} is not a niche of creators.{hint} Choose from {'; '.join(sorted(by_name.values()))}"
+    )
+
+
+def choice_parameter(argument: str, column: str, api_name: str, meaning: str, codes: Mapping[Any, str | None],
+                     default: str, beside: Mapping[str, str | None] = MappingProxyType({})) -> Parameter:
+    """Return a parameter that is one of some words, which KeyAPI has codes for."""
+    return Parameter(argument, column, api_name, check_choice(*codes), f"{meaning}: one of {', '.join(codes)}.",
+                     default, codes=dict(codes), beside=dict(beside))
+
+
+def ranked_by_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
+    """Return the parameter of what is ranked."""
+    return choice_parameter("ranked_by", "ranked_by", api_name, "What is ranked", codes, default)
+
+
+def sort_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
+    """Return the parameter of the order, always descending."""
+    return choice_parameter("sort", "sorted_by", api_name, "Order, descending", codes, default,
+                            {"sort_type": "1"})
+
+
+PRODUCT_CATEGORY: Final = "Id of a product category of level 1; None for all."
+
+
+def category_parameters() -> tuple[Parameter, ...]:
+    """List the filters by category, one per level."""
+    return tuple(
+        Parameter(f"category_l{level}_id", f"filter_category_l{level}_id", api_name, check_category_filter,
+                  f"Id of a category of level {level}; None for all.")
+        for level, api_name in enumerate(("category_id", "category_l2_id", "category_l3_id"), 1)
+    )
+
 
 # Columns
 
@@ -59,6 +134,94 @@ SEARCH = Column("search", "text", FromQuery(), "Search word as requested; missin
 NEW_ONLY = Column("new_only", "flag", FromQuery(), "Whether only entries new to the top 100 were requested.",
                   A_PARAMETER)
 METADATA: Final = (OBSERVED_AT, SOURCE)
+
+SPECIFIED: Final = "inferred: EchoTik's specification of the same endpoint"
+UPSTREAM_SAMPLE: Final = "inferred: read off EchoTik's example answer; its specification does not list it"
+GMV: Final = "money, currency not documented"
+_RANKED: Final = f"{SPECIFIED}; that only what is ranked is filled is read off its examples"
+
+MARKET_RANKED = Column("region", "text", FromQuery(),
+                       "Market (ISO-2), as requested; not where a creator comes from.", A_PARAMETER)
+RANKING_DAY = Column("date", "date", FromQuery(),
+                     "First day of the cycle, as requested: the day, its Monday or the first of the month.",
+                     A_PARAMETER, "UTC")
+CYCLE_REQUESTED = Column("cycle", "text", FromQuery(), "day, week or month, as requested.", A_PARAMETER)
+RANKED_BY = Column("ranked_by", "text", FromQuery(), "What is ranked, as requested.", A_PARAMETER)
+SORTED_BY = Column("sorted_by", "text", FromQuery(), "Order of the list, as requested; always descending.",
+                   A_PARAMETER)
+FILTER_CATEGORIES: Final = tuple(
+    Column(f"filter_category_l{level}_id", "id", FromQuery(),
+           f"Category of level {level} as requested; missing = all.", A_PARAMETER)
+    for level in (1, 2, 3)
+)
+DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),
+                     "The day, as requested; a day that KeyAPI does not tell has no row, which is not zero.",
+                     f"{SPECIFIED}; in which time zone a day begins is not documented", "UTC")
+LIST_PLACE = Column("position", "count", Position("data[]"), "Place in the list, counted through its pages.",
+                    "documented: counted by this package", "place", 1)
+
+
+def total(name: str, path: str, meaning: str, unit: str, evidence: str = SPECIFIED, *,
+          optional: bool = False) -> Column:
+    """Return a count since the beginning as a column."""
+    return Column(name, "count", Field(path), meaning, evidence, unit, 0, optional=optional, of="total")
+
+
+def total_money(name: str, path: str, meaning: str, evidence: str = SPECIFIED) -> Column:
+    """Return money since the beginning as a column."""
+    return Column(name, "number", Field(path), meaning, evidence, GMV, 0, of="total")
+
+
+def specified(*columns: Column) -> list[Column]:
+    """Return columns of KeyAPI's own page as those of another endpoint, where only EchoTik specifies them."""
+    return [replace(column, evidence=SPECIFIED) for column in columns]
+
+
+def of_day(name: str, path: str, meaning: str, unit: str, kind: str = "integer") -> Column:
+    """Return what one day added as a column."""
+    return Column(name, kind, Field(path), meaning, SPECIFIED, unit, of="of the day")
+
+
+def gained(name: str, path: str, meaning: str, unit: str, *filled_by: str, kind: str = "integer") -> Column:
+    """Return what the cycle of a ranking added as a column; it is filled where the ranking is by one of some."""
+    filled = "No ranking is known to fill it: a 0 is missing."
+    if filled_by:
+        filled = f"Filled where ranked_by is {' or '.join(filled_by)}: elsewhere a 0 is missing."
+    return Column(name, kind, Field(path), f"{meaning} {filled}", _RANKED, unit,
+                  of="of the period", zero_unless=("ranked_by", filled_by))
+
+
+def price(name: str, path: str, meaning: str) -> Column:
+    """Return a price as a column."""
+    return Column(name, "number", Field(path), meaning,
+                  f"{SPECIFIED}; the currency is not documented, sources conflict (USD or that of the market)", GMV, 0)
+
+
+def per_window(path: str, windows: tuple[int, ...], only: int | None = None) -> PerList:
+    """Return the fields of some windows, one for each row of an answer; `Nd` in the path is the window."""
+    places = [Field(path.replace("Nd", f"{days}d")) if only in (None, days) else None for days in windows]
+    return PerList(tuple(places), str(Field(path)) + (f" ({only} only)" if only else ""))
+
+
+def windows_column(windows: tuple[int, ...]) -> Column:
+    """Return the length of the window as a column."""
+    return Column("window_days", "integer", PerList(tuple(Constant(str(days)) for days in windows),
+                                                    "N of the field's name"),
+                  "Length of the window, which ends the day before the crawl.", SPECIFIED, "days")
+
+
+def of_window(name: str, path: str, windows: tuple[int, ...], meaning: str, unit: str, evidence: str = SPECIFIED, *,
+              only: int | None = None, kind: str = "integer", optional: bool = False) -> Column:
+    """Return what each window added as a column."""
+    return Column(name, kind, per_window(path, windows, only), meaning, evidence, unit, optional=optional,
+                  of="of the window")
+
+
+def category(level: int, path: str) -> Column:
+    """Return a product category of some level as a column."""
+    return Column(f"category_l{level}_id", "id", Field(path), f'Product category of level {level}; "0" is missing.',
+                  f'{SPECIFIED}; that "0" means none is read off the examples', missing=("0",))
+
 
 RANK_MOVEMENTS: Final[Mapping[int, str]] = MappingProxyType({1: "up", 2: "same", 3: "down", 4: "new"})
 def cover(path: str, status: str = "unknown: null in every sample") -> Column:

@@ -1,4 +1,7 @@
-"""Queries by id: served from the store where they can be, packed into the fewest requests where they cannot."""
+"""Queries by id: served from the store where they can be, packed into the fewest requests where they cannot.
+
+Days of a series are queries by id and day; those that are missing are requested as ranges.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from .call import Call, Collection, Plan, oldest_of
 from .delivery import Request, Run, broken_feed
 from .dispatch import Sender
 from .policy import Policy
+from .ranges import Unit, requests_for, units_of
 
 
 class Batches:
@@ -26,7 +30,7 @@ class Batches:
         """Return what a call would send."""
         stored, missing, _ = self._survey(call, call.queries, None)
         self._policy.check_answerable(missing)
-        requests = math.ceil(len(missing) / call.endpoint.batch)
+        requests = requests_for(call.endpoint, missing)
         cost = requests * call.endpoint.credits
         note = self._policy.unanswered_note(call, missing)
         oldest = oldest_of([one.observation for one in stored])
@@ -42,7 +46,7 @@ class Batches:
         wrong: dict[Query, UnexpectedResponseError] = {}
         for query in queries:
             one = newest.get(query.key)
-            if one is None or not self._policy.serves(call, one, since):
+            if one is None or not self._policy.serves(call, query, one, since):
                 missing.append(query)
             elif query.key in errors:
                 wrong[query] = errors[query.key]
@@ -71,21 +75,21 @@ class Batches:
             collection.answers += stored
             for query, foreign in wrong.items():
                 collection.fail(query, foreign)
-            requests = math.ceil(len(missing) / call.endpoint.batch)
             if missing and self._policy.offline and call.partial:
-                lacks = self._policy.not_stored(call, missing, requests)
+                lacks = self._policy.not_stored(call, missing, requests_for(call.endpoint, missing))
                 collection.failures.update(dict.fromkeys(missing, lacks))
                 return
             claims = store.claims(query.key for query in missing) if missing else {}
             taken = {key for key, claim in claims.items() if claim.holds}
-            others = [query for query in missing if query.key in taken]
-            own = deque(query for query in missing if query.key not in taken)
+            units = units_of(call.endpoint, missing)
+            own = deque(unit for unit in units if not any(query.key in taken for query in unit))
+            others = [query for unit in units if any(query.key in taken for query in unit) for query in unit]
             if own:
-                needed = math.ceil(len(own) / call.endpoint.batch)
-                self._policy.admit(call, own, needed, "request", run)
+                left = [query for unit in own for query in unit]
+                self._policy.admit(call, left, requests_for(call.endpoint, left), "request", run)
                 store.check_readable([one.observation.id for one in stored])
                 self._sender.keep_unkept()
-                run.progress.expect(needed)
+                run.progress.expect(math.ceil(len(own) / call.endpoint.batch))
                 others += self._send(own, collection, run)
             if own or collection.stop is not None:  # what was not sent stays in `own`
                 return
@@ -96,14 +100,14 @@ class Batches:
                 return
             waiting = [query for query in others if query not in failed]
 
-    def _send(self, own: deque[Query], collection: Collection, run: Run) -> list[Query]:
+    def _send(self, own: deque[Unit], collection: Collection, run: Run) -> list[Query]:
         """Send for what nobody else requests; return what somebody else does."""
         collection.sent = True
         others: list[Query] = []
         for delivered in self._sender.send(own, Request(collection.call.endpoint, ()), run):
             for query, got in delivered:
                 if isinstance(got, Answer):
-                    collection.answers.append(collection.arrive(got))
+                    collection.answers.append(collection.arrive(got))  # also of days nobody requested, left out later
                 elif got is None:
                     others.append(query)
                 else:
@@ -115,5 +119,5 @@ class Batches:
             if self._sender.closed:
                 collection.stop = StoreError(CLOSED)
             elif not run.room:
-                collection.stop = broken_feed(collection.failures, len(own))
+                collection.stop = broken_feed(collection.failures, sum(map(len, own)))
         return others

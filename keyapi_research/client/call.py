@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from ..arguments import Value
 from ..errors import KeyAPIError, StoreError
 from ..model import DTYPES, Endpoint, Table, Untyped
 from ..queries import Query
@@ -29,7 +30,8 @@ class Call:
 
     `partial`: what cannot be fetched is left out. `read` are stored answers that led to it. `probing`: it only finds
     out whether there is an answer, so an answer that does not come is not missing from a study. `since` has the ids of
-    the last answer and request that its maker knew of: what others requested since then is not requested again.
+    the last answer and request that its maker knew of: what others requested since then is not requested again. `today`
+    is the day that its dates are relative to, if they are.
     """
 
     table: Table
@@ -42,6 +44,7 @@ class Call:
     read: tuple[Observation, ...] = ()
     probing: bool = False
     since: tuple[int, int] | None = None
+    today: date | None = None
 
     @property
     def one_page(self) -> bool:
@@ -130,6 +133,23 @@ class Collection:
         self.failures = {query: failures.get(query) for query in queries if query not in found}
 
 
+def named(queries: Sequence[Query]) -> list[str]:
+    """Name what some queries are about, each once; of a series with its days."""
+    by_whom: dict[tuple[Value, ...], list[Query]] = {}
+    for query in queries:
+        by_whom.setdefault(query.whom, []).append(query)
+    return [
+        repr(some[0].id) + (f" ({days_text([one.day for one in some])})" if some[0].endpoint.series else "")
+        for some in by_whom.values()
+    ]
+
+
+def days_text(days: Sequence[str]) -> str:
+    """Write some days."""
+    first, last = min(days), max(days)
+    return first if first == last else f"{counted(len(days), 'day')} from {first} to {last}"
+
+
 def priced(requests: int, endpoint: Endpoint) -> str:
     """Write a number of requests, and what they cost."""
     return f"{counted(requests, 'request')} = {counted(requests * endpoint.credits, 'credit')}"
@@ -168,8 +188,9 @@ def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIErr
     for query, failed in failures.items():
         one, name = failed or unsent, type(failed).__name__ if failed else "NotSent"
         code = writable_code(one.code)
-        rows.append((query.id, name, one.status_code, code, one.message, one.request_id, one.retryable))
-    return _tabulate(rows, _FAILURE_DTYPES)
+        row = (query.id, name, one.status_code, code, one.message, one.request_id, one.retryable)
+        rows.append((row, query.whom))
+    return _tabulate([row for row, _ in dict.fromkeys(rows)], _FAILURE_DTYPES)  # of a series one for all its days
 
 
 def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from .display import Facts, Progress, path_text
 from .interrupts import in_order, listen
 from .pages import Pages
 from .policy import Policy
+from .ranges import requests_for
 from .records import CallRecord, Records
 
 
@@ -305,8 +306,16 @@ class Client(Facts):
         finally:
             run.progress.close()
             if not refused:
-                cost = call.endpoint.cost
                 with self._saving:
-                    self._saved += max(0, cost(len(collection.answers)) - cost(len(collection.arrived)))
+                    self._saved += max(0, _full_price(collection) - _full_price(collection, sent=True))
                 self.records.note_call(collection)
         return collection
+
+
+def _full_price(collection: Collection, *, sent: bool = False) -> int:
+    """Return what the answers of a call cost where none of them is stored, or those that were sent for."""
+    endpoint = collection.call.endpoint
+    some = [one for one in collection.answers if not sent or one.observation.id in collection.arrived]
+    if endpoint.series is None:
+        return endpoint.cost(len(some))
+    return requests_for(endpoint, [one.query for one in some]) * endpoint.credits

@@ -12,8 +12,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from ..envelope import Found, match, open_envelope, refusal
-from ..errors import KeyAPIError, NetworkError, RateLimitedError, ServerError, UnexpectedResponseError
+from ..envelope import Found, identify, match, open_envelope, refusal
+from ..errors import (
+    InvalidArgumentError,
+    KeyAPIError,
+    NetworkError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedResponseError,
+)
 from ..model import PAGES, Endpoint
 from ..queries import Query, page_params
 from ..settings import SANDBOX
@@ -23,6 +30,7 @@ from .budgets import Reservation
 from .call import UNDELIVERED, writable_code
 from .display import Progress
 from .pacing import is_hard, is_short_wait
+from .ranges import Unit, pages_of
 from .transport import Reply, TransportFailure
 
 _LONGEST_MESSAGE: Final = 500
@@ -40,6 +48,8 @@ class Request:
     endpoint: Endpoint
     queries: tuple[Query, ...]
     page: int = 0
+    within: tuple[str, str] | None = None  # first and last day of the range that is requested
+    range_page: int = 1  # page of that range
     pull: int | None = None
     rows: int | None = None  # rows a page so far in the pull; None: any number fits
     wanted: int | None = None  # rows the call wants; None: all
@@ -54,6 +64,11 @@ class Request:
             paging = self.endpoint.paging
             return {**params, paging.page: str(self.page), paging.size: str(paging.most)}
         entity = self.endpoint.entity
+        series = self.endpoint.series
+        if series is not None and entity is not None:
+            first, last = self.within or (self.queries[0].day, self.queries[-1].day)
+            pages = {series.paging.page: str(self.range_page), series.paging.size: str(series.paging.most)}
+            return {entity.api_name: params[entity.api_name], series.start: first, series.end: last, **pages}
         if entity is not None and self.endpoint.batch > 1:
             params[entity.api_name] = ",".join(query.id for query in self.queries)
         return params
@@ -88,25 +103,35 @@ class Run:
 
 
 class Delivery:
-    """A request as it is claimed, sent and sent again: for as many of the queries that are left as go into one."""
+    """A request as it is claimed, sent and sent again: for as many of the units that are left as go into one.
 
-    def __init__(self, left: deque[Query], template: Request, run: Run) -> None:
+    Of a range of days it goes on with page after page, and keeps its claims meanwhile.
+    """
+
+    def __init__(self, left: deque[Unit], template: Request, run: Run) -> None:
         self._left = left
         self._claimed: dict[str, Query] = {}  # by key, in the order of the request
+        self._pages = 1  # at most
         self._unsettled = [template.endpoint.credits]
         self.template, self.run = template, run
         self.elsewhere: list[Query] = []
         self.row = 0  # of the ledger
         self.last: KeyAPIError | None = None  # what the attempt before this one brought
 
-    def offered(self) -> Iterator[str]:
-        """Offer what is left, one by one; another attempt requests the same again."""
-        yield from list(self._claimed)
+    def offered(self) -> Iterator[tuple[str, ...]]:
+        """Offer what is left, unit by unit; another attempt, or page, requests the same again."""
+        if self.template.endpoint.series is None:
+            yield from [(key,) for key in self._claimed]
+        elif self._claimed:
+            yield tuple(self._claimed)
         while not self.row and self._left:
             with contextlib.suppress(IndexError):  # another thread was faster
-                query = self._left.popleft()
-                self._claimed[query.key] = query
-                yield query.key
+                unit = self._left.popleft()
+                self._claimed |= {query.key: query for query in unit}
+                if self.template.endpoint.series is not None:
+                    self._pages = pages_of(unit)
+                    self.template = replace(self.template, within=(unit[0].day, unit[-1].day))
+                yield tuple(query.key for query in unit)
 
     def request_of(self, keys: Iterable[str]) -> Request:
         """Return the request for some of what was offered."""
@@ -116,6 +141,28 @@ class Delivery:
     def request(self) -> Request:
         """The request as it is sent."""
         return self.request_of(self._claimed)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was claimed that no page had yet."""
+        return bool(self._claimed)
+
+    def go_on(self, delivered: Delivered) -> Delivered:
+        """Take what a request brought, and turn to the next page where there is one."""
+        for query, _ in delivered:
+            self._claimed.pop(query.key, None)
+        if not self._claimed or self.run.stop.is_set():
+            return delivered
+        if self.template.range_page == self._pages:  # else a server that repeats its pages would be paid for ever
+            self.last = UnexpectedResponseError(
+                f"{self._pages} pages were requested, but they do not have all days of the range, and none of them was "
+                "the last. The days that came are stored"
+            )
+            return delivered + self.failed()
+        self.template = replace(self.template, range_page=self.template.range_page + 1)
+        self.last = None
+        self._unsettled.append(self.template.endpoint.credits)
+        return delivered
 
     def begin(self, row: int, elsewhere: Sequence[str]) -> bool:
         """Note the row of the ledger, and what others request; False where nothing is left to send."""
@@ -177,7 +224,7 @@ def judge(request: Request, reply: Reply | TransportFailure, here: str) -> Verdi
         outcome = Outcome(reply.status, code, _clean(error.message), _clean(error.request_id), known, reply.elapsed_s)
         return Verdict(outcome, price if unusable else 0, error=error, again=is_worth_another(error))
     outcome = Outcome(reply.status, 0, _clean(envelope.message), _clean(envelope.request_id), price, reply.elapsed_s)
-    found = match(request.endpoint, request.queries, envelope)
+    found = match(request.endpoint, request.queries, envelope, request.within)
     return Verdict(outcome, price, found, SANDBOX if reply.synthetic else here, reply.arrived_at)
 
 
@@ -259,6 +306,18 @@ def make_arrival(request: Request, found: Found) -> Arrival:
         more=found.more,
         wanted=request.wanted,
     )
+
+
+def serving_others(found: Found) -> list[Arrival]:
+    """Return what else an answer answers: one to a username also answers the query by the id in it."""
+    also, rows = found.query.endpoint.also, found.envelope.get("data")
+    if also is None or also.entity is None or found.absent or not isinstance(rows, list):
+        return []
+    try:
+        query = Query(also, (also.entity.check(also.entity.argument, identify(also, rows[0], "[].")),))
+    except InvalidArgumentError:  # it has no id, or none that is valid
+        return []
+    return [Arrival(query.key, query.params, found.envelope)]
 
 
 def _continues(request: Request, found: Found, fresh: int) -> bool:

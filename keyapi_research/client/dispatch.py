@@ -22,9 +22,21 @@ from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreE
 from ..queries import Query
 from ..settings import Secret, Settings, needed_token, source_of
 from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
-from .delivery import Delivered, Delivery, Request, Run, Verdict, answer_of, error_of_row, judge, make_arrival
+from .delivery import (
+    Delivered,
+    Delivery,
+    Request,
+    Run,
+    Verdict,
+    answer_of,
+    error_of_row,
+    judge,
+    make_arrival,
+    serving_others,
+)
 from .interrupts import no_thread
 from .pacing import Pace, is_short_wait, jittered
+from .ranges import Unit
 from .transport import Reply, Transport, TransportFailure
 
 if TYPE_CHECKING:
@@ -113,8 +125,8 @@ class Sender:
 
     # A call -------------------------------------------------------------------------------------------------
 
-    def send(self, left: deque[Query], template: Request, run: Run) -> Iterator[Delivered]:
-        """Send for what is left, a batch a request, side by side; yield what each brings.
+    def send(self, left: deque[Unit], template: Request, run: Run) -> Iterator[Delivered]:
+        """Send for what is left, a batch a request (or range), side by side; yield what each brings.
 
         After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
         sent: it stays in `left`.
@@ -235,15 +247,20 @@ class Sender:
         return sandbox.url, Secret(TOKEN)
 
     def _deliver(self, one: Delivery) -> Delivered:
-        """Send one request, again where that is safe, and end its claims."""
+        """Send one request, again where that is safe, and the next pages of a range; end its claims."""
+        delivered: Delivered = []
         try:
-            delivered = self._attempts(one)
+            page = 0
+            while page != one.template.range_page:
+                page = one.template.range_page
+                delivered += one.go_on(self._attempts(one))
         finally:
             one.settle(0)
             one.run.rows.discard(one.row)
-        if one.row and not all(isinstance(got, Answer) for _, got in delivered):
+        failed = not all(isinstance(got, Answer) for _, got in delivered)
+        if one.row and (failed or one.pending):
             with contextlib.suppress(StoreError):  # it cannot be written: the claims run out by themselves
-                self._store.release(one.row)
+                self._store.release(one.row, failed=failed)
         return [*delivered, *((query, None) for query in one.elsewhere)]
 
     def _attempts(self, one: Delivery) -> Delivered:
@@ -327,6 +344,7 @@ class Sender:
         if foreign is not None:  # it was paid for, and is not data of this store
             self._foreign, source, found = foreign, None, ()
         arrivals = [make_arrival(request, one) for one in found if isinstance(one, Found)]
+        arrivals += [arrival for one in found if isinstance(one, Found) for arrival in serving_others(one)]
         url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
@@ -342,10 +360,10 @@ class Sender:
         if foreign is not None:
             raise foreign
         delivered: Delivered = []
-        for query, one in zip(request.queries, found, strict=False):  # all of them, or none
+        for place, one in enumerate(found):  # of a batch all of them, in its order, or none
             if isinstance(one, Found):
-                delivered.append((query, Answer(query, next(kept), one.envelope)))
+                delivered.append((one.query, Answer(one.query, next(kept), one.envelope)))
             else:
                 one.endpoint, one.params = path, request.params
-                delivered.append((query, one))
+                delivered.append((request.queries[place], one))
         return delivered

@@ -114,7 +114,7 @@ class Pages:
         found = self._policy.store.pulls(query.key, until=self._policy.until)
 
         def serve(pages: Sequence[Answer]) -> bool:
-            return all(self._policy.serves(call, page.observation, since) for page in pages)
+            return all(self._policy.serves(call, query, page.observation, since) for page in pages)
 
         pulls = []
         for each in ([Answer(query, page) for page in pull] for pull in found):
@@ -210,7 +210,7 @@ class Pages:
 
     def _send_page(self, request: Request, run: Run) -> Answer | None:
         """Send for a page; None where somebody else requests it."""
-        delivered = [one for each in self._sender.send(deque(request.queries), request, run) for one in each]
+        delivered = [one for each in self._sender.send(deque([request.queries]), request, run) for one in each]
         if not delivered:  # stopped before it was sent
             if self._sender.closed:
                 raise StoreError(CLOSED)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -12,11 +13,12 @@ from typing import Final
 
 from ..envelope import Envelope, Found, match
 from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, UnexpectedResponseError, listed
-from ..model import Endpoint, endpoints
+from ..model import Endpoint, Series, endpoints
+from ..periods import MOST_DAYS
 from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
 from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, priced
+from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, named, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
@@ -24,6 +26,12 @@ _LEAVE_OUT: Final = (
     "has the token in it, which would be stored and shown. Leave it out: it goes into a header by itself"
 )
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+def _is_sandbox_here(base_url: str) -> bool:
+    """Whether a sandbox of this very process answers at an address: before its first answer nobody else knows."""
+    module = sys.modules.get("keyapi_research.sandbox")
+    return module is not None and module.runs_at(base_url)
 
 
 def is_within(moment: int, length: timedelta) -> bool:
@@ -76,14 +84,29 @@ class Policy:
             return f"offline, as of {self.settings.as_of:%Y-%m-%d %H:%M} UTC"
         return "offline" if self.offline else "online"
 
-    def serves(self, call: Call, one: Observation, since: int | None) -> bool:
+    def serves(self, call: Call, query: Query, one: Observation, since: int | None) -> bool:
         """Whether a stored answer is fresh enough for a call; what came after answer `since` always is."""
         max_age = self.settings.max_age if call.max_age is None else call.max_age
         if self.offline or max_age == "any" or (since is not None and one.id > since):
             return True
+        if isinstance(max_age, timedelta) and not max_age:
+            return False
+        if self.is_final(query, one):
+            return True
         if isinstance(max_age, timedelta):
-            return bool(max_age) and is_within(one.observed_at, max_age)
+            return is_within(one.observed_at, max_age)
         return not one.absent or is_within(one.observed_at, DAY)
+
+    def is_final(self, query: Query, one: Observation) -> bool:
+        """Whether an answer stays as it is: it came when its period had been over for some days.
+
+        A ranking that was empty may still come; a day that was not told later than that does not.
+        """
+        final_on = query.endpoint.final_on
+        if final_on is None or (one.absent and query.endpoint.series is None):
+            return False
+        observed = SANDBOX_TODAY if self.synthetic else when(one.observed_at).date()
+        return observed >= final_on(query.value_of) + one.absent * DAY
 
     def newest(
         self, queries: Sequence[Query]
@@ -141,6 +164,16 @@ class Policy:
                     parameter.check_before_sending(value, self._todays)
 
     @property
+    def today(self) -> date:
+        """The day that what is relative is relative to: of the archive that is replayed, of the sandbox, of `as_of`."""
+        moment = self.settings.as_of
+        if self.settings.today is not None:
+            return self.settings.today
+        if self.synthetic or (self.store.source is None and _is_sandbox_here(self.settings.base_url)):
+            return SANDBOX_TODAY
+        return when(now_us()).date() if moment is None else moment.astimezone(UTC).date()
+
+    @property
     def _todays(self) -> tuple[date, ...]:
         """List what may be today at the source: another base URL may be a sandbox, where time stands still."""
         here = datetime.now(UTC).date()
@@ -159,7 +192,7 @@ class Policy:
         endless = call.endpoint.ranking and call.limit is None
         error = NotStoredError(
             f"{call.name}: {self.place} does not have {'pages of ' if call.endpoint.ranking else ''}"
-            f"{listed([repr(query.id) for query in missing], MOST_NAMED)}{then}. "
+            f"{listed(named(missing), MOST_NAMED)}{then}. "
             f"Fetching {'them' if len(missing) > 1 else 'it'} online takes {'at least ' if endless else ''}"
             f"{priced(requests, call.endpoint)}; for that, connect without offline, as_of and replay "
             "(connect(replay=False))",
@@ -194,12 +227,28 @@ class Policy:
         )
 
 
+def _requested_days(
+    endpoint: Endpoint, series: Series, params: Mapping[str, str]
+) -> list[tuple[frozenset[tuple[str, str]], int]]:
+    """List the days a request was for, as each is stored."""
+    whom, day = (one.api_name for one in endpoint.inputs)
+    try:
+        first, last = (date.fromisoformat(params[name]) for name in (series.start, series.end))
+        number = min((last - first).days + 1, MOST_DAYS)
+        days = [(first + timedelta(days=place)).isoformat() for place in range(number)]
+        return [(frozenset({whom: params[whom], day: one}.items()), 0) for one in days]
+    except (KeyError, ValueError):  # sent by another function
+        return []
+
+
 def _requested(endpoint: Endpoint, params: dict[str, str]) -> list[tuple[frozenset[tuple[str, str]], int]]:
     """List what a request was for, from its row of the ledger: parameters as of one entity, and the page."""
     if endpoint.paging is not None:
         page = params.pop(endpoint.paging.page, "")
         params.pop(endpoint.paging.size, None)
         return [(frozenset(params.items()), int(page))] if page.isdecimal() else []  # sent by another function
+    if endpoint.series is not None and endpoint.entity is not None:
+        return _requested_days(endpoint, endpoint.series, params)
     if endpoint.entity is None or endpoint.batch == 1:
         return [(frozenset(params.items()), 0)]
     api_name = endpoint.entity.api_name

@@ -7,8 +7,9 @@ import threading
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from ..model import Table
+from ..model import Endpoint, Table
 from ..queries import Query, read_query
 from ..store import Observation
 from .call import Collection
@@ -18,14 +19,17 @@ from .call import Collection
 class CallRecord:
     """What one call requested and read; small, for a session has many.
 
-    `ids` has the answer of each query, in order, 0 where that failed; of a ranking those of its pages.
+    `ids` has the answer of each query, in order, 0 where that failed; of a ranking those of its pages. `today` is the
+    day that its dates are relative to, if they are.
     """
 
     table: Table
+    endpoint: Endpoint
     limit: int | None
     partial: bool
     ids: bytes
     failed: tuple[Query, ...]
+    today: date | None
 
     @property
     def read(self) -> tuple[int, ...]:
@@ -36,8 +40,8 @@ class CallRecord:
         """Return its queries, in order; the answers know those that did not fail."""
         failed = iter(self.failed)
         read = (observations[one] if one else None for one in array("q", self.ids))
-        endpoint = self.table.endpoint
-        queries = [next(failed) if one is None else read_query(endpoint, json.loads(one.params)) for one in read]
+        sent = (one and json.loads(one.params) for one in read)
+        queries = [next(failed) if one is None else read_query(self.endpoint, one) for one in sent]
         return tuple(dict.fromkeys([*queries, *failed]))
 
 
@@ -59,7 +63,8 @@ class Records:
         if call.endpoint.ranking:
             ids = [one.observation.id for one in collection.answers]
         failed = tuple(query for query in call.queries if query in collection.failures)
-        record = CallRecord(call.table, call.limit, call.partial, array("q", ids).tobytes(), failed)
+        read = array("q", ids).tobytes()
+        record = CallRecord(call.table, call.endpoint, call.limit, call.partial, read, failed, call.today)
         with self._lock:
             self._calls.pop(record, None)  # the same again is the last again: what failed may have been fetched since
             self._calls[record] = None

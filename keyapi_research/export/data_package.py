@@ -212,7 +212,7 @@ def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str
     if described["type"] == "datetime" and getattr(values.dt, "tz", None) is None:
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
-        facts = {"unit": column.unit, "source": str(column.place), "status": column.status, "reason": column.reason}
+        facts = {"unit": column.measured, "source": str(column.place), "status": column.status, "reason": column.reason}
         described |= {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
     if restored and dtype != known:
         described["dtype"] = dtype  # the dictionary has another for this name, or does not know it

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import archive_format as archive
+from ..catalogue.listed import personal as personal_fields
 from ..client import Call, CallRecord, Client
 from ..client.display import Facts
-from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
+from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed, shown
 from ..files import as_path
 from ..frames import reading_client
 from ..model import TABLES, Paging, Table, Untyped, endpoints_at, plain_endpoint
 from ..queries import Query, make_queries, make_query
+from ..rows import blank_out
 from ..settings import MEMORY, Settings
 from ..store import Observation, Store, compact_json
 
@@ -35,8 +37,8 @@ class Frozen(Facts):
     requests, credits : int
         Requests that brought them, and what these cost.
     differing : tuple of str
-        Calls that a replay answers otherwise: it serves the newest of several observations of one entity, and cannot
-        answer what failed or was refused.
+        Calls that a replay answers otherwise: it serves the newest of several observations of one entity, has one
+        today, leaves personal data out, and cannot answer what failed or was refused.
     failed : tuple of str
         Ids that failed and were not fetched since (`partial=True`).
     """
@@ -58,7 +60,9 @@ class Frozen(Facts):
         return f"Frozen study: {self.path}", facts | named
 
 
-def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Client | None = None) -> Frozen:
+def freeze(
+    path: str | os.PathLike[str], *, partial: bool = False, personal: bool = False, client: Client | None = None
+) -> Frozen:
     """Write the answers this session read into one archive that anybody can replay; nothing is sent.
 
     Parameters
@@ -68,6 +72,9 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         written, and its content is described.
     partial : bool
         Freeze even if some ids failed and were not fetched later.
+    personal : bool
+        Whether to keep the personal data of creators (e-mail, signature, name, picture, gender) that no column of a
+        table has. By default these fields are blank in the archive, which names them; the tables are the same.
     client : Client, optional
         The connection; the default one if omitted.
 
@@ -104,6 +111,8 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
         return _summary_of(str(path), connection)
     if os.path.exists(target):  # noqa: PTH110 - of a name that is too long, too
         raise InvalidArgumentError(f"{target} already exists and is not overwritten. Choose another path")
+    if not isinstance(personal, bool):
+        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
     read = connection.records.read
     if not read:
         raise InvalidArgumentError(
@@ -119,17 +128,17 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
-    made = [
-        (
-            _call(record.table, record.queries(observations), record.limit, partial=record.partial),
-            [observations[one] for one in record.read],
-        )
-        for record in records
-    ]
+    paths = {one.endpoint for one in study.answers}
+    blank = {} if personal else {path: _personal_in(path) for path in paths}
+    made = [(_call_of(record, observations), [observations[one] for one in record.read]) for record in records]
+    today = max((record.today for record in records if record.today is not None), default=None)
     differing = _differing(made, study, connection.store)
+    differing |= {call for call, _ in made if call.today not in (None, today)}  # relative to another day
+    if not personal:  # a table with personal data has none of them in a replay
+        differing |= {call for call, read in made if _shows_personal(call, read, connection.store)}
     entries = (_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made))
     calls = list({compact_json(entry): entry for entry in entries}.values())  # once, if its table was declared twice
-    archive.write(target, study, connection.store, sorted(calls, key=compact_json))
+    archive.write(target, study, connection.store, sorted(calls, key=compact_json), today=today, personal=blank)
     return Frozen(
         path=str(path),
         calls=len(calls),
@@ -139,8 +148,31 @@ def freeze(path: str | os.PathLike[str], *, partial: bool = False, client: Clien
     )
 
 
-def _call(table: Table, queries: Sequence[Query], limit: int | None, *, partial: bool = False) -> Call:
-    return Call(table, table.endpoint, tuple(queries), limit, partial=partial)
+def _call(table: Table, queries: Sequence[Query], limit: int | None) -> Call:
+    endpoint = queries[0].endpoint if queries else table.endpoint
+    return Call(table, endpoint, tuple(queries), limit)
+
+
+def _call_of(record: CallRecord, observations: Mapping[int, Observation]) -> Call:
+    """Return a call as it was made."""
+    queries = record.queries(observations)
+    return Call(record.table, record.endpoint, queries, record.limit, partial=record.partial, today=record.today)
+
+
+def _personal_in(path: str) -> frozenset[str]:
+    """Return the fields of an endpoint's answers with personal data that no column of a table has."""
+    columns = [column for one in endpoints_at(path) for table in one.tables for column in table.columns]
+    used = {str(column.place).rpartition(".")[2].removesuffix("[]") for column in columns}
+    return personal_fields() - used
+
+
+def _shows_personal(call: Call, read: Iterable[Observation], store: Store) -> bool:
+    """Whether the rows of a call have personal data."""
+    found: set[str] = set()
+    if isinstance(call.table, Untyped) and not call.table.without:
+        for envelope in store.envelopes([one.id for one in read]):
+            blank_out(envelope["data"], personal_fields(), found)
+    return bool(found)
 
 
 def _is_replayed(target: Path, client: Client) -> bool:
@@ -223,13 +255,16 @@ def _parse_entry(entry: Mapping[str, Any]) -> Call:
     """Return the call of an entry of a manifest."""
     if "path" in entry:
         return _parse_other(entry)
-    endpoint = TABLES[entry["table"]].endpoint
-    entity = endpoint.entity
+    table = TABLES[entry["table"]]
     queries: list[Query] = []
     for group in entry["asked"]:
+        ways = (table.endpoint, *table.ways)
+        fitting = (one for one in ways if one.entity is not None and one.entity.column in group)
+        endpoint = next(fitting, table.endpoint)
+        entity = endpoint.entity
         given = {p.argument: group[p.column] for p in endpoint.inputs}
         queries += make_queries(endpoint, given[entity.argument], given) if entity else [make_query(endpoint, given)]
-    return _call(TABLES[entry["table"]], queries, entry["limit"])
+    return _call(table, queries, entry["limit"])
 
 
 def _parse_other(entry: Mapping[str, Any]) -> Call:
@@ -250,7 +285,12 @@ def _written(call: Call) -> str:
     """Return a call as it may stand in a notebook."""
     values = zip(call.endpoint.inputs, call.queries[0].values, strict=True)
     options = [f"{p.argument}={value!r}" for p, value in values if p is not call.endpoint.entity and value is not None]
-    ids = listed([repr(query.id) for query in call.queries], 3)
+    if call.endpoint.series:
+        days = [query.day for query in call.queries]
+        options = [f"start={min(days)!r}", f"end={max(days)!r}"]
+    if call.endpoint in call.table.ways and call.endpoint.entity:
+        options.append(f"by={call.endpoint.entity.column!r}")
+    ids = listed(list(dict.fromkeys(repr(query.id) for query in call.queries)), 3)
     given = [f"[{ids}]", *options] if call.endpoint.entity else options
     if isinstance(call.table, Untyped):
         sent = call.queries[0].params

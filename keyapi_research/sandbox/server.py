@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
@@ -17,7 +18,7 @@ from hashlib import blake2b
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ..settings import SANDBOX_TODAY
+from ..settings import SANDBOX_TODAY, SOURCE_HEADER
 from . import commerce, curves, world
 from .answers import Answer, Fault, Request, error, success
 from .identity import Setting
@@ -26,7 +27,14 @@ from .listener import LOOPBACK, Listener
 from .routes import BY_PATH, LARGEST_PAGE, Route
 
 _ENDPOINTS: dict[str, Route | Listed] = {**LISTED, **BY_PATH}
+_RUNNING: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
+
+
+def runs_at(url: str) -> bool:
+    """Return whether a sandbox of this process answers at an address, and says that it is one."""
+    there = [sandbox for sandbox in list(_RUNNING) if sandbox.url == url.rstrip("/")]
+    return any(SOURCE_HEADER not in sandbox.extra_headers for sandbox in there)
 
 
 class Sandbox:
@@ -103,6 +111,7 @@ class Sandbox:
             self._closing.clear()
             self._listener = Listener(self._port, self)
             atexit.register(self.close)
+            _RUNNING.add(self)
         return self
 
     def close(self) -> None:
@@ -110,6 +119,7 @@ class Sandbox:
         listener, self._listener = self._listener, None
         if listener is not None:
             atexit.unregister(self.close)
+            _RUNNING.discard(self)
             self._closing.set()
             listener.stop()
 

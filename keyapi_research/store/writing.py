@@ -87,7 +87,7 @@ class Store(Reader):
 
     def begin(
         self,
-        offered: Iterator[str],
+        offered: Iterator[tuple[str, ...]],
         *,
         most: int,
         page: int,
@@ -101,20 +101,21 @@ class Store(Reader):
     ) -> Begun:
         """Claim what is about to be requested and write the ledger row of its request; in one transaction.
 
-        Of the entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a ranking, their
-        `page`. What came after the answer and the request of `since`, the last when the call looked, is not requested
-        again. The claims of `mine`, the attempt before this one (0: none), go on. `describe` returns the parameters of
-        a request for some entities.
+        Of the units of entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a
+        ranking, their `page`. What came after the answer and the request of `since`, the last when the call looked, is
+        not requested again. The claims of `mine`, the request before this one (0: none), go on. `describe` returns the
+        parameters of a request for some entities.
         """
         self.check_writable()
         now = now_us()
         claimed: list[str] = []
         elsewhere: list[str] = []
         with self._transaction() as db:
-            for entity in offered:
-                free = self._is_free(db, entity, page, since, mine)
-                (claimed if free else elsewhere).append(entity)
-                if len(claimed) == most:
+            for unit in offered:
+                free = all(self._is_free(db, entity, page, since, mine) for entity in unit)
+                (claimed if free else elsewhere).extend(unit)
+                most -= free
+                if not most:
                     break
             if not claimed:
                 return Begun(0, tuple(elsewhere))
@@ -153,12 +154,14 @@ class Store(Reader):
                 (now_us() + int(lasts * 1e6), compact_json(list(requests))),
             )
 
-    def release(self, request: int) -> None:
-        """Note that a request is over, however it ended: who waits for it reads that in the ledger."""
+    def release(self, request: int, *, failed: bool = True) -> None:
+        """Note that a request is over: who waits for it reads in the ledger how it failed, or looks again."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE keyapi_claims SET done = 1, until = ? WHERE request = ?", (now_us() + _OUTCOME_KEPT, request)
-            )
+            if failed:
+                until = now_us() + _OUTCOME_KEPT
+                db.execute("UPDATE keyapi_claims SET done = 1, until = ? WHERE request = ?", (until, request))
+            else:
+                db.execute("DELETE FROM keyapi_claims WHERE request = ?", (request,))
 
     def keep(
         self,
@@ -193,7 +196,8 @@ class Store(Reader):
             known = outcome.credits is not None
             put_totals(db, totals.plus(Totals(len(kept), absences, 0, outcome.credits or 0, -known)))
             db.executemany(
-                "DELETE FROM keyapi_claims WHERE entity = ?", [(claim_of(one.entity, one.page),) for one in kept]
+                "DELETE FROM keyapi_claims WHERE entity = ? AND request = ?",
+                [(claim_of(one.entity, one.page), request) for one in kept],
             )
         self._db.check_there()
         return kept

@@ -1,0 +1,112 @@
+"""Days and cycles: what of time an argument means, and from when on its figures stay as they are.
+
+Days are written as yyyy-MM-dd wherever they are arguments or parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from .arguments import Value, is_missing, plain_value
+from .errors import InvalidArgumentError, shown
+from .settings import is_number
+
+CYCLES: Final = ("day", "week", "month")
+_RANKING_SETTLES: Final = timedelta(days=2)  # after the end of its cycle
+_DAY_SETTLES: Final = timedelta(days=3)  # after the day itself
+MOST_DAYS: Final = 3660  # of a series
+_DAY: Final = timedelta(days=1)
+_LENGTH: Final = re.compile(r"([0-9]{1,5})\s*[dD]")
+
+
+def check_day(name: str, value: object) -> str | None:
+    """Return a day, given as a date or as text; None stays None."""
+    value = plain_value(value)
+    if value is None:
+        return None
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.strip())
+        if isinstance(value, datetime) and not is_missing(value) and value.time() == time():
+            value = value.date()
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value.isoformat()
+    except ValueError:
+        pass
+    raise InvalidArgumentError(f'{name} must be a day such as "2026-02-01", without a time; got {shown(value)}')
+
+
+def first_of_cycle(cycle: str, day: date) -> date:
+    """Return the first day of the cycle that a day is in: itself, its Monday, or the first of its month."""
+    if cycle == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if cycle == "month" else day
+
+
+def _after_cycle(cycle: str, first: date) -> date:
+    """Return the first day of the next cycle."""
+    return first_of_cycle(cycle, first + timedelta(days={"day": 1, "week": 7, "month": 31}[cycle]))
+
+
+def settle_cycle(values: Mapping[str, Value], today: date) -> dict[str, Value]:
+    """Take the date of a ranking to the first day of its cycle; None is the last one that is over."""
+    cycle, given = str(values["cycle"]), values["date"]
+    if given is None:
+        return {**values, "date": first_of_cycle(cycle, first_of_cycle(cycle, today) - _DAY).isoformat()}
+    first = first_of_cycle(cycle, date.fromisoformat(str(given)))
+    end = _after_cycle(cycle, first)
+    if end > today:
+        last = first_of_cycle(cycle, first_of_cycle(cycle, today) - _DAY)
+        whose = "" if cycle == "day" else f" (the {cycle} of {first})"
+        raise InvalidArgumentError(
+            f"date {given}{whose} is not over yet: today is {today}. Pass {last} or earlier; None is the last {cycle} "
+            "that is over"
+        )
+    return {**values, "date": first.isoformat()}
+
+
+def ranking_final_on(values: Mapping[str, Value]) -> date:
+    """Return the day from which on the ranking of a cycle stays as it is."""
+    return _after_cycle(str(values["cycle"]), date.fromisoformat(str(values["date"]))) + _RANKING_SETTLES
+
+
+def day_final_on(values: Mapping[str, Value]) -> date:
+    """Return the day from which on the figures of a day stay as they are."""
+    return date.fromisoformat(str(values["date"])) + _DAY_SETTLES
+
+
+def days_between(start: object, end: object, today: date) -> list[str]:
+    """List the days from `start` to `end`, both included; an `end` of None is yesterday."""
+    yesterday = today - _DAY
+    last = date.fromisoformat(check_day("end", end) or yesterday.isoformat())
+    if last > yesterday:
+        raise InvalidArgumentError(f"end {last} is not over yet (today is {today}). Pass {yesterday} or earlier")
+    first = _first_day(start, last)
+    if first > last:
+        raise InvalidArgumentError(f'start {first} is after end {last}. Exchange them, or pass a length such as "90D"')
+    number = (last - first).days + 1
+    if number > MOST_DAYS:
+        raise InvalidArgumentError(f"from {first} to {last} are {number:,} days; at most {MOST_DAYS:,} are allowed")
+    return [(first + timedelta(days=place)).isoformat() for place in range(number)]
+
+
+def _first_day(start: object, last: date) -> date:
+    """Read a start: a day, or the length of what ends with the last day."""
+    advice = f'start must be a day such as "2026-01-01", or a length in whole days such as "90D"; got {shown(start)}'
+    found = _LENGTH.fullmatch(start.strip()) if isinstance(start, str) else None
+    if found or isinstance(start, timedelta):
+        days = int(found[1]) if found else 0 if start % _DAY else start // _DAY  # type: ignore[operator]
+        if not 0 < days <= MOST_DAYS:
+            raise InvalidArgumentError(advice)
+        return last - timedelta(days=days - 1)
+    if start is None or is_number(start) or (isinstance(start, str) and not start.strip()[:1].isdigit()):
+        raise InvalidArgumentError(advice)
+    return date.fromisoformat(str(check_day("start", start)))
