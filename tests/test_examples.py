@@ -312,8 +312,8 @@ def test_a_short_id_with_a_gap_keeps_its_digits_in_a_csv_file(tmp_path: Path) ->
 
 
 READER = """
-kr.replay("creator-days.zip")
-assert fetch_creator_days("6761507140245292038").equals(table)
+kr.replay("creators-found.zip")
+assert fetch_creators_found(limit=20).equals(table)
 assert kr.status().credits_spent == 0
 """
 
