@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import InvalidArgumentError
-from .model import COLUMN_DTYPES, TABLES
+from .frames import columns_of, tables_in
+from .model import COLUMN_DTYPES, TABLES, Table
 
 _NAMED: Final = (  # id, the column with its name, and what stands before the id where that is not there
     ("hashtag_name", "hashtag_name", "#"),
@@ -32,17 +33,34 @@ def check_columns(df: object, needs: Needs) -> None:
     if not isinstance(df, pd.DataFrame):
         raise InvalidArgumentError(f"{call} reads a DataFrame; got {type(df).__name__}. {needs.advice}")
     missing = [name for name in needed if name not in df.columns]
+    tables = [table.name for table in needs.tables]
+    why = why_not(df, needs)
     if missing:
-        tables = [table.name for table in TABLES.values() if set(needed) <= set(table.names)]
         inside = [name for name in missing if name in df.index.names]
         hint = f" ({', '.join(inside)} is in the index: df.reset_index())" if inside else ""
         raise InvalidArgumentError(
             f"{call} needs the columns {', '.join(needed)}; this frame has no {', '.join(missing)}{hint}. "
-            f"It reads rows of {', '.join(tables)}. {needs.advice}"
+            f"It reads rows of {', '.join(tables)}. {why}{needs.advice}"
         )
+    if why:
+        raise InvalidArgumentError(f"{call} reads rows of {', '.join(tables)}. {why}{needs.advice}")
     twice = [name for name in needed if isinstance(df[name], pd.DataFrame)]
     if twice:
         raise InvalidArgumentError(f"{call}: the frame has several columns named {', '.join(twice)}. Keep one of each.")
+
+
+def why_not(df: pd.DataFrame, needs: Needs) -> str:
+    """Return a sentence on why the measures of a frame are not those needed, though they may have their names."""
+    held = tables_in(columns_of(df)) if needs.each else []
+    if not held or any(table in needs.tables for table in held):
+        return ""
+    table = next((one for one in held if set(needs.columns) & set(one.names)), held[0])
+    if any(column.of == "of the period" for column in table.columns):
+        return f"The measures of {table.name} are gains of its period, not totals. "
+    if not set(needs.columns) <= set(table.names):
+        return ""
+    what = needs.each.removesuffix("_id")
+    return f"In {table.name} they are measures of a {table.row}; rows of a {what} have {needs.each}. "
 
 
 def typed(df: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
@@ -69,7 +87,7 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def find_entities(df: pd.DataFrame, needs: Needs) -> Entities:
     """Return the entities of a frame in order of appearance; two observations of a series are two."""
-    keys = [name for table in TABLES.values() if set(needs.columns) <= set(table.names) for name in table.key]
+    keys = [name for table in needs.tables for name in table.key]
     identity = [name for name in dict.fromkeys(keys) if name not in needs.columns]
     ids = [name for name, _, _ in _NAMED if name in identity]
     if not any(name in df.columns for name in ids):
@@ -166,11 +184,20 @@ def numbered(labels: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a function reads: its name for users, the columns, and where a frame with them comes from."""
+    """What a function reads: its name for users, the columns, and where a frame with them comes from.
+
+    Where the columns are of one `each`, only tables with that in their key have what is meant.
+    """
 
     call: str
     columns: tuple[str, ...]
     advice: str
+    each: str = ""
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables that have it."""
+        return [one for one in TABLES.values() if set(self.columns) <= set(one.names) and self.each in (*one.key, "")]
 
 
 @dataclass(frozen=True)

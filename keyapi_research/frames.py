@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from .places import Metadata, Position
 from .queries import Query
 
 Needs = Mapping[str, frozenset[str]]  # by table, the columns a method needs of it
+_ENTITIES: Final = ("id", "hashtag")  # kinds of columns that name something
 Numbered = tuple[npt.NDArray[np.intp], list[Any]]  # for each row the number of its value, and the values
 
 
@@ -86,13 +87,21 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         explained = _names(best) & left
         if not explained:
             break
-        # Of an answer that is known already, one more key column is more likely the user's own than another table.
+        # Beside a table that is known, one more key column is more likely the user's own than another table, unless it
+        # is an id of something else.
         known = any(table.endpoint is best.endpoint for table in found)
-        if best in there and (not known or explained - set(best.key)):
-            found.append(best)
+        ids = {name for name in best.key if best[name].kind in _ENTITIES} if not known else set()
+        if best in there and (not found or explained - set(best.key) or explained & ids):
+            found += [one for one in there if one is best or _same_by(one, best, left)]
         left -= explained
         pool.remove(best)
     return [table for table in there if table in found]
+
+
+def _same_by(table: Table, other: Table, columns: frozenset[str]) -> bool:
+    """Whether columns are as much of one table as of another one with the same key, but of other answers."""
+    same_key = set(table.key) == set(other.key) and table.endpoint is not other.endpoint
+    return same_key and _names(table) & columns == _names(other) & columns
 
 
 def choose(tables: Collection[Table], *, for_answers: bool = False) -> Table | None:

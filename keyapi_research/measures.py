@@ -19,6 +19,7 @@ from .errors import InvalidArgumentError, shown
 from .frames import check_partners, columns_of
 from .model import DTYPES, OBSERVED_AT, SOURCE, Column, Table
 from .places import Constant, PerList
+from .settings import is_number
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +33,12 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"like_rate": "likes", "comment_rate": "comments", "share_rate": "shares"}
 )
 RATES: Final = (*PARTS, "engagement_rate")  # df.keyapi.engagement() adds them
+RATED: Final = Needs(
+    "engagement()",
+    ("views", *PARTS.values()),
+    "Such a frame comes from kr.fetch_videos(...) or kr.fetch_creator_videos(...).",
+    each="video_id",
+)
 DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType(
     dict(zip(_constants("dimension"), _constants("score_unit"), strict=True))
 )
@@ -39,7 +46,6 @@ INDEXED: Final = tuple(name for name, unit in DIMENSIONS.items() if unit == "ind
 AVERAGE: Final = 100.0  # of an index, by its declaration
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
 FILLED: Final = "filled"  # the column that fill_days adds
-_GAIN: Final = "of the day"
 _DAY: Final = 86_400_000_000  # microseconds
 _SIMILARITY: Final = Needs(
     "audience_similarity", AUDIENCE, "From hashtags or music: kr.audience_similarity(df.keyapi.audience())."
@@ -180,10 +186,10 @@ class Similarity:
 def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
     """Return one row a day of a series, from the first to the last day of each entity.
 
-    In the rows that are added, measures of the day are missing, or 0 (`gains`); all else that the table declares is
-    that of the day before. Columns of the user's own are missing there: what they mean is not known.
+    In the rows that are added, what the day added is missing, or 0 (`gains`); all else that the table declares, prices
+    too, is that of the day before. Columns of the user's own are missing there: what they mean is not known.
     """
-    if gains is not None and (isinstance(gains, bool) or gains != 0):
+    if gains is not None and not (is_number(gains) and gains == 0):
         raise InvalidArgumentError(f"gains must be None, for missing, or 0; got {shown(gains)}")
     if FILLED in df.columns:
         raise InvalidArgumentError(
@@ -199,13 +205,13 @@ def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
     rows = np.repeat(np.arange(len(days)), times)
     later = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
     added = later > 0
-    columns: list[Any] = []
+    unique, columns = columns_of(frame), []
     for place, name in enumerate(frame.columns):
         values = frame.iloc[order[rows], place].reset_index(drop=True)
-        declared = table[name] if name in table.names else None
+        declared = table[name] if name in table.names and name in unique else None
         if declared is None:
             values = values.mask(added)
-        elif declared.of == _GAIN:
+        elif _is_gain(declared):
             values[added] = 0 if gains is not None else pd.NA if declared.dtype == DTYPES["count"] else np.nan
         elif name == _day_column(table):
             values = pd.Series(moments((days[rows] + later) * _DAY))
@@ -213,6 +219,11 @@ def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
     made: pd.DataFrame = pd.concat([*columns, pd.Series(added).astype("boolean")], axis=1)
     made.columns = pd.Index([*frame.columns, FILLED])
     return made
+
+
+def _is_gain(column: Column) -> bool:
+    """Whether a column is what a day added: that may be negative, a price of the day may not."""
+    return column.of == "of the day" and column.least is None
 
 
 def _day_column(table: Table) -> str:

@@ -110,7 +110,7 @@ SERIES = Table(
     columns=(
         Column("user_id", "id", PLACE, "", ""),
         Column("date", "time", PLACE, "", ""),
-        Column("price_avg", "number", PLACE, "", ""),
+        Column("price_avg", "number", PLACE, "", "", least=0, of="of the day"),
         Column("followers", "count", PLACE, "", "", of="total"),
         Column("units_day_est", "count", PLACE, "", "", of="of the day"),
         Column("gmv_day_est", "number", PLACE, "", "", of="of the day"),
@@ -153,7 +153,7 @@ def test_gains_of_days_not_told_are_zero_on_request() -> None:
     assert filled.drop(columns="filled").dtypes.astype(str).to_dict() == DTYPES
 
 
-@pytest.mark.parametrize("gains", [1, "0", True, False, -1, float("nan"), [0]])
+@pytest.mark.parametrize("gains", [1, "0", True, False, -1, float("nan"), pd.NA, [0]])
 def test_other_gains_are_refused(gains: Any) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="gains must be None, for missing, or 0; got"):
         measures.fill_days(TOLD, SERIES, gains)
@@ -182,6 +182,9 @@ def test_columns_of_the_user_are_missing_in_added_rows_and_the_order_of_columns_
     assert list(filled) == ["followers", "date", "user_id", "units_day_est", "rank", "note", "filled"]
     assert filled["rank"].tolist() == pytest.approx([1, float("nan"), float("nan"), 2], nan_ok=True)
     assert filled["note"].isna().tolist() == [False, True, True, False]
+    two = pd.concat([own, own[["units_day_est"]].astype("int64")], axis=1)  # which of the two is meant does not show
+    filled = measures.fill_days(two, SERIES, 0)
+    assert filled["units_day_est"].isna().to_numpy().tolist() == [[False] * 2, [True] * 2, [True] * 2, [False] * 2]
 
 
 def test_frames_of_any_reader_are_filled_with_the_declared_dtypes() -> None:

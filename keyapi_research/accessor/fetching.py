@@ -161,6 +161,12 @@ class Fetching(Frame):
         -------
         pandas.DataFrame
             creators, each once, in the order of the rows; rows without an id are passed over.
+
+        Examples
+        --------
+        >>> top = kr.fetch_video_rankings(region="US", cycle="month", limit=10)
+        >>> kr.plan(top.keyapi.fetch_creators).credits
+        1
         """
         return self._follow("fetch_creators", {}, locals())
 
@@ -176,6 +182,12 @@ class Fetching(Frame):
         pandas.DataFrame
             products, of videos all their `products()`, each once, in the order of the rows; rows without an id are
             passed over.
+
+        Examples
+        --------
+        >>> found = kr.fetch_product_search(region="US", limit=20)
+        >>> kr.plan(found.keyapi.fetch_products).credits
+        2
         """
         return self._follow("fetch_products", {}, locals())
 
@@ -204,6 +216,12 @@ class Fetching(Frame):
         -------
         pandas.DataFrame
             creator_days or product_days, one row per day that KeyAPI told, in the order of the rows.
+
+        Examples
+        --------
+        >>> creators = kr.fetch_creators(["3993047", "104962950695723008"])
+        >>> kr.plan(creators.keyapi.fetch_days, "30D").credits
+        6
         """
         return self._follow("fetch_days", {"start": start, "end": end}, locals())
 
@@ -232,6 +250,11 @@ class Fetching(Frame):
         -------
         pandas.DataFrame
             creator_videos, in the order of the rows.
+
+        Examples
+        --------
+        >>> kr.plan(kr.fetch_creators("3993047").keyapi.fetch_creator_videos, "views", limit=30).credits
+        3
         """
         return self._follow("fetch_creator_videos", {"sort": sort}, locals())
 
@@ -260,6 +283,11 @@ class Fetching(Frame):
         -------
         pandas.DataFrame
             creator_products, in the order of the rows.
+
+        Examples
+        --------
+        >>> kr.plan(kr.fetch_creators("3993047").keyapi.fetch_creator_products).credits
+        2
         """
         return self._follow("fetch_creator_products", {"sort": sort}, locals())
 
@@ -288,6 +316,11 @@ class Fetching(Frame):
         -------
         pandas.DataFrame
             product_creators, in the order of the rows.
+
+        Examples
+        --------
+        >>> kr.plan(kr.fetch_products("1729383769606034185").keyapi.fetch_product_creators, limit=10).credits
+        1
         """
         return self._follow("fetch_product_creators", {"sort": sort}, locals())
 

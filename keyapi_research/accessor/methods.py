@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..client import Client, find_client, ledger_frame
+from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
 from ..frames import Needs, identifying_columns, reading_client
-from ..measures import PARTS, engagement_rates, fill_days
+from ..measures import PARTS, RATED, engagement_rates, fill_days
 from ..model import OBSERVED_AT, SOURCE, TABLES
 from ..store import Observation, when
 from ..tidy import empty_frame
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from .pictures import Pictures
 
 
-def _viewed(_: str) -> Needs:
-    counts = {"views", *PARTS.values()}
-    return {name: key | counts for name, key in identifying_columns().items() if name in ("videos", "creator_videos")}
+def _rated(_: str) -> Needs:
+    keys = identifying_columns()
+    return {table.name: keys[table.name] | {*RATED.columns} for table in RATED.tables}
 
 
 def _daily(_: str) -> Needs:
-    return {name: key for name, key in identifying_columns().items() if TABLES[name].endpoint.series is not None}
+    keys = identifying_columns()
+    return {name: keys[name] for name, table in TABLES.items() if table.endpoint.series is not None}
 
 
 # The methods ------------------------------------------------------------------------------------------------
@@ -99,12 +101,24 @@ class Methods(Fetching):
 
     @offer(needs_of)
     def windows(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent."""
+        """Return what creators or products gained in the last days, as it came with them; free, nothing is sent.
+
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.windows()["window_days"].tolist()
+        [1, 7, 30, 90]
+        """
         return self._read_part("windows", of, client)
 
     @offer(needs_of)
     def posting(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
-        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent."""
+        """Return when creators post and how long their videos are, as it came with them; free, nothing is sent.
+
+        Examples
+        --------
+        >>> kr.fetch_creators("3993047").keyapi.posting()["dimension"].unique().tolist()
+        ['hour', 'weekday', 'duration']
+        """
         return self._read_part("posting", of, client)
 
     @offer(needs_of)
@@ -137,14 +151,24 @@ class Methods(Fetching):
         pandas.DataFrame
             The columns of the frame and `filled` (boolean): whether a row was added. Creators or products are in the
             order of the rows, their days in order. In an added row totals, prices, observed_at and source are those
-            of the last day before it that has a row; columns of your own are missing.
+            of the last day before it that has a row; columns of your own are missing. It came with no answer: `raw()`
+            and `provenance()` are for rows that were not added.
+
+        Examples
+        --------
+        >>> days = kr.fetch_creator_days("3993047", start="2025-08-04", end="2025-08-08")
+        >>> days.keyapi.fill_days()[["followers", "filled"]].to_numpy().tolist()
+        [[926, False], [927, False], [927, True], [927, False], [928, False]]
         """
         _check_client(client)
         return fill_days(self._frame, self._find_table("fill_days", of), gains)
 
-    @offer(_viewed)
+    @offer(_rated)
     def engagement(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
         """Return the rows with the shares of a video's views that became likes, comments and shares.
+
+        For videos and creator_videos. In rankings these measures are gains of a period, in creators and creator_days
+        those of all videos together; neither has a rate per view of a video.
 
         Returns
         -------
@@ -316,7 +340,7 @@ def find_method(frame: pd.DataFrame, name: str) -> Any:
         raise AccessorError(f"df.keyapi has no {name!r}. Choose from {joined(METHODS)}")
     needs = _needs_of(name)
     if needs is not None and not fitting(needs, frame):
-        raise refuse(f"{name}()", needs, frame)
+        raise refuse(f"{name}()", needs, frame, why_not(frame, RATED) if needs == _rated(name) else "")
     return getattr(Methods(frame), name)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from .. import plots
 from ..client import Client
 from ..docstrings import complete
+from ..entities import why_not
 from ..fetch import call_checked
 from ..frames import columns_of
 from ..plots.reading import NEEDS
@@ -58,7 +59,7 @@ PICTURES: Final[Mapping[str, Callable[..., Axes]]] = MappingProxyType(
 
 def _applies(name: str, frame: pd.DataFrame) -> bool:
     """Whether a picture of a frame can be made."""
-    here = columns_of(frame).issuperset(NEEDS[name].columns)
+    here = columns_of(frame).issuperset(NEEDS[name].columns) and not why_not(frame, NEEDS[name])
     return here or (name in _READ and hasattr(frame.keyapi, _READ[name]))
 
 
@@ -76,7 +77,8 @@ class Pictures:
         if not _applies(name, self._frame):
             read = f", or rows that have .keyapi.{_READ[name]}()" if name in _READ else ""
             columns = joined(sorted(NEEDS[name].columns))
-            raise AccessorError(f"plot.{name} draws the columns {columns}{read}; {describe(self._frame)}.")
+            why = f" {why_not(self._frame, NEEDS[name])}".rstrip()
+            raise AccessorError(f"plot.{name} draws the columns {columns}{read}; {describe(self._frame)}.{why}")
         return MethodType(PICTURES[name], self._frame)
 
     def __dir__(self) -> list[str]:

@@ -59,11 +59,16 @@ def describe(frame: pd.DataFrame) -> str:
     return f"this frame does not have the key columns of any table (it has {has}); kr.tables() lists them"
 
 
-def refuse(method: str, needs: Needs | None, frame: pd.DataFrame) -> AccessorError:
-    """Make the error of what a frame does not support (needs None: anything at all): what it holds, what would work."""
+def refuse(method: str, needs: Needs | None, frame: pd.DataFrame, why: str = "") -> AccessorError:
+    """Make the error of what a frame does not support (needs None: anything at all): what it holds, what would work.
+
+    `why` is another reason than columns that are missing.
+    """
     needs = needs or identifying_columns()
     closest = _closest(needs, frame)
-    advice = "" if closest is None else f" {_explain_missing(closest, needs[closest.name], frame)}"
+    advice = f" {why}".rstrip()
+    if closest is not None and not why:
+        advice = f" {_explain_missing(closest, needs[closest.name], frame)}"
     these = "the tables of this package" if len(needs) == len(TABLES) else joined(needs, "or")
     return AccessorError(f"{method} is for {these}; {describe(frame)}.{advice}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,20 +10,20 @@ import pandas as pd
 
 from ..entities import Needs
 from ..errors import InvalidArgumentError
-from ..measures import AUDIENCE, PARTS
+from ..measures import AUDIENCE, RATED
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
 _BOTH: Final = "pd.concat([tags.keyapi.audience(), sounds.keyapi.audience()])"
 _READ: Final = (
-    ("trend", ("date", "share_of_peak"), "From hashtags, music or a list of either call df.keyapi.plot.trend()."),
-    ("audience", AUDIENCE, "From product_details, hashtags or music call df.keyapi.plot.audience()."),
-    ("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
-    ("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
-    ("engagement", ("views", *PARTS.values()), "Such a frame comes from kr.fetch_videos(...)."),
-    ("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
+    Needs("trend", ("date", "share_of_peak"), "From hashtags, music or a list of either call df.keyapi.plot.trend()."),
+    Needs("audience", AUDIENCE, "From product_details, hashtags or music call df.keyapi.plot.audience()."),
+    Needs("products", ("ctr_pct", "cvr_pct", "impressions", "category_l1", "category"), _RANKING),
+    Needs("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
+    replace(RATED, call="engagement"),
+    Needs("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
 )
-NEEDS: Final = MappingProxyType({name: Needs(f"plots.{name}", columns, advice) for name, columns, advice in _READ})
+NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _READ})
 
 
 def find_origin(df: object) -> Origin:
