@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,15 @@ def all_endpoints() -> None:
 
 
 @pytest.fixture(autouse=True)
-def seven_endpoints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def seven_endpoints(request: pytest.FixtureRequest) -> Iterator[None]:
     """The other tests need no more than these to tell verdicts apart."""
+    tables = dict(model._tables)
     if "all_endpoints" not in request.fixturenames:
-        for name in [name for name, table in TABLES.items() if table.endpoint.path not in PATHS]:
-            monkeypatch.delitem(model._tables, name)
+        for name in [name for name, table in tables.items() if table.endpoint.path not in PATHS]:
+            del model._tables[name]
+    yield
+    model._tables.clear()  # the order of the tables counts
+    model._tables.update(tables)
 
 
 def play(sandbox: Sandbox, **faults: Fault) -> None:
