@@ -419,7 +419,6 @@ CREATOR_TRENDS = Endpoint(
     dated="end",
     final_on=day_final_on,
     example="3993047",
-    sample={"date": "2025-08-02"},
 )
 
 

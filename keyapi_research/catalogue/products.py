@@ -302,7 +302,6 @@ PRODUCT_TRENDS = Endpoint(
     dated="end",
     final_on=day_final_on,
     example=_PROMOTED,
-    sample={"date": "2026-01-01"},
 )
 
 
