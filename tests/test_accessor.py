@@ -549,7 +549,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
-    assert [table.name for table in frames.tables_in(left.columns)] == ["hashtags", "product_hashtags"]
+    assert [table.name for table in frames.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
     assert {"trend", "fetch_details"} <= offered(left)
 
 
@@ -1494,7 +1494,7 @@ def test_breaches(what: str, unsent: World) -> None:
 
 def test_validate_what(unsent: World) -> None:
     both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
-    with pytest.raises(AttributeError, match=r"videos and product_posts\. .* validate\(of='videos'\)"):
+    with pytest.raises(AttributeError, match=r"product_posts and videos\. .* validate\(of='product_posts'\)"):
         both.keyapi.validate()
     assert both.keyapi.validate(of="product_posts") is both
     with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):
