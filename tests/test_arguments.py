@@ -170,7 +170,8 @@ def test_regions_are_written_one_way() -> None:
 
 @pytest.mark.parametrize("table", [t.name for e in endpoints() if e.entity for t in e.tables])
 def test_an_empty_list_gives_the_empty_frame(table: str, client: kr.Client, sandbox: Sandbox) -> None:
-    frame = getattr(kr, f"fetch_{table}")([], client=client)
+    more = {"start": "7D"} if table.endswith("_days") else {}
+    frame = getattr(kr, f"fetch_{table}")([], **more, client=client)
     declared = kr.describe(table)
     assert frame.empty
     assert [(name, str(dtype)) for name, dtype in frame.dtypes.items()] == list(
@@ -211,6 +212,8 @@ def test_no_ids_need_no_connection() -> None:
 
 
 # Keys of stored answers: a changed key is a paid answer that is never found again.
+CYCLE = {"region": "US", "date": "2026-02-02", "cycle": "week"}
+LEVELS = {"category_l1_id": "601450", "category_l2_id": "849672", "category_l3_id": None}
 GOLDEN = {
     "product_insights": ({"region": "US", "time_scope": 7, "search": None, "category_id": None}, None),
     "product_detail": ({"region": "all_regions", "time_scope": "1"}, "601583"),
@@ -221,6 +224,20 @@ GOLDEN = {
     "trending_music": (
         {"region": "US", "period": 7, "search": "sun", "new_only": False, "commercial_only": False}, None,
     ),
+    "creator_analytics": ({}, "104962950695723008"),
+    "creator_analytics_by_name": ({}, "@Creator_B"),
+    "creator_rankings": (CYCLE | {"ranked_by": "sales", "category_id": 601450, "niche": "Pets"}, None),
+    "creator_days": ({"date": "2025-08-02"}, "3993047"),
+    "creator_videos": ({"sort": "posted"}, "6761507140245292038"),
+    "creator_products": ({"sort": "showcase"}, "6813855719982466054"),
+    "product_analytics": ({}, "1729383769606034185"),
+    "product_rankings": (CYCLE | {"ranked_by": "units", **LEVELS}, None),
+    "product_days": ({"date": "2025-08-02"}, "1729383769606034185"),
+    "product_creators": ({"sort": "gmv"}, "1729383769606034185"),
+    "product_search": (
+        {"region": "US", **LEVELS, "min_price": 5, "max_price": 9.99, "on_sale": True, "sort": "units_30d"}, None,
+    ),
+    "video_rankings": (CYCLE | {"ranked_by": "views", "category_id": None, "ai_only": True}, None),
 }
 GOLDEN_KEYS = {
     "product_insights": "k1-5cc1f9e05c7390d911ed68a7536a668e47744787",
@@ -230,6 +247,18 @@ GOLDEN_KEYS = {
     "music_detail": "k1-771d33a879afe2f2feeb3f7d1f240a44b1bd8c09",
     "trending_hashtags": "k1-a6d7ba8c9e6cfdf65e731aca3b20ac658dfd7fec",
     "trending_music": "k1-51b1d65b3bc729f6e4a12fb95014c09685ac89b0",
+    "video_rankings": "k1-1d1b9ab49a26febee1c3b92c7758d17c3b55182e",
+    "creator_analytics": "k1-15659bf1bd62907124af26f643e9eeddd39020d1",
+    "creator_analytics_by_name": "k1-17909d8e28a5f0e668b6dc0c98c0bf000bd89574",
+    "creator_rankings": "k1-1b8f586b5baac8e184dc407511a1e0d474fd1441",
+    "creator_days": "k1-25707aab432d133d78c49d727a098e2af90a5695",
+    "creator_videos": "k1-13955f454fa61b47bc3d78329ebaaa2b2167a7db",
+    "creator_products": "k1-c73855b88fcc692644a032a558d57b7fdbbb1970",
+    "product_analytics": "k1-3204458d974bf5deea6ea06885db41053f3e1cfc",
+    "product_rankings": "k1-540c266b540a0b43a501f75d00a07877d8473439",
+    "product_days": "k1-6bc65055671d96cdd887385d9f02943617d6c332",
+    "product_creators": "k1-21da8e4afad8b10274586966cf734fd012f01841",
+    "product_search": "k1-f55c06ad43027704df81215ce08d5e384cdd3fd5",
 }
 
 

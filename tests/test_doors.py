@@ -405,7 +405,7 @@ def respond_to_study(path: str, params: dict[str, str]) -> Fault | None:
     return None
 
 
-@pytest.mark.filterwarnings("ignore::keyapi_research.MissingDataWarning")
+@pytest.mark.filterwarnings("ignore::keyapi_research.MissingDataWarning", "ignore::keyapi_research.SchemaDriftWarning")
 def test_freeze_and_replay_in_a_process_that_knows_nothing(
     sandbox: Sandbox, make_client: Make, tmp_path: Path, start: Callable[..., Any]
 ) -> None:
@@ -427,6 +427,7 @@ def test_freeze_and_replay_in_a_process_that_knows_nothing(
     assert len(sandbox.requests) == before
 
 
+@pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
 def test_calls_that_a_replay_answers_otherwise_are_named_as_they_may_stand_in_a_notebook(
     sandbox: Sandbox, client: kr.Client, tmp_path: Path
 ) -> None:

@@ -32,14 +32,24 @@ IDS_OF: dict[str, Any] = {
     "product_detail": ["601583", "601450"],
     "music_detail": ["6703723351497508865", "7300000000000000001"],
 }
+MORE_OF: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("creator_rankings", "product_rankings", "product_search", "video_rankings"), {"region": "US"}),
+    **dict.fromkeys(("creator_days", "product_days"), {"start": "14D"}),
+}
 
 
 def every_table(client: kr.Client) -> dict[str, pd.DataFrame]:
     """Fetch all tables there are."""
     frames = {}
+    found = {
+        "user_ids": kr.fetch_creator_rankings(region="US", cycle="week", limit=3, client=client)["user_id"],
+        "product_ids": kr.fetch_product_rankings(region="US", cycle="week", limit=3, client=client)["product_id"],
+    }
     for name in TABLES:
-        fetch, ids = getattr(kr, f"fetch_{name}"), IDS_OF.get(TABLES[name].endpoint.name)
-        frames[name] = fetch(limit=25, client=client) if ids is None else fetch(ids, client=client)
+        fetch, endpoint = getattr(kr, f"fetch_{name}"), TABLES[name].endpoint
+        ids = IDS_OF.get(endpoint.name, found.get(endpoint.entity.argument) if endpoint.entity else None)
+        more = MORE_OF.get(name, {})
+        frames[name] = fetch(limit=25, **more, client=client) if ids is None else fetch(ids, **more, client=client)
     return frames
 
 
@@ -288,7 +298,7 @@ def test_a_merged_frame_has_the_descriptions_of_both_tables_and_claims_to_be_nei
     assert both["provenance"] == {}
     fields = {field["name"]: field for field in both["schema"]["fields"]}
     assert fields["position"]["description"] == "Place in the answer's list."
-    assert fields["views"]["unit"] == "views"
+    assert fields["views"]["unit"] == "views, total"
 
 
 @pytest.mark.parametrize(

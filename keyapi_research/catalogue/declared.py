@@ -124,11 +124,12 @@ def _brought_back(text: str, kind: str) -> str | None:
     if DTYPES[kind] == DTYPES["text"]:
         return text
     array, unread = read_cells(DTYPES[kind], [text])
-    [value] = read_column(pd.Series(array), Column("", kind, FromQuery(), "", ""))
+    is_time = DTYPES[kind] == DTYPES["time"]  # a day, too, may stand there with a time of day
+    [value] = read_column(pd.Series(array), Column("", "time" if is_time else kind, FromQuery(), "", ""))
     if unread or value is None:
         return None
     try:
-        return check_sent("", when(value) if DTYPES[kind] == DTYPES["time"] else value)
+        return check_sent("", when(value) if is_time else value)
     except InvalidArgumentError:  # a time of day
         return None
 

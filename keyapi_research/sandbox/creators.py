@@ -182,7 +182,7 @@ def days(inquiry: Inquiry) -> list[dict[str, Any]]:
     if creator is None:
         return []
     record = ledgers.of_creator(setting, creator)
-    told = [day for day in inquiry.days if ledgers.is_told(setting, record, "creator", creator.user_id, day)]
+    told = ledgers.told(setting, record, "creator", creator.user_id, inquiry.days)
     return [_day(record, creator, day, inquiry.n) for day in inquiry.page(told)]
 
 

@@ -116,13 +116,15 @@ def activity(setting: Setting, creator: Creator) -> Activity:
     gains = {"views": views}
     for place, (name, rate) in enumerate(rates.items(), start=4):
         gains[name] = (views * (rate * spread(0.2)[byte(bits, place)])).astype(np.int64)
-    following, leaving = dice.between(0.002, 0.01), dice.between(0.05, 0.95)
+    following, leaving = dice.between(0.002, 0.01), dice.between(0.1, 1.9)
     new = (views * (following * spread(0.3)[byte(more, 0)])).astype(np.int64)
     gains["followers"] = new - (usual * following * leaving * spread(0.3)[byte(more, 1)]).astype(np.int64)
     live, posts = dice.whole(0, 60) if dice.chance(0.5) else 0, dice.whole(20, 200)
     gains["lives"] = (byte(more, 2) < live).astype(np.int64)
     gains["videos"] = (byte(more, 3) < posts).astype(np.int64) + (byte(more, 4) < posts // 4)
-    before = {"views": int(usual * dice.between(200, 1500)), "followers": int(usual * dice.between(0.3, 2.5)) + 50}
+    before = {"views": int(usual * dice.between(200, 1500))}
+    lost = following * max(0.0, leaving - 0.95) * LENGTH  # in all days, a bit more than what may become of it
+    before["followers"] = int(usual * (dice.between(0.2, 1.5) + lost)) + 50
     before |= {name: int(before["views"] * rate) for name, rate in rates.items()}
     before |= {"lives": dice.whole(0, 2 * live), "videos": dice.whole(5, 4 * posts)}
     return Activity(gains, before, _demand(setting, creator, bits))

@@ -127,7 +127,7 @@ def days(inquiry: Inquiry) -> list[dict[str, Any]]:
     if product is None:
         return []
     record, prices = ledgers.of_product(setting, product), daily.prices(setting.seed, product)
-    told = [day for day in inquiry.days if ledgers.is_told(setting, record, "product", product.product_id, day)]
+    told = ledgers.told(setting, record, "product", product.product_id, inquiry.days)
     return [
         {
             "dt": date_text(day),

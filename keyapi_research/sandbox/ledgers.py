@@ -118,28 +118,37 @@ def _falling(totals: Whole, key: tuple[object, ...]) -> Whole:
     return found
 
 
-def is_told(setting: Setting, ledger: Ledger, kind: str, identifier: str, day: int) -> bool:
-    """Return whether a day has a row."""
-    draw = chance.Dice(setting.seed, "told", kind, identifier, day).unit()
-    sold, unsold = effects.PRODUCT_DAYS_LEFT_OUT
-    share = effects.CREATOR_DAYS_LEFT_OUT
+def told(setting: Setting, record: Ledger, kind: str, identifier: str, days: range) -> list[int]:
+    """Return those of some days that have a row."""
+    draws = daily.byte(daily.noise(setting.seed, "told", kind, identifier), 0)[_places(days)]
+    share = np.full(len(days), effects.CREATOR_DAYS_LEFT_OUT)
     if kind == "product":
-        share = sold if ledger.gain("units", range(day, day + 1)) else unsold
-    if ledger.fault == "gap":
-        stretch, place = divmod(day, effects.GAP_EVERY)
-        dice = ledger.drawn("gap", stretch)
-        length = dice.whole(*effects.GAP_DAYS)
-        first = dice.whole(0, effects.GAP_EVERY - length)
-        if first <= place < first + length:
-            return False
-    return draw >= share
+        sold = np.diff(record.sums["units"])[_places(days)] > 0
+        share = np.where(sold, *effects.PRODUCT_DAYS_LEFT_OUT)
+    return [day for day in np.array(days)[draws >= 256 * share].tolist() if not _in_gap(record, day)]
+
+
+def _places(days: range) -> slice:
+    return slice(days.start - effects.FIRST_DAY, max(days.start, days.stop) - effects.FIRST_DAY)
+
+
+def _in_gap(record: Ledger, day: int) -> bool:
+    if record.fault != "gap":
+        return False
+    stretch, place = divmod(day, effects.GAP_EVERY)
+    dice = record.drawn("gap", stretch)
+    length = dice.whole(*effects.GAP_DAYS)
+    first = dice.whole(0, effects.GAP_EVERY - length)
+    return first <= place < first + length
 
 
 def revised(ledger: Ledger, value: int, day: int, n: int) -> int:
     """Return the gain of a day as the n-th answer has it."""
+    if ledger.fault != "revised_past" or n == 1:
+        return value
     stretch, place = divmod(day, effects.REVISION_EVERY)
     dice = ledger.drawn("revision", stretch)
-    if ledger.fault != "revised_past" or n == 1 or place != dice.whole(0, effects.REVISION_EVERY - 1):
+    if place != dice.whole(0, effects.REVISION_EVERY - 1):
         return value
     return int(value * dice.between(*effects.REVISION_SIZE)) + 1
 

@@ -49,7 +49,7 @@ def video_id(seed: str, category: Category, region: str, k: int) -> str:
     # Most are recent, but no day has far more than its neighbours.
     day = curves.FIRST_DAY - 2 - int(_OLDEST_POST * share * (_EVEN + (1.0 - _EVEN) * share))
     posted = day * curves.SECONDS_A_DAY + dice.weighted(_HOURS) * 3600 + dice.whole(0, 3599)
-    packed = category.index << 22 | place << 15 | k << 6 | dice.whole(0, 63)
+    packed = category.index << 22 | place << 15 | k % POOL << 8 | dice.whole(0, 255)
     identifier = posted << 32 | shuffled(packed, keys(seed, "video ids"))
     while identifier % 1_000_000 == 0:  # absent by the sandbox's rule
         identifier += 1 << 32
@@ -61,10 +61,19 @@ def day_posted(identifier: str) -> int:
     return (int(identifier) >> 32) // curves.SECONDS_A_DAY
 
 
+@lru_cache(maxsize=1024)
+def _posters(seed: str, category: Category, place: int) -> dict[int, list[str]]:
+    """Return the ids of all videos of a category in a region, by the slot of the creator."""
+    region = words.CODES[place - 1] if place else curves.ALL
+    found: dict[int, list[str]] = {}
+    for identifier in [video_id(seed, category, region, k) for k in range(_VIDEOS)]:
+        found.setdefault(creator_of(seed, identifier).slot, []).append(identifier)
+    return found
+
+
 def posted_by(seed: str, creator: Creator) -> list[str]:
     """Return the ids of the videos of a creator of the world."""
-    numbers = range(creator.slot - 1, _VIDEOS, CREATORS) if creator.slot else ()
-    return [video_id(seed, creator.category, creator.market or curves.ALL, k) for k in numbers]
+    return _posters(seed, creator.category, creator.place).get(creator.slot, [])
 
 
 @dataclass(frozen=True)
@@ -81,13 +90,20 @@ class _Video:
     stale: bool
 
 
-def creator_of(seed: str, identifier: str) -> Creator:
-    """Return who posted a video."""
+def _begun(seed: str, identifier: str) -> tuple[chance.Dice, int, Creator]:
+    """Return the draws about a video, of which the first are those of when it was posted, and by whom."""
     packed = restored(seed, "video ids", int(identifier) & 0xFFFFFFFF)
     category = words.CATEGORIES[(packed >> 22) % len(words.CATEGORIES)]
     if identifier in _DOCUMENTED_POSTS:
         category = words.BY_ID[words.CATEGORY_ID]
-    return creator_at(seed, category, (packed >> 15) % 128 % PLACES, (packed >> 6) % _VIDEOS % CREATORS + 1)
+    dice = chance.Dice(seed, "video facts", identifier)
+    posted = _posted(identifier, dice)
+    return dice, posted, creator_at(seed, category, (packed >> 15) % 128 % PLACES, dice.whole(1, CREATORS))
+
+
+def creator_of(seed: str, identifier: str) -> Creator:
+    """Return who posted a video."""
+    return _begun(seed, identifier)[2]
 
 
 def _posted(identifier: str, dice: chance.Dice) -> int:
@@ -109,11 +125,10 @@ def _engagement(l1_id: str, *, duration: int, posted: int, ai: bool, own: float)
 
 @lru_cache(maxsize=16384)
 def _video(setting: Setting, identifier: str) -> _Video:
-    seed, creator = setting.seed, creator_of(setting.seed, identifier)
+    seed = setting.seed
+    dice, posted, creator = _begun(seed, identifier)
     category = creator.category
     first = category.l1_id
-    dice = chance.Dice(seed, "video facts", identifier)
-    posted = _posted(identifier, dice)
     duration = min(600, max(5, int(dice.lognormal(24.0, 0.75))))
     ai = dice.chance(effects.AI_SHARE.get(first, effects.AI_SHARE_ELSEWHERE))
     own = effects.ENGAGEMENT_NOISE * dice.normal() + creator.liking
