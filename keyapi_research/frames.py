@@ -105,7 +105,7 @@ def tables_in(columns: Collection[str]) -> list[Table]:
 
 def _same_by(table: Table, other: Table, columns: frozenset[str]) -> bool:
     """Whether columns are as much of one table as of another one with the same key, but of other answers."""
-    same_key = set(table.key) == set(other.key) and table.endpoint is not other.endpoint
+    same_key = set(table.key) == set(other.key) and table.endpoint.path != other.endpoint.path
     return same_key and _names(table) & columns == _names(other) & columns
 
 
