@@ -77,14 +77,19 @@ def tables_in(columns: Collection[str]) -> list[Table]:
         or any(set(one.key) <= _names(table) and (_names(table) - _names(one)) & left for one in there)
     ]
     found: list[Table] = []
+    all_there = frozenset().union(*map(_names, there))
 
     def explains(table: Table) -> tuple[int, bool, int, int]:
         """Order tables: of those that explain as much, one that lacks less."""
-        return len(_names(table) & left), table in there, len(table.key), -len(_names(table) - have)
+        return len(_names(table) & left), table in there, -len(_names(table) - have), len(table.key)
 
     while pool:
         best = max(pool, key=explains)
         explained = _names(best) & left
+        unlike = explained - all_there
+        if best not in there and len(unlike) <= 1 and unlike <= set(best.key):
+            pool.remove(best)  # nothing shows that it is there: one column of its key is more likely the user's own
+            continue
         if not explained:
             break
         # Beside a table that is known, one more key column is more likely the user's own than another table, unless it
@@ -100,7 +105,7 @@ def tables_in(columns: Collection[str]) -> list[Table]:
 
 def _same_by(table: Table, other: Table, columns: frozenset[str]) -> bool:
     """Whether columns are as much of one table as of another one with the same key, but of other answers."""
-    same_key = set(table.key) == set(other.key) and table.endpoint is not other.endpoint
+    same_key = set(table.key) == set(other.key) and table.endpoint.path != other.endpoint.path
     return same_key and _names(table) & columns == _names(other) & columns
 
 

@@ -549,7 +549,7 @@ def test_suffixed_columns_are_not_guessed(unsent: World) -> None:
     assert 'df.rename(columns={"region_x": "region"})' in text
     assert 'suffixes=("", "_other")' in text
     left = named.merge(tags, on="hashtag_name", suffixes=("_category", ""))
-    assert [table.name for table in frames.tables_in(left.columns)] == ["hashtags", "product_hashtags"]
+    assert [table.name for table in frames.tables_in(left.columns)] == ["product_hashtags", "hashtags"]
     assert {"trend", "fetch_details"} <= offered(left)
 
 
@@ -637,6 +637,33 @@ def test_what_a_table_declared_later_leads_to_is_offered_like_the_others(
     got = unsent.call(unsent["videos"], "hashtags")  # these answers have no such list
     assert got.columns.tolist() == ["video_id", "position", "caption_tag", "observed_at", "source"]
     assert got.empty
+
+
+MERGED = {  # left, right: on
+    ("products", "product_rankings"): "product_id",
+    ("creator_products", "products"): "product_id",
+    ("product_creators", "products"): "product_id",
+    ("product_creators", "creators"): "user_id",
+    ("creator_videos", "video_products"): "video_id",
+    ("video_rankings", "videos"): "video_id",
+    ("videos", "creators"): "user_id",
+    ("creators", "creator_days"): "user_id",
+    ("products", "product_days"): "product_id",
+}
+
+
+@pytest.mark.parametrize("names", MERGED)
+def test_a_frame_holds_both_tables_that_were_merged(names: tuple[str, str]) -> None:
+    for first, second in (names, names[::-1]):
+        left, right = (pd.DataFrame(columns=list(TABLES[one].names)) for one in (first, second))
+        merged = left.merge(right, on=MERGED[names], suffixes=("", "_other"))
+        assert {table.name for table in frames.tables_in(merged.columns)} == set(names)
+
+
+@pytest.mark.parametrize("own", ["region", "sorted_by", "date", "cycle", "period", "dimension", "window_days"])
+@pytest.mark.parametrize("table", ["products", "creators", "videos", "creator_rankings", "product_search"])
+def test_one_column_of_the_user_s_own_makes_no_other_table(table: str, own: str) -> None:
+    assert [one.name for one in frames.tables_in({*TABLES[table].names, own})] == [table]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -1494,7 +1521,7 @@ def test_breaches(what: str, unsent: World) -> None:
 
 def test_validate_what(unsent: World) -> None:
     both = unsent["product_posts"].merge(unsent["videos"], on="video_id", suffixes=("", "_video"))
-    with pytest.raises(AttributeError, match=r"videos and product_posts\. .* validate\(of='videos'\)"):
+    with pytest.raises(AttributeError, match=r"product_posts and videos\. .* validate\(of='product_posts'\)"):
         both.keyapi.validate()
     assert both.keyapi.validate(of="product_posts") is both
     with pytest.raises(kr.InvalidArgumentError, match="the column hashtag_name is missing"):

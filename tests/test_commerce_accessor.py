@@ -259,6 +259,14 @@ def test_all_observations_of_days_are_refused_by_fill_days_and_returned_by_histo
     assert len(first.keyapi.raw(client=client)) == len(first)
 
 
+def test_provenance_of_days_adds_up_to_what_they_cost(client: kr.Client, sandbox: Sandbox) -> None:
+    days = kr.fetch_creator_days("3993047", start="2025-08-01", end="2025-08-20", client=client)
+    provenance = days.keyapi.provenance(client=client)
+    assert provenance["observed_at"].tolist() == days["observed_at"].tolist()
+    assert provenance.drop_duplicates("request_id")["credits"].sum() == sandbox.charged == 2
+    assert (provenance["n_entities"] > 1).all()
+
+
 def test_fill_days_is_for_series_only(market: Market) -> None:
     with pytest.raises(AttributeError, match=r"fill_days\(\) is for creator_days or product_days; this frame holds"):
         _ = market.creator_rankings.keyapi.fill_days
@@ -377,9 +385,16 @@ def test_what_was_read_of_answers_goes_into_an_archive(market: Market, client: k
     creators = kr.fetch_creators(market.creators["user_id"].head(2), client=client)
     days = creators.keyapi.fetch_days("2026-01-01", "2026-01-10", client=client)
     windows, filled = creators.keyapi.windows(client=client), days.keyapi.fill_days()
+    recent = creators.keyapi.fetch_days("7D", client=client)
+    videos = kr.fetch_videos(market.videos["video_id"], client=client)
+    products = videos.keyapi.fetch_products(client=client)
+    assert len(recent)
+    assert len(products)
     kr.freeze(tmp_path / "study.zip", client=client)
     with kr.replay(tmp_path / "study.zip") as replayed:
         assert_frame_equal(creators.keyapi.windows(client=replayed), windows)
+        assert_frame_equal(creators.keyapi.fetch_days("7D", client=replayed), recent)
+        assert_frame_equal(videos.keyapi.fetch_products(client=replayed), products)
         again = creators.keyapi.fetch_days("2026-01-01", "2026-01-10", client=replayed)
         assert_frame_equal(again.keyapi.fill_days(), filled)
         assert_frame_equal(

@@ -312,8 +312,8 @@ def test_a_short_id_with_a_gap_keeps_its_digits_in_a_csv_file(tmp_path: Path) ->
 
 
 READER = """
-kr.replay("creators-found.zip")
-assert fetch_creators_found(limit=20).equals(table)
+kr.replay("video-days.zip")
+assert fetch_video_days("7600000000000000001").equals(table)
 assert kr.status().credits_spent == 0
 """
 
