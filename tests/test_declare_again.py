@@ -51,7 +51,7 @@ IDS = {
     "/v1/tiktok/trending/hashtag/detail": ["perfume", "ufc324", "cats"],
     "/v1/tiktok/trending/music/detail": ["6703723351497508865", "7000000000000000001"],
 }
-# What has days, codes of parameters or lists in texts cannot be declared again column by column.
+# Tables with days, codes of parameters or lists in texts cannot be declared again; test_declare has what can be.
 FAMILIES = ("/insights/", "/video/detail/", "/trending/")
 LISTS = {
     name: len(table.rows)

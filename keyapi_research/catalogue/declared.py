@@ -197,7 +197,8 @@ def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, p
         raise InvalidArgumentError(f"batch: {known.path} takes {known.batch} at a time. Pass batch={known.batch}")
     entity = entity and replace(entity, argument="ids", column=entity.api_name)
     if known.series is not None:  # pages of a range are other answers than its days
-        known = replace(known, paging=way, owner=known.identity, identity=None)  # type: ignore[arg-type]
+        owner = known.identity if isinstance(known.identity, Field) else None
+        known = replace(known, paging=way, owner=owner, identity=None)
     plain = replace(known, series=None, settle=None, dated="", final_on=None, also=None)
     return replace(plain, entity=entity, page="", batch=batch)
 
