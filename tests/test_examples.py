@@ -7,9 +7,6 @@ comes of 27 of them is written by hand, in data/examples-by-hand.toml.
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -307,27 +304,3 @@ def test_a_short_id_with_a_gap_keeps_its_digits_in_a_csv_file(tmp_path: Path) ->
         frame = kr.fetch_endpoint(*CALLS["video-captions"], client=client)
     frame.keyapi.to_csv(tmp_path / "table.csv")
     assert kr.read_csv(tmp_path / "table.csv")["most_category_id"].astype("string").tolist() == ["601450", pd.NA]
-
-
-# The page on any endpoint -----------------------------------------------------------------------------------------
-
-
-READER = """
-kr.replay("video-days.zip")
-assert fetch_video_days("7600000000000000001").equals(table)
-assert kr.status().credits_spent == 0
-"""
-
-
-def test_the_code_of_the_page_prints_what_it_says(tmp_path: Path) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "any-endpoint.md").read_text("utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```\n\n```\n(.*?)^```\n", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == page.count("```python") == 4
-    # In a process of its own: what it declares is for a session.
-    code = "print('---')\n".join(one for one, _ in blocks) + READER
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    assert done.stdout.split("---\n") == [output for _, output in blocks], done.stderr
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"\w+Warning", done.stderr) == ["MissingDataWarning"]  # the last page of the comments

@@ -11,9 +11,11 @@ from ..client import Call, Client
 from ..fetch import Errors, Ids, MaxAge, call_of, fetch_function
 from ..model import Column, Endpoint, Parameter, Table, declare
 from ..places import Field
-from .creators import IDS, TO_CREATORS, USER
+from .creators import IDS, USER
 from .shared import (
     ANALYTICS_PAGES,
+    BY_PRODUCT,
+    BY_USER,
     LIST_PLACE,
     METADATA,
     SORTED_BY,
@@ -64,7 +66,7 @@ CREATOR_VIDEOS = declare(Table(
         cover("[].reflow_cover", f"{SPECIFIED}; a user got 403 for such addresses"),
         *METADATA,
     ),
-    leads_to={**TO_CREATORS, "fetch_videos": ("video_id", "videos")},
+    leads_to={**BY_USER, "fetch_videos": ("video_id", "videos")},
 ))
 
 
@@ -140,7 +142,7 @@ CREATOR_PRODUCTS = declare(Table(
                     _WHOSE),
         *METADATA,
     ),
-    leads_to={**TO_CREATORS, "fetch_products": ("product_id", "products")},
+    leads_to={**BY_USER, **BY_PRODUCT},
 ))
 
 

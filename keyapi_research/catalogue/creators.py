@@ -14,10 +14,12 @@ from ..periods import day_final_on, ranking_final_on, settle_cycle
 from ..places import Constant, Field, FromQuery, PerList
 from .shared import (
     ANALYTICS_PAGES,
+    BY_USER,
     CYCLE,
     CYCLE_REQUESTED,
     DATE_OF_DAY,
     DAY,
+    DAYS_OF_USER,
     GMV,
     LIST_PLACE,
     MARKET_RANKED,
@@ -90,9 +92,7 @@ _SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of 
                 "unknown: its formula and range are not documented; 2.62 to 8.5 were seen", "score")
 _REGION = Column("creator_region", "text", Field("[].region"), "Region of the creator, ISO-2.", SPECIFIED)
 _OF_CREATOR: Final = ((("user_id",), "creators"),)
-_OWN: Final = {"fetch_days": ("user_id", "creator_days"), "fetch_creator_videos": ("user_id", "creator_videos"),
-               "fetch_creator_products": ("user_id", "creator_products")}
-TO_CREATORS: Final = {"fetch_creators": ("user_id", "creators")}
+_WITHOUT_ITSELF: Final = {method: to for method, to in (BY_USER | DAYS_OF_USER).items() if to[1] != "creators"}
 _WINDOWS: Final = (1, 7, 30, 90)
 
 CREATORS = declare(Table(
@@ -145,7 +145,7 @@ CREATORS = declare(Table(
                SPECIFIED),
         *METADATA,
     ),
-    leads_to=_OWN, ways=(CREATOR_BY_NAME,),
+    leads_to=_WITHOUT_ITSELF, ways=(CREATOR_BY_NAME,),
 ))
 CREATOR_WINDOWS = declare(Table(
     CREATOR_DETAIL,
@@ -379,7 +379,7 @@ CREATOR_RANKINGS = declare(Table(
         total_money("gmv_est", "[].total_sale_gmv_history_amt", "Sales value, estimated."),
         *METADATA,
     ),
-    leads_to={**TO_CREATORS, **_OWN},
+    leads_to={**BY_USER, **DAYS_OF_USER},
 ))
 
 
@@ -449,7 +449,7 @@ CREATOR_DAYS = declare(Table(
                "saw it for all domestic creators of a market.", GMV, "number"),
         *METADATA,
     ),
-    leads_to=TO_CREATORS,
+    leads_to=BY_USER,
 ))
 
 

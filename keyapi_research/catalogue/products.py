@@ -16,10 +16,13 @@ from ..places import Coded, Field, FromQuery, PerList
 from ..settings import read_flag
 from .shared import (
     ANALYTICS_PAGES,
+    BY_PRODUCT,
+    BY_USER,
     CYCLE,
     CYCLE_REQUESTED,
     DATE_OF_DAY,
     DAY,
+    DAYS_OF_PRODUCT,
     FILTER_CATEGORIES,
     GMV,
     LIST_PLACE,
@@ -161,9 +164,7 @@ def _product_columns(*, listed: bool) -> tuple[Column, ...]:
     )
 
 
-_OWN: Final = {"fetch_days": ("product_id", "product_days"),
-               "fetch_product_creators": ("product_id", "product_creators")}
-_PRODUCTS: Final = {"fetch_products": ("product_id", "products")}
+_WITHOUT_ITSELF: Final = {method: to for method, to in (BY_PRODUCT | DAYS_OF_PRODUCT).items() if to[1] != "products"}
 
 PRODUCTS = declare(Table(
     PRODUCT_DETAIL,
@@ -172,7 +173,7 @@ PRODUCTS = declare(Table(
     key=("product_id",),
     rows=("[]",),
     columns=(_REQUESTED, *_product_columns(listed=False), *METADATA),
-    leads_to=_OWN,
+    leads_to=_WITHOUT_ITSELF,
 ))
 PRODUCT_WINDOWS = declare(Table(
     PRODUCT_DETAIL,
@@ -261,7 +262,7 @@ PRODUCT_RANKINGS = declare(Table(
                kind="number"),
         *METADATA,
     ),
-    leads_to={**_PRODUCTS, **_OWN},
+    leads_to={**BY_PRODUCT, **DAYS_OF_PRODUCT},
 ))
 
 
@@ -325,7 +326,7 @@ PRODUCT_DAYS = declare(Table(
         total_money("gmv_est", "[].total_sale_gmv_amt", "Sales value over all sellers, estimated."),
         *METADATA,
     ),
-    leads_to=_PRODUCTS,
+    leads_to=BY_PRODUCT,
 ))
 
 
@@ -400,7 +401,7 @@ PRODUCT_CREATORS = declare(Table(
                     "Sales value of this product by this creator, estimated."),
         *METADATA,
     ),
-    leads_to={**_PRODUCTS, "fetch_creators": ("user_id", "creators")},
+    leads_to={**BY_PRODUCT, **BY_USER},
 ))
 
 
@@ -468,7 +469,7 @@ PRODUCT_SEARCH = declare(Table(
         SORTED_BY, LIST_PLACE, _FOUND, *_product_columns(listed=True),
         *METADATA,
     ),
-    leads_to={**_PRODUCTS, **_OWN},
+    leads_to={**BY_PRODUCT, **DAYS_OF_PRODUCT},
 ))
 
 

@@ -161,6 +161,19 @@ DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),
 LIST_PLACE = Column("position", "count", Position("data[]"), "Place in the list, counted through its pages.",
                     "documented: counted by this package", "place", 1)
 
+# What the methods of df.keyapi fetch by an id in the rows: the column, and the table.
+BY_USER: Final = {
+    "fetch_creators": ("user_id", "creators"),
+    "fetch_creator_videos": ("user_id", "creator_videos"),
+    "fetch_creator_products": ("user_id", "creator_products"),
+}
+BY_PRODUCT: Final = {
+    "fetch_products": ("product_id", "products"),
+    "fetch_product_creators": ("product_id", "product_creators"),
+}
+DAYS_OF_USER: Final = {"fetch_days": ("user_id", "creator_days")}
+DAYS_OF_PRODUCT: Final = {"fetch_days": ("product_id", "product_days")}
+
 
 def total(name: str, path: str, meaning: str, unit: str, evidence: str = SPECIFIED, *,
           optional: bool = False) -> Column:

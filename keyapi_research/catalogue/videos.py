@@ -15,6 +15,8 @@ from ..places import Field, FromQuery, Position
 from ..settings import read_flag
 from .shared import (
     ANALYTICS_PAGES,
+    BY_PRODUCT,
+    BY_USER,
     CYCLE,
     CYCLE_REQUESTED,
     GMV,
@@ -127,7 +129,7 @@ VIDEOS = declare(Table(
         count_of("n_products", "[].video_products", "products", optional=True),
         *METADATA,
     ),
-    leads_to={"fetch_creators": ("user_id", "creators"), "fetch_products": ("video_products", "products")},
+    leads_to={**BY_USER, "fetch_products": ("video_products", "products")},
 ))
 VIDEO_PRODUCTS = declare(Table(
     VIDEO_ANALYTICS,
@@ -146,7 +148,7 @@ VIDEO_PRODUCTS = declare(Table(
         *METADATA,
     ),
     references=((("video_id",), "videos"),), reached_by="products",
-    leads_to={"fetch_products": ("product_id", "products")},
+    leads_to=BY_PRODUCT,
 ))
 
 
@@ -240,7 +242,7 @@ VIDEO_RANKINGS = declare(Table(
         cover("[].reflow_cover", f"{SPECIFIED}; a user got 403 for such addresses"),
         *METADATA,
     ),
-    leads_to={"fetch_videos": ("video_id", "videos"), "fetch_creators": ("user_id", "creators")},
+    leads_to={**BY_USER, "fetch_videos": ("video_id", "videos")},
 ))
 
 
