@@ -342,6 +342,10 @@ def test_videos_beside_their_creators_are_videos(market: Market) -> None:
     known = both["views"] > 0
     assert rates.loc[known, "like_rate"].tolist() == pytest.approx((both["likes"] / both["views"])[known].tolist())
     assert kr.plots.engagement(both)
+    listed = market.creator_videos.merge(market.videos, on="video_id", suffixes=("", "_detail"))
+    assert (listed["views"] > 0).all()
+    expected = (listed["likes"] / listed["views"]).tolist()
+    assert listed.keyapi.engagement()["like_rate"].tolist() == pytest.approx(expected)
     lost = market.videos.merge(market.creators, on="user_id")
     with pytest.raises(AttributeError, match=r'As videos it lacks views, .* df\.rename\(columns=\{"views_x": "views"'):
         _ = lost.keyapi.engagement

@@ -188,7 +188,8 @@ class Methods(Fetching):
         0.0862
         """
         _check_client(client)
-        self._find_table("engagement", of)
+        if of is not None:  # which of two tables is meant makes no difference
+            self._find_table("engagement", of)
         rates = engagement_rates(self._frame)
         return self._frame.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
