@@ -32,6 +32,8 @@ IDS = {
     "video_analytics": ["7117191641181555995", "7300000000000000001", "7300000000000000002"],
     "hashtag_detail": "ufc324",
     "music_detail": "6703723351497508865",
+    "creator_analytics": ["104962950695723008", "6144029478790867105", "6198855012115420486"],
+    "product_analytics": ["1729383769606034185", "1729427001450849881", "1729496492640599035"],
 }
 
 
@@ -48,7 +50,7 @@ def make_case(endpoint: Endpoint) -> Case:
     queries = (make_query(endpoint, arguments),) if ids is None else make_queries(endpoint, ids, arguments)
     params = dict(queries[0].params)
     if endpoint.batch > 1:
-        params["video_ids"] = ",".join(query.id for query in queries)
+        params[queries[0].endpoint.inputs[0].api_name] = ",".join(query.id for query in queries)
     server = Sandbox(page_cap=3)
     pages = []
     for number in (1, 2) if ids is None else (1,):
@@ -58,7 +60,8 @@ def make_case(endpoint: Endpoint) -> Case:
     return Case(endpoint, queries, tuple(pages))
 
 
-CASES = {endpoint.name: make_case(endpoint) for endpoint in endpoints()}
+OTHERS = ("product_insights", "trending_hashtags", "trending_music")
+CASES = {endpoint.name: make_case(endpoint) for endpoint in endpoints() if endpoint.name in (*IDS, *OTHERS)}
 
 # Values ---------------------------------------------------------------------------------------------------------
 

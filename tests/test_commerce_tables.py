@@ -142,9 +142,9 @@ def test_the_example_of_categories_that_creators_sell(client: kr.Client, sandbox
 
 def test_the_example_of_rankings_of_creators(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, example("influencer-ranking"))
-    frame = kr.fetch_creator_rankings(region="US", date="2026-02-02", client=client)
+    frame = kr.fetch_creator_rankings(region="US", date="2025-06-02", client=client)
     assert values(frame) == {
-        "region": "US", "date": "2026-02-02 00:00:00", "cycle": "day", "ranked_by": "sales",
+        "region": "US", "date": "2025-06-02 00:00:00", "cycle": "day", "ranked_by": "sales",
         "filter_category_id": None, "filter_niche": None, "position": 1, "user_id": "6633792625097490438",
         "username": "creator_a", "niche": "Other", "sales_flag": 4, "ec_score": 7.33, "followers_gained": None,
         "likes_gained": None, "videos_posted": None, "lives_held": None, "products_promoted": None,
@@ -240,9 +240,9 @@ def test_each_window_of_a_product_has_its_own_fields(client: kr.Client, sandbox:
 
 def test_the_example_of_rankings_of_videos(client: kr.Client, sandbox: Sandbox) -> None:
     answer(sandbox, example("video-ranking"))
-    frame = kr.fetch_video_rankings(region="US", date="2026-02-02", ranked_by="units", client=client)
+    frame = kr.fetch_video_rankings(region="US", date="2025-06-02", ranked_by="units", client=client)
     assert values(frame) == {
-        "region": "US", "date": "2026-02-02 00:00:00", "cycle": "day", "ranked_by": "units",
+        "region": "US", "date": "2025-06-02 00:00:00", "cycle": "day", "ranked_by": "units",
         "filter_category_id": None, "filter_ai_only": False, "position": 1, "video_id": "7601397977986501919",
         "user_id": "6633792625097490438", "username": "creator_a",
         "description": "W huzz magnet 🧲 #fyp #ttshopfinds #seasaltspray #level3 #barbertok ",

@@ -903,7 +903,7 @@ GOLDEN_REQUESTS = (
     ("influencer/products", {"user_id": DEMO_USER, **PAGE}),
     ("product/list", {"region": "US", "off_mark": "0", **PAGE}),
 )
-GOLDEN = {"1": "", "another": ""}
+GOLDEN = {"1": "2c2ce5ae0be58949", "another": "021b3f6e7aa750b5"}
 
 
 def fingerprint(seed):

@@ -53,7 +53,7 @@ MISTAKES = {
     ),
     "a store": ("kr.connect(offline=True, store='/nowhere/x.sqlite')", "StoreError: there is no store at"),
     "a method of another table": ("videos.keyapi.trend()", "AccessorError: trend() is for hashtags, "),
-    "a column that is not there": ("videos.keyapi.engagement()", "AccessorError: engagement() is for videos; "),
+    "a column that is not there": ("videos.keyapi.engagement()", "AccessorError: engagement() is for videos or "),
     "a table it does not hold": ("videos.keyapi.raw(of='music')", "AccessorError: raw(of='music'): As music it lacks"),
     "no method at all": ("videos.keyapi.trends()", "AccessorError: df.keyapi has no 'trends'. Choose from trend, "),
     "a picture of another table": ("videos.keyapi.plot.products()", "AccessorError: plot.products draws the columns"),

@@ -100,7 +100,8 @@ EXPECTED: dict[str, tuple[dict[str, Any], list[str], list[tuple[Any, ...]]]] = {
          "width_px": 576, "height_px": 1024, "resolution": "720p", "size_bytes": 1049064, "ai_generated": False,
          "sales_flag": 1, "views": 211100, "likes": 18200, "comments": 939, "shares": 1649, "favorites": None,
          "views_1d": 0, "views_7d": 0, "views_30d": 0, "likes_1d": 0, "likes_7d": 0, "likes_30d": 0,
-         "units_sold_est": 0, "gmv_est": 0.0, "cover_url": SIGNED_COVER, "source": "sandbox"},
+         "units_sold_est": 0, "gmv_est": 0.0, "cover_url": SIGNED_COVER, "paid_ad": None,
+         "n_products": None, "source": "sandbox"},
         [], [()],
     ),
     "hashtags": (

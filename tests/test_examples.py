@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
+from keyapi_research.catalogue.listed import listed
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.sandbox.listed import LISTED
 
@@ -47,7 +48,7 @@ def queries() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield of each example that the sandbox serves: its file, path and parameters, but those of paging."""
     for path, one in LISTED.items():
         for file, query in one.examples.items():
-            by = next(iter(one.batch), None)  # the sandbox's query of a batch has both ids and handles
+            by = next(iter(listed()[path].batch), None)  # the sandbox's query of a batch has both ids and handles
             params: dict[str, Any] = {by: query[by]} if by else dict(query)
             if "offset" in one.required:
                 params["offset"] = one.first_offset
@@ -312,8 +313,8 @@ def test_a_short_id_with_a_gap_keeps_its_digits_in_a_csv_file(tmp_path: Path) ->
 
 
 READER = """
-kr.replay("creator-days.zip")
-assert fetch_creator_days("6761507140245292038").equals(table)
+kr.replay("video-days.zip")
+assert fetch_video_days("7600000000000000001").equals(table)
 assert kr.status().credits_spent == 0
 """
 

@@ -56,7 +56,7 @@ def explore(examples: int, strategy: st.SearchStrategy[Any], check: Callable[[An
 # What must hold -------------------------------------------------------------------------------------------------
 
 DTYPES = {"id": "string", "text": "string", "hashtag": "string", "count": "Int64", "integer": "Int64",
-          "number": "float64", "flag": "boolean", "time": "datetime64[us, UTC]"}
+          "number": "float64", "flag": "boolean", "time": "datetime64[us, UTC]", "date": "datetime64[us, UTC]"}
 
 
 def breaches(table: Table, frame: pd.DataFrame, queries: Sequence[Query]) -> list[str]:
@@ -133,6 +133,8 @@ def about(endpoint: Endpoint, data: Any) -> list[Any]:
 
 NAMED = {
     "video_analytics": ((), "video_id"),
+    "creator_analytics": ((), "user_id"),
+    "product_analytics": ((), "product_id"),
     "trending_hashtags": (("list",), "hashtag_name"),
     "trending_music": (("sound_list",), "clip_id"),
 }
@@ -232,8 +234,9 @@ def test_normal_answers_arrive_whole(name: str) -> None:
     assert not issues.duplicates
     assert not issues.unreadable
     for table, frame in zip(case.endpoint.tables, frames, strict=True):
-        assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
-        assert len(frame) > 0 or table.name == "music_videos"
+        if not any(path.removesuffix("[]") in case.endpoint.texts for path in table.rows):
+            assert len(frame) == sum(items(envelope["data"], path) for envelope in envelopes for path in table.rows)
+        assert len(frame) > 0 or table.name in ("music_videos", "video_products")
         assert breaches(table, frame, case.queries) == []
 
 
@@ -349,7 +352,7 @@ def test_any_answer_over_http(examples: int, line: Line) -> None:
         table, answers = call
         check_call(line, CASES[TABLES[table].endpoint.name], TABLES[table], answers)
 
-    tables = st.sampled_from(sorted(TABLES))
+    tables = st.sampled_from(sorted(name for name, table in TABLES.items() if table.endpoint.name in CASES))
     explore(examples, tables.flatmap(lambda t: st.tuples(st.just(t), conversations(TABLES[t].endpoint.name))), check)
 
 
@@ -454,7 +457,8 @@ def test_any_argument_becomes_queries_or_is_refused(examples: int) -> None:
             # Joiners and direction controls belong to names in many scripts; letters may be newer than this Python.
             assert all(one.isprintable() or unicodedata.category(one) in ("Cf", "Cn", "Co") for one in written)
             again = {p.argument: value for p, value in zip(endpoint.inputs, query.values, strict=True)}
-            assert make_query(endpoint, again) == query, "what was made of an argument is an argument, and the same one"
+            [same] = make_some(endpoint, query.values[0], **again)  # noqa: PD011 - not pandas
+            assert same == query, "what was made of an argument is an argument, and the same one"
 
     explore(examples, calls(), check)
 

@@ -111,7 +111,7 @@ def test_every_example_is_served():
 @pytest.mark.parametrize(
     ("path", "params", "place", "value"),
     [
-        ("influencer/ranking/analytics", {**RANKING, **PAGE, "date": "2026-02-02"}, "0 total_sale_cnt", 7752),
+        ("influencer/ranking/analytics", {**RANKING, **PAGE, "date": "2025-06-02"}, "0 total_sale_cnt", 7752),
         ("influencer/trends/analytics", {"user_id": "3993047", **AUGUST, **PAGE}, "0 total_followers_1d_cnt", -11),
         ("influencer/detail/analytics", {"unique_ids": "creator_b"}, "0 user_id", "104962950695723008"),
         ("influencer/region", {"unique_id": "creator_p"}, "", "ID"),
@@ -283,7 +283,7 @@ def test_a_refusal_is_not_charged_and_methods_paths_and_tokens_are_checked_as_ev
 
 
 def test_the_page_after_an_example_is_empty(sandbox):
-    params = {**RANKING, "date": "2026-02-02", "page_size": 10}
+    params = {**RANKING, "date": "2025-06-02", "page_size": 10}
     assert len(data(sandbox, "influencer/ranking/analytics", {**params, "page_num": 1})) == 1
     assert data(sandbox, "influencer/ranking/analytics", {**params, "page_num": 2}) == []
 
@@ -359,8 +359,10 @@ def test_the_example_of_a_world_is_for_its_own_query_alone(sandbox):
     rows = {row["user_id"]: row for row in data(sandbox, "influencer/detail/analytics", both)}
     assert rows.keys() == {"104962950695723008", "7000000000000000001"}
     assert rows["104962950695723008"]["unique_id"] != "creator_b"
-    ranking = {**RANKING, **PAGE, "date": "2026-02-02"}
+    ranking = {**RANKING, **PAGE, "date": "2025-06-02"}
     assert len(data(sandbox, "influencer/ranking/analytics", ranking)) == 1
+    ranking["date"] = "2026-02-02"
+    assert len(data(sandbox, "influencer/ranking/analytics", ranking)) == 10
     assert len(data(sandbox, "influencer/ranking/analytics", {**ranking, "category_id": "601450"})) == 10
     assert len(data(sandbox, "influencer/ranking/analytics", {**ranking, "region": "GB"})) == 10
 

@@ -33,8 +33,8 @@ IDS_OF: dict[str, Any] = {
     "music_detail": ["6703723351497508865", "7300000000000000001"],
 }
 MORE_OF: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("creator_rankings", "product_rankings", "product_search", "video_rankings"), {"region": "US"}),
-    **dict.fromkeys(("creator_days", "product_days"), {"start": "14D"}),
+    **{name: {"region": "US"} for name in ("creator_rankings", "product_rankings", "product_search", "video_rankings")},
+    **{name: {"start": "14D"} for name in ("creator_days", "product_days")},
 }
 
 

@@ -182,8 +182,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "12028f72725ddf28",
-    "another": "d7e922e27e2f7085",
+    "1": "9cf39116ef6780d4",
+    "another": "0f96638806a33fef",
 }
 
 

@@ -13,7 +13,6 @@ from ..model import Column, Endpoint, Parameter, Series, Table, declare
 from ..periods import day_final_on, ranking_final_on, settle_cycle
 from ..places import Constant, Field, FromQuery, PerList
 from .shared import (
-    A_PARAMETER,
     ANALYTICS_PAGES,
     CYCLE,
     CYCLE_REQUESTED,
@@ -29,6 +28,7 @@ from .shared import (
     RANKING_DAY,
     REQUIRED_REGION,
     SPECIFIED,
+    SPECIFIED_PARAMETER,
     UPSTREAM_SAMPLE,
     Day,
     Start,
@@ -357,7 +357,7 @@ CREATOR_RANKINGS = declare(Table(
         Column("filter_category_id", "id", FromQuery(),
                "Product category as requested; missing = all. Whether KeyAPI filters by it is not certain.",
                "inferred: a user found EchoTik's name of the parameter without effect; it is sent under both names"),
-        Column("filter_niche", "text", FromQuery(), "Niche as requested; missing = all.", A_PARAMETER),
+        Column("filter_niche", "text", FromQuery(), "Niche as requested; missing = all.", SPECIFIED_PARAMETER),
         LIST_PLACE,
         Column("user_id", "id", Field("[].user_id"), "TikTok's id of the creator, which does not change.", SPECIFIED),
         _USERNAME, _NICHE, _SELLS, _SCORE,
@@ -419,7 +419,6 @@ CREATOR_TRENDS = Endpoint(
     dated="end",
     final_on=day_final_on,
     example="3993047",
-    sample={"date": "2025-08-02"},
 )
 
 

@@ -189,14 +189,18 @@ def _as_known(known: Endpoint, by: str | None, batch: int, way: Paging | None, p
         if entity:
             needed = f"is requested by {entity.api_name}. Pass by={entity.api_name!r}"
         raise InvalidArgumentError(f"by: {known.path} {needed}")
-    if way != known.paging:
+    if way != paging_of(known.path, None):
         raise InvalidArgumentError(f"paging: how {known.path} is called page by page is known. Leave paging out")
     if not (isinstance(own, DeepestLevel) or place is None or own is None or own.path in (place.path, place.around)):
         raise InvalidArgumentError(f"identity: {known.path} has it at {own}. Leave identity out, or pass that path")
     if batch > known.batch:
         raise InvalidArgumentError(f"batch: {known.path} takes {known.batch} at a time. Pass batch={known.batch}")
     entity = entity and replace(entity, argument="ids", column=entity.api_name)
-    return replace(known, entity=entity, page="", batch=batch)
+    if known.series is not None:  # pages of a range are other answers than its days
+        owner = known.identity if isinstance(known.identity, Field) else None
+        known = replace(known, paging=way, owner=owner, identity=None)
+    plain = replace(known, series=None, settle=None, dated="", final_on=None, also=None)
+    return replace(plain, entity=entity, page="", batch=batch)
 
 
 def _record(rows: str, place: Field | None) -> str:
@@ -383,6 +387,7 @@ def declare(
         entity=_entity(endpoint, own),
         parameters=tuple(inputs),
         not_tabled=("",),  # fields without a column are not warned of
+        texts={path: read for path, read in endpoint.texts.items() if Field(path) not in [one.place for one in own]},
     )
     made = Table(
         endpoint,

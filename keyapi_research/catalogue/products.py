@@ -15,7 +15,6 @@ from ..periods import day_final_on, ranking_final_on, settle_cycle
 from ..places import Coded, Field, FromQuery, PerList
 from ..settings import read_flag
 from .shared import (
-    A_PARAMETER,
     ANALYTICS_PAGES,
     CYCLE,
     CYCLE_REQUESTED,
@@ -32,6 +31,7 @@ from .shared import (
     REQUIRED_REGION,
     SORTED_BY,
     SPECIFIED,
+    SPECIFIED_PARAMETER,
     UPSTREAM_SAMPLE,
     Day,
     Start,
@@ -302,7 +302,6 @@ PRODUCT_TRENDS = Endpoint(
     dated="end",
     final_on=day_final_on,
     example=_PROMOTED,
-    sample={"date": "2026-01-01"},
 )
 
 
@@ -461,10 +460,11 @@ PRODUCT_SEARCH = declare(Table(
     columns=(
         MARKET_RANKED, *FILTER_CATEGORIES,
         Column("filter_min_price", "number", FromQuery(), "Lowest price as requested; missing = no limit.",
-               A_PARAMETER, GMV),
+               SPECIFIED_PARAMETER, GMV),
         Column("filter_max_price", "number", FromQuery(), "Highest price as requested; missing = no limit.",
-               A_PARAMETER, GMV),
-        Column("filter_on_sale", "flag", FromQuery(), "Whether only products on sale were requested.", A_PARAMETER),
+               SPECIFIED_PARAMETER, GMV),
+        Column("filter_on_sale", "flag", FromQuery(), "Whether only products on sale were requested.",
+               SPECIFIED_PARAMETER),
         SORTED_BY, LIST_PLACE, _FOUND, *_product_columns(listed=True),
         *METADATA,
     ),

@@ -136,22 +136,23 @@ NEW_ONLY = Column("new_only", "flag", FromQuery(), "Whether only entries new to 
 METADATA: Final = (OBSERVED_AT, SOURCE)
 
 SPECIFIED: Final = "inferred: EchoTik's specification of the same endpoint"
+SPECIFIED_PARAMETER: Final = "inferred: a parameter in EchoTik's specification of the same endpoint"
 UPSTREAM_SAMPLE: Final = "inferred: read off EchoTik's example answer; its specification does not list it"
 GMV: Final = "money, currency not documented"
 _RANKED: Final = f"{SPECIFIED}; that only what is ranked is filled is read off its examples"
 
 MARKET_RANKED = Column("region", "text", FromQuery(),
-                       "Market (ISO-2), as requested; not where a creator comes from.", A_PARAMETER)
+                       "Market (ISO-2), as requested; not where a creator comes from.", SPECIFIED_PARAMETER)
 RANKING_DAY = Column("date", "date", FromQuery(),
                      "First day of the cycle, as requested: the day, its Monday or the first of the month.",
-                     A_PARAMETER, "UTC")
-CYCLE_REQUESTED = Column("cycle", "text", FromQuery(), "day, week or month, as requested.", A_PARAMETER)
-RANKED_BY = Column("ranked_by", "text", FromQuery(), "What is ranked, as requested.", A_PARAMETER)
+                     SPECIFIED_PARAMETER, "UTC")
+CYCLE_REQUESTED = Column("cycle", "text", FromQuery(), "day, week or month, as requested.", SPECIFIED_PARAMETER)
+RANKED_BY = Column("ranked_by", "text", FromQuery(), "What is ranked, as requested.", SPECIFIED_PARAMETER)
 SORTED_BY = Column("sorted_by", "text", FromQuery(), "Order of the list, as requested; always descending.",
-                   A_PARAMETER)
+                   SPECIFIED_PARAMETER)
 FILTER_CATEGORIES: Final = tuple(
     Column(f"filter_category_l{level}_id", "id", FromQuery(),
-           f"Category of level {level} as requested; missing = all.", A_PARAMETER)
+           f"Category of level {level} as requested; missing = all.", SPECIFIED_PARAMETER)
     for level in (1, 2, 3)
 )
 DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),

@@ -14,7 +14,6 @@ from ..periods import ranking_final_on, settle_cycle
 from ..places import Field, FromQuery, Position
 from ..settings import read_flag
 from .shared import (
-    A_PARAMETER,
     ANALYTICS_PAGES,
     CYCLE,
     CYCLE_REQUESTED,
@@ -30,6 +29,7 @@ from .shared import (
     REQUIRED_REGION,
     SAMPLE,
     SPECIFIED,
+    SPECIFIED_PARAMETER,
     Day,
     count_of,
     cover,
@@ -221,8 +221,9 @@ VIDEO_RANKINGS = declare(Table(
     columns=(
         MARKET_RANKED, RANKING_DAY, CYCLE_REQUESTED, RANKED_BY,
         Column("filter_category_id", "id", FromQuery(), "Product category as requested; missing = all.",
-               A_PARAMETER),
-        Column("filter_ai_only", "flag", FromQuery(), "Whether only videos made by AI were requested.", A_PARAMETER),
+               SPECIFIED_PARAMETER),
+        Column("filter_ai_only", "flag", FromQuery(), "Whether only videos made by AI were requested.",
+               SPECIFIED_PARAMETER),
         LIST_PLACE,
         Column("video_id", "id", Field("[].video_id"), "TikTok's id of the video.", SPECIFIED),
         *specified(USER, *POSTED, MADE_BY_AI),

@@ -41,8 +41,10 @@ class Sandbox:
     """A KeyAPI-compatible HTTP server on loopback, with a synthetic world behind it.
 
     ``port`` 0 takes a free one; ``seed`` is which world; ``token`` None accepts any that is not blank; ``latency`` is
-    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless. docs/sandbox.md describes these
-    and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which may be set while the server runs.
+    in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless; ``today`` is the day of creators,
+    products and rankings, ``clean`` whether they are free of faults, ``effects`` whether what is planted in them holds.
+    docs/sandbox.md describes these and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which
+    may be set while the server runs.
 
     Examples
     --------

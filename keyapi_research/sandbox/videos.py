@@ -172,7 +172,7 @@ def _video(setting: Setting, identifier: str) -> _Video:
         columns=columns | _tagged(seed, identifier, products),
         posted=posted,
         products=products,
-        views=dice.lognormal(usual, effects.VIEWS_SIGMA),
+        views=chance.Dice(seed, "views of video", identifier).lognormal(usual, effects.VIEWS_SIGMA),
         half_life=dice.lognormal(effects.HALF_LIFE, effects.HALF_LIFE_SIGMA),
         rates=rates,
         price=effects.PRICE.get(category.industry, effects.PRICE_ELSEWHERE) * dice.between(*effects.PRICE_SPREAD),
