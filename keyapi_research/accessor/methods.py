@@ -156,9 +156,14 @@ class Methods(Fetching):
 
         Examples
         --------
-        >>> days = kr.fetch_creator_days("3993047", start="2025-08-04", end="2025-08-08")
-        >>> days.keyapi.fill_days()[["followers", "filled"]].to_numpy().tolist()
-        [[926, False], [927, False], [927, True], [927, False], [928, False]]
+        >>> import pandas as pd
+        >>> days = pd.DataFrame({"product_id": "1729383769606034185", "date": ["2026-01-01", "2026-01-03"],
+        ...                      "units_sold_est": [40, 44], "units_day_est": [2, 3]})
+        >>> days.keyapi.fill_days()[["units_sold_est", "units_day_est", "filled"]]
+           units_sold_est  units_day_est  filled
+        0              40              2   False
+        1              40           <NA>    True
+        2              44              3   False
         """
         _check_client(client)
         return fill_days(self._frame, self._find_table("fill_days", of), gains)
@@ -183,7 +188,8 @@ class Methods(Fetching):
         0.0862
         """
         _check_client(client)
-        self._find_table("engagement", of)
+        if of is not None:  # which of two tables is meant makes no difference
+            self._find_table("engagement", of)
         rates = engagement_rates(self._frame)
         return self._frame.assign(**{name: rates[name].to_numpy() for name in (*PARTS, "engagement_rate")})
 
