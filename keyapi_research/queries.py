@@ -8,7 +8,7 @@ import json
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
@@ -109,6 +109,11 @@ def split_page(params: Mapping[str, str]) -> tuple[dict[str, str], Paging]:
 Today = Callable[[], date]
 
 
+def _today_here() -> date:
+    """Return today by this machine's clock: good enough to check the dates of no ids, and connects to nothing."""
+    return datetime.now(UTC).date()
+
+
 def settled(endpoint: Endpoint, arguments: Mapping[str, object], today: Today | None) -> list[tuple[Value, ...]]:
     """Check the arguments beside the id, and complete those that depend on others; of a series, day by day."""
     now = today() if today and endpoint.dated else date.min
@@ -132,7 +137,7 @@ def make_queries(
     if entity is None:
         raise TypeError(f"{endpoint.name} has no ids")
     distinct = dict.fromkeys(entity.check(entity.argument, one) for one in each_id(entity, ids))
-    rest = settled(endpoint, arguments, today if distinct else None)
+    rest = settled(endpoint, arguments, today if distinct or today is None else _today_here)
     return tuple(Query(endpoint, (one, *values)) for one in distinct for values in rest)
 
 

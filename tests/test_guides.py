@@ -1,4 +1,4 @@
-"""The code of the guides prints what they say; each in a process of its own, for what a session declares ends with it."""
+"""The code of the guides prints what they say, each in a process of its own."""
 
 from __future__ import annotations
 

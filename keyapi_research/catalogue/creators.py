@@ -175,7 +175,7 @@ CREATOR_WINDOWS = declare(Table(
                   "Products promoted by videos; of 30 days only.", "products", only=30),
         *METADATA,
     ),
-    references=_OF_CREATOR, reached_by="windows", ways=(CREATOR_BY_NAME,),
+    references=_OF_CREATOR, reached_by="windows", leads_to=BY_USER, ways=(CREATOR_BY_NAME,),
 ))
 CREATOR_POSTING = declare(Table(
     CREATOR_DETAIL,
@@ -195,7 +195,7 @@ CREATOR_POSTING = declare(Table(
                "Videos in the bucket.", f"{SPECIFIED}; over which time is not documented", "videos", 0),
         *METADATA,
     ),
-    references=_OF_CREATOR, reached_by="posting", ways=(CREATOR_BY_NAME,),
+    references=_OF_CREATOR, reached_by="posting", leads_to=BY_USER, ways=(CREATOR_BY_NAME,),
 ))
 CREATOR_CATEGORIES = declare(Table(
     CREATOR_DETAIL,
@@ -217,7 +217,7 @@ CREATOR_CATEGORIES = declare(Table(
         ),
         *METADATA,
     ),
-    references=_OF_CREATOR, reached_by="categories", ways=(CREATOR_BY_NAME,),
+    references=_OF_CREATOR, reached_by="categories", leads_to=BY_USER, ways=(CREATOR_BY_NAME,),
 ))
 
 

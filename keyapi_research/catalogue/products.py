@@ -182,7 +182,7 @@ PRODUCT_WINDOWS = declare(Table(
     key=("product_id", "window_days"),
     rows=("[]",) * len(_WINDOWS),
     columns=(_REQUESTED, windows_column(_WINDOWS), *_OF_WINDOWS, *METADATA),
-    references=((("product_id",), "products"),), reached_by="windows",
+    references=((("product_id",), "products"),), reached_by="windows", leads_to=BY_PRODUCT,
 ))
 
 

@@ -92,6 +92,11 @@ class Sender:
         self.sandbox: Sandbox | None = None  # where it runs in this process, once something was sent
 
     @property
+    def max_workers(self) -> int:
+        """How many requests may be in flight."""
+        return self._settings.max_workers
+
+    @property
     def closed(self) -> bool:
         """Whether nothing is sent any more."""
         return self._shared.closed

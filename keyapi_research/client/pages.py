@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from ..model import PAGES, Paging, endpoints
 from ..queries import Query
 from ..store import Answer
 from .call import Call, Collection, Plan, oldest_of
-from .delivery import Request, Run
+from .delivery import Request, Run, broken_feed
 from .dispatch import Sender
 from .policy import Policy, is_within
 
@@ -73,21 +75,40 @@ class Pages:
     def collect(self, collection: Collection, run: Run) -> None:
         """Get the answers of a call: what all of it is expected to cost is held before anything is sent."""
         try:
-            looks = self._prepare(collection, run)
-            for query, look in looks.items():
-                if collection.stop is not None:  # what stopped one query stops the others
-                    collection.failures[query] = None
-                    continue
-                try:
-                    self._pull(query, look, collection, run)
-                except KeyAPIError as error:
-                    if not collection.sent:
-                        raise
-                    collection.fail(query, error)
-                finally:
-                    collection.answers += look.pages
+            self._pull_all(self._prepare(collection, run), collection, run)
         finally:
             run.reservation.release()
+
+    def _pull_all(self, looks: dict[Query, _Look], collection: Collection, run: Run) -> None:
+        """Pull rankings side by side, as many as requests may be in flight; the pages of each follow one another."""
+        left = deque(looks.items())
+        turn = threading.Lock()
+        broken: list[BaseException] = []
+
+        def work() -> None:  # what stopped one query stops the others
+            while left and collection.stop is None and not broken and run.room > 0:
+                with contextlib.suppress(IndexError):  # another thread was faster
+                    broken.extend(self._try_pull(*left.popleft(), collection, run, turn))
+
+        lacking = sum(_pages_needed(collection.call, look.pages) is None for look in looks.values())
+        threads = [threading.Thread(target=work, name="keyapi pages", daemon=True) for _ in range(lacking - 1)]
+        threads = threads[: self._sender.max_workers - 1]
+        for started, thread in enumerate(threads):
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: those there are do it
+                del threads[started:]
+                break
+        work()
+        for thread in threads:
+            thread.join()
+        stopped = {query for query, look in left if _pages_needed(collection.call, look.pages) is None}
+        collection.answers += [page for query, look in looks.items() if query not in stopped for page in look.pages]
+        collection.failures |= dict.fromkeys(query for query, _ in left if query in stopped)
+        if broken:
+            raise broken[0]
+        if stopped and collection.stop is None and run.room <= 0:
+            collection.stop = broken_feed(collection.failures, len(stopped))
 
     def _prepare(self, collection: Collection, run: Run) -> dict[Query, _Look]:
         """Find what the store serves; refuse the rest, reserve what it costs, or leave it out of a partial table."""
@@ -153,38 +174,60 @@ class Pages:
             [found] = match(query.endpoint, (query,), Envelope(None, None, envelope.get("data"), envelope))
             yield found if isinstance(found, Found) else Found(query, envelope)
 
-    def _pull(self, query: Query, look: _Look, collection: Collection, run: Run) -> None:
+    def _try_pull(
+        self, query: Query, look: _Look, collection: Collection, run: Run, turn: threading.Lock
+    ) -> list[BaseException]:
+        """Pull a ranking; return what ends the whole call, if anything does."""
+        try:
+            self._pull(query, look, collection, run, turn)
+        except KeyAPIError as error:
+            if not collection.sent:  # refused before anything was sent
+                return [error]
+            with turn:
+                collection.fail(query, error)
+        except BaseException as error:  # noqa: BLE001 - raised where the call waits
+            run.stop.set()
+            return [error]
+        return []
+
+    def _pull(self, query: Query, look: _Look, collection: Collection, run: Run, turn: threading.Lock) -> None:
         """Pull a ranking page by page into what the store had of it: only the server knows where it ends."""
         call, price = collection.call, collection.call.endpoint.credits
         pages = look.pages
         request: Request | None = None
         restarted = False
-        while _pages_needed(call, pages) is None:
-            if run.stop.is_set():
-                collection.failures[query] = None
-                return
-            request = self._next(call, query, pages, request, any_size=restarted)
-            if run.reservation.call.held < price:
-                run.reservation.hold(price, f"page {request.page} of {call.name}")
-            collection.sent = True  # by this client or by another
-            page = self._send_page(request, replace(run, since=look.since))
-            if page is None:  # somebody else requests it: what they get is the ranking as it is now
-                failed = self._sender.wait_for_others([query], request.page, run)
-                if failed:
-                    raise failed[query]
-                again = self._look(call, query, run)
-                pages[:], look.since = again.pages, again.since
-                request = None
-                continue
-            look.since = (page.observation.id, look.since[1])
-            run.progress.step(run.reservation.call.spent)
-            # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
-            if request.pull not in (None, page.observation.pull):
-                restarted = True
-                pages.clear()
-                collection.arrive(page)
-            else:
-                pages.append(collection.arrive(page))
+        held = 0 if _pages_needed(call, pages) is not None else _pages_left(call, pages, _paging(call).most)
+        try:
+            while _pages_needed(call, pages) is None:
+                if run.stop.is_set():
+                    collection.failures[query] = None
+                    return
+                request = self._next(call, query, pages, request, any_size=restarted)
+                if not held:  # more pages than were expected
+                    run.reservation.hold(price, f"page {request.page} of {call.name}")
+                held = max(0, held - 1)
+                collection.sent = True  # by this client or by another
+                page = self._send_page(request, look.since, run)
+                if page is None:  # somebody else requests it: what they get is the ranking as it is now
+                    failed = self._sender.wait_for_others([query], request.page, run)
+                    if failed:
+                        raise failed[query]
+                    again = self._look(call, query, run)
+                    pages[:], look.since = again.pages, again.since
+                    request = None
+                    continue
+                look.since = (page.observation.id, look.since[1])
+                with turn:
+                    page = collection.arrive(page)
+                    run.progress.step(run.reservation.call.spent)
+                # Where the server cuts pages differently now, what came before cannot be continued; once is enough.
+                if request.pull not in (None, page.observation.pull):
+                    restarted = True
+                    pages.clear()
+                else:
+                    pages.append(page)
+        finally:
+            run.reservation.settle(held * price, 0)
 
     def _look(self, call: Call, query: Query, run: Run) -> _Look:
         """Read what the store serves; note what it had then."""
@@ -208,9 +251,11 @@ class Pages:
             seen.update(found.ids)
         return Request(query.endpoint, (query,), page=page, pull=pull, rows=rows, wanted=call.limit, seen=seen)
 
-    def _send_page(self, request: Request, run: Run) -> Answer | None:
+    def _send_page(self, request: Request, since: tuple[int, int], run: Run) -> Answer | None:
         """Send for a page; None where somebody else requests it."""
-        delivered = [one for each in self._sender.send(deque([request.queries]), request, run) for one in each]
+        own = replace(run, since=since)
+        delivered = [one for each in self._sender.send(deque([request.queries]), request, own) for one in each]
+        run.note(delivered)
         if not delivered:  # stopped before it was sent
             if self._sender.closed:
                 raise StoreError(CLOSED)
