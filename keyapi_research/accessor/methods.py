@@ -156,9 +156,9 @@ class Methods(Fetching):
 
         Examples
         --------
-        >>> days = kr.fetch_creator_days("3993047", start="2025-08-04", end="2025-08-08")
+        >>> days = kr.fetch_creator_days("3993047", start="2025-08-11", end="2025-08-15")
         >>> days.keyapi.fill_days()[["followers", "filled"]].to_numpy().tolist()
-        [[926, False], [927, False], [927, True], [927, False], [928, False]]
+        [[1142, False], [1166, False], [1166, True], [1178, False], [1194, False]]
         """
         _check_client(client)
         return fill_days(self._frame, self._find_table("fill_days", of), gains)
