@@ -20,6 +20,7 @@ from . import chance
 
 _FOLDER = Path(__file__).parent / "examples"
 _ROWS = 23  # of a list, over all its pages: two full ones of ten, and one that is not
+_LARGEST_BATCH = 10
 _PAGING = {"page_num", "page_size", "offset", "count", "size"}
 _ID = re.compile("(?:(?<![0-9A-Za-z%])|(?<=%[0-9A-F]{2}))[0-9]{6,20}(?![0-9A-Za-z])")  # also in escaped text
 _ID_LENGTH = 15  # a number with at least so many digits is an id; shorter ones are counts, times and categories
@@ -39,6 +40,7 @@ class Listed:
     credits: int
     required: tuple[str, ...]
     optional: tuple[str, ...]
+    batch: Mapping[str, str]
     first_offset: str | None
     rows: str
     short_ids: tuple[str, ...]
@@ -64,7 +66,10 @@ class Listed:
         if name in _CHECKS:
             return bool(re.fullmatch(_CHECKS[name], value)) and (name in _PAGING or _is_date(value))
         pattern = "[0-9]{1,30}" if _is_id(name) else "(?s).*"
-        return bool(re.fullmatch(pattern, value))
+        if name not in self.batch:
+            return bool(re.fullmatch(pattern, value))
+        ids = _ids(value)
+        return len(ids) <= _LARGEST_BATCH and all(one and re.fullmatch(pattern, one) for one in ids)
 
     def envelope(self, seed: str, params: Mapping[str, str], request_id: str) -> dict[str, Any]:
         """Return the answer to checked parameters, in the envelope of the example."""
@@ -82,6 +87,11 @@ class Listed:
     def _data(
         self, data: Any, example: Mapping[str, str], query: Mapping[str, str], params: Mapping[str, str], seed: str
     ) -> Any:
+        by = next((name for name in self.batch if name in query), None)
+        if by:
+            (row,), known = data, example[by]
+            ids = sorted(one for one in set(_ids(query[by])) if not one.endswith(_ABSENT))
+            return [row if one == known else _other(row, {known: one}, f"{seed} {by} {one}") for one in ids]
         absent = [value for name, value in query.items() if _is_id(name, "unique_id") and value.endswith(_ABSENT)]
         if absent:
             return [] if isinstance(data, list) else chance.Dice("nothing", self.name, *absent).pick((None, {}))
@@ -149,6 +159,10 @@ def _empty(data: dict[str, Any], rows: str) -> None:
         data["has_more"] = type(data["has_more"])()
 
 
+def _ids(value: str) -> list[str]:
+    return [one.strip() for one in value.split(",")]
+
+
 def _is_id(name: str, *others: str) -> bool:
     """Return whether a parameter names one thing, by digits or, of the others, in another way."""
     return (name.endswith(("_id", "_ids", "uid")) and name not in {"unique_id", "unique_ids"}) or name in others
@@ -174,6 +188,7 @@ def _read() -> dict[str, Listed]:
             fields.get("credits", 1),
             tuple(fields["required"].split()),
             tuple(fields.get("optional", "").split()),
+            fields.get("batch", {}),
             fields.get("first_offset"),
             fields.get("rows", ""),
             tuple(fields.get("short_ids", "").split()),
