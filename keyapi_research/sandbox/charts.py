@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from .ledgers import cents
 
 _VIDEOS = 40  # of one category in one region that are ranked
 Gains = npt.NDArray[Any]  # a row an entity, a column a day
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +35,31 @@ def _stage(setting: Setting, place: int) -> _Stage:
     seed = setting.seed
     creators = [creator_at(seed, one, place, slot) for one in stage(seed, place) for slot in range(1, CREATORS + 1)]
     products = goods.of_stage(seed, place)
-    gained = [
-        {"followers": daily.activity(setting, creator).gains["followers"], **daily.creator_sales(setting, creator)}
-        for creator in creators
-    ]
-    sold = [daily.product_gains(setting, product) for product in products]
+    of_creators = _table(("followers", "units", "gmv"), creators, partial(_creator_gains, setting))
+    of_products = _table(("creators", "units", "gmv"), products, partial(daily.product_gains, setting))
+    for known in (daily.activity, daily.units, daily.prices):  # hundreds of megabytes after some regions
+        known.cache_clear()
+    return _Stage(creators, products, of_creators, of_products)
 
-    def table(parts: list[dict[str, daily.Whole]], name: str) -> Gains:
-        kind = np.int64 if name == "gmv" else np.int32
-        return np.array([part[name] for part in parts], kind).reshape(-1, daily.LENGTH)
 
-    return _Stage(
-        creators,
-        products,
-        {name: table(gained, name) for name in ("followers", "units", "gmv")},
-        {name: table(sold, name) for name in ("creators", "units", "gmv")},
-    )
+def _creator_gains(setting: Setting, creator: Creator) -> dict[str, daily.Whole]:
+    return {
+        "followers": daily.activity(setting, creator).gains["followers"],
+        **daily.creator_sales(setting, creator),
+    }
+
+
+def _table(
+    names: tuple[str, ...], some: Sequence[T], gains_of: Callable[[T], dict[str, daily.Whole]]
+) -> dict[str, Gains]:
+    """Return what some gain on each day, a row each."""
+    kinds = {name: np.int64 if name == "gmv" else np.int32 for name in names}
+    tables: dict[str, Gains] = {name: np.zeros((len(some), daily.LENGTH), kind) for name, kind in kinds.items()}
+    for number, one in enumerate(some):
+        gained = gains_of(one)
+        for name in names:
+            tables[name][number] = gained[name]
+    return tables
 
 
 def _over(gains: Gains, days: range) -> list[int]:

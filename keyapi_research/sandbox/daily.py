@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from . import chance, effects
 from .identity import Creator, Product, Promotion, Setting, sellers, showcase, stage
 
-Whole = npt.NDArray[np.int64]
+Whole = npt.NDArray[Any]
 Bits = npt.NDArray[np.uint64]
 Factor = npt.NDArray[np.float64]
 
@@ -175,7 +176,7 @@ def units(setting: Setting, promotion: Promotion) -> Whole:
     creator, product = promotion.creator, promotion.product
     bits = noise(setting.seed, "units", creator.user_id, product.product_id)
     rate = (_pace(setting, creator) * promotion.share) * activity(setting, creator).demand
-    return _whole_units(rate, bits, _on_sale(product, promotion.since))
+    return _whole_units(rate, bits, _on_sale(product, promotion.since)).astype(np.int32)  # thousands of them are kept
 
 
 def other_units(setting: Setting, product: Product) -> Whole:
@@ -190,7 +191,9 @@ def other_units(setting: Setting, product: Product) -> Whole:
 def prices(seed: str, product: Product) -> Whole:
     """Return the price of a product on each day, in cents."""
     stretch = (_DAYS - effects.FIRST_DAY) // _PRICE_DAYS
-    return product.price * (100 + _PRICE_STEPS[byte(noise(seed, "price", product.product_id), 0)[stretch] % 8]) // 100
+    steps = _PRICE_STEPS[byte(noise(seed, "price", product.product_id), 0)[stretch] % 8]
+    found: Whole = product.price * (100 + steps) // 100
+    return found
 
 
 def _sum(parts: Iterable[Whole]) -> Whole:
