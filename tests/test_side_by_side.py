@@ -27,7 +27,8 @@ def answer(rows: int) -> Callable[[str, dict[str, str], dict[str, Any]], dict[st
     def mutate(_: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
         user, page = params["user_id"], int(params["page_num"])
         numbers = range((page - 1) * 10, min(rows, page * 10))
-        return {**envelope, "data": [{**known, "user_id": user, "product_id": f"{user[-5:]}{number:04}"} for number in numbers]}
+        rows_of_page = [{**known, "user_id": user, "product_id": f"{user[-5:]}{number:04}"} for number in numbers]
+        return {**envelope, "data": rows_of_page}
 
     return mutate
 
