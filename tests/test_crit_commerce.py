@@ -1,0 +1,122 @@
+"""Creators, products and their days, where something breaks in the middle or is not as it should be."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
+
+Make = Callable[..., kr.Client]
+DAYS = "/v1/tiktok/influencer/trends/analytics"
+USER, OTHER = "6900000000000000001", "6900000000000000002"
+
+
+class Clock:
+    """This machine's clock, to be moved."""
+
+    def __init__(self) -> None:
+        self._real, self._ahead = time.time_ns, 0
+
+    def __call__(self) -> int:
+        return self._real() + self._ahead
+
+    @property
+    def today(self) -> date:
+        return datetime.fromtimestamp(self() / 1e9, UTC).date()
+
+    def advance(self, hours: float) -> None:
+        self._ahead += int(hours * 3600 * 1e9)
+
+    def set(self, moment: str) -> None:
+        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    moved.set("2026-06-15 09:00")
+    monkeypatch.setattr(time, "time_ns", moved)
+    return moved
+
+
+@pytest.fixture
+def real(sandbox: Sandbox, clock: Clock) -> Sandbox:
+    """A server that tells every day, page by page, and whose answers count as real."""
+    sandbox.extra_headers = {SOURCE_HEADER: ""}
+    sandbox.mutate = answer_days
+    return sandbox
+
+
+COUNTS = (
+    "total_comments_cnt", "total_digg_1d_cnt", "total_digg_cnt", "total_followers_1d_cnt", "total_followers_cnt",
+    "total_live_cnt", "total_post_video_cnt", "total_sale_1d_cnt", "total_sale_gmv_1d_amt", "total_shares_cnt",
+    "total_views_cnt",
+)  # fmt: skip
+
+
+def a_row(user: str, day: str, views: int = 1) -> dict[str, Any]:
+    return {"user_id": user, "dt": day, **dict.fromkeys(COUNTS, 1), "total_views_cnt": views}
+
+
+def answer_days(path: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+    if path != DAYS or "start_date" not in params:
+        return envelope
+    days = pd.date_range(params["start_date"], params["end_date"]).strftime("%Y-%m-%d")
+    start = (int(params["page_num"]) - 1) * int(params["page_size"])
+    return {**envelope, "data": [a_row(params["user_id"], day) for day in days[start:][: int(params["page_size"])]]}
+
+
+def days_of(users: Any, start: str, end: str, client: kr.Client, **options: Any) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.KeyAPIWarning)
+        return kr.fetch_creator_days(users, start=start, end=end, client=client, **options)
+
+
+# Calendar -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [{"start": "90D", "end": "0001-01-05"}, {"start": "2D", "end": "0001-01-01"}])
+def test_a_length_that_begins_before_the_calendar_is_refused(client: kr.Client, arguments: dict[str, Any]) -> None:
+    with pytest.raises(kr.InvalidArgumentError):
+        kr.fetch_creator_days(USER, client=client, **arguments)
+
+
+@pytest.mark.parametrize("cycle", ["day", "week", "month"])
+def test_the_last_cycle_of_the_calendar_is_not_over(client: kr.Client, cycle: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="9999-12-31.* is not over yet"):
+        kr.fetch_creator_rankings(region="US", date="9999-12-31", cycle=cycle, client=client)
+
+
+# Claims ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_earlier_failure_is_not_the_failure_of_a_range_that_waits(make_client: Make, real: Sandbox) -> None:
+    client, another = make_client(retries=0), make_client()
+    real.on_request = lambda *_: Fault(status=400)
+    with pytest.raises(kr.InvalidRequestError):
+        days_of(USER, "2026-03-01", "2026-03-02", client)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_: str, params: dict[str, str]) -> None:
+        if params["start_date"] == "2026-03-09":
+            begun.set()
+            go_on.wait(10)
+
+    real.on_request = wait
+    other = threading.Thread(target=days_of, args=(USER, "2026-03-09", "2026-03-09", another))
+    other.start()
+    begun.wait(10)
+    threading.Timer(0.3, go_on.set).start()
+    frame = days_of(USER, "2026-03-01", "2026-03-10", client)
+    other.join()
+    assert len(frame) == 10
