@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def freeze(
     today = max((record.today for record in records if record.today is not None), default=None)
     differing = _differing(made, study, connection.store)
     differing |= {call for call, _ in made if call.today not in (None, today)}  # relative to another day
+    differing |= {call for call, _ in made if today is not None and _is_ahead(call, today)}
     if not personal:  # a table with personal data has none of them in a replay
         differing |= {call for call, read in made if _shows_personal(call, read, connection.store)}
     entries = (_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made))
@@ -157,6 +159,18 @@ def _call_of(record: CallRecord, observations: Mapping[int, Observation]) -> Cal
     """Return a call as it was made."""
     queries = record.queries(observations)
     return Call(record.table, record.endpoint, queries, record.limit, partial=record.partial, today=record.today)
+
+
+def _is_ahead(call: Call, today: date) -> bool:
+    """Whether a call has dates that are not over on a day, so that it is refused where that is today."""
+    endpoint = call.endpoint
+    try:
+        for query in call.queries:
+            if endpoint.settle:
+                endpoint.settle(dict(zip((p.argument for p in endpoint.inputs), query.values, strict=True)), today)
+    except InvalidArgumentError:
+        return True
+    return endpoint.series is not None and max(query.day for query in call.queries) >= today.isoformat()
 
 
 def _personal_in(path: str) -> frozenset[str]:
