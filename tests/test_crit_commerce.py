@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_a_length_that_begins_before_the_calendar_is_refused(client: kr.Client, 
 
 @pytest.mark.parametrize("cycle", ["day", "week", "month"])
 def test_the_last_cycle_of_the_calendar_is_not_over(client: kr.Client, cycle: str) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match="9999-12-31.* is not over yet"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"9999-12-31.* is not over yet"):
         kr.fetch_creator_rankings(region="US", date="9999-12-31", cycle=cycle, client=client)
 
 
