@@ -188,3 +188,20 @@ def test_rankings_after_the_archives_today_are_named_or_replayed(
         except kr.InvalidArgumentError:
             again = 0
     assert again or any("2026-06-15" in one for one in frozen.differing)
+
+
+@pytest.mark.parametrize("fetch", [kr.fetch_creator_rankings, kr.fetch_product_creators])
+def test_a_list_that_ends_with_an_empty_page_can_be_replayed(
+    client: kr.Client, real: Sandbox, tmp_path: Path, fetch: Callable[..., pd.DataFrame]
+) -> None:
+    def answer(_: str, params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+        rows = [{"user_id": f"69000000000000000{n}", "product_id": USER} for n in range(10, 20)]
+        return {**envelope, "data": rows if params["page_num"] == "1" else []}
+
+    real.mutate = answer
+    given: dict[str, Any] = {"region": "US"} if fetch is kr.fetch_creator_rankings else {"product_ids": [USER]}
+    before = quietly(fetch, **given, limit=20, client=client)
+    assert (len(before), real.charged) == (10, 2)
+    kr.freeze(tmp_path / "study.zip", client=client)
+    with kr.Client(replay=tmp_path / "study.zip") as replayed:
+        pd.testing.assert_frame_equal(quietly(fetch, **given, limit=20, client=replayed), before)
