@@ -97,6 +97,17 @@ def test_the_last_cycle_of_the_calendar_is_not_over(client: kr.Client, cycle: st
         kr.fetch_creator_rankings(region="US", date="9999-12-31", cycle=cycle, client=client)
 
 
+@pytest.mark.parametrize("today", ["0001-01-01", "0001-01-02", "9999-12-31"])
+def test_a_today_at_an_end_of_the_calendar_is_a_day_of_which_nothing_is_stored(make_client: Make, today: str) -> None:
+    make_client().close()
+    then = make_client(as_of=today)
+    with pytest.raises(kr.NotStoredError):
+        kr.fetch_creator_days(USER, start="3D", client=then)
+    for cycle in ("day", "week", "month"):
+        with pytest.raises(kr.NotStoredError):
+            kr.fetch_creator_rankings(region="US", cycle=cycle, client=then)
+
+
 # Claims ---------------------------------------------------------------------------------------------------------------
 
 
