@@ -216,3 +216,15 @@ def test_a_list_that_ends_with_an_empty_page_can_be_replayed(
     kr.freeze(tmp_path / "study.zip", client=client)
     with kr.Client(replay=tmp_path / "study.zip") as replayed:
         pd.testing.assert_frame_equal(quietly(fetch, **given, limit=20, client=replayed), before)
+
+
+# The token ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_given_as_a_handle_is_neither_sent_nor_stored(make_client: Make, real: Sandbox, tmp_path: Path) -> None:
+    client = make_client(token="Mixed-Case-Token-0815")
+    with pytest.raises(kr.InvalidArgumentError, match="has the token in it"):
+        kr.fetch_creators(["@Mixed-Case-Token-0815"], by="username", client=client)
+    assert not real.requests
+    client.close()
+    assert not any(b"mixed-case-token" in one.read_bytes().lower() for one in tmp_path.glob("store*"))
