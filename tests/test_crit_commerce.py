@@ -218,6 +218,19 @@ def test_a_list_that_ends_with_an_empty_page_can_be_replayed(
         pd.testing.assert_frame_equal(quietly(fetch, **given, limit=20, client=replayed), before)
 
 
+def test_a_manifest_has_the_days_of_a_call_once(
+    client: kr.Client, real: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyapi_research.archive_format._LARGEST_PART", 6_000)
+    users = [str(int(USER) + number) for number in range(10)]
+    before = days_of(users, "2026-01-01", "2026-04-10", client)
+    frozen = kr.freeze(tmp_path / "study.zip", client=client)
+    with kr.Client(replay=tmp_path / "study.zip") as replayed:
+        pd.testing.assert_frame_equal(days_of(users, "2026-01-01", "2026-04-10", replayed), before)
+        again = kr.freeze(tmp_path / "study.zip", client=replayed)
+    assert (again.calls, again.failed, again.answers) == (1, (), 1_000) == (frozen.calls, frozen.failed, frozen.answers)
+
+
 # The token ------------------------------------------------------------------------------------------------------------
 
 
