@@ -309,7 +309,7 @@ def make_arrival(request: Request, found: Found) -> Arrival:
 
 
 def serving_others(found: Found) -> list[Arrival]:
-    """Return what else an answer answers: one to a username also answers the query by the id in it, if it has one id."""
+    """Return what else an answer answers: one to a username also answers the query by the id in it, if it has one."""
     also, rows = found.query.endpoint.also, found.envelope.get("data")
     if also is None or also.entity is None or found.absent or not isinstance(rows, list):
         return []
