@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,24 @@ def test_an_earlier_failure_is_not_the_failure_of_a_range_that_waits(make_client
     frame = days_of(USER, "2026-03-01", "2026-03-10", client)
     other.join()
     assert len(frame) == 10
+
+
+# What is said ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("back", "again"), [(40, "They are not requested again but with max_age=0"), (2, "They are requested again after")]
+)
+def test_it_is_said_whether_days_that_were_not_told_are_requested_again(
+    client: kr.Client, real: Sandbox, clock: Clock, back: int, again: str
+) -> None:
+    real.mutate = lambda _, __, envelope: {**envelope, "data": []}
+    day = clock.today - timedelta(days=back)
+    with pytest.warns(kr.MissingDataWarning) as caught:
+        kr.fetch_creator_days(USER, start=day, end=day, client=client)
+    assert again in str(caught[0].message)
+    clock.advance(25)
+    assert kr.plan(kr.fetch_creator_days, USER, start=day, end=day, client=client).requests == (back == 2)
 
 
 # Handles --------------------------------------------------------------------------------------------------------------
