@@ -82,6 +82,12 @@ def days_of(users: Any, start: str, end: str, client: kr.Client, **options: Any)
         return kr.fetch_creator_days(users, start=start, end=end, client=client, **options)
 
 
+def quietly(fetch: Callable[..., pd.DataFrame], *args: Any, **options: Any) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.KeyAPIWarning)
+        return fetch(*args, **options)
+
+
 # Calendar -------------------------------------------------------------------------------------------------------------
 
 
@@ -151,15 +157,25 @@ def test_it_is_said_whether_days_that_were_not_told_are_requested_again(
     assert kr.plan(kr.fetch_creator_days, USER, start=day, end=day, client=client).requests == (back == 2)
 
 
+@pytest.mark.parametrize(
+    ("filters", "warned"),
+    [({"min_price": 0.5}, False), ({"on_sale": False}, False), ({"category_l1_id": "601450"}, True)],
+)
+def test_a_search_whose_first_rows_a_price_leaves_as_they_are_is_no_drift(
+    client: kr.Client, real: Sandbox, filters: dict[str, Any], warned: bool
+) -> None:
+    rows = [{"product_id": f"17000000000000000{n}"} for n in range(10, 15)]
+    real.mutate = lambda _, __, envelope: {**envelope, "data": rows}
+    quietly(kr.fetch_product_search, region="US", client=client)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kr.fetch_product_search(region="US", **filters, client=client)
+    assert any("may have ignored a parameter" in str(one.message) for one in caught) == warned
+
+
 # Handles --------------------------------------------------------------------------------------------------------------
 
 CREATORS = "/v1/tiktok/influencer/detail/analytics"
-
-
-def quietly(fetch: Callable[..., pd.DataFrame], *args: Any, **options: Any) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", kr.KeyAPIWarning)
-        return fetch(*args, **options)
 
 
 def test_an_answer_by_handle_about_two_creators_serves_neither_by_id(
