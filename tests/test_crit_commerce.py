@@ -265,6 +265,18 @@ def test_a_manifest_has_the_days_of_a_call_once(
     assert (again.calls, again.failed, again.answers) == (1, (), 1_000) == (frozen.calls, frozen.failed, frozen.answers)
 
 
+def test_a_creator_whose_days_failed_is_one_id_that_failed(make_client: Make, real: Sandbox, tmp_path: Path) -> None:
+    client = make_client(retries=0)
+    days_of(OTHER, "2026-03-01", "2026-03-03", client)
+    real.on_request = lambda *_: Fault(status=400)
+    days_of([USER, OTHER], "2026-03-01", "2026-03-03", client, errors="warn")
+    with pytest.raises(kr.FetchIncompleteError, match=f"^1 ids failed and were not fetched later: {USER}\\. "):
+        kr.freeze(tmp_path / "study.zip", client=client)
+    frozen = kr.freeze(tmp_path / "study.zip", partial=True, client=client)
+    with kr.Client(replay=tmp_path / "study.zip") as replayed:
+        assert kr.freeze(tmp_path / "study.zip", client=replayed).failed == frozen.failed == (USER,)
+
+
 # The token ------------------------------------------------------------------------------------------------------------
 
 
