@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .arguments import month_is_over
+from .arguments import check_price, month_is_over
 from .client import DAY, Call, Client, Collection, failures_frame, named, priced, requests_for
 from .drift import find_drift
 from .errors import (
@@ -154,13 +154,15 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
     filtered = any(p.default is None and not p.required and p.argument != endpoint.dated for p in endpoint.parameters)
     if not several or (endpoint.identity is not None and not (endpoint.ranking and filtered)):
         return
+    # Limits of a price, and what is filtered unless told otherwise, may well leave the first rows as they are.
+    weak = {p.api_name for p in endpoint.parameters if p.check is check_price or p.default is True}
     same = client.store.same_data(several)
     others = {
         one.params: params
         for one in several
         for entity, params, page in same[one.data]
         if entity != one.entity and not _same_page(one, params, page)
-        if endpoint.identity is None or _fewer_filters(one.params, params)
+        if endpoint.identity is None or _fewer_filters(one.params, params, weak)
     }
     texts = [f"the answer to {one:.200} equals the one to {other:.200}" for one, other in others.items()]
     if new := _untold(texts, endpoint.path, client.told):
@@ -171,10 +173,10 @@ def warn_of_ignored_parameters(collection: Collection, client: Client) -> None:
         )
 
 
-def _fewer_filters(params: str, others: str) -> bool:
-    """Whether one of two queries is the other with more parameters."""
+def _fewer_filters(params: str, others: str, weak: set[str]) -> bool:
+    """Whether one of two queries is the other with more parameters, not only weak ones."""
     mine, their = json.loads(params).items(), json.loads(others).items()
-    return bool(mine < their or their < mine)
+    return bool((mine < their or their < mine) and {name for name, _ in mine ^ their} - weak)
 
 
 def _same_page(one: Observation, params: str, page: int) -> bool:

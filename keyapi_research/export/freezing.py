@@ -123,10 +123,10 @@ def freeze(
         )
     observations = {one.id: one for one in connection.store.observations(read)}
     records = connection.records.calls
-    failed = _failed(records, observations)
+    failed = list(dict.fromkeys(query.id for query in _failed(records, observations)))  # of a series once
     if failed and not partial:
         raise FetchIncompleteError(
-            f"{len(failed):,} ids failed and were not fetched later: {listed([query.id for query in failed], 10)}. "
+            f"{len(failed):,} ids failed and were not fetched later: {listed(failed, 10)}. "
             "Fetch them again, or freeze the rest with partial=True"
         )
     study = archive.gather(connection.store, read)
@@ -147,7 +147,7 @@ def freeze(
         calls=len(calls),
         **study.counts,
         differing=tuple(sorted(map(_written, differing))),
-        failed=tuple(query.id for query in failed),
+        failed=tuple(failed),
     )
 
 
@@ -209,7 +209,7 @@ def _summary_of(path: str, client: Client) -> Frozen:
     queries = dict.fromkeys(query for call, _ in calls for query in call.queries)
     there = client.store.latest(query.key for query in queries)
     counts = {name: manifest[name] for name in archive.COUNTS}
-    failed = tuple(query.id for query in queries if query.key not in there)
+    failed = tuple(dict.fromkeys(query.id for query in queries if query.key not in there))
     return Frozen(path=path, calls=len(calls), differing=tuple(differing), failed=failed, **counts)
 
 
