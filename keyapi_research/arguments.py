@@ -384,7 +384,7 @@ def check_handle(name: str, value: object) -> str:
     if is_missing(value) or not isinstance(value, str):
         raise InvalidArgumentError(f'{name} must be handles such as "tiktok" or "@tiktok"; got {shown(value)}')
     text = normal_handle(value)
-    if not text or _NOT_IN_A_NAME.search(text) or "/" in text:
+    if not text or _NOT_IN_A_NAME.search(text) or "/" in text or "@" in text:
         advice = " Pass several as a list." if "," in text or " " in text else ""
         raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid handle.{advice}")
     return text

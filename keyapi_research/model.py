@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -132,7 +133,7 @@ class Parameter:
         if self.codes:
             return self.codes[value]
         if isinstance(value, float):
-            return f"{value:.15g}"
+            return f"{Decimal(repr(value)):f}".removesuffix(".0")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def read_sent(self, params: Mapping[str, str]) -> Value:

@@ -214,6 +214,14 @@ def test_the_other_order_is_reported_too_but_not_two_filters(client: kr.Client, 
         kr.fetch_product_rankings(**options)
 
 
+def test_prices_are_sent_as_plain_numbers(client: kr.Client, sandbox: Sandbox) -> None:
+    for price in (1e-07, 0.1, 10, 10.0, 12_345_678.9):
+        quietly(lambda: kr.fetch_product_search(region="US", min_price=price, client=client))  # noqa: B023 - at once
+    assert [request.params["min_spu_avg_price"] for request in sandbox.requests] == [
+        "0.0000001", "0.1", "10", "12345678.9"
+    ]  # fmt: skip
+
+
 def test_a_search_without_a_hit_is_missing_data(client: kr.Client, sandbox: Sandbox) -> None:
     with pytest.warns(kr.MissingDataWarning, match="KeyAPI has nothing for 1 page"):
         frame = kr.fetch_product_search(region="US", min_price=99_999, client=client)
@@ -321,6 +329,7 @@ def test_absent_handles_and_ids(client: kr.Client, sandbox: Sandbox) -> None:
     [
         ("nba", "user_id", "is not a valid id"),
         (["a b"], "username", "is not a valid handle. Pass several as a list."),
+        ("@@nba", "username", "is not a valid handle"),
         (7, "username", 'must be handles such as "tiktok" or "@tiktok"'),
         ("nba", "handle", "by must be one of user_id, username; got 'handle'"),
         ("nba", None, "by must be one of user_id, username; got None"),
