@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
@@ -216,7 +217,8 @@ def test_the_other_order_is_reported_too_but_not_two_filters(client: kr.Client, 
 
 def test_prices_are_sent_as_plain_numbers(client: kr.Client, sandbox: Sandbox) -> None:
     for price in (1e-07, 0.1, 10, 10.0, 12_345_678.9):
-        quietly(lambda: kr.fetch_product_search(region="US", min_price=price, client=client))  # noqa: B023 - at once
+        with contextlib.suppress(kr.InvalidRequestError):  # the sandbox takes no price of so many digits
+            quietly(lambda: kr.fetch_product_search(region="US", min_price=price, client=client))  # noqa: B023 - at once
     assert [request.params["min_spu_avg_price"] for request in sandbox.requests] == [
         "0.0000001", "0.1", "10", "12345678.9"
     ]  # fmt: skip
