@@ -47,7 +47,7 @@ _LOG: Final = logging.getLogger("keyapi_research")
 def warn_of_confirmed_missing(collection: Collection) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
     absent = [one.query for one in collection.answers if one.observation.absent]
-    if collection.call.endpoint.series is not None:  # a day that is not told is normal, an id without any is not
+    if collection.call.endpoint.series is not None:  # a missing day is normal, an id without any day is not
         told = {one.query.whom for one in collection.answers if not one.observation.absent}
         absent = [query for query in absent if query.whom not in told]
     missing = named(absent) if collection.call.endpoint.series else [query.id for query in absent]

@@ -84,8 +84,11 @@ def fetch_creator_videos(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_videos, ["6761507140245292038", "3993047"], sort="views").credits
-    4
+    >>> kr.fetch_creator_videos("6144029478790867105", sort="views", limit=3)[["position", "video_id", "views"]]
+       position             video_id    views
+    0         1  7393071920657184496  2281150
+    1         2  7580096745671994448   934954
+    2         3  7507377057229425530   933077
     """
     return call_of(CREATOR_VIDEOS, locals())
 

@@ -239,8 +239,9 @@ def fetch_creators(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creators, range(7_100_000_000_000_000_000, 7_100_000_000_000_000_025)).credits
-    3
+    >>> kr.fetch_creators("@GadgetByRiley_1cv5g", by="username")[["user_id", "username", "niche"]]
+                   user_id             username                niche
+    0  6144029478790867105  gadgetbyriley_1cv5g  Finance & Investing
     """
     return call_of(CREATORS, locals())
 
@@ -400,8 +401,14 @@ def fetch_creator_rankings(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_rankings, region="US", cycle="month", niche="Beauty").credits
-    2
+    The week is that of Monday, 26 January. What this ranking does not rank is missing, not 0.
+
+    >>> top = kr.fetch_creator_rankings(region="US", cycle="week", date="2026-01-28", limit=3)
+    >>> top[["position", "username", "units_period_est", "followers_gained"]]
+       position             username  units_period_est  followers_gained
+    0         1  gadgetbyriley_1cv5g              3703              <NA>
+    1         2     clubbyhugo_1popx              2716              <NA>
+    2         3     emre_diary_1uwzy              2495              <NA>
     """
     return call_of(CREATOR_RANKINGS, locals())
 
@@ -434,7 +441,7 @@ CREATOR_DAYS = declare(Table(
         of_day("followers_gained", "[].total_followers_1d_cnt",
                "Followers gained on the day; negative where they fell.", "followers"),
         total("views", "[].total_views_cnt",
-              "Views. There are no views of the day: take differences of told days.", "views"),
+              "Views. There are no views of the day: subtract the total of the row before.", "views"),
         total("likes", "[].total_digg_cnt", "Likes.", "likes"),
         total("comments", "[].total_comments_cnt", "Comments.", "comments"),
         total("shares", "[].total_shares_cnt", "Shares.", "shares"),
@@ -463,7 +470,7 @@ def fetch_creator_days(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return the followers, views and sales of creators day by day. A day that KeyAPI does not tell has no row.
+    """Return the followers, views and sales of creators day by day. A day missing from the answer has no row.
 
     Parameters
     ----------
@@ -474,7 +481,18 @@ def fetch_creator_days(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_days, "3993047", start="2025-08-01", end="2025-08-25").credits
+    The answer has nothing for 1 January, so that day has no row.
+
+    >>> days = kr.fetch_creator_days("3993047", start="2026-01-01", end="2026-01-04")
+    >>> days[["date", "followers", "followers_gained", "units_day_est"]]
+                           date  followers  followers_gained  units_day_est
+    0 2026-01-02 00:00:00+00:00       1194                 0              0
+    1 2026-01-03 00:00:00+00:00       1193                -1              0
+    2 2026-01-04 00:00:00+00:00       1194                 1              0
+
+    Days that are stored cost nothing: 25 more are 3 pages.
+
+    >>> kr.plan(kr.fetch_creator_days, "3993047", start="2025-12-07", end="2026-01-04").credits
     3
     """
     return call_of(CREATOR_DAYS, locals())

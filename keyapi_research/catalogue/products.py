@@ -198,8 +198,8 @@ def fetch_products(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_products, range(1_729_000_000_000_000_000, 1_729_000_000_000_000_025)).credits
-    3
+    >>> kr.fetch_products(["1729427001450849881", "1729496492640599035"])["units_sold_est"].tolist()
+    [218097, 76033]
     """
     return call_of(PRODUCTS, locals())
 
@@ -284,8 +284,11 @@ def fetch_product_rankings(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_rankings, region="US", category_l1_id="601450", limit=10).credits
-    1
+    >>> top = kr.fetch_product_rankings(region="US", date="2026-01-26", cycle="week", category_l1_id="601450", limit=2)
+    >>> top[["product_name", "units_period_est", "creators_period"]]  # not ranked by creators: missing, not 0
+              product_name  units_period_est  creators_period
+    0  Fernway Hair Dye 96              1315             <NA>
+    1    Tandem Perfume 62               967             <NA>
     """
     return call_of(PRODUCT_RANKINGS, locals())
 
@@ -340,7 +343,7 @@ def fetch_product_days(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return the price and sales of products day by day. A day that KeyAPI does not tell has no row; many are not.
+    """Return the price and sales of products day by day. Many days are missing from the answers: they have no row.
 
     Parameters
     ----------
@@ -419,8 +422,8 @@ def fetch_product_creators(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_creators, ["1729383769606034185", "1729384941730701675"]).credits
-    4
+    >>> kr.fetch_product_creators("1729427001450849881", limit=3)["units_by_creator_est"].tolist()
+    [205324, 4951, 1163]
     """
     return call_of(PRODUCT_CREATORS, locals())
 
@@ -492,7 +495,7 @@ def fetch_product_search(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_search, region="US", min_price=5, max_price=9.99, limit=25).credits
-    3
+    >>> kr.fetch_product_search(region="US", min_price=5, max_price=9.99, limit=3)["price_avg"].tolist()
+    [7.6, 6.5, 9.39]
     """
     return call_of(PRODUCT_SEARCH, locals())

@@ -156,7 +156,7 @@ FILTER_CATEGORIES: Final = tuple(
     for level in (1, 2, 3)
 )
 DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),
-                     "The day, as requested; a day that KeyAPI does not tell has no row, which is not zero.",
+                     "The day. A day missing from the answer has no row; that does not mean zero.",
                      f"{SPECIFIED}; in which time zone a day begins is not documented", "UTC")
 LIST_PLACE = Column("position", "count", Position("data[]"), "Place in the list, counted through its pages.",
                     "documented: counted by this package", "place", 1)
@@ -247,7 +247,7 @@ def cover(path: str, status: str = "unknown: null in every sample") -> Column:
 def count_of(name: str, path: str, what: str, *, optional: bool = False) -> Column:
     """Return the number of items of a list as a column."""
     return Column(name, "count", CountOf(path),
-                  f"Number of {what} in the answer: 0 = none, missing = the answer does not tell.",
+                  f"Number of {what} in the answer: 0 = none, missing = not in the answer.",
                   "documented: counted by this package", what, 0, optional=optional)
 
 

@@ -143,7 +143,7 @@ VIDEO_PRODUCTS = declare(Table(
         Column("position", "count", Position("data[].video_products[]"), "Place in the answer's list.",
                "unknown: what the order means is not documented", "place", 1),
         Column("product_id", "id", Field("[].video_products[]"),
-               "Product that the video shows. The video's sales are told once, and not split by product.",
+               "Product that the video shows. The video's sales are one figure, not split by product.",
                _SEEN_LATELY, optional=True),
         *METADATA,
     ),
