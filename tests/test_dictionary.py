@@ -135,7 +135,7 @@ def test_the_page_says_what_to_be_careful_with() -> None:
         "until mid-2026 a user saw a `gmv_est` of 0 for every video, so it may mean not computed",
         "fill only what they rank: elsewhere a 0 is missing",
         "`units_all_sellers_est` and `gmv_all_sellers_est` are not the creator's",
-        "A day without a row was not told, which is not zero",
+        "A day that is missing from the answers has no row, which does not mean zero",
     ):
         assert caution in said
     columns = {column.name for table in TABLES.values() for column in table.columns}
