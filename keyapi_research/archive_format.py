@@ -416,7 +416,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         endpoint=query.endpoint.path,
         params=compact_json(params),
         observed_at=microseconds_of(datetime.fromisoformat(record["observed_at"])),
-        absent=found.absent,
+        absent=found.absent and page["number"] in (0, 1),  # an empty page after others is their end
         request=int(record["request"]),
         pull=int(page["walk"]),
         page=int(page["number"]),

@@ -160,7 +160,7 @@ def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
 
 
 def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: Client) -> None:
-    warn_of_confirmed_missing(collection)
+    warn_of_confirmed_missing(collection, client)
     warn_of_old_rows(collection, frame, client)
     table = collection.call.table
     arrived = [one for one in collection.answers if one.observation.id in collection.arrived]

@@ -44,9 +44,10 @@ _DAY_US: Final = int(DAY.total_seconds() * 1_000_000)
 _LOG: Final = logging.getLogger("keyapi_research")
 
 
-def warn_of_confirmed_missing(collection: Collection) -> None:
+def warn_of_confirmed_missing(collection: Collection, client: Client) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
     absent = [one.query for one in collection.answers if one.observation.absent]
+    final = [one.query for one in collection.answers if client.policy.is_final(one.query, one.observation)]
     if collection.call.endpoint.series is not None:  # a missing day is normal, an id without any day is not
         told = {one.query.whom for one in collection.answers if not one.observation.absent}
         absent = [query for query in absent if query.whom not in told]
@@ -57,10 +58,12 @@ def warn_of_confirmed_missing(collection: Collection) -> None:
         table = collection.call.table
         in_list = isinstance(table, Untyped) and not table.rows and not table.endpoint.ranking
         rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
+        again = "They are requested again after a day, or now with max_age=0"
+        if set(absent) <= set(final):
+            again = "They are not requested again but with max_age=0"
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
-            f"{listed(missing, MOST_NAMED)}. They have no row{rest}. They are requested again after a day, or now with "
-            "max_age=0",
+            f"{listed(missing, MOST_NAMED)}. They have no row{rest}. {again}",
             MissingDataWarning,
         )
 

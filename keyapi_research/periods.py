@@ -62,8 +62,7 @@ def settle_cycle(values: Mapping[str, Value], today: date) -> dict[str, Value]:
     if given is None:
         return {**values, "date": first_of_cycle(cycle, first_of_cycle(cycle, today) - _DAY).isoformat()}
     first = first_of_cycle(cycle, date.fromisoformat(str(given)))
-    end = _after_cycle(cycle, first)
-    if end > today:
+    if first >= first_of_cycle(cycle, today):
         last = first_of_cycle(cycle, first_of_cycle(cycle, today) - _DAY)
         whose = "" if cycle == "day" else f" (the {cycle} of {first})"
         raise InvalidArgumentError(
@@ -104,7 +103,7 @@ def _first_day(start: object, last: date) -> date:
     found = _LENGTH.fullmatch(start.strip()) if isinstance(start, str) else None
     if found or isinstance(start, timedelta):
         days = int(found[1]) if found else 0 if start % _DAY else start // _DAY  # type: ignore[operator]
-        if not 0 < days <= MOST_DAYS:
+        if not 0 < days <= min(MOST_DAYS, last.toordinal()):
             raise InvalidArgumentError(advice)
         return last - timedelta(days=days - 1)
     if start is None or is_number(start) or (isinstance(start, str) and not start.strip()[:1].isdigit()):

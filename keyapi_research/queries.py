@@ -21,6 +21,7 @@ from .model import PAGES, Endpoint, Paging, Parameter, endpoints_at, plain_endpo
 from .periods import days_between
 
 _KEY_VERSION: Final = "1"
+_EARLIEST, _LATEST = date(1970, 1, 1), date(9998, 12, 31)  # today, which as_of and an archive may put anywhere
 
 
 @dataclass(slots=True, unsafe_hash=True)  # made by the hundred thousand: a frozen dataclass is three times as slow
@@ -116,7 +117,7 @@ def _today_here() -> date:
 
 def settled(endpoint: Endpoint, arguments: Mapping[str, object], today: Today | None) -> list[tuple[Value, ...]]:
     """Check the arguments beside the id, and complete those that depend on others; of a series, day by day."""
-    now = today() if today and endpoint.dated else date.min
+    now = min(max(today(), _EARLIEST), _LATEST) if today and endpoint.dated else date.min
     if endpoint.series is not None and "start" in arguments:
         return [(day,) for day in days_between(arguments["start"], arguments["end"], now)] if today else []
     values = {p.argument: p.check(p.argument, arguments[p.argument]) for p in endpoint.parameters}

@@ -58,8 +58,11 @@ class Secret:
         self._text = given if isinstance(given, str) else ""
 
     def is_in(self, text: str) -> bool:
-        """Whether a text contains it; a short word is not taken for a secret."""
-        return len(self._text) >= _SHORTEST_SECRET and self._text in text
+        """Whether a text contains it, in any case: handles and hashtags are sent in lower case.
+
+        A short word is not taken for a secret.
+        """
+        return len(self._text) >= _SHORTEST_SECRET and self._text.casefold() in text.casefold()
 
     def reveal(self) -> str:
         """Return the text, for the one place that puts it into a header."""

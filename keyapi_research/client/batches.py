@@ -81,6 +81,8 @@ class Batches:
                 return
             claims = store.claims(query.key for query in missing) if missing else {}
             taken = {key for key, claim in claims.items() if claim.holds}
+            # Of a range that is requested elsewhere in part, other days may have failed long ago: that is no news.
+            over = {key for key, claim in claims.items() if claim.done and claim.request <= run.since[1]}
             units = units_of(call.endpoint, missing)
             own = deque(unit for unit in units if not any(query.key in taken for query in unit))
             others = [query for unit in units if any(query.key in taken for query in unit) for query in unit]
@@ -93,7 +95,7 @@ class Batches:
                 others += self._send(own, collection, run)
             if own or collection.stop is not None:  # what was not sent stays in `own`
                 return
-            failed = self._sender.wait_for_others(others, 0, run)
+            failed = self._sender.wait_for_others([query for query in others if query.key not in over], 0, run)
             for query, error in failed.items():
                 collection.fail(query, error)
             if collection.stop is not None:  # what stopped the other client stops this one

@@ -309,13 +309,15 @@ def make_arrival(request: Request, found: Found) -> Arrival:
 
 
 def serving_others(found: Found) -> list[Arrival]:
-    """Return what else an answer answers: one to a username also answers the query by the id in it."""
+    """Return what else an answer answers: one to a username also answers the query by the id in it, if it has one."""
     also, rows = found.query.endpoint.also, found.envelope.get("data")
     if also is None or also.entity is None or found.absent or not isinstance(rows, list):
         return []
+    whom = {identify(also, row, "[].") for row in rows}
     try:
-        query = Query(also, (also.entity.check(also.entity.argument, identify(also, rows[0], "[].")),))
-    except InvalidArgumentError:  # it has no id, or none that is valid
+        [one] = whom if len(whom) == 1 else [None]
+        query = Query(also, (also.entity.check(also.entity.argument, one),))
+    except InvalidArgumentError:  # it has no id, or none that is valid, or several
         return []
     return [Arrival(query.key, query.params, found.envelope)]
 

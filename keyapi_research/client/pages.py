@@ -7,6 +7,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -91,14 +92,13 @@ class Pages:
                     broken.extend(self._try_pull(*left.popleft(), collection, run, turn))
 
         lacking = sum(_pages_needed(collection.call, look.pages) is None for look in looks.values())
-        threads = [threading.Thread(target=work, name="keyapi pages", daemon=True) for _ in range(lacking - 1)]
-        threads = threads[: self._sender.max_workers - 1]
-        for started, thread in enumerate(threads):
-            try:
+        threads: list[threading.Thread] = []
+        with contextlib.suppress(RuntimeError):  # no more threads: those there are do it
+            for _ in range(min(lacking, self._sender.max_workers) - 1):
+                # In the caller's context, so that a bar is drawn where the caller is.
+                thread = threading.Thread(target=copy_context().run, args=(work,), name="keyapi pages", daemon=True)
                 thread.start()
-            except RuntimeError:  # no more threads: those there are do it
-                del threads[started:]
-                break
+                threads.append(thread)
         work()
         for thread in threads:
             thread.join()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from .. import archive_format as archive
+from ..arguments import Value
 from ..catalogue.listed import personal as personal_fields
 from ..client import Call, CallRecord, Client
 from ..client.display import Facts
@@ -134,6 +136,7 @@ def freeze(
     today = max((record.today for record in records if record.today is not None), default=None)
     differing = _differing(made, study, connection.store)
     differing |= {call for call, _ in made if call.today not in (None, today)}  # relative to another day
+    differing |= {call for call, _ in made if today is not None and _is_ahead(call, today)}
     if not personal:  # a table with personal data has none of them in a replay
         differing |= {call for call, read in made if _shows_personal(call, read, connection.store)}
     entries = (_entry(call, differs=call in differing) for call in dict.fromkeys(call for call, _ in made))
@@ -157,6 +160,18 @@ def _call_of(record: CallRecord, observations: Mapping[int, Observation]) -> Cal
     """Return a call as it was made."""
     queries = record.queries(observations)
     return Call(record.table, record.endpoint, queries, record.limit, partial=record.partial, today=record.today)
+
+
+def _is_ahead(call: Call, today: date) -> bool:
+    """Whether a call has dates that are not over on a day, so that it is refused where that is today."""
+    endpoint = call.endpoint
+    try:
+        for query in call.queries:
+            if endpoint.settle:
+                endpoint.settle(dict(zip((p.argument for p in endpoint.inputs), query.values, strict=True)), today)
+    except InvalidArgumentError:
+        return True
+    return endpoint.series is not None and max(query.day for query in call.queries) >= today.isoformat()
 
 
 def _personal_in(path: str) -> frozenset[str]:
@@ -241,14 +256,27 @@ def _entry(call: Call, *, differs: bool) -> dict[str, Any]:
         known = {"asked": asked, "by": endpoint.entity and endpoint.entity.api_name, "paging": paging}
         return known | {"differs": differs, "limit": call.limit, "path": endpoint.path, "table": call.table.name}
     together: dict[tuple[object, ...], dict[str, Any]] = {}
-    for query in call.queries:
+    for query in () if endpoint.series else call.queries:
         entity, values = query.endpoint.entity, query.value_of
         if entity is None:
             together[query.values] = values
         else:
             group = together.setdefault(query.values[1:], values | {entity.column: []})
             group[entity.column].append(query.values[0])
-    return {"asked": list(together.values()), "differs": differs, "limit": call.limit, "table": call.table.name}
+    asked = _days_asked(call) if endpoint.series else list(together.values())
+    return {"asked": asked, "differs": differs, "limit": call.limit, "table": call.table.name}
+
+
+def _days_asked(call: Call) -> list[dict[str, Any]]:
+    """Return the ids of a series with their days, once for all that have the same: a manifest has little room."""
+    days: dict[Value, list[str]] = {}
+    for query in call.queries:
+        days.setdefault(query.values[0], []).append(query.day)
+    whom, day = (one.column for one in call.endpoint.inputs)
+    together: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one, its in days.items():
+        together.setdefault(tuple(its), {day: its, whom: []})[whom].append(one)
+    return list(together.values())
 
 
 def _parse_entry(entry: Mapping[str, Any]) -> Call:
@@ -263,7 +291,9 @@ def _parse_entry(entry: Mapping[str, Any]) -> Call:
         endpoint = next(fitting, table.endpoint)
         entity = endpoint.entity
         given = {p.argument: group[p.column] for p in endpoint.inputs}
-        queries += make_queries(endpoint, given[entity.argument], given) if entity else [make_query(endpoint, given)]
+        day = endpoint.inputs[-1].argument if endpoint.series else ""
+        for each in [{**given, day: one} for one in given[day]] if day else [given]:
+            queries += make_queries(endpoint, each[entity.argument], each) if entity else [make_query(endpoint, each)]
     return _call(table, queries, entry["limit"])
 
 
