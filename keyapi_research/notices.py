@@ -60,7 +60,7 @@ def warn_of_confirmed_missing(collection: Collection, client: Client) -> None:
         rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
         again = "They are requested again after a day, or now with max_age=0"
         if set(absent) <= set(final):
-            again = "They are not requested again but with max_age=0"
+            again = "They are final: only max_age=0 requests them again"
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
             f"{listed(missing, MOST_NAMED)}. They have no row{rest}. {again}",
