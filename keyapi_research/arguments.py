@@ -393,6 +393,7 @@ def check_handle(name: str, value: object) -> str:
     text = normal_handle(value)
     if not text or _NOT_IN_A_NAME.search(text) or "/" in text:
         advice = " Pass several as a list." if "," in text or " " in text else ""
+        advice = " To use a URL, pass only the name after @." if "/" in text else advice
         raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid handle.{advice}")
     return text
 

@@ -90,7 +90,7 @@ OBSERVED_AT = Column(
     "observed_at",
     "time",
     Metadata("when the answer arrived"),
-    "When the answer arrived here. The day the figures refer to is not in the answer.",
+    "When the answer arrived here, which is not the day that its figures refer to.",
     "documented: stamped by this package",
     "UTC",
 )

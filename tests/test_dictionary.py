@@ -150,3 +150,8 @@ def test_descriptions_agree_with_frames(client: kr.Client) -> None:
     assert list(frame) == described["column"].tolist()
     assert [str(dtype) for dtype in frame.dtypes] == described["dtype"].tolist()
     assert isinstance(described, pd.DataFrame)
+
+
+def test_a_misspelt_table_is_recognised() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"'creator_day' is not a table\. Did you mean 'creator_days'\?"):
+        kr.describe("creator_day")
