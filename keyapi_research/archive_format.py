@@ -29,6 +29,7 @@ from .arguments import check_path
 from .envelope import Envelope, Found, match, open_envelope
 from .errors import InvalidArgumentError, KeyAPIError, StoreError
 from .files import open_file, reason_of, replacing
+from .model import endpoints
 from .queries import Query, query_of, split_page
 from .rows import blank_out
 from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
@@ -42,6 +43,7 @@ MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.j
 COUNTS: Final = ("answers", "absences", "requests", "credits")
 _LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
 _MOST_ROWS: Final = 1_000_000  # of a page
+_MOST_STORED: Final = 20  # answers of one request: ten usernames, and their ids
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tenth
 
@@ -100,6 +102,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
         last[one.pull] = max(one.page, last.get(one.pull, 0))
     for entity in {one.entity for one in read.values() if one.page}:
         read |= {page.id: page for pull in store.pulls(entity) for page in pull if page.page <= last.get(page.pull, 0)}
+    read |= _answers_by_id(store, read.values())
     rows = [row[: len(_COLUMNS)] for row in store.ledger(one.request for one in read.values())]
     requests = {row[0]: number for number, row in enumerate(rows, start=1)}
     pulls = {pull: number for number, pull in enumerate(sorted({one.pull for one in read.values()} - {0}), start=1)}
@@ -110,6 +113,16 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
     ]
     ledger = [(requests[row[0]], *row[1:]) for row in rows]
     return Study(store.source or "", tuple(answers), tuple(one.id for one in ordered), tuple(ledger))
+
+
+def _answers_by_id(store: Store, read: Iterable[Observation]) -> dict[int, Observation]:
+    """Return what answers to usernames answered, too: the queries by id, which were stored right after them."""
+    ways = {way.path: way.entity.api_name for way in endpoints(yours=False) if way.also and way.entity}
+    named = [one for one in read if one.endpoint in ways and ways[one.endpoint] in json.loads(one.params)]
+    last = store.last_ids()[0]
+    near = {number for one in named for number in range(one.id + 1, min(one.id + _MOST_STORED, last) + 1)}
+    same = {(one.request, one.data) for one in named}
+    return {one.id: one for one in store.observations(near) if (one.request, one.data) in same}
 
 
 def _order(one: Observation) -> tuple[str, str, int]:
