@@ -66,7 +66,8 @@ def test_what_it_says_of_some_columns() -> None:
 
 @pytest.mark.parametrize("table", ["hashtag", "", None, 5, ["hashtags"]])
 def test_what_is_not_a_table_is_refused(table: object) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"is not a table\. Choose from product_insights, "):
+    refusal = r"is not a table\.( Did you mean 'hashtags'\?)? Choose from product_insights, "
+    with pytest.raises(kr.InvalidArgumentError, match=refusal):
         describe(table)  # type: ignore[arg-type]
 
 

@@ -88,7 +88,7 @@ _USERNAME = Column("username", "text", Field("[].unique_id"), "Handle of the cre
 _NICHE = Column("niche", "text", Field("[].category"), "What the creator's account is about.", SPECIFIED)
 _SELLS = Column("sales_flag", "integer", Field("[].sales_flag"),
                 "How the creator sells: 0 = does not, 1 = video, 2 = live, 3 = both, 4 = showcase.", SPECIFIED, "code")
-_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's own score of the creator; what it measures is not known.",
+_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of the creator; what for is not known.",
                 "unknown: its formula and range are not documented; 2.62 to 8.5 were seen", "score")
 _REGION = Column("creator_region", "text", Field("[].region"), "Region of the creator, ISO-2.", SPECIFIED)
 _OF_CREATOR: Final = ((("user_id",), "creators"),)
