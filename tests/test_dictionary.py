@@ -40,7 +40,7 @@ def test_what_it_says_of_some_columns() -> None:
     assert facts("videos", "likes_7d") == {
         "dtype": "Int64",
         "unit": "likes, of the window",
-        "meaning": "Likes gained in the last 7 days before the crawl.",
+        "meaning": "Likes gained in the 7 days before the latest collection.",
         "source": "data[].total_digg_7d_cnt",
         "status": "documented",
         "reason": "the response schema's title; may be a day or more behind the call",

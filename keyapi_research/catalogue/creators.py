@@ -88,7 +88,7 @@ _USERNAME = Column("username", "text", Field("[].unique_id"), "Handle of the cre
 _NICHE = Column("niche", "text", Field("[].category"), "What the creator's account is about.", SPECIFIED)
 _SELLS = Column("sales_flag", "integer", Field("[].sales_flag"),
                 "How the creator sells: 0 = does not, 1 = video, 2 = live, 3 = both, 4 = showcase.", SPECIFIED, "code")
-_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of the creator; what for is not known.",
+_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of the creator, of unknown meaning.",
                 "unknown: its formula and range are not documented; 2.62 to 8.5 were seen", "score")
 _REGION = Column("creator_region", "text", Field("[].region"), "Region of the creator, ISO-2.", SPECIFIED)
 _OF_CREATOR: Final = ((("user_id",), "creators"),)
@@ -346,6 +346,7 @@ CREATOR_RANKING = Endpoint(
     ),
 )
 
+_STANDING: Final = f"{SPECIFIED}; which day the total refers to is not documented"
 
 CREATOR_RANKINGS = declare(Table(
     CREATOR_RANKING,
@@ -371,13 +372,13 @@ CREATOR_RANKINGS = declare(Table(
         gained("units_period_est", "[].total_sale_cnt", "Units sold in the cycle, estimated.", "units", "sales"),
         gained("gmv_period_est", "[].total_sale_gmv_amt", "Sales value of the cycle, estimated.", GMV, "sales",
                kind="number"),
-        total("followers", "[].total_followers_history_cnt", "Followers.", "followers"),
-        total("likes", "[].total_digg_history_cnt", "Likes.", "likes"),
-        total("videos", "[].total_post_video_history_cnt", "Videos posted.", "videos"),
-        total("lives", "[].total_live_history_cnt", "Live streams held.", "live streams"),
-        total("products", "[].total_product_history_cnt", "Products promoted.", "products"),
-        total("units_sold_est", "[].total_sale_history_cnt", "Units sold, estimated.", "units"),
-        total_money("gmv_est", "[].total_sale_gmv_history_amt", "Sales value, estimated."),
+        total("followers", "[].total_followers_history_cnt", "Followers.", "followers", _STANDING),
+        total("likes", "[].total_digg_history_cnt", "Likes.", "likes", _STANDING),
+        total("videos", "[].total_post_video_history_cnt", "Videos posted.", "videos", _STANDING),
+        total("lives", "[].total_live_history_cnt", "Live streams held.", "live streams", _STANDING),
+        total("products", "[].total_product_history_cnt", "Products promoted.", "products", _STANDING),
+        total("units_sold_est", "[].total_sale_history_cnt", "Units sold, estimated.", "units", _STANDING),
+        total_money("gmv_est", "[].total_sale_gmv_history_amt", "Sales value, estimated.", _STANDING),
         *METADATA,
     ),
     leads_to={**BY_USER, **DAYS_OF_USER},

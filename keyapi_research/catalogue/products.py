@@ -462,9 +462,9 @@ PRODUCT_SEARCH = declare(Table(
     rows=("[]",),
     columns=(
         MARKET_RANKED, *FILTER_CATEGORIES,
-        Column("filter_min_price", "number", FromQuery(), "Lowest price as requested; missing = no limit.",
+        Column("filter_min_price", "number", FromQuery(), "Lowest average price as requested; missing = no limit.",
                SPECIFIED_PARAMETER, GMV),
-        Column("filter_max_price", "number", FromQuery(), "Highest price as requested; missing = no limit.",
+        Column("filter_max_price", "number", FromQuery(), "Highest average price as requested; missing = no limit.",
                SPECIFIED_PARAMETER, GMV),
         Column("filter_on_sale", "flag", FromQuery(), "Whether only products on sale were requested.",
                SPECIFIED_PARAMETER),

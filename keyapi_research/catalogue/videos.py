@@ -63,8 +63,8 @@ _SEEN_LATELY: Final = "inferred: by its name; not in the response schema, a user
 
 
 def _grown(name: str, path: str, what: str, days: int) -> Column:
-    plural = "s" if days > 1 else ""
-    return Column(name, "integer", Field(path), f"{what} gained in the last {days} day{plural} before the crawl.",
+    last = "day" if days == 1 else f"{days} days"
+    return Column(name, "integer", Field(path), f"{what} gained in the {last} before the latest collection.",
                   "documented: the response schema's title; may be a day or more behind the call", what.lower(),
                   of="of the window")
 
