@@ -59,6 +59,9 @@ ON = {
     "products": {"videos"},
     "fill_days": {"creator_days", "product_days"},
     "fetch_creators": {
+        "creator_windows",
+        "creator_posting",
+        "creator_categories",
         "videos",
         "video_rankings",
         "creator_rankings",
@@ -68,6 +71,7 @@ ON = {
         "product_creators",
     },
     "fetch_products": {
+        "product_windows",
         "videos",
         "video_products",
         "product_rankings",
@@ -77,10 +81,9 @@ ON = {
         "product_creators",
     },
     "fetch_days": {"creators", "creator_rankings", "products", "product_rankings", "product_search"},
-    "fetch_creator_videos": {"creators", "creator_rankings"},
-    "fetch_creator_products": {"creators", "creator_rankings"},
-    "fetch_product_creators": {"products", "product_rankings", "product_search"},
 }
+ON["fetch_creator_videos"] = ON["fetch_creator_products"] = {"creators", *ON["fetch_creators"]}
+ON["fetch_product_creators"] = {"products", *ON["fetch_products"]} - {"videos"}
 ON_ALL = {"history", "raw", "provenance", "validate", "to_csv"}
 GIVES = {
     ("trend", "hashtags"): "hashtag_trends",
@@ -269,7 +272,7 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
 def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
         "<df.keyapi: products(), engagement(), history(), raw(), provenance(), validate(), to_csv(), "
-        "fetch_creators(), fetch_products()>"
+        "fetch_creators(), fetch_products(), fetch_creator_videos(), fetch_creator_products()>"
     )
     assert repr(unsent["videos"].keyapi.plot) == "<df.keyapi.plot: engagement()>"
 
@@ -1189,8 +1192,11 @@ def test_what_rows_lead_to_is_declared_with_their_table() -> None:
         ("videos", "video_products", "products"),
         ("creator_videos", "video_id", "videos"),
         ("video_rankings", "video_id", "videos"),
-        *((name, "user_id", f"creator_{part}") for name in CREATORS for part in ("days", "videos", "products")),
-        *((name, "product_id", f"product_{part}") for name in PRODUCTS for part in ("days", "creators")),
+        *((name, "user_id", "creator_days") for name in CREATORS),
+        *((name, "product_id", "product_days") for name in PRODUCTS),
+        *((name, "user_id", "creator_videos") for name in ON["fetch_creator_videos"]),
+        *((name, "user_id", "creator_products") for name in ON["fetch_creator_products"]),
+        *((name, "product_id", "product_creators") for name in ON["fetch_product_creators"]),
     }
 
 

@@ -668,12 +668,12 @@ def test_what_rows_lead_to_exists() -> None:
         assert holder[column].kind == "id"
         assert column == endpoint.entity.column
     assert {name for name, method in led if method == "fetch_creators"} == {
-        "videos", "video_rankings", "creator_windows", "creator_posting", "creator_categories", "creator_rankings",
-        "creator_days", "creator_videos", "creator_products", "product_creators",
+        "videos", "video_rankings", "creator_rankings", "creator_days", "creator_videos", "creator_products",
+        "product_creators", "creator_windows", "creator_posting", "creator_categories",
     }
     assert {name for name, method in led if method == "fetch_products"} == {
-        "videos", "video_products", "creator_products", "product_windows", "product_rankings", "product_days",
-        "product_creators", "product_search",
+        "videos", "video_products", "creator_products", "product_rankings", "product_days", "product_creators",
+        "product_search", "product_windows",
     }
     assert {name: by for (name, method), (by, _) in led.items() if method == "fetch_days"} == {
         "creators": "user_id", "creator_rankings": "user_id", "products": "product_id",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from clocks import Clock
 
 import keyapi_research as kr
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
@@ -20,21 +21,6 @@ from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
 Make = Callable[..., kr.Client]
 CREATORS = "/v1/tiktok/influencer/ranking/analytics"
 DETAIL = "/v1/tiktok/influencer/detail/analytics"
-HOUR = 3600
-
-
-class Clock:
-    """This machine's clock, to be moved."""
-
-    def __init__(self, moment: str) -> None:
-        self._real = time.time_ns
-        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
-
-    def __call__(self) -> int:
-        return self._real() + self._ahead
-
-    def set(self, moment: str) -> None:
-        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
 
 
 @pytest.fixture

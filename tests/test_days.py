@@ -11,12 +11,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from clocks import Clock
 
 import keyapi_research as kr
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
@@ -70,34 +71,9 @@ class Server:
         return {**envelope, "data": rows}
 
 
-class Clock:
-    """This machine's clock, to be moved."""
-
-    def __init__(self) -> None:
-        self._real, self._ahead = time.time_ns, 0
-
-    def __call__(self) -> int:
-        return self._real() + self._ahead
-
-    @property
-    def today(self) -> date:
-        return datetime.fromtimestamp(self() / 1e9, UTC).date()
-
-    @property
-    def hours(self) -> float:
-        return self() / 1e9 / HOUR
-
-    def advance(self, hours: float) -> None:
-        self._ahead += int(hours * HOUR * 1e9)
-
-    def set(self, moment: str) -> None:
-        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    moved = Clock()
-    moved.set("2026-06-15 09:00")
+    moved = Clock("2026-06-15 09:00")
     monkeypatch.setattr(time, "time_ns", moved)
     return moved
 
@@ -190,7 +166,7 @@ def test_calls_cost_what_the_rule_says_and_never_more_than_planned(
     server = Server(sandbox, clock, told=(0.95, 0.8, 0.35, 0.8)[seed % 4], descending=seed % 4 == 3)
     client, model = make_client(max_call_credits=None), Model(server)
     for _ in range(calls):
-        clock.advance(rng.choice([0, 0, 1, 5, 30, 100]))
+        clock.advance(rng.choice([0, 0, 1, 5, 30, 100]) * HOUR)
         users = rng.sample(USERS, rng.choice([1, 1, 2, 5]))
         last = clock.today - timedelta(days=rng.choice([1, 1, 1, 2, 10, 40]))
         first = last - timedelta(days=rng.choice([0, 0, 3, 9, 10, 25, 60]))
@@ -240,7 +216,7 @@ def test_two_processes_never_pay_a_day_twice(make_client: Make, clock: Clock, tm
                 first = last - timedelta(days=rng.choice([0, 5, 12, 30]))
                 calls.append((rng.choice(USERS[:4]), str(first), str(last)))
             script = WORKER.format(
-                ahead=clock._ahead, url=sandbox.url, store=str(store), calls=json.dumps(calls)
+                ahead=clock.ahead, url=sandbox.url, store=str(store), calls=json.dumps(calls)
             )
             processes.append(subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True))
         told = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
@@ -313,7 +289,7 @@ def test_a_sparse_series_ends_with_a_short_page(client: kr.Client, server: Serve
 def test_a_day_that_comes_along_is_one_more_observation(client: kr.Client, server: Server, clock: Clock) -> None:
     server.share = 1.0
     kr.fetch_creator_days(USERS[0], start="2026-03-03", end="2026-03-04", client=client)
-    clock.advance(1)
+    clock.advance(1 * HOUR)
     frame = kr.fetch_creator_days(USERS[0], start="2026-03-01", end="2026-03-05", client=client)
     assert len(set(frame["observed_at"])) == 1
     history = frame.keyapi.history(client=client)
@@ -332,10 +308,10 @@ def test_a_recent_day_that_was_not_told_is_requested_again_after_a_day_and_an_ol
 
     first = clock.today
     assert [fetch(3), fetch(4), fetch(3), fetch(4)] == [1, 1, 0, 0]
-    clock.advance(25)
+    clock.advance(25 * HOUR)
     assert clock.today == first + timedelta(days=1)
     assert [fetch(5), fetch(4)] == [0, 1]  # the former was requested more than three days after it
-    clock.advance(25)
+    clock.advance(25 * HOUR)
     assert fetch(5) == 0  # and now the latter was
     assert fetch(5, max_age="1h") == 0
     assert fetch(5, max_age=0) == 1
@@ -347,14 +323,14 @@ def test_a_day_told_three_days_after_itself_is_final(
     server.share, server.tells = 1.0, lambda *_: True  # type: ignore[method-assign]
     start, end = clock.today - timedelta(days=4), clock.today - timedelta(days=1)
     kr.fetch_creator_days(USERS[0], start=start, end=end, client=client)
-    clock.advance(26)
+    clock.advance(26 * HOUR)
     plan = kr.plan(kr.fetch_creator_days, USERS[0], start=start, end=end, max_age="1D", client=client)
     assert (plan.requests, plan.stored) == (1, 2)
     with pytest.warns(kr.StaleDataWarning, match=r"2 of 4 rows of creator_days .* for 1 credits"):
         kr.fetch_creator_days(USERS[0], start=start, end=end, client=client)
     kr.fetch_creator_days(USERS[0], start=start, end=end, max_age="1D", client=client)
     assert server.pages[-1][1:3] == (str(start + timedelta(days=2)), str(end))
-    clock.advance(26)
+    clock.advance(26 * HOUR)
     for _ in range(2):
         kr.fetch_creator_days(USERS[0], start=start, end=end, max_age="1h", client=client)
     assert sandbox.charged == 3  # yesterday's was told two days after itself
@@ -578,7 +554,7 @@ def test_relative_dates_replay_unchanged_a_year_later(
 ) -> None:
     before = a_study(client)
     kr.freeze(tmp_path / "study.zip", client=client)
-    clock.advance(365 * 24)
+    clock.advance(365 * 24 * HOUR)
     with kr.Client(replay=tmp_path / "study.zip") as replayed:
         after = a_study(replayed)
         assert "2026-06-15" in str(replayed.policy.today)
@@ -589,7 +565,7 @@ def test_relative_dates_replay_unchanged_a_year_later(
 
 def test_relative_dates_read_as_of_a_day_what_was_read_on_it(make_client: Make, server: Server, clock: Clock) -> None:
     before = a_study(make_client())
-    clock.advance(30 * 24)
+    clock.advance(30 * 24 * HOUR)
     quietly(lambda: a_study(make_client()))
     as_of = make_client(as_of="2026-06-15")
     assert as_of.policy.today == date(2026, 6, 15)
@@ -600,7 +576,7 @@ def test_relative_dates_read_as_of_a_day_what_was_read_on_it(make_client: Make, 
 def test_calls_of_two_days_are_named_by_freeze(client: kr.Client, server: Server, clock: Clock, tmp_path: Path) -> None:
     for _ in range(2):
         quietly(lambda: kr.fetch_creator_days(USERS[0], start="3D", client=client))
-        clock.advance(24)
+        clock.advance(24 * HOUR)
     frozen = kr.freeze(tmp_path / "study.zip", client=client)
     assert frozen.differing == (f"fetch_creator_days(['{USERS[0]}'], start='2026-06-12', end='2026-06-14')",)
 

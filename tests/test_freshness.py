@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from clocks import Clock
 
 import keyapi_research as kr
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
@@ -26,22 +27,6 @@ Make = Callable[..., kr.Client]
 
 def tags(*numbers: int) -> list[str]:
     return [f"tag{number}" for number in numbers]
-
-
-class Clock:
-    """This machine's clock, to be moved."""
-
-    def __init__(self) -> None:
-        self._real, self._ahead = time.time_ns, 0
-
-    def __call__(self) -> int:
-        return self._real() + self._ahead
-
-    def advance(self, seconds: float) -> None:
-        self._ahead += int(seconds * 1e9)
-
-    def set(self, moment: str) -> None:
-        self._ahead = pd.Timestamp(moment, tz="UTC").as_unit("ns").value - self._real()
 
 
 @pytest.fixture
