@@ -59,11 +59,13 @@ _CAUTIONS: Final = f"""\
 - **Rankings of a day, week or month hold what was gained in it**, and fill only what they rank: elsewhere a 0 is
   missing. Where `ranked_by` is sales or units, these are `units_period_est` and `gmv_period_est`; else one of
   `followers_gained`, `creators_period` and `views_gained`. Their `region` is the market, not where a creator is from.
-- **Gains may be negative**, in rankings, windows and days. `window_days` end the day before the crawl.
+- **Gains may be negative**, in rankings, windows and days. Windows end the day before EchoTik's latest collection:
+  `last_seen` of products; of creators it is not in the answer.
 - **A product's totals are of all sellers**, also beside a creator: `units_all_sellers_est` and `gmv_all_sellers_est`
   are not the creator's. `units_by_creator_est` and `gmv_by_creator_est` are.
-- **A day without a row was not told, which is not zero.** A `gmv_day_est` of 0 while followers and views move may mean
-  not covered: a user saw it for all domestic creators of a market.
+- **A day that is missing from the answers has no row, which does not mean zero.** A `gmv_day_est` of 0 while
+  followers and views move may mean that sales were not collected: a user saw that for all domestic creators of one
+  market.
 - **`bucket`**: the time zone of hours and the first weekday are unknown.
 - **`cost`, `impressions` and `posts` are rounded** to about three digits, and the columns of one row do not reconcile:
   do not derive clicks or conversions from `ctr_pct`, `cvr_pct`, `cpa`.
@@ -81,7 +83,7 @@ _CAUTIONS: Final = f"""\
 - **What the answers do not say**: the day the figures refer to, the region, window, search and filters they are for.
   `region`, `time_scope`, `period`, `search`, `filter_*`, `new_only` and `commercial_only` are what was requested;
   `observed_at` is when the answer arrived; `market` is what the answer itself names, and a call warns where it differs.
-- **`n_*` of 0 and missing differ**: the answer had an empty list, or did not tell.
+- **`n_*` of 0 and missing differ**: the answer had an empty list, or no list.
 - **`rank_change` is a size, `rank_movement` its direction** (codes 1, 2, 4 from KeyAPI's own examples; 3 = down is
   supported by a real answer of 100 hashtags, whose sizes are all positive, 15 of them with code 3).
 - **`sales_flag` stays a code**: what it means differs between creators, products and videos, and of video analytics

@@ -90,6 +90,8 @@ def check_id(name: str, value: object) -> str:
         raise InvalidArgumentError(f"{name}: ids must be text or int, not {type(value).__name__}")
     if _ID.fullmatch(text) is None:
         advice = " Pass several as a list." if "," in text else ""
+        if name == "user_ids" and not advice:
+            advice = ' For handles, kr.fetch_creators(handles, by="username") returns the ids.'
         if "/video/" in text:
             advice = " To use a URL, pass only the digits after /video/."
         elif "/music/" in text:
@@ -222,6 +224,11 @@ def check_search(name: str, value: object) -> str | None:
 
 def check_category_filter(name: str, value: object) -> str | None:
     """Return the id of a category or None."""
+    if isinstance(value, str) and re.search("[^\\W\\d]", value):
+        raise InvalidArgumentError(
+            f"{name} must be the id of a category, not its name; got {shown(value)}. The rows of "
+            "kr.fetch_product_insights have both"
+        )
     return None if value is None else check_id(name, value)
 
 
@@ -254,8 +261,8 @@ def check_choice(*allowed: str) -> Callable[[str, object], str]:
         if written in allowed:
             return written
         near = nearest_name(written, allowed, _ALIKE_WORDS)
-        hint = f" Did you mean {near!r}?" if near else ""
-        raise InvalidArgumentError(f"{name} must be one of {', '.join(allowed)}; got {shown(value)}.{hint}")
+        hint = f". Did you mean {near!r}?" if near else ""
+        raise InvalidArgumentError(f"{name} must be one of {', '.join(allowed)}; got {shown(value)}{hint}")
 
     return check
 
@@ -386,6 +393,7 @@ def check_handle(name: str, value: object) -> str:
     text = normal_handle(value)
     if not text or _NOT_IN_A_NAME.search(text) or "/" in text or "@" in text:
         advice = " Pass several as a list." if "," in text or " " in text else ""
+        advice = " To use a URL, pass only the name after @." if "/" in text else advice
         raise InvalidArgumentError(f"{name}: {shown(value)} is not a valid handle.{advice}")
     return text
 

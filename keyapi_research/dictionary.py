@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .arguments import INDUSTRIES, country_names
+from .arguments import INDUSTRIES, country_names, nearest_name
 from .catalogue.listed import Listed, ListedParameter, listed, niches
 from .catalogue.product_categories import PRODUCT_DETAILS, PRODUCT_INSIGHTS
 from .client import open_client
@@ -60,8 +60,10 @@ def describe(table: str) -> pd.DataFrame:
         frame.attrs |= {"certainty": listed()[table].certainty, "notes": list(listed()[table].notes)}
         return frame
     if declared is None:
+        near = nearest_name(table, TABLES) if isinstance(table, str) else None
+        hint = f" Did you mean {near!r}?" if near else ""
         raise InvalidArgumentError(
-            f"{table!r:.60} is not a table. Choose from {', '.join(TABLES)}, or a path of kr.endpoints()"
+            f"{table!r:.60} is not a table.{hint} Choose from {', '.join(TABLES)}, or a path of kr.endpoints()"
         )
     return pd.DataFrame([_facts(column) for column in declared.columns], dtype="string")
 

@@ -254,8 +254,8 @@ def match(
     """Return for each entity requested what the answer has: its record, nothing, or the error of something else.
 
     A misspelt or ignored parameter brings somebody else's data with code 0, so an answer that does not name the
-    entity requested never counts as its. Of a series, `within` are the ends of the range that was requested: days of it
-    that come along are found, too, and those that may be on the next page are not among what is returned.
+    entity requested never counts as its. For a series, `within` is the first and last day of the range requested:
+    other days in it that come along are returned, too; days that may be on the next page are not.
     """
     place = endpoint.identity
     if endpoint.series is not None:
@@ -348,7 +348,7 @@ def _match_rows(
 def _match_days(
     endpoint: Endpoint, series: Series, queries: Sequence[Query], envelope: Envelope, within: tuple[str, str] | None
 ) -> list[Found | UnexpectedResponseError]:
-    """Match a page of days: a page that is not full is the last, and has none of the days that did not come."""
+    """Match a page of days. A page that is not full is the last: days that have not come by then are missing."""
     query = queries[0]
     first, last = within or (query.day, query.day)
     rows = [] if is_empty(envelope.data) else envelope.data

@@ -222,7 +222,7 @@ def plan(fetch: Callable[..., pd.DataFrame], *args: Any, **kwargs: Any) -> Plan:
     if make is None or not name.startswith("fetch_"):
         what = f"{name} is not a fetch function of this package. " if name.startswith("fetch_") else ""
         raise InvalidArgumentError(
-            f"{what}Pass plan the function itself, then its arguments: "
+            f"{what}Pass plan the function itself, without calling it, then its arguments: "
             "kr.plan(kr.fetch_hashtags, names, period=30) or kr.plan(df.keyapi.fetch_details)"
         )
     of_rows = (fetch.__self__,) if isinstance(fetch, MethodType) else ()

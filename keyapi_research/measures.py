@@ -186,8 +186,8 @@ class Similarity:
 def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
     """Return one row a day of a series, from the first to the last day of each entity.
 
-    In the rows that are added, what the day added is missing, or 0 (`gains`); all else that the table declares, prices
-    too, is that of the day before. Columns of the user's own are missing there: what they mean is not known.
+    In added rows the gains of the day are missing, or 0 (`gains`); all other columns of the table, prices too, are
+    those of the day before. The user's own columns are missing there: what they mean is not known.
     """
     if gains is not None and not (is_number(gains) and gains == 0):
         raise InvalidArgumentError(f"gains must be None, for missing, or 0; got {shown(gains)}")
@@ -222,7 +222,7 @@ def fill_days(df: pd.DataFrame, table: Table, gains: object) -> pd.DataFrame:
 
 
 def _is_gain(column: Column) -> bool:
-    """Whether a column is what a day added: that may be negative, a price of the day may not."""
+    """Whether a column is a gain of the day: gains may be negative, prices of the day may not."""
     return column.of == "of the day" and column.least is None
 
 

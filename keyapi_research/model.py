@@ -47,9 +47,9 @@ class Column:
     `evidence` is the status and its reason; where parts of a meaning are known differently, the weakest counts.
     `least` and `most` are the values that can be right: others become missing, reported unless they are negative
     counts. `zero_beside` names a column whose zero makes a zero here mean "not computable"; `zero_unless` a parameter
-    and those of its values with which a zero is a fact. Texts in `missing` mean that there is nothing. `optional`
-    columns are known to be left out of answers at times. `of` says what a measure adds up: "total" (since the
-    beginning), or that "of the day", "of the window" or "of the period".
+    and those of its values with which a zero means zero. Texts in `missing` mean that there is nothing. `optional`
+    columns are known to be left out of answers at times. `of` is the span of a measure: "total" (since the
+    beginning), "of the day", "of the window" or "of the period".
     """
 
     name: str
@@ -68,7 +68,7 @@ class Column:
 
     @property
     def measured(self) -> str:
-        """The unit, and what the measure adds up."""
+        """The unit, and the span of the measure."""
         return ", ".join(filter(None, (self.unit, self.of)))
 
     @property
@@ -91,7 +91,7 @@ OBSERVED_AT = Column(
     "observed_at",
     "time",
     Metadata("when the answer arrived"),
-    "When the answer arrived here. The day the figures refer to is not in the answer.",
+    "When the answer arrived here, which is not the day that its figures refer to.",
     "documented: stamped by this package",
     "UTC",
 )
@@ -195,8 +195,8 @@ class Endpoint:
     documents an answer, `sample` what else is requested to see whether it answers.
 
     `texts` are fields whose texts hold a list, and how each is read. `settle` completes checked arguments, given today:
-    `dated` is the one that is relative to today where it is None. `final_on` is the day from which on an answer to some
-    arguments stays as it is. The answers serve the queries of `also`, too.
+    `dated` is the one that depends on today where it is None. `final_on` returns the day from which an answer to some
+    arguments is final. The answers serve the queries of `also`, too.
     """
 
     name: str

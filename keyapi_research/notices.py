@@ -48,7 +48,7 @@ def warn_of_confirmed_missing(collection: Collection, client: Client) -> None:
     """Warn of ids that KeyAPI has nothing for, whether that was stored or is new."""
     absent = [one.query for one in collection.answers if one.observation.absent]
     final = [one.query for one in collection.answers if client.policy.is_final(one.query, one.observation)]
-    if collection.call.endpoint.series is not None:  # a day that is not told is normal, an id without any is not
+    if collection.call.endpoint.series is not None:  # a missing day is normal, an id without any day is not
         told = {one.query.whom for one in collection.answers if not one.observation.absent}
         absent = [query for query in absent if query.whom not in told]
     missing = named(absent) if collection.call.endpoint.series else [query.id for query in absent]
@@ -60,7 +60,7 @@ def warn_of_confirmed_missing(collection: Collection, client: Client) -> None:
         rest = ' (rows="" shows what else is there where only a list is empty)' if in_list else ""
         again = "They are requested again after a day, or now with max_age=0"
         if set(absent) <= set(final):
-            again = "They are not requested again but with max_age=0"
+            again = "They are final: only max_age=0 requests them again"
         warn(
             f"KeyAPI has nothing for {len(missing):,} {what}{'s' if len(missing) > 1 else ''}: "
             f"{listed(missing, MOST_NAMED)}. They have no row{rest}. {again}",

@@ -1,4 +1,4 @@
-"""Days and cycles: what of time an argument means, and from when on its figures stay as they are.
+"""Days and cycles: which days an argument means, and when their figures become final.
 
 Days are written as yyyy-MM-dd wherever they are arguments or parameters.
 """
@@ -57,7 +57,7 @@ def _after_cycle(cycle: str, first: date) -> date:
 
 
 def settle_cycle(values: Mapping[str, Value], today: date) -> dict[str, Value]:
-    """Take the date of a ranking to the first day of its cycle; None is the last one that is over."""
+    """Replace the date of a ranking by the first day of its cycle; None is the last cycle that is over."""
     cycle, given = str(values["cycle"]), values["date"]
     if given is None:
         return {**values, "date": first_of_cycle(cycle, first_of_cycle(cycle, today) - _DAY).isoformat()}
@@ -73,12 +73,12 @@ def settle_cycle(values: Mapping[str, Value], today: date) -> dict[str, Value]:
 
 
 def ranking_final_on(values: Mapping[str, Value]) -> date:
-    """Return the day from which on the ranking of a cycle stays as it is."""
+    """Return the day from which the ranking of a cycle is final."""
     return _after_cycle(str(values["cycle"]), date.fromisoformat(str(values["date"]))) + _RANKING_SETTLES
 
 
 def day_final_on(values: Mapping[str, Value]) -> date:
-    """Return the day from which on the figures of a day stay as they are."""
+    """Return the day from which the figures of a day are final."""
     return date.fromisoformat(str(values["date"])) + _DAY_SETTLES
 
 
@@ -98,7 +98,7 @@ def days_between(start: object, end: object, today: date) -> list[str]:
 
 
 def _first_day(start: object, last: date) -> date:
-    """Read a start: a day, or the length of what ends with the last day."""
+    """Return the first day: `start` is a day, or the length of the period that ends with the last day."""
     advice = f'start must be a day such as "2026-01-01", or a length in whole days such as "90D"; got {shown(start)}'
     found = _LENGTH.fullmatch(start.strip()) if isinstance(start, str) else None
     if found or isinstance(start, timedelta):
@@ -108,4 +108,9 @@ def _first_day(start: object, last: date) -> date:
         return last - timedelta(days=days - 1)
     if start is None or is_number(start) or (isinstance(start, str) and not start.strip()[:1].isdigit()):
         raise InvalidArgumentError(advice)
-    return date.fromisoformat(str(check_day("start", start)))
+    try:
+        return date.fromisoformat(str(check_day("start", start)))
+    except InvalidArgumentError:
+        if isinstance(start, str) and len(start.strip()) < len("2026-1-1"):  # "3W", "1M": meant as a length
+            raise InvalidArgumentError(advice) from None
+        raise

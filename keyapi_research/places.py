@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A value of the answer; where no row has the name, the value at `around`, beside the list of the rows."""
+    """A value of the answer; where no row has that field, the value at `around`, beside the list of rows."""
 
     path: str
     around: str = ""
@@ -63,7 +63,7 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class DeepestLevel:
-    """A leaf of the deepest level whose id is there; an id that cannot be read is there, too."""
+    """A leaf of the deepest level that has an id, whether or not the id can be read."""
 
     levels: tuple[str, ...]
     leaf: str
@@ -74,17 +74,17 @@ class DeepestLevel:
 
 @dataclass(frozen=True, slots=True)
 class FromQuery:
-    """A parameter of the query. The answers do not repeat it, but for the id, which is checked."""
+    """A parameter of the query. Answers repeat only the id, which is then compared with the one requested."""
 
     checked: Field | DeepestLevel | None = None
 
     def __str__(self) -> str:
-        return f"asked for (= {self.checked}, checked)" if self.checked else "asked for"
+        return f"as requested (= {self.checked}, checked)" if self.checked else "as requested"
 
 
 @dataclass(frozen=True, slots=True)
 class PerList:
-    """One place for each list of the table's rows, in their order; `written` where there is a shorter way to say it."""
+    """One place for each list of the table's rows, in their order; `written` is a shorter text for `describe`."""
 
     places: tuple[Constant | Field | Coded | None, ...]
     written: str = ""

@@ -57,12 +57,12 @@ class Query:
 
     @property
     def day(self) -> str:
-        """The day that is requested, of a series."""
+        """The day that is requested from a series."""
         return str(self.values[-1])
 
     @property
     def whom(self) -> tuple[Value, ...]:
-        """What is requested, of a series without the day."""
+        """What is requested, but for the day of a series."""
         return self.values[:-1] if self.endpoint.series else self.values
 
     @property

@@ -144,7 +144,8 @@ def test_an_earlier_failure_is_not_the_failure_of_a_range_that_waits(make_client
 
 
 @pytest.mark.parametrize(
-    ("back", "again"), [(40, "They are not requested again but with max_age=0"), (2, "They are requested again after")]
+    ("back", "again"),
+    [(40, "They are final: only max_age=0 requests them again"), (2, "They are requested again after")],
 )
 def test_it_is_said_whether_days_that_were_not_told_are_requested_again(
     client: kr.Client, real: Sandbox, clock: Clock, back: int, again: str

@@ -362,6 +362,7 @@ def test_a_creator_without_any_day_is_missing_data(client: kr.Client, server: Se
         ({"start": "2026-06-01", "end": "2027-06-15"}, "is not over yet"),
         ({"start": 90}, 'start must be a day such as "2026-01-01", or a length in whole days such as "90D"; got 90'),
         ({"start": "1h"}, "start must be a day"),
+        ({"start": "3W"}, 'or a length in whole days such as "90D"; got '),
         ({"start": "0D"}, "start must be a day"),
         ({"start": "-3D"}, "start must be a day"),
         ({"start": "yesterday"}, "start must be a day"),

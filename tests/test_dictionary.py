@@ -40,7 +40,7 @@ def test_what_it_says_of_some_columns() -> None:
     assert facts("videos", "likes_7d") == {
         "dtype": "Int64",
         "unit": "likes, of the window",
-        "meaning": "Likes gained in the last 7 days before the crawl.",
+        "meaning": "Likes gained in the 7 days before the latest collection.",
         "source": "data[].total_digg_7d_cnt",
         "status": "documented",
         "reason": "the response schema's title; may be a day or more behind the call",
@@ -66,7 +66,8 @@ def test_what_it_says_of_some_columns() -> None:
 
 @pytest.mark.parametrize("table", ["hashtag", "", None, 5, ["hashtags"]])
 def test_what_is_not_a_table_is_refused(table: object) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"is not a table\. Choose from product_insights, "):
+    refusal = r"is not a table\.( Did you mean 'hashtags'\?)? Choose from product_insights, "
+    with pytest.raises(kr.InvalidArgumentError, match=refusal):
         describe(table)  # type: ignore[arg-type]
 
 
@@ -135,7 +136,7 @@ def test_the_page_says_what_to_be_careful_with() -> None:
         "until mid-2026 a user saw a `gmv_est` of 0 for every video, so it may mean not computed",
         "fill only what they rank: elsewhere a 0 is missing",
         "`units_all_sellers_est` and `gmv_all_sellers_est` are not the creator's",
-        "A day without a row was not told, which is not zero",
+        "A day that is missing from the answers has no row, which does not mean zero",
     ):
         assert caution in said
     columns = {column.name for table in TABLES.values() for column in table.columns}
@@ -150,3 +151,8 @@ def test_descriptions_agree_with_frames(client: kr.Client) -> None:
     assert list(frame) == described["column"].tolist()
     assert [str(dtype) for dtype in frame.dtypes] == described["dtype"].tolist()
     assert isinstance(described, pd.DataFrame)
+
+
+def test_a_misspelt_table_is_recognised() -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"'creator_day' is not a table\. Did you mean 'creator_days'\?"):
+        kr.describe("creator_day")

@@ -215,7 +215,7 @@ class Fetching(Frame):
         Returns
         -------
         pandas.DataFrame
-            creator_days or product_days, one row per day that KeyAPI told, in the order of the rows.
+            creator_days or product_days, one row per day in the answers, in the order of the rows.
 
         Examples
         --------

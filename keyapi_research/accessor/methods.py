@@ -137,14 +137,14 @@ class Methods(Fetching):
     ) -> pd.DataFrame:
         """Return one row a day, from the first to the last day of each creator or product; free, nothing is sent.
 
-        KeyAPI does not tell every day. A day that it does not tell has no row, which does not mean that nothing
+        KeyAPI's answers do not have every day. A day missing from them has no row, which does not mean that nothing
         happened on it.
 
         Parameters
         ----------
         gains : 0 or None
-            What stands for the measures of the day (such as units_day_est) where a day was not told: missing, or 0 if
-            you take it for a day without change.
+            Value of the measures of the day (such as units_day_est) in the rows that are added: missing, or 0 to count
+            these days as days without change.
 
         Returns
         -------

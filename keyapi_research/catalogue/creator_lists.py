@@ -60,7 +60,7 @@ CREATOR_VIDEOS = declare(Table(
         USER, SORTED_BY, LIST_PLACE,
         Column("video_id", "id", Field("[].video_id"), "TikTok's id of the video.", SPECIFIED),
         *specified(*POSTED, MADE_BY_AI),
-        replace(SELLS, meaning="Whether the video sells: 0 = not, 1 = it does.", evidence=SPECIFIED),
+        replace(SELLS, meaning="Whether the video sells: 0 = no, 1 = yes.", evidence=SPECIFIED),
         replace(PAID_AD, evidence=UPSTREAM_SAMPLE),
         *specified(*FRAME, *MEASURES),
         cover("[].reflow_cover", f"{SPECIFIED}; a user got 403 for such addresses"),
@@ -84,8 +84,11 @@ def fetch_creator_videos(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_videos, ["6761507140245292038", "3993047"], sort="views").credits
-    4
+    >>> kr.fetch_creator_videos("6144029478790867105", sort="views", limit=3)[["position", "video_id", "views"]]
+       position             video_id    views
+    0         1  7393071920657184496  2281150
+    1         2  7580096745671994448   934954
+    2         3  7507377057229425530   933077
     """
     return call_of(CREATOR_VIDEOS, locals())
 
@@ -129,17 +132,19 @@ CREATOR_PRODUCTS = declare(Table(
         total("lives", "[].total_live_cnt", "Live streams with the product.", "live streams",
               "unknown: whether this creator's or of all is not documented"),
         total("units_all_sellers_est", "[].total_sale_cnt",
-              "Units of the product sold by all sellers together, estimated: not this creator's.", "units",
+              "Units of the product that all sellers together sold, estimated; not this creator's.", "units",
               "inferred: a user found sums many times above what the creator sold"),
         total_money("gmv_all_sellers_est", "[].total_sale_gmv_amt",
-                    "Sales value of the product over all sellers, estimated: not this creator's.",
+                    "Sales value of the product over all sellers, estimated; not this creator's.",
                     "inferred: a user found sums many times above what the creator sold"),
-        total("video_units_est", "[].total_video_sale_cnt", "Units sold through videos, estimated.", "units", _WHOSE),
-        total_money("video_gmv_est", "[].total_video_sale_gmv_amt", "Sales value through videos, estimated.", _WHOSE),
-        total("live_units_est", "[].total_live_sale_cnt", "Units sold through live streams, estimated.", "units",
-              _WHOSE),
-        total_money("live_gmv_est", "[].total_live_sale_gmv_amt", "Sales value through live streams, estimated.",
-                    _WHOSE),
+        total("video_units_est", "[].total_video_sale_cnt",
+              "Units sold through videos, estimated; whose videos is not known.", "units", _WHOSE),
+        total_money("video_gmv_est", "[].total_video_sale_gmv_amt",
+                    "Sales value through videos, estimated; whose videos is not known.", _WHOSE),
+        total("live_units_est", "[].total_live_sale_cnt",
+              "Units sold through live streams, estimated; whose streams is not known.", "units", _WHOSE),
+        total_money("live_gmv_est", "[].total_live_sale_gmv_amt",
+                    "Sales value through live streams, estimated; whose streams is not known.", _WHOSE),
         *METADATA,
     ),
     leads_to={**BY_USER, **BY_PRODUCT},

@@ -87,8 +87,8 @@ _USERNAME = Column("username", "text", Field("[].unique_id"), "Handle of the cre
                    SPECIFIED)
 _NICHE = Column("niche", "text", Field("[].category"), "What the creator's account is about.", SPECIFIED)
 _SELLS = Column("sales_flag", "integer", Field("[].sales_flag"),
-                "How the creator sells: 0 = not, 1 = by video, 2 = live, 3 = both, 4 = showcase.", SPECIFIED, "code")
-_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of the creator.",
+                "How the creator sells: 0 = does not, 1 = video, 2 = live, 3 = both, 4 = showcase.", SPECIFIED, "code")
+_SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of the creator, of unknown meaning.",
                 "unknown: its formula and range are not documented; 2.62 to 8.5 were seen", "score")
 _REGION = Column("creator_region", "text", Field("[].region"), "Region of the creator, ISO-2.", SPECIFIED)
 _OF_CREATOR: Final = ((("user_id",), "creators"),)
@@ -111,7 +111,7 @@ CREATORS = declare(Table(
                SPECIFIED),
         _SCORE,
         Column("first_seen", "date", Field("[].first_crawl_dt"),
-               "Day of the first crawl, not of the account's beginning.",
+               "Day on which EchoTik first collected the creator, not when the account was opened.",
                f"{SPECIFIED}; that it is no launch date is inferred", "UTC"),
         total("followers", "[].total_followers_cnt", "Followers.", "followers"),
         total("following", "[].total_following_cnt", "Accounts that the creator follows.", "accounts"),
@@ -122,7 +122,7 @@ CREATORS = declare(Table(
         total("comments", "[].total_comments_cnt", "Comments on the creator's videos.", "comments"),
         total("shares", "[].total_shares_cnt", "Shares of the creator's videos.", "shares"),
         total("profile_likes", "[].total_likes_cnt",
-              "By its name, likes as the profile shows them; larger than likes in the example.", "likes",
+              "By its name, the likes that the profile shows; larger than `likes` in EchoTik's example.", "likes",
               "unknown: how it differs from total_digg_cnt is not documented"),
         total("products", "[].total_product_cnt", "Products promoted.", "products"),
         total("units_sold_est", "[].total_sale_cnt", "Units sold, estimated.", "units"),
@@ -139,7 +139,7 @@ CREATORS = declare(Table(
                "Average views of the videos with products of the last 30 days.", UPSTREAM_SAMPLE, "views", 0,
                optional=True, of="of the window"),
         replace(price("price_avg_30d", "[].avg_30d_price",
-                      "Average price of what the creator sold in 30 days. A 0 may mean that nothing was sold."),
+                      "Average price of what the creator sold in the last 30 days; 0 may mean that nothing was sold."),
                 of="of the window"),
         Column("most_viewed_video_id", "id", Field("[].most_views_video"), "The creator's video with the most views.",
                SPECIFIED),
@@ -160,19 +160,19 @@ CREATOR_WINDOWS = declare(Table(
                   "Followers gained in the window; negative where they fell.", "followers"),
         of_window("likes_gained", "[].total_digg_Nd_cnt", _WINDOWS, "Likes gained in the window.", "likes"),
         of_window("products_window", "[].total_product_Nd_cnt", _WINDOWS,
-                  "Products promoted in the window; of 30 days only.", "products", only=30),
+                  "Products promoted in the window; known for 30 days only.", "products", only=30),
         of_window("gmv_window_est", "[].total_sale_gmv_Nd_amt", _WINDOWS,
-                  "Sales value of the window, estimated; of 30 days only.", GMV, only=30, kind="number"),
+                  "Sales value of the window, estimated; known for 30 days only.", GMV, only=30, kind="number"),
         of_window("video_gmv_window_est", "[].total_video_sale_gmv_Nd_amt", _WINDOWS,
-                  "Sales value through videos, estimated; of 30 days only.", GMV, UPSTREAM_SAMPLE, only=30,
-                  kind="number", optional=True),
+                  "Sales value through videos in the window, estimated; known for 30 days only.", GMV, UPSTREAM_SAMPLE,
+                  only=30, kind="number", optional=True),
         of_window("live_gmv_window_est", "[].total_live_sale_gmv_Nd_amt", _WINDOWS,
-                  "Sales value through live streams, estimated; of 30 days only.", GMV, UPSTREAM_SAMPLE, only=30,
-                  kind="number", optional=True),
+                  "Sales value through live streams in the window, estimated; known for 30 days only.", GMV,
+                  UPSTREAM_SAMPLE, only=30, kind="number", optional=True),
         of_window("video_units_window_est", "[].total_video_sale_Nd_cnt", _WINDOWS,
-                  "Units sold through videos, estimated; of 30 days only.", "units", only=30),
+                  "Units sold through videos in the window, estimated; known for 30 days only.", "units", only=30),
         of_window("video_products_window", "[].total_video_product_Nd_cnt", _WINDOWS,
-                  "Products promoted by videos; of 30 days only.", "products", only=30),
+                  "Products promoted by videos in the window; known for 30 days only.", "products", only=30),
         *METADATA,
     ),
     references=_OF_CREATOR, reached_by="windows", leads_to=BY_USER, ways=(CREATOR_BY_NAME,),
@@ -239,8 +239,9 @@ def fetch_creators(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creators, range(7_100_000_000_000_000_000, 7_100_000_000_000_000_025)).credits
-    3
+    >>> kr.fetch_creators("@GadgetByRiley_1cv5g", by="username")[["user_id", "username", "niche"]]
+                   user_id             username                niche
+    0  6144029478790867105  gadgetbyriley_1cv5g  Finance & Investing
     """
     return call_of(CREATORS, locals())
 
@@ -345,6 +346,7 @@ CREATOR_RANKING = Endpoint(
     ),
 )
 
+_STANDING: Final = f"{SPECIFIED}; which day the total refers to is not documented"
 
 CREATOR_RANKINGS = declare(Table(
     CREATOR_RANKING,
@@ -356,7 +358,7 @@ CREATOR_RANKINGS = declare(Table(
         MARKET_RANKED, RANKING_DAY, CYCLE_REQUESTED, RANKED_BY,
         Column("filter_category_id", "id", FromQuery(),
                "Product category as requested; missing = all. Whether KeyAPI filters by it is not certain.",
-               "inferred: a user found EchoTik's name of the parameter without effect; it is sent under both names"),
+               "inferred: a user found EchoTik's name of the parameter without effect; so it is sent under both names"),
         Column("filter_niche", "text", FromQuery(), "Niche as requested; missing = all.", SPECIFIED_PARAMETER),
         LIST_PLACE,
         Column("user_id", "id", Field("[].user_id"), "TikTok's id of the creator, which does not change.", SPECIFIED),
@@ -366,17 +368,17 @@ CREATOR_RANKINGS = declare(Table(
         gained("likes_gained", "[].total_digg_cnt", "Likes gained in the cycle.", "likes"),
         gained("videos_posted", "[].total_post_video_cnt", "Videos posted in the cycle.", "videos"),
         gained("lives_held", "[].total_live_cnt", "Live streams held in the cycle.", "live streams"),
-        gained("products_promoted", "[].total_product_cnt", "Products added in the cycle.", "products"),
+        gained("products_promoted", "[].total_product_cnt", "Products first promoted in the cycle.", "products"),
         gained("units_period_est", "[].total_sale_cnt", "Units sold in the cycle, estimated.", "units", "sales"),
         gained("gmv_period_est", "[].total_sale_gmv_amt", "Sales value of the cycle, estimated.", GMV, "sales",
                kind="number"),
-        total("followers", "[].total_followers_history_cnt", "Followers.", "followers"),
-        total("likes", "[].total_digg_history_cnt", "Likes.", "likes"),
-        total("videos", "[].total_post_video_history_cnt", "Videos posted.", "videos"),
-        total("lives", "[].total_live_history_cnt", "Live streams held.", "live streams"),
-        total("products", "[].total_product_history_cnt", "Products promoted.", "products"),
-        total("units_sold_est", "[].total_sale_history_cnt", "Units sold, estimated.", "units"),
-        total_money("gmv_est", "[].total_sale_gmv_history_amt", "Sales value, estimated."),
+        total("followers", "[].total_followers_history_cnt", "Followers.", "followers", _STANDING),
+        total("likes", "[].total_digg_history_cnt", "Likes.", "likes", _STANDING),
+        total("videos", "[].total_post_video_history_cnt", "Videos posted.", "videos", _STANDING),
+        total("lives", "[].total_live_history_cnt", "Live streams held.", "live streams", _STANDING),
+        total("products", "[].total_product_history_cnt", "Products promoted.", "products", _STANDING),
+        total("units_sold_est", "[].total_sale_history_cnt", "Units sold, estimated.", "units", _STANDING),
+        total_money("gmv_est", "[].total_sale_gmv_history_amt", "Sales value, estimated.", _STANDING),
         *METADATA,
     ),
     leads_to={**BY_USER, **DAYS_OF_USER},
@@ -400,8 +402,14 @@ def fetch_creator_rankings(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_rankings, region="US", cycle="month", niche="Beauty").credits
-    2
+    The week is that of Monday, 26 January. What this ranking does not rank is missing, not 0.
+
+    >>> top = kr.fetch_creator_rankings(region="US", cycle="week", date="2026-01-28", limit=3)
+    >>> top[["position", "username", "units_period_est", "followers_gained"]]
+       position             username  units_period_est  followers_gained
+    0         1  gadgetbyriley_1cv5g              3703              <NA>
+    1         2     clubbyhugo_1popx              2716              <NA>
+    2         3     emre_diary_1uwzy              2495              <NA>
     """
     return call_of(CREATOR_RANKINGS, locals())
 
@@ -434,7 +442,7 @@ CREATOR_DAYS = declare(Table(
         of_day("followers_gained", "[].total_followers_1d_cnt",
                "Followers gained on the day; negative where they fell.", "followers"),
         total("views", "[].total_views_cnt",
-              "Views. There are no views of the day: take differences of told days.", "views"),
+              "Views. There are no views of the day: subtract the total of the row before.", "views"),
         total("likes", "[].total_digg_cnt", "Likes.", "likes"),
         total("comments", "[].total_comments_cnt", "Comments.", "comments"),
         total("shares", "[].total_shares_cnt", "Shares.", "shares"),
@@ -442,11 +450,11 @@ CREATOR_DAYS = declare(Table(
         total("videos", "[].total_post_video_cnt", "Videos posted.", "videos"),
         total("lives", "[].total_live_cnt", "Live streams held.", "live streams"),
         of_day("units_day_est", "[].total_sale_1d_cnt",
-               "Units sold on the day, estimated. A 0 beside moving views and followers may mean not covered.",
-               "units"),
+               "Units sold on the day, estimated. A 0 while views and followers move may mean that sales were not "
+               "collected.", "units"),
         of_day("gmv_day_est", "[].total_sale_gmv_1d_amt",
-               "Sales value of the day, estimated. A 0 beside moving views and followers may mean not covered: a user "
-               "saw it for all domestic creators of a market.", GMV, "number"),
+               "Sales value of the day, estimated. A 0 while views and followers move may mean that sales were not "
+               "collected: a user saw that for all domestic creators of a market.", GMV, "number"),
         *METADATA,
     ),
     leads_to=BY_USER,
@@ -463,18 +471,29 @@ def fetch_creator_days(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return the followers, views and sales of creators day by day. A day that KeyAPI does not tell has no row.
+    """Return the followers, views and sales of creators day by day. A day missing from the answer has no row.
 
     Parameters
     ----------
     start : str or date or timedelta
-        First day, or the length of what ends with the last one, such as "90D".
+        First day, or the length of the period that ends with the last one, such as "90D".
     end : str or date, optional
         Last day, included; yesterday if omitted.
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_creator_days, "3993047", start="2025-08-01", end="2025-08-25").credits
+    The answer has nothing for 1 January, so that day has no row.
+
+    >>> days = kr.fetch_creator_days("3993047", start="2026-01-01", end="2026-01-04")
+    >>> days[["date", "followers", "followers_gained", "units_day_est"]]
+                           date  followers  followers_gained  units_day_est
+    0 2026-01-02 00:00:00+00:00       1194                 0              0
+    1 2026-01-03 00:00:00+00:00       1193                -1              0
+    2 2026-01-04 00:00:00+00:00       1194                 1              0
+
+    Days that are stored cost nothing: 25 more are 3 pages.
+
+    >>> kr.plan(kr.fetch_creator_days, "3993047", start="2025-12-07", end="2026-01-04").credits
     3
     """
     return call_of(CREATOR_DAYS, locals())

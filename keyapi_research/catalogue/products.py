@@ -61,19 +61,19 @@ _OF_WINDOWS: Final = (
     of_window("videos_window", "[].total_video_Nd_cnt", _WINDOWS, "Videos with the product added in the window.",
               "videos"),
     of_window("video_units_window_est", "[].total_video_sale_Nd_cnt", _WINDOWS,
-              "Units sold through videos, estimated.", "units"),
+              "Units sold through videos in the window, estimated.", "units"),
     of_window("video_gmv_window_est", "[].total_video_sale_gmv_Nd_amt", _WINDOWS,
-              "Sales value through videos, estimated.", GMV, kind="number"),
+              "Sales value through videos in the window, estimated.", GMV, kind="number"),
     of_window("lives_window", "[].total_live_Nd_cnt", _WINDOWS, "Live streams with the product added in the window.",
               "live streams"),
     of_window("live_units_window_est", "[].total_live_sale_Nd_cnt", _WINDOWS,
-              "Units sold through live streams, estimated.", "units"),
+              "Units sold through live streams in the window, estimated.", "units"),
     of_window("live_gmv_window_est", "[].total_live_sale_gmv_Nd_amt", _WINDOWS,
-              "Sales value through live streams, estimated.", GMV, kind="number"),
+              "Sales value through live streams in the window, estimated.", GMV, kind="number"),
     of_window("video_creators_window", "[].total_ifl_video_Nd_cnt", _WINDOWS,
-              "Creators with videos about the product.", "creators"),
+              "Creators with videos of the product in the window.", "creators"),
     of_window("live_creators_window", "[].total_ifl_live_Nd_cnt", _WINDOWS,
-              "Creators with live streams about the product.", "creators"),
+              "Creators with live streams of the product in the window.", "creators"),
     of_window("views_window", "[].total_views_Nd_cnt", _WINDOWS, "Views of the product's videos in the window.",
               "views"),
 )
@@ -117,7 +117,7 @@ _NAMED: Final = (
     price("price_min", "[].min_price", "Lowest price of the product's variants."),
     price("price_max", "[].max_price", "Highest price of the product's variants."),
     Column("commission", "number", Field("[].product_commission_rate"),
-           "Commission of the creator, as it came: 10 and 0 were seen.",
+           "Commission of the creator, as in the answer: 10 and 0 were seen.",
            "unknown: percent or ratio is not documented", "percent or ratio"),
 )
 
@@ -127,7 +127,7 @@ def _product_columns(*, listed: bool) -> tuple[Column, ...]:
     evidence = SPECIFIED if listed else "inferred: EchoTik's specification of the list, whose rows are the same"
     return (
         *_NAMED,
-        Column("market", "text", Field("[].region"), "Market the answer names, ISO-2.", SPECIFIED),
+        Column("market", "text", Field("[].region"), "Market that the answer names, ISO-2.", SPECIFIED),
         Column("shop_id", "id", Field("[].seller_id"), "Shop that sells the product.", SPECIFIED),
         Column("rating", "number", Field("[].product_rating"), "Rating by buyers; missing where nobody reviewed it.",
                f"{SPECIFIED}; that a 0 beside 0 reviews is none is inferred", "stars", 0, zero_beside="reviews"),
@@ -137,19 +137,18 @@ def _product_columns(*, listed: bool) -> tuple[Column, ...]:
                "Whether the shop is local or sells across a border.", evidence, optional=not listed),
         Column("bestseller", "flag", Field("[].is_hot"), "Whether the product is marked as a bestseller.", evidence,
                optional=not listed),
-        Column("fully_managed", "flag", Field("[].is_s_shop"), "Whether the shop is fully managed by TikTok.",
-               SPECIFIED),
+        Column("fully_managed", "flag", Field("[].is_s_shop"), "Whether TikTok fully manages the shop.", SPECIFIED),
         Column("brand_shop", "flag", Field("[].shop_type"), "Whether the shop is that of a brand.", evidence,
                optional=not listed),
         Column("sales_flag", "integer", Field("[].sales_flag"),
-               "Main way the product sells: 0 = none, 1 = by video, 2 = live.",
+               "Main channel of the sales: 0 = none, 1 = video, 2 = live.",
                f"{SPECIFIED}; 0 is read off the example", "code"),
         Column("sales_trend", "text", Coded("[].sales_trend_flag", {0: "flat", 1: "up", 2: "down"}),
                "How units moved over 7 days: flat, up or down.", SPECIFIED),
         Column("off_mark", "integer", Field("[].off_mark"), "Below 2 = on sale.", SPECIFIED, "code"),
-        Column("first_seen", "date", Field("[].first_crawl_dt"), "Day of the first crawl, not of the launch.",
+        Column("first_seen", "date", Field("[].first_crawl_dt"), "First day of collection, not of the launch.",
                f"{SPECIFIED}; that it is no launch date is inferred", "UTC"),
-        Column("last_seen", "date", Field("[].last_crawl_dt"), "Day of the latest crawl.", UPSTREAM_SAMPLE, "UTC",
+        Column("last_seen", "date", Field("[].last_crawl_dt"), "Latest day of collection.", UPSTREAM_SAMPLE, "UTC",
                optional=True),
         total("creators", "[].total_ifl_cnt", "Creators who promote the product.", "creators"),
         total("videos", "[].total_video_cnt", "Videos with the product.", "videos"),
@@ -198,8 +197,8 @@ def fetch_products(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_products, range(1_729_000_000_000_000_000, 1_729_000_000_000_000_025)).credits
-    3
+    >>> kr.fetch_products(["1729427001450849881", "1729496492640599035"])["units_sold_est"].tolist()
+    [218097, 76033]
     """
     return call_of(PRODUCTS, locals())
 
@@ -284,8 +283,11 @@ def fetch_product_rankings(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_rankings, region="US", category_l1_id="601450", limit=10).credits
-    1
+    >>> top = kr.fetch_product_rankings(region="US", date="2026-01-26", cycle="week", category_l1_id="601450", limit=2)
+    >>> top[["product_name", "units_period_est", "creators_period"]]  # not ranked by creators: missing, not 0
+              product_name  units_period_est  creators_period
+    0  Fernway Hair Dye 96              1315             <NA>
+    1    Tandem Perfume 62               967             <NA>
     """
     return call_of(PRODUCT_RANKINGS, locals())
 
@@ -340,12 +342,12 @@ def fetch_product_days(
     errors: Errors = "raise",
     client: Client | None = None,
 ) -> Call:
-    """Return the price and sales of products day by day. A day that KeyAPI does not tell has no row; many are not.
+    """Return the price and sales of products day by day. Many days are missing from the answers: they have no row.
 
     Parameters
     ----------
     start : str or date or timedelta
-        First day, or the length of what ends with the last one, such as "90D".
+        First day, or the length of the period that ends with the last one, such as "90D".
     end : str or date, optional
         Last day, included; yesterday if omitted.
 
@@ -419,8 +421,8 @@ def fetch_product_creators(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_creators, ["1729383769606034185", "1729384941730701675"]).credits
-    4
+    >>> kr.fetch_product_creators("1729427001450849881", limit=3)["units_by_creator_est"].tolist()
+    [205324, 4951, 1163]
     """
     return call_of(PRODUCT_CREATORS, locals())
 
@@ -460,9 +462,9 @@ PRODUCT_SEARCH = declare(Table(
     rows=("[]",),
     columns=(
         MARKET_RANKED, *FILTER_CATEGORIES,
-        Column("filter_min_price", "number", FromQuery(), "Lowest price as requested; missing = no limit.",
+        Column("filter_min_price", "number", FromQuery(), "Lowest average price as requested; missing = no limit.",
                SPECIFIED_PARAMETER, GMV),
-        Column("filter_max_price", "number", FromQuery(), "Highest price as requested; missing = no limit.",
+        Column("filter_max_price", "number", FromQuery(), "Highest average price as requested; missing = no limit.",
                SPECIFIED_PARAMETER, GMV),
         Column("filter_on_sale", "flag", FromQuery(), "Whether only products on sale were requested.",
                SPECIFIED_PARAMETER),
@@ -492,7 +494,7 @@ def fetch_product_search(
 
     Examples
     --------
-    >>> kr.plan(kr.fetch_product_search, region="US", min_price=5, max_price=9.99, limit=25).credits
-    3
+    >>> kr.fetch_product_search(region="US", min_price=5, max_price=9.99, limit=3)["price_avg"].tolist()
+    [7.6, 6.5, 9.39]
     """
     return call_of(PRODUCT_SEARCH, locals())

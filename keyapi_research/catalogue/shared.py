@@ -47,7 +47,7 @@ NEW_ONLY_PARAMETER = Parameter("new_only", "new_only", "new_to_top_100", read_fl
 
 
 def period_parameter(*allowed: int) -> Parameter:
-    """Return the parameter of the days back, one of some."""
+    """Return the parameter that selects the days back."""
     days = ", ".join(map(str, allowed))
     return Parameter("period", "period", "period", check_period(*allowed), f"Days back: one of {days}.", 7)
 
@@ -61,9 +61,10 @@ ANALYTICS_PAGES: Final = Paging("page_num", "page_size", 10)
 REQUIRED_REGION = Parameter("region", "region", "region", partial(check_region, all_regions=False),
                             "Market, as an ISO-2 country code.", required=True)
 RANKING_DATE = Parameter("date", "date", "date", check_day,
-                         "Day in the cycle; None for the last one that is over.")
+                         "Any day of the cycle; None for the last cycle that is over.")
 CYCLE = Parameter("cycle", "cycle", "rank_type", check_choice(*CYCLES),
-                  "Length: day, week (from Monday) or month.", "day", codes={"day": "1", "week": "2", "month": "3"})
+                  "Length of the cycle: day, week (from Monday) or month.", "day",
+                  codes={"day": "1", "week": "2", "month": "3"})
 DAY = Parameter("date", "date", "dt", check_day, "Day; requested as a range.")
 
 
@@ -84,18 +85,18 @@ def check_niche(name: str, value: object) -> str | None:
 
 def choice_parameter(argument: str, column: str, api_name: str, meaning: str, codes: Mapping[Any, str | None],
                      default: str, beside: Mapping[str, str | None] = MappingProxyType({})) -> Parameter:
-    """Return a parameter that is one of some words, which KeyAPI has codes for."""
+    """Return a parameter whose values are words here and codes in the API."""
     return Parameter(argument, column, api_name, check_choice(*codes), f"{meaning}: one of {', '.join(codes)}.",
                      default, codes=dict(codes), beside=dict(beside))
 
 
 def ranked_by_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
-    """Return the parameter of what is ranked."""
+    """Return the parameter that selects what is ranked."""
     return choice_parameter("ranked_by", "ranked_by", api_name, "What is ranked", codes, default)
 
 
 def sort_parameter(api_name: str, codes: Mapping[Any, str | None], default: str) -> Parameter:
-    """Return the parameter of the order, always descending."""
+    """Return the parameter that selects the order, always descending."""
     return choice_parameter("sort", "sorted_by", api_name, "Order, descending", codes, default,
                             {"sort_type": "1"})
 
@@ -156,12 +157,12 @@ FILTER_CATEGORIES: Final = tuple(
     for level in (1, 2, 3)
 )
 DATE_OF_DAY = Column("date", "date", FromQuery(Field("[].dt")),
-                     "The day, as requested; a day that KeyAPI does not tell has no row, which is not zero.",
+                     "The day. A day missing from the answer has no row; that does not mean zero.",
                      f"{SPECIFIED}; in which time zone a day begins is not documented", "UTC")
 LIST_PLACE = Column("position", "count", Position("data[]"), "Place in the list, counted through its pages.",
                     "documented: counted by this package", "place", 1)
 
-# What the methods of df.keyapi fetch by an id in the rows: the column, and the table.
+# What methods of df.keyapi fetch by the ids in the rows: the column of the ids, and the table that is fetched.
 BY_USER: Final = {
     "fetch_creators": ("user_id", "creators"),
     "fetch_creator_videos": ("user_id", "creator_videos"),
@@ -177,12 +178,12 @@ DAYS_OF_PRODUCT: Final = {"fetch_days": ("product_id", "product_days")}
 
 def total(name: str, path: str, meaning: str, unit: str, evidence: str = SPECIFIED, *,
           optional: bool = False) -> Column:
-    """Return a count since the beginning as a column."""
+    """Return a lifetime count as a column."""
     return Column(name, "count", Field(path), meaning, evidence, unit, 0, optional=optional, of="total")
 
 
 def total_money(name: str, path: str, meaning: str, evidence: str = SPECIFIED) -> Column:
-    """Return money since the beginning as a column."""
+    """Return a lifetime sum of money as a column."""
     return Column(name, "number", Field(path), meaning, evidence, GMV, 0, of="total")
 
 
@@ -192,15 +193,15 @@ def specified(*columns: Column) -> list[Column]:
 
 
 def of_day(name: str, path: str, meaning: str, unit: str, kind: str = "integer") -> Column:
-    """Return what one day added as a column."""
+    """Return what was gained on one day as a column."""
     return Column(name, kind, Field(path), meaning, SPECIFIED, unit, of="of the day")
 
 
 def gained(name: str, path: str, meaning: str, unit: str, *filled_by: str, kind: str = "integer") -> Column:
-    """Return what the cycle of a ranking added as a column; it is filled where the ranking is by one of some."""
-    filled = "No ranking is known to fill it: a 0 is missing."
+    """Return what was gained in the cycle of a ranking as a column; `filled_by` are the rankings that fill it."""
+    filled = "No ranking is known to fill it: a 0 becomes missing."
     if filled_by:
-        filled = f"Filled where ranked_by is {' or '.join(filled_by)}: elsewhere a 0 is missing."
+        filled = f"Filled where ranked_by is {' or '.join(filled_by)}; elsewhere a 0 becomes missing."
     return Column(name, kind, Field(path), f"{meaning} {filled}", _RANKED, unit,
                   of="of the period", zero_unless=("ranked_by", filled_by))
 
@@ -221,19 +222,19 @@ def windows_column(windows: tuple[int, ...]) -> Column:
     """Return the length of the window as a column."""
     return Column("window_days", "integer", PerList(tuple(Constant(str(days)) for days in windows),
                                                     "N of the field's name"),
-                  "Length of the window, which ends the day before the crawl.", SPECIFIED, "days")
+                  "Length of the window, which ends the day before EchoTik's latest collection.", SPECIFIED, "days")
 
 
 def of_window(name: str, path: str, windows: tuple[int, ...], meaning: str, unit: str, evidence: str = SPECIFIED, *,
               only: int | None = None, kind: str = "integer", optional: bool = False) -> Column:
-    """Return what each window added as a column."""
+    """Return what was gained in each window as a column."""
     return Column(name, kind, per_window(path, windows, only), meaning, evidence, unit, optional=optional,
                   of="of the window")
 
 
 def category(level: int, path: str) -> Column:
-    """Return a product category of some level as a column."""
-    return Column(f"category_l{level}_id", "id", Field(path), f'Product category of level {level}; "0" is missing.',
+    """Return the id of a product category of some level as a column."""
+    return Column(f"category_l{level}_id", "id", Field(path), f'Product category of level {level}; "0" = none.',
                   f'{SPECIFIED}; that "0" means none is read off the examples', missing=("0",))
 
 
@@ -245,14 +246,14 @@ def cover(path: str, status: str = "unknown: null in every sample") -> Column:
 
 
 def count_of(name: str, path: str, what: str, *, optional: bool = False) -> Column:
-    """Return the number of items of a list as a column."""
+    """Return the number of items in a list as a column."""
     return Column(name, "count", CountOf(path),
-                  f"Number of {what} in the answer: 0 = none, missing = the answer does not tell.",
+                  f"Number of {what} in the answer: 0 = none, missing = not in the answer.",
                   "documented: counted by this package", what, 0, optional=optional)
 
 
 def id_column(name: str, kind: str, meaning: str, checked: Field | DeepestLevel) -> Column:
-    """Return the id of a query as a column: the answer repeats it, and is held against it."""
+    """Return the id of a query as a column; it is compared with the id in the answer."""
     return Column(name, kind, FromQuery(checked), meaning, "documented: the endpoint takes it")
 
 

@@ -1,6 +1,6 @@
 """Readers of lists that stand in texts of an answer.
 
-Each takes the value as it came, and raises ValueError or TypeError where it cannot be read.
+Each reads a value of an answer, and raises ValueError or TypeError where it cannot.
 """
 
 from __future__ import annotations

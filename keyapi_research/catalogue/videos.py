@@ -63,8 +63,8 @@ _SEEN_LATELY: Final = "inferred: by its name; not in the response schema, a user
 
 
 def _grown(name: str, path: str, what: str, days: int) -> Column:
-    plural = "s" if days > 1 else ""
-    return Column(name, "integer", Field(path), f"{what} gained in the last {days} day{plural} before the crawl.",
+    last = "day" if days == 1 else f"{days} days"
+    return Column(name, "integer", Field(path), f"{what} gained in the {last} before the latest collection.",
                   "documented: the response schema's title; may be a day or more behind the call", what.lower(),
                   of="of the window")
 
@@ -72,7 +72,7 @@ def _grown(name: str, path: str, what: str, days: int) -> Column:
 USER = Column("user_id", "id", Field("[].user_id"), "TikTok's id of the creator.", "documented: response schema")
 POSTED: Final = (
     Column("username", "text", Field("[].unique_id"), "Handle of the creator, without @.",
-           "documented: EchoTik calls it the TikTok ID"),
+           "inferred: EchoTik's specification calls it the TikTok ID"),
     Column("description", "text", Field("[].video_desc"), "Caption, hashtags included.", REPORTED),
     Column("created_at", "time", Field("[].create_time"), "When the video was posted.",
            "inferred: reported as epoch seconds; the video id's own time agrees", "UTC"),
@@ -87,7 +87,7 @@ FRAME: Final = (
     Column("size_bytes", "count", Field("[].data_size"), "File size.", REPORTED, "bytes", 0),
 )
 MADE_BY_AI = Column("ai_generated", "flag", Field("[].created_by_ai"), "Whether the video is marked as made by AI.",
-                    "documented: by EchoTik, as a parameter of its rank list")
+                    "inferred: EchoTik specifies a parameter of this name for its video ranking")
 SELLS = Column("sales_flag", "integer", Field("[].sales_flag"),
                "How the video sells: 0 = not. A flag without sales occurs.",
                "documented: 0 in the response schema; 1 = video, 2 = live for a sibling endpoint only", "code")
@@ -143,7 +143,7 @@ VIDEO_PRODUCTS = declare(Table(
         Column("position", "count", Position("data[].video_products[]"), "Place in the answer's list.",
                "unknown: what the order means is not documented", "place", 1),
         Column("product_id", "id", Field("[].video_products[]"),
-               "Product that the video shows. The video's sales are told once, and not split by product.",
+               "Product that the video shows. The video's sales are one figure, not split by product.",
                _SEEN_LATELY, optional=True),
         *METADATA,
     ),
@@ -229,7 +229,7 @@ VIDEO_RANKINGS = declare(Table(
         LIST_PLACE,
         Column("video_id", "id", Field("[].video_id"), "TikTok's id of the video.", SPECIFIED),
         *specified(USER, *POSTED, MADE_BY_AI),
-        replace(SELLS, meaning="How the video sells: 0 = not, 1 = by video, 2 = live.", evidence=SPECIFIED),
+        replace(SELLS, meaning="How the video sells: 0 = does not, 1 = video, 2 = live.", evidence=SPECIFIED),
         gained("views_gained", "[].total_views_cnt", "Views gained in the cycle.", "views", "views"),
         gained("likes_gained", "[].total_digg_cnt", "Likes gained in the cycle.", "likes"),
         gained("comments_gained", "[].total_comments_cnt", "Comments gained in the cycle.", "comments"),

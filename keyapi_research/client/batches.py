@@ -39,7 +39,7 @@ class Batches:
     def _survey(
         self, call: Call, queries: Sequence[Query], since: int | None
     ) -> tuple[list[Answer], list[Query], dict[Query, UnexpectedResponseError]]:
-        """Find what the store serves, what it does not, and what of it is about somebody else."""
+        """Return what the store serves, what it lacks, and the errors of stored answers about another id."""
         newest, errors = self._policy.newest(queries)
         stored: list[Answer] = []
         missing: list[Query] = []
@@ -67,7 +67,7 @@ class Batches:
             collection.put_in_order()
 
     def _collect(self, collection: Collection, run: Run) -> None:
-        """Send for what is neither stored nor requested by others; then see what these got, and so on."""
+        """Request what is neither stored nor requested by other clients; then read what those got, and so on."""
         call, store = collection.call, self._policy.store
         waiting: Sequence[Query] = call.queries
         while waiting and not run.stop.is_set():
@@ -103,13 +103,13 @@ class Batches:
             waiting = [query for query in others if query not in failed]
 
     def _send(self, own: deque[Unit], collection: Collection, run: Run) -> list[Query]:
-        """Send for what nobody else requests; return what somebody else does."""
+        """Send requests; return the queries that another client is requesting."""
         collection.sent = True
         others: list[Query] = []
         for delivered in self._sender.send(own, Request(collection.call.endpoint, ()), run):
             for query, got in delivered:
                 if isinstance(got, Answer):
-                    collection.answers.append(collection.arrive(got))  # also of days nobody requested, left out later
+                    collection.answers.append(collection.arrive(got))  # also of days that came along: left out later
                 elif got is None:
                     others.append(query)
                 else:

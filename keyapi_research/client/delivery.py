@@ -103,9 +103,9 @@ class Run:
 
 
 class Delivery:
-    """A request as it is claimed, sent and sent again: for as many of the units that are left as go into one.
+    """One request while it is claimed, sent and repeated, with as many of the units left as fit into it.
 
-    Of a range of days it goes on with page after page, and keeps its claims meanwhile.
+    A range of days is requested page after page; its claims are kept until the last.
     """
 
     def __init__(self, left: deque[Unit], template: Request, run: Run) -> None:
@@ -148,12 +148,12 @@ class Delivery:
         return bool(self._claimed)
 
     def go_on(self, delivered: Delivered) -> Delivered:
-        """Take what a request brought, and turn to the next page where there is one."""
+        """Note what a page brought, and prepare the next one where the range has more."""
         for query, _ in delivered:
             self._claimed.pop(query.key, None)
         if not self._claimed or self.run.stop.is_set():
             return delivered
-        if self.template.range_page == self._pages:  # else a server that repeats its pages would be paid for ever
+        if self.template.range_page == self._pages:  # a server that repeats its pages would be paid without end
             self.last = UnexpectedResponseError(
                 f"{self._pages} pages were requested, but they do not have all days of the range, and none of them was "
                 "the last. The days that came are stored"
@@ -288,7 +288,7 @@ def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> Unex
 
 
 def make_arrival(request: Request, found: Found) -> Arrival:
-    """Return what an answer has of one entity, or of a page, as the store keeps it."""
+    """Return the part of an answer about one entity, or a page, in the form that is stored."""
     params = found.query.params
     if request.endpoint.paging is None:
         return Arrival(found.query.key, params, found.envelope, absent=found.absent)
@@ -309,7 +309,7 @@ def make_arrival(request: Request, found: Found) -> Arrival:
 
 
 def serving_others(found: Found) -> list[Arrival]:
-    """Return what else an answer answers: one to a username also answers the query by the id in it, if it has one."""
+    """Return what else an answer serves: one requested by username also serves the id in it, if it has one."""
     also, rows = found.query.endpoint.also, found.envelope.get("data")
     if also is None or also.entity is None or found.absent or not isinstance(rows, list):
         return []

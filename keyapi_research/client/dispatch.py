@@ -131,7 +131,7 @@ class Sender:
     # A call -------------------------------------------------------------------------------------------------
 
     def send(self, left: deque[Unit], template: Request, run: Run) -> Iterator[Delivered]:
-        """Send for what is left, a batch a request (or range), side by side; yield what each brings.
+        """Send what is left, one request per batch or range, several at once; yield what each brings.
 
         After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
         sent: it stays in `left`.
@@ -197,9 +197,9 @@ class Sender:
         threading.Thread(target=work, name="keyapi", daemon=True).start()
 
     def wait_for_others(self, queries: Sequence[Query], page: int, run: Run) -> dict[Query, KeyAPIError]:
-        """Wait until nobody else requests what a call needs, too; return the errors of what failed there.
+        """Wait until no other client requests what a call needs; return the errors of what failed there.
 
-        Of the rest the store has more now, or nobody requests it any more.
+        The rest is stored by now, or no longer requested by anybody.
         """
         waiting = {claim_of(query.key, page): query for query in queries}
         known: dict[str, tuple[Claim, float]] = {}  # and since when it has stood like that, by a clock of ours

@@ -74,7 +74,7 @@ class Pages:
         )
 
     def collect(self, collection: Collection, run: Run) -> None:
-        """Get the answers of a call: what all of it is expected to cost is held before anything is sent."""
+        """Get the answers of a call; all that it is expected to cost is reserved before anything is sent."""
         try:
             self._pull_all(self._prepare(collection, run), collection, run)
         finally:
@@ -131,7 +131,7 @@ class Pages:
         return looks
 
     def _survey(self, call: Call, query: Query, since: int | None) -> tuple[list[Answer], bool]:
-        """Find the pages that serve, no more than are needed, and whether there are only others."""
+        """Find the stored pages that serve, no more than are needed; if none does, whether others are stored."""
         found = self._policy.store.pulls(query.key, until=self._policy.until)
 
         def serve(pages: Sequence[Answer]) -> bool:
@@ -208,7 +208,7 @@ class Pages:
                 held = max(0, held - 1)
                 collection.sent = True  # by this client or by another
                 page = self._send_page(request, look.since, run)
-                if page is None:  # somebody else requests it: what they get is the ranking as it is now
+                if page is None:  # another client requests it: what it gets is the ranking as it is now
                     failed = self._sender.wait_for_others([query], request.page, run)
                     if failed:
                         raise failed[query]
@@ -252,7 +252,7 @@ class Pages:
         return Request(query.endpoint, (query,), page=page, pull=pull, rows=rows, wanted=call.limit, seen=seen)
 
     def _send_page(self, request: Request, since: tuple[int, int], run: Run) -> Answer | None:
-        """Send for a page; None where somebody else requests it."""
+        """Request a page; None where another client is requesting it."""
         own = replace(run, since=since)
         delivered = [one for each in self._sender.send(deque([request.queries]), request, own) for one in each]
         run.note(delivered)

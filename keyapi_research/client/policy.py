@@ -100,7 +100,7 @@ class Policy:
     def is_final(self, query: Query, one: Observation) -> bool:
         """Whether an answer stays as it is: it came when its period had been over for some days.
 
-        A ranking that was empty may still come; a day that was not told later than that does not.
+        A ranking that was empty may still be filled later; a day that is still missing one day after that may not.
         """
         final_on = query.endpoint.final_on
         if final_on is None or (one.absent and query.endpoint.series is None):

@@ -1,4 +1,4 @@
-"""How many requests queries take: ids in batches; days of a series in blocks, of which adjoining ones are one range."""
+"""Group queries into requests: ids into batches, the days of a series into ranges; count the requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from ..model import Endpoint
 from ..queries import Query
 
-Unit = tuple[Query, ...]  # what is only requested together
+Unit = tuple[Query, ...]  # queries that are always requested together
 
 
 def units_of(endpoint: Endpoint, queries: Iterable[Query]) -> list[Unit]:
@@ -24,7 +24,7 @@ def units_of(endpoint: Endpoint, queries: Iterable[Query]) -> list[Unit]:
 
 
 def _ranges(days: Sequence[Query], size: int) -> list[Unit]:
-    """Cover days from the first by blocks of `size` calendar days; a block that follows another goes on with it."""
+    """Cover days by blocks of `size` calendar days, and join blocks that follow one another into one range."""
     ranges: list[list[Query]] = []
     for number, block in enumerate(blocks := _blocks(days, size)):
         if number == 0 or block[0].day != _later(blocks[number - 1][0].day, size):
@@ -49,13 +49,13 @@ def _later(day: str, days: int) -> str:
 
 
 def pages_of(unit: Unit) -> int:
-    """Return the most pages a unit takes: one for each of its blocks."""
+    """Return the most pages a unit can take: one for each of its blocks."""
     series = unit[0].endpoint.series
     return 1 if series is None else len(_blocks(unit, series.paging.most))
 
 
 def requests_for(endpoint: Endpoint, queries: Sequence[Query]) -> int:
-    """Return the most requests that queries take."""
+    """Return the most requests that queries can take."""
     if endpoint.series is None:
         return math.ceil(len(queries) / endpoint.batch)
     return sum(map(pages_of, units_of(endpoint, queries)))

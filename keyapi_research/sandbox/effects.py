@@ -156,7 +156,7 @@ VIDEO_AD = 0.06  # share of videos that are ads
 CREATOR_REGION_BLANK = 0.03  # share of creators whose region is ""
 CATEGORY_ZERO = 0.05  # share of products whose second and third level are "0"
 UNRATED = 0.15  # share of products without reviews, whose rating is 0
-CREATOR_DAYS_LEFT_OUT = 0.04  # share of a creator's days that are not told
+CREATOR_DAYS_LEFT_OUT = 0.04  # share of a creator's days that are left out
 PRODUCT_DAYS_LEFT_OUT = (0.34, 0.60)  # the same of a product, of days with and without a sale
 
 # ---- faults of creators and products: how often, each entity has at most one; none in Sandbox(clean=True) --------
