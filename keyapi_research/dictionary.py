@@ -249,7 +249,7 @@ def _known() -> Iterator[_Entry]:
     for code, (name, *others) in country_names().items():
         yield _Entry("region", code, name, "region", names=tuple(others))
     for name in niches():
-        yield _Entry("niche", name, name, "influencer_category_name")
+        yield _Entry("niche", name, name, "niche of fetch_creator_rankings", also=("niche", "influencer_category_name"))
     for table in TABLES.values():
         yield _Entry("table", table.name, table.row, table.endpoint.path)
     for table in TABLES.values():

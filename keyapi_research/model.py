@@ -174,13 +174,14 @@ PAGES: Final = Paging("page", "limit", 20)  # as KeyAPI's own pages document it
 class Series:
     """How the days of an entity are requested: as a range, whose ends have names, page by page.
 
-    Each day is stored by itself. `day` is where a row has its day.
+    Each day is stored by itself. `day` is where a row has its day. Some `reach` days back were seen, none before.
     """
 
     start: str
     end: str
     day: Field
     paging: Paging
+    reach: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +270,7 @@ class Endpoint:
         if self.paging is not None:
             each = f"a page of up to {self.paging.most} rows"
         elif self.series is not None:
-            each = f"a page of up to {self.series.paging.most} days of an id"
+            each = f"a page of up to {self.series.paging.most} days of one id"
         elif self.batch > 1:
             each = f"per request of up to {self.batch} ids"
         return f"{self.credits} credit{'s' if self.credits > 1 else ''} {each}"

@@ -36,6 +36,8 @@ METHODS = {name: one for name, one in methods.METHODS.items() if name != "plot"}
 PARTS = {"hashtags": ["trend", "audience", "related"], "music": ["trend", "audience", "example_videos"]}
 
 # Section 5 of the design, by hand: which method is for which tables.
+CREATORS = ("creators", "creator_rankings", "creator_days")  # whose days can be fetched
+PRODUCTS = ("products", "product_rankings", "product_search", "product_days")
 ON = {
     "trend": {"hashtags", "music", "trending_hashtags", "trending_music"},
     "audience": {"product_details", "hashtags", "music"},
@@ -59,6 +61,7 @@ ON = {
     "products": {"videos"},
     "fill_days": {"creator_days", "product_days"},
     "fetch_creators": {
+        "creators",
         "creator_windows",
         "creator_posting",
         "creator_categories",
@@ -71,6 +74,7 @@ ON = {
         "product_creators",
     },
     "fetch_products": {
+        "products",
         "product_windows",
         "videos",
         "video_products",
@@ -80,10 +84,10 @@ ON = {
         "creator_products",
         "product_creators",
     },
-    "fetch_days": {"creators", "creator_rankings", "products", "product_rankings", "product_search"},
+    "fetch_days": {*CREATORS, *PRODUCTS},
 }
-ON["fetch_creator_videos"] = ON["fetch_creator_products"] = {"creators", *ON["fetch_creators"]}
-ON["fetch_product_creators"] = {"products", *ON["fetch_products"]} - {"videos"}
+ON["fetch_creator_videos"] = ON["fetch_creator_products"] = ON["fetch_creators"]
+ON["fetch_product_creators"] = ON["fetch_products"] - {"videos"}
 ON_ALL = {"history", "raw", "provenance", "validate", "to_csv"}
 GIVES = {
     ("trend", "hashtags"): "hashtag_trends",
@@ -1171,8 +1175,6 @@ def test_fetches_what_the_rows_name(method: str, table: str, world: World, clien
     assert kr.plan(getattr(frame.keyapi, method), client=client).credits == 0
 
 
-CREATORS = ("creators", "creator_rankings")
-PRODUCTS = ("products", "product_rankings", "product_search")
 
 
 def test_what_rows_lead_to_is_declared_with_their_table() -> None:

@@ -409,3 +409,34 @@ def test_what_was_read_of_answers_goes_into_an_archive(market: Market, client: k
         assert_frame_equal(
             days.keyapi.history(client=replayed), days.sort_values(["user_id", "date"], ignore_index=True)
         )
+
+
+# What newcomers do first ------------------------------------------------------------------------------------
+
+
+def test_a_frame_of_ids_leads_on(market: Market, client: kr.Client) -> None:
+    ids = market.creators[["user_id"]].head(2)
+    assert ids.keyapi.fetch_creators(client=client)["user_id"].tolist() == ids["user_id"].tolist()
+    goods = market.products[["product_id"]].head(2)
+    assert goods.keyapi.fetch_products(client=client)["product_id"].tolist() == goods["product_id"].tolist()
+
+
+def test_which_of_two_tables_is_no_matter_where_both_lead_to_the_same(market: Market, client: kr.Client) -> None:
+    both = market.creator_rankings.merge(market.creators[["user_id", "language", "engagement_ratio"]], on="user_id")
+    shared = both.columns.intersection(market.creators.columns).drop("user_id")
+    both = both.merge(market.creators.drop(columns=list(shared)))
+    days = both.head(2).keyapi.fetch_days("5D", client=client)
+    assert set(days["user_id"]) <= set(both["user_id"].head(2))
+    assert kr.plan(both.keyapi.fetch_creator_videos, client=client).table == "creator_videos"
+
+
+def test_a_period_is_extended_from_its_days(market: Market, client: kr.Client) -> None:
+    days = market.creators.head(1).keyapi.fetch_days("5D", client=client)
+    assert days.keyapi.fetch_days("15D", client=client)["date"].min() < days["date"].min()
+
+
+def test_a_plan_notes_days_that_are_probably_too_long_ago(market: Market, client: kr.Client) -> None:
+    ids = market.creators["user_id"].head(1)
+    note = "KeyAPI was seen to have about 210 days, here from 2025-07-08 on."
+    assert kr.plan(kr.fetch_creator_days, ids, start="2025-07-07", client=client).note.startswith(note)
+    assert kr.plan(kr.fetch_creator_days, ids, start="2025-07-08", client=client).note == ""

@@ -669,15 +669,15 @@ def test_what_rows_lead_to_exists() -> None:
         assert column == endpoint.entity.column
     assert {name for name, method in led if method == "fetch_creators"} == {
         "videos", "video_rankings", "creator_rankings", "creator_days", "creator_videos", "creator_products",
-        "product_creators", "creator_windows", "creator_posting", "creator_categories",
+        "product_creators", "creator_windows", "creator_posting", "creator_categories", "creators",
     }
     assert {name for name, method in led if method == "fetch_products"} == {
         "videos", "video_products", "creator_products", "product_rankings", "product_days", "product_creators",
-        "product_search", "product_windows",
+        "product_search", "product_windows", "products",
     }
     assert {name: by for (name, method), (by, _) in led.items() if method == "fetch_days"} == {
-        "creators": "user_id", "creator_rankings": "user_id", "products": "product_id",
-        "product_rankings": "product_id", "product_search": "product_id",
+        "creators": "user_id", "creator_rankings": "user_id", "creator_days": "user_id", "products": "product_id",
+        "product_rankings": "product_id", "product_search": "product_id", "product_days": "product_id",
     }
     assert {name for name, method in led if method == "fetch_videos"} == {"creator_videos", "video_rankings"}
     assert {name: TABLES[name].reached_by for name in names if TABLES[name].reached_by} == {

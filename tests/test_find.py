@@ -312,7 +312,7 @@ def test_find_is_a_frame_of_text() -> None:
         ("27000000000", ("industry", "27000000000", "Food & Beverage", "industry of fetch_trending_hashtags")),
         ("gb", ("region", "GB", "United Kingdom", "region")),
         ("Holland", ("region", "NL", "Netherlands", "region")),
-        ("cooking", ("niche", "Food & Cooking", "Food & Cooking", "influencer_category_name")),
+        ("cooking", ("niche", "Food & Cooking", "Food & Cooking", "niche of fetch_creator_rankings")),
         ("trending_music", ("table", "trending_music", "sound in the top 100", V1 + "trending/music")),
     ],
 )

@@ -16,7 +16,7 @@ from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, reading_client
 from ..model import Table
 from . import answers
-from .follow import links_of, needs_of, parts_of, queries_of
+from .follow import any_of, links_of, needs_of, parts_of, queries_of
 from .recognise import find_table, joined
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -326,8 +326,9 @@ class Fetching(Frame):
 
     def _follow(self, method: str, given: Mapping[str, object], options: Mapping[str, Any]) -> Call:
         """Make the call that fetches what the rows name, or what a part of their answers names."""
-        client, table = options["client"], self._find_table(method, options["of"])
-        link = links_of(method)[table.name]
+        client, links = options["client"], links_of(method)
+        table = self._find_table(method, any_of(self._frame, method, given) if options["of"] is None else options["of"])
+        link = links[table.name]
         if link.table is table:
             today = cache(lambda: find_client(client).policy.today)
             queries = queries_of(self._frame, link, given, today)

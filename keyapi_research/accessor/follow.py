@@ -16,6 +16,7 @@ from ..errors import InvalidArgumentError, MissingDataWarning, listed, shown, wa
 from ..frames import Needs, check_column, check_partners, identifying_columns
 from ..model import TABLES, Column, Parameter, Table
 from ..queries import Query, Today, make_queries
+from .recognise import fitting
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,17 @@ def needs_of(method: str) -> Needs:
     for name, link in links_of(method).items():
         needs[name] = key[name] | {link.column.name} if link.table.name == name else key[name]
     return needs or key
+
+
+def any_of(frame: pd.DataFrame, method: str, given: Mapping[str, object]) -> str | None:
+    """Return one of several tables in a frame, where a method fetches the same by each of them: which is no matter."""
+    links = links_of(method)
+    found = [links[table.name] for table in fitting(needs_of(method), frame) if table.name in links]
+    ways = {(link.column.name, link.target.name) for link in found}
+    endpoints = [link.target.endpoint for link in found if link.target.endpoint.series is None]
+    requested = {one.column for endpoint in endpoints for one in endpoint.parameters if one.argument not in given}
+    alike = len(found) > 1 and len(ways) == 1 and not any(requested & set(link.table.names) for link in found)
+    return found[0].table.name if alike else None
 
 
 def queries_of(

@@ -92,7 +92,6 @@ _SCORE = Column("ec_score", "number", Field("[].ec_score"), "EchoTik's score of 
                 "unknown: its formula and range are not documented; 2.62 to 8.5 were seen", "score")
 _REGION = Column("creator_region", "text", Field("[].region"), "Region of the creator, ISO-2.", SPECIFIED)
 _OF_CREATOR: Final = ((("user_id",), "creators"),)
-_WITHOUT_ITSELF: Final = {method: to for method, to in (BY_USER | DAYS_OF_USER).items() if to[1] != "creators"}
 _WINDOWS: Final = (1, 7, 30, 90)
 
 CREATORS = declare(Table(
@@ -145,7 +144,7 @@ CREATORS = declare(Table(
                SPECIFIED),
         *METADATA,
     ),
-    leads_to=_WITHOUT_ITSELF, ways=(CREATOR_BY_NAME,),
+    leads_to={**BY_USER, **DAYS_OF_USER}, ways=(CREATOR_BY_NAME,),
 ))
 CREATOR_WINDOWS = declare(Table(
     CREATOR_DETAIL,
@@ -423,7 +422,7 @@ CREATOR_TRENDS = Endpoint(
     parameters=(DAY,),
     identity=Field("[].user_id"),
     record="",
-    series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES),
+    series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES, reach=210),
     dated="end",
     final_on=day_final_on,
     example="3993047",
@@ -457,7 +456,7 @@ CREATOR_DAYS = declare(Table(
                "collected: a user saw that for all domestic creators of a market.", GMV, "number"),
         *METADATA,
     ),
-    leads_to=BY_USER,
+    leads_to={**BY_USER, **DAYS_OF_USER},
 ))
 
 

@@ -163,8 +163,6 @@ def _product_columns(*, listed: bool) -> tuple[Column, ...]:
     )
 
 
-_WITHOUT_ITSELF: Final = {method: to for method, to in (BY_PRODUCT | DAYS_OF_PRODUCT).items() if to[1] != "products"}
-
 PRODUCTS = declare(Table(
     PRODUCT_DETAIL,
     name="products",
@@ -172,7 +170,7 @@ PRODUCTS = declare(Table(
     key=("product_id",),
     rows=("[]",),
     columns=(_REQUESTED, *_product_columns(listed=False), *METADATA),
-    leads_to=_WITHOUT_ITSELF,
+    leads_to={**BY_PRODUCT, **DAYS_OF_PRODUCT},
 ))
 PRODUCT_WINDOWS = declare(Table(
     PRODUCT_DETAIL,
@@ -301,7 +299,7 @@ PRODUCT_TRENDS = Endpoint(
     parameters=(DAY,),
     identity=Field("[].product_id"),
     record="",
-    series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES),
+    series=Series("start_date", "end_date", Field("[].dt"), ANALYTICS_PAGES, reach=210),
     dated="end",
     final_on=day_final_on,
     example=_PROMOTED,
@@ -328,7 +326,7 @@ PRODUCT_DAYS = declare(Table(
         total_money("gmv_est", "[].total_sale_gmv_amt", "Sales value over all sellers, estimated."),
         *METADATA,
     ),
-    leads_to=BY_PRODUCT,
+    leads_to={**BY_PRODUCT, **DAYS_OF_PRODUCT},
 ))
 
 

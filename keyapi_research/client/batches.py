@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from datetime import timedelta
 
 from ..errors import CLOSED, KeyAPIError, StoreError, UnexpectedResponseError
 from ..queries import Query
@@ -32,9 +33,9 @@ class Batches:
         self._policy.check_answerable(missing)
         requests = requests_for(call.endpoint, missing)
         cost = requests * call.endpoint.credits
-        note = self._policy.unanswered_note(call, missing)
+        notes = _reach_note(call, missing, self._policy), self._policy.unanswered_note(call, missing)
         oldest = oldest_of([one.observation for one in stored])
-        return Plan(requests, cost, cost, len(stored), oldest, call.table.name, note)
+        return Plan(requests, cost, cost, len(stored), oldest, call.table.name, "; ".join(filter(None, notes)))
 
     def _survey(
         self, call: Call, queries: Sequence[Query], since: int | None
@@ -123,3 +124,17 @@ class Batches:
             elif not run.room:
                 collection.stop = broken_feed(collection.failures, sum(map(len, own)))
         return others
+
+
+def _reach_note(call: Call, missing: Sequence[Query], policy: Policy) -> str:
+    """Return a note where days are missing that are probably too long ago, so that a call costs less than planned."""
+    series = call.endpoint.series
+    if series is None or not series.reach or not missing:
+        return ""
+    first = (policy.today - timedelta(days=series.reach)).isoformat()
+    if min(query.day for query in missing) >= first:
+        return ""
+    return (
+        f"KeyAPI was seen to have about {series.reach} days, here from {first} on. Days before it, and gaps, make a "
+        "call cheaper than its plan"
+    )
