@@ -743,7 +743,8 @@ def found_in(setting, people):
     return found
 
 
-@pytest.mark.parametrize(("seed", "region"), [("1", "US"), pytest.param("2", "DE", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "region"), [("1", "US"), ("2", "DE")])
 def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated(seed, region):
     shares = {
         "falling_total": 0.015, "window_conflict": 0.015, "frozen": 0.015, "revised_past": 0.015,
@@ -759,6 +760,7 @@ def test_each_fault_of_creators_can_be_found_and_is_as_frequent_as_stated(seed, 
         assert max(2, usual - 3 * spread) <= faulty[kind] <= usual + 3 * spread, (kind, faulty[kind])
 
 
+@pytest.mark.slow
 def test_faults_of_products_can_be_found():
     today, found = curves.number_of(TODAY), Counter()
     for seed, region in (("1", "US"), ("2", "DE")):
@@ -849,6 +851,7 @@ def slopes(*, effects_on):
     return np.linalg.lstsq(np.array(x).T, y, rcond=None)[0], number
 
 
+@pytest.mark.slow
 def test_units_rise_with_views_as_planted_and_not_in_the_null_world():
     found, number = slopes(effects_on=True)
     assert number > 60
@@ -921,7 +924,7 @@ def fingerprint(seed):
     return digest.hexdigest()[:16]
 
 
-@pytest.mark.parametrize("seed", list(GOLDEN))
+@pytest.mark.parametrize("seed", [pytest.param(one, marks=pytest.mark.slow if one != "1" else ()) for one in GOLDEN])
 def test_the_world_is_the_same_everywhere(seed):
     # Another value here means another world: then settings.SANDBOX_WORLD has to change too.
     assert fingerprint(seed) == GOLDEN[seed]
