@@ -69,7 +69,7 @@ def as_series(values: list[Any], declared: Column) -> pd.Series[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), rows=st.integers(0, 4), excel=st.booleans())
 def test_every_table_comes_back(table: str, data: st.DataObject, rows: int, excel: bool) -> None:
     lists = {c.name: st.lists(VALUES[c.dtype], min_size=rows, max_size=rows) for c in TABLES[table].columns}

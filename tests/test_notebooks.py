@@ -239,7 +239,11 @@ IDENTIFYING = {"pages of ten rows": pytest.mark.slow, "seed 2": pytest.mark.long
 
 
 @pytest.fixture(
-    scope="module", params=["as stored", *(pytest.param(it, marks=IDENTIFYING[it]) for it in OTHER_WORLDS)]
+    scope="module",
+    params=[
+        pytest.param("as stored", marks=pytest.mark.slow),
+        *(pytest.param(it, marks=IDENTIFYING[it]) for it in OTHER_WORLDS),
+    ],
 )
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Give the run of a notebook in the world it is stored with, and in others."""
