@@ -24,6 +24,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 DOCUMENTED = Path(__file__).parent / "data" / "documented"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs all notebooks to be run takes long."""
+    for item in items:
+        if "runs" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No key, no store and no replay of whoever runs the tests, and a data folder of their own."""
