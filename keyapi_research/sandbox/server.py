@@ -33,8 +33,11 @@ TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this server
 
 def runs_at(url: str) -> bool:
     """Return whether a sandbox of this process answers at an address, and says that it is one."""
-    there = [sandbox for sandbox in list(_RUNNING) if sandbox.url == url.rstrip("/")]
-    return any(SOURCE_HEADER not in sandbox.extra_headers for sandbox in there)
+    for sandbox in list(_RUNNING):
+        with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+            if sandbox.url == url.rstrip("/") and SOURCE_HEADER not in sandbox.extra_headers:
+                return True
+    return False
 
 
 class Sandbox:
