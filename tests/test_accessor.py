@@ -454,7 +454,12 @@ def test_works_on_frames_that_went_through_something(table: str, unsent: World) 
         assert unsent.call(changed(frame), method).equals(expected), change
 
 
-@pytest.mark.parametrize("table", TABLES)
+# One table of each kind; the others take as long again.
+KINDS = ("product_insights", "product_audience", "videos", "hashtag_trends", "trending_music", "creator_windows",
+         "creator_rankings", "creator_days", "product_creators", "video_products")  # fmt: skip
+
+
+@pytest.mark.parametrize("table", [pytest.param(one, marks=() if one in KINDS else pytest.mark.slow) for one in TABLES])
 def test_every_table_finds_its_answers_again(table: str, unsent: World) -> None:
     frame = unsent[table].head(40)
     provenance, history = unsent.call(frame, "provenance"), unsent.call(frame, "history")

@@ -781,6 +781,7 @@ def test_faults_of_products_can_be_found():
         assert 3 <= found[kind, False] <= 24, kind  # of 720, eleven are expected
 
 
+@pytest.mark.slow
 def test_domestic_creators_of_one_market_sell_nothing_for_two_weeks():
     setting, place = Setting("1"), place_of("FR")
     during, elsewhere = Counter(), Counter()
@@ -803,6 +804,7 @@ def test_domestic_creators_of_one_market_sell_nothing_for_two_weeks():
     assert len(series(*after, start="2026-01-02")) > 25
 
 
+@pytest.mark.slow
 def test_some_batches_have_the_same_number_for_all(world):
     place, same, batches = place_of("US"), Counter(), []
     for category in stage("1", place)[:12]:
