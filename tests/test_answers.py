@@ -648,7 +648,6 @@ def refuse(name: str) -> Callable[[str, dict[str, str]], Fault | None]:
 
 
 def test_a_failure_is_raised_though_a_filter_makes_errors_of_warnings(client: kr.Client, sandbox: Sandbox) -> None:
-    answer(sandbox, {"code": 0, "data": {"info": None}})
     sandbox.on_request = refuse("refused")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -658,7 +657,6 @@ def test_a_failure_is_raised_though_a_filter_makes_errors_of_warnings(client: kr
 
 
 def test_a_partial_table_names_what_it_lacks_before_anything_else(client: kr.Client, sandbox: Sandbox) -> None:
-    answer(sandbox, {"code": 0, "data": {"info": None}})
     sandbox.on_request = refuse("refused")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
