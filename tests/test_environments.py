@@ -81,7 +81,8 @@ def test_without_docstrings_there_is_no_half_of_one_and_all_works(tmp_path: Path
     assert len(found) > 90
     half = {name: text for name, text in found.items() if text is not None and "\n" in text}
     assert half == {}
-    assert [found[name] for name in (*FETCH_FUNCTIONS, "connect", "df.keyapi.trend", "plots.trend")] == [None] * 23
+    assert len(FETCH_FUNCTIONS) > 30
+    assert {found[name] for name in (*FETCH_FUNCTIONS, "connect", "df.keyapi.trend", "plots.trend")} == {None}
     told = in_a_process(
         "import keyapi_research as kr; kr.connect(sandbox=True, store=':memory:'); "
         "print(len(kr.fetch_hashtags(['ufc324', 'perfume']).keyapi.trend()))",
