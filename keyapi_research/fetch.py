@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from types import MethodType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
@@ -28,7 +28,7 @@ from .notices import (
     warn_of_markets,
     warn_of_old_rows,
 )
-from .queries import Query, make_queries, make_query
+from .queries import Query, Today, make_queries, make_query
 from .settings import read_max_age
 from .store import Answer
 from .tidy import Issues, empty_frame, make_frame
@@ -46,11 +46,11 @@ Errors = Literal["raise", "warn"]
 
 
 def make_call(
-    table: Table, queries: Sequence[Query], options: Mapping[str, Any], *, today: date | None = None
+    table: Table, queries: Sequence[Query], options: Mapping[str, Any], today: Today | None = None
 ) -> Call:
     """Return the call of one table and some queries, its options checked; nothing is sent.
 
-    `today` is the day they are relative to, if they are.
+    Queries whose day was left out are relative to `today`.
     """
     limit, max_age = check_limit(options.get("limit")), read_max_age(options["max_age"])
     errors = options.get("errors", "raise")
@@ -58,7 +58,8 @@ def make_call(
         raise InvalidArgumentError(f'errors must be "raise" or "warn"; got {shown(errors)}')
     partial, client = errors == "warn", options["client"]
     endpoint = queries[0].endpoint if queries else table.endpoint
-    return Call(table, endpoint, tuple(queries), limit, max_age, partial=partial, client=client, today=today)
+    day = today() if today and queries and options.get(endpoint.dated, "") is None else None
+    return Call(table, endpoint, tuple(queries), limit, max_age, partial=partial, client=client, today=day)
 
 
 def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
@@ -69,8 +70,7 @@ def call_of(table: Table, arguments: Mapping[str, Any]) -> Call:
         queries: tuple[Query, ...] = (make_query(endpoint, arguments, today),)
     else:
         queries = make_queries(endpoint, arguments[endpoint.entity.argument], arguments, today)
-    relative = bool(queries) and bool(endpoint.dated) and arguments[endpoint.dated] is None
-    return make_call(table, queries, arguments, today=today() if relative else None)
+    return make_call(table, queries, arguments, today)
 
 
 def _way_of(table: Table, arguments: Mapping[str, Any]) -> Endpoint:

@@ -332,8 +332,7 @@ class Fetching(Frame):
         if link.table is table:
             today = cache(lambda: find_client(client).policy.today)
             queries = queries_of(self._frame, link, given, today)
-            relative = bool(queries) and given.get(link.target.endpoint.dated, "") is None
-            return make_call(link.target, queries, options, today=today() if relative else None)
+            return make_call(link.target, queries, {**options, **given}, today)
         found = self._find(table, method, client, used=False)
         queries = queries_of(answers.read(link.table, found, client), link, given)
         return replace(make_call(link.target, queries, options), read=tuple(answers.distinct(found)))
