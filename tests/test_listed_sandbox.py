@@ -37,7 +37,7 @@ def sandbox():
 
 def query(sandbox, path, params, *, method="GET", token="any"):
     headers = {"Authorization": f"Bearer {token}"}
-    return requests.request(method, f"{sandbox.url}{PREFIX}{path}", params=params, headers=headers, timeout=10)
+    return requests.request(method, f"{sandbox.url}{PREFIX}{path}", params=params, headers=headers, timeout=120)
 
 
 def data(sandbox, path, params):

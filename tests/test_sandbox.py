@@ -66,7 +66,7 @@ class Answer:
 
 def query(sandbox, path, *, method="GET", token=TOKEN, headers=None, **params):
     target = (path if path.startswith("/") else PREFIX + path) + (f"?{urlencode(params)}" if params else "")
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     try:
         sent = dict(headers or {})
         if token is not None:
@@ -599,7 +599,7 @@ def test_each_response_is_one_send_without_nagle(sandbox, monkeypatch):
 
 @pytest.mark.parametrize("body", [b"GET /x HTTP/1.1\r\n\r\n", b"x" * 300_000])
 def test_a_body_is_not_the_next_request(sandbox, body):
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     for method in ("GET", "POST", "GET", "GET"):
         connection.request(method, PREFIX + HASHTAG, body=body, headers={"Authorization": "Bearer x"})
         response = connection.getresponse()
@@ -612,7 +612,7 @@ def test_a_body_is_not_the_next_request(sandbox, body):
 
 
 def raw_connection(sandbox):
-    return socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=10)
+    return socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=60)
 
 
 def threads_of_the_sandbox():
@@ -710,7 +710,7 @@ def test_a_hook_may_close_the_sandbox():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_closing_in_a_forked_child_leaves_the_parent_serving(sandbox):
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     connection.request("GET", PREFIX + HASHTAG, headers={"Authorization": "Bearer x"})
     assert connection.getresponse().read()
     child = os.fork()
