@@ -8,12 +8,13 @@ do not exist, old rows, fields that changed) is a warning. This module imports n
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -185,6 +186,10 @@ class StoreError(KeyAPIError):
     """The store cannot be opened, read or written; `answer` lists paid answers that could not be kept."""
 
 
+class MissingPackageError(KeyAPIError, ImportError):
+    """A package that only some functions need is not installed; the message has the line that installs it."""
+
+
 class FetchIncompleteError(KeyAPIError):
     """Some ids failed, and the others are stored; a rerun pays only for what is missing."""
 
@@ -221,6 +226,18 @@ def warn(text: str, category: type[KeyAPIWarning]) -> None:
         frame = frame.f_back
         level += 1
     warnings.warn(text, category, stacklevel=level)
+
+
+def needed(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import a module of an optional package, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        raise MissingPackageError(
+            f"{purpose} needs {package}, which is not installed. In a terminal: "
+            f'python -m pip install "keyapi-research[{extra}]"'
+        ) from error
 
 
 def listed(items: list[str], most: int = 5) -> str:

@@ -157,6 +157,7 @@ ERRORS = {
     "AuthenticationError": None, "CreditsExhaustedError": None, "AccessDeniedError": None, "NotFoundError": None,
     "RateLimitedError": None, "ServerError": None, "NetworkError": None, "UnexpectedResponseError": None,
     "BudgetExceededError": None, "NotStoredError": None, "StoreError": None, "FetchIncompleteError": None,
+    "MissingPackageError": ImportError,
 }
 WARNINGS = ["MissingDataWarning", "IncompleteDataWarning", "StaleDataWarning", "SchemaDriftWarning",
             "UnexpectedMarketWarning"]
