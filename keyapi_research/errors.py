@@ -235,8 +235,8 @@ def needed(module: str, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise MissingPackageError(
-            f"{purpose} needs {package}, which is not installed. In a terminal: "
-            f'python -m pip install "keyapi-research[{extra}]"'
+            f"{purpose} needs {package}, which is not installed: python -m pip install {package} in a terminal. "
+            f"It is part of the extras {extra} and lab of this package"
         ) from error
 
 
