@@ -84,6 +84,8 @@ from .version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
+    from .inventory import stored
+    from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
 
@@ -94,6 +96,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "probe": "probing",
     "read_csv": "export",
     "read_package": "export",
+    "stored": "inventory",
     "write_package": "export",
 }
 
@@ -175,6 +178,7 @@ __all__ = [
     "read_package",
     "replay",
     "status",
+    "stored",
     "tables",
     "write_package",
 ]

@@ -192,7 +192,7 @@ def _each_id(by: str, text: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
+def untyped_table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
     columns: tuple[Column, ...] = (
         *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
         OBSERVED_AT,
@@ -304,7 +304,7 @@ def fetch_endpoint(
         )
     _tell_of_unlisted(path, tuple(sent))
     queries = _queries(path, sent, price, way, rows)
-    table = _table(queries[0].endpoint, rows, without, one_page=one_page)
+    table = untyped_table(queries[0].endpoint, rows, without, one_page=one_page)
     return make_call(table, queries, {"limit": limit if way else None, "max_age": max_age, "client": client})
 
 

@@ -52,7 +52,7 @@ class Pages:
             except UnexpectedResponseError:  # the call raises it, at no cost
                 continue
             served += pages
-            if _pages_needed(call, pages) is not None:
+            if pages_needed(call, pages) is not None:
                 continue
             self._policy.check_answerable([query])
             requests += _pages_left(call, pages, paging.most)
@@ -91,7 +91,7 @@ class Pages:
                 with contextlib.suppress(IndexError):  # another thread was faster
                     broken.extend(self._try_pull(*left.popleft(), collection, run, turn))
 
-        lacking = sum(_pages_needed(collection.call, look.pages) is None for look in looks.values())
+        lacking = sum(pages_needed(collection.call, look.pages) is None for look in looks.values())
         threads: list[threading.Thread] = []
         with contextlib.suppress(RuntimeError):  # no more threads: those there are do it
             for _ in range(min(lacking, self._sender.max_workers) - 1):
@@ -102,7 +102,7 @@ class Pages:
         work()
         for thread in threads:
             thread.join()
-        stopped = {query for query, look in left if _pages_needed(collection.call, look.pages) is None}
+        stopped = {query for query, look in left if pages_needed(collection.call, look.pages) is None}
         collection.answers += [page for query, look in looks.items() if query not in stopped for page in look.pages]
         collection.failures |= dict.fromkeys(query for query, _ in left if query in stopped)
         if broken:
@@ -119,7 +119,7 @@ class Pages:
                 looks[query] = self._look(call, query, run)
             except UnexpectedResponseError as error:  # what is stored is about somebody else
                 collection.fail(query, error)
-        wanting = [query for query, look in looks.items() if _pages_needed(call, look.pages) is None]
+        wanting = [query for query, look in looks.items() if pages_needed(call, look.pages) is None]
         pages = sum(_pages_left(call, looks[query].pages, _paging(call).most) for query in wanting)
         if wanting and self._policy.offline and call.partial:
             collection.failures.update(dict.fromkeys(wanting, self._policy.not_stored(call, wanting, pages)))
@@ -145,7 +145,7 @@ class Pages:
                 if serve(each):
                     raise
         for pull in pulls:
-            needed = _pages_needed(call, pull)
+            needed = pages_needed(call, pull)
             if needed is not None and serve(pull[:needed]):
                 return pull[:needed], False
         newest = pulls[0] if pulls else []
@@ -196,9 +196,9 @@ class Pages:
         pages = look.pages
         request: Request | None = None
         restarted = False
-        held = 0 if _pages_needed(call, pages) is not None else _pages_left(call, pages, _paging(call).most)
+        held = 0 if pages_needed(call, pages) is not None else _pages_left(call, pages, _paging(call).most)
         try:
-            while _pages_needed(call, pages) is None:
+            while pages_needed(call, pages) is None:
                 if run.stop.is_set():
                     collection.failures[query] = None
                     return
@@ -266,7 +266,7 @@ class Pages:
         return got
 
 
-def _pages_needed(call: Call, pull: Sequence[Answer]) -> int | None:
+def pages_needed(call: Call, pull: Sequence[Answer]) -> int | None:
     """How many pages of a pull are needed for a call; None where there are not enough yet."""
     have = 0
     for number, page in enumerate(pull, start=1):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -231,6 +232,27 @@ class Reader:
         if [one.id for one in found] != wanted:
             raise self._damaged("an answer is missing from its index")
         return found
+
+    def paths(self) -> list[str]:
+        """List the endpoints whose answers are stored."""
+        return [path for (path,) in self._rows("SELECT DISTINCT endpoint FROM keyapi_answers ORDER BY 1")]
+
+    def firsts(self, endpoint: str, *, after: int = 0) -> array[int]:
+        """Return the id of the first answer about each entity of an endpoint of which any came after another."""
+        sql = "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? GROUP BY entity HAVING max(id) > ? ORDER BY 1"
+        return array("q", (one for (one,) in self._rows(sql, (endpoint, after))))
+
+    def shapes(self, *, until: int | None = None) -> list[Row]:
+        """Count what is there, by endpoint and names of parameters: a sample's id, entities, observations, first, last.
+
+        The pages of a pull are one observation.
+        """
+        return self._rows(
+            "SELECT min(id), count(DISTINCT entity), count(DISTINCT CASE WHEN page THEN pull ELSE -id END),"
+            " min(observed_at), max(observed_at) FROM keyapi_answers WHERE NOT absent AND observed_at <= ? GROUP BY"
+            " endpoint, page > 0, (SELECT group_concat(key) FROM json_each(params)) ORDER BY endpoint",
+            (2**63 - 1 if until is None else until,),
+        )
 
     def check_readable(self, ids: Sequence[int]) -> None:
         """Read stored answers only to know that they can be read, before others are paid for."""
