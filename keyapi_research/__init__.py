@@ -85,7 +85,6 @@ if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
     from .inventory import stored
-    from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
 

@@ -61,7 +61,7 @@ def query_behind(one: Observation, ways: Sequence[Endpoint] | None = None) -> Qu
         query = query_of(one.endpoint, params, paging)
         return query if query.key == one.entity else None
     for endpoint in ways:
-        if endpoint.path == one.endpoint and endpoint.paging == paging and (endpoint.paging is None) is not bool(one.page):
+        if (endpoint.path, endpoint.paging) == (one.endpoint, paging):  # no page, no paging
             try:
                 query = read_query(endpoint, params)
             except (KeyError, InvalidArgumentError):

@@ -193,6 +193,7 @@ def _each_id(by: str, text: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def untyped_table(endpoint: Endpoint, rows: str | None, without: frozenset[str], *, one_page: bool = False) -> Untyped:
+    """Return the table that rows of an endpoint make which nobody declared."""
     columns: tuple[Column, ...] = (
         *(Column(one.api_name, "text", FromQuery(), one.meaning, "documented: as sent") for one in endpoint.inputs),
         OBSERVED_AT,
