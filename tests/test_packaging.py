@@ -13,7 +13,8 @@ import keyapi_research as kr
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"matplotlib": "matplotlib-base"}
+EXTRAS = PROJECT["optional-dependencies"]
+CONDA_NAMES = {"matplotlib": "matplotlib-base", "duckdb": "python-duckdb"}
 
 
 def requirement(text: str) -> tuple[str, str]:
@@ -21,14 +22,28 @@ def requirement(text: str) -> tuple[str, str]:
     return CONDA_NAMES.get(name, name), bounds
 
 
+def of_extra(name: str) -> list[str]:
+    """List what an extra brings, with the extras that it names."""
+    found = []
+    for one in EXTRAS[name]:
+        named = re.fullmatch(r"keyapi-research\[(.*)\]", one)
+        found += [each for extra in named[1].split(",") for each in of_extra(extra)] if named else [one]
+    return found
+
+
 def test_conda_has_what_pip_has() -> None:
     text = (ROOT / "environment.yml").read_text()
     listed = dict(requirement(line) for line in re.findall(r"^  - ([a-z0-9_-]+[^:\n]*)$", text, re.MULTILINE)
                   if line not in ("conda-forge", "nodefaults", "pip"))
-    wanted = dict(requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"]])
+    wanted = dict(requirement(one) for one in [*PROJECT["dependencies"], *of_extra("lab")])
     assert listed.pop("python") == PROJECT["requires-python"]
     assert listed == wanted
     assert "--no-deps -e ." in text  # the package itself
+
+
+def test_lab_brings_what_every_extra_for_users_does() -> None:
+    assert set(of_extra("lab")) >= {one for name in ("analysis", "excel", "parquet", "sql") for one in EXTRAS[name]}
+    assert {requirement(one)[0] for one in of_extra("lab")} >= {"openpyxl", "pyarrow", "python-duckdb", "scipy"}
 
 
 def test_the_readme_has_the_two_commands_alone_on_a_line() -> None:
