@@ -83,7 +83,7 @@ from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from . import plots
-    from .export import freeze, read_csv, read_package, write_package
+    from .export import export_store, freeze, read_csv, read_excel, read_package, read_parquet, write_package
     from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
@@ -91,10 +91,13 @@ if typing.TYPE_CHECKING:
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
     "audience_similarity": "measures",
+    "export_store": "export",
     "freeze": "export",
     "probe": "probing",
     "read_csv": "export",
+    "read_excel": "export",
     "read_package": "export",
+    "read_parquet": "export",
     "stored": "inventory",
     "write_package": "export",
 }
@@ -131,6 +134,7 @@ __all__ = [
     "declare",
     "describe",
     "endpoints",
+    "export_store",
     "fetch_creator_categories",
     "fetch_creator_days",
     "fetch_creator_posting",
@@ -174,7 +178,9 @@ __all__ = [
     "plots",
     "probe",
     "read_csv",
+    "read_excel",
     "read_package",
+    "read_parquet",
     "replay",
     "status",
     "stored",

@@ -74,10 +74,10 @@ def query_behind(one: Observation, ways: Sequence[Endpoint] | None = None) -> Qu
 # Answers ----------------------------------------------------------------------------------------------------
 
 
-def _queries_of(table: Table, client: Client, after: int) -> Iterator[list[Query]]:
+def _queries_of(table: Table, client: Client, after: int, upto: int | None) -> Iterator[list[Query]]:
     """Find what a table was requested for, in the order in which it was first stored."""
     ways = None if isinstance(table, Untyped) else _ways(table)
-    firsts = iter(client.store.firsts(table.endpoint.path, after=after))
+    firsts = iter(client.store.firsts(table.endpoint.path, after=after, upto=upto))
     while ids := list(islice(firsts, _CHUNK)):
         queries = (query_behind(one, ways) for one in client.store.observations(ids))
         yield [query for query in queries if query is not None]
@@ -92,7 +92,7 @@ def readings(
     and later ones than `upto` not at all. What is read is remembered, so that it is frozen with the study.
     """
     last = math.inf if upto is None else upto
-    for queries in _queries_of(table, client, after):
+    for queries in _queries_of(table, client, after, upto):
         groups: dict[bool, list[Query]] = {}
         for query in queries:
             groups.setdefault(query.endpoint.ranking, []).append(query)

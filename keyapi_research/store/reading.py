@@ -22,6 +22,7 @@ from .sqlite import SQLite
 
 _BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
+_LAST: Final = 2**63 - 1
 _HIDDEN: Final = "its index does not match its answers"
 
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
@@ -121,6 +122,11 @@ class Reader:
             "requests_without_answer": totals.unanswered,
             "bytes": self._db.size(),
         }
+
+    @property
+    def id(self) -> str:
+        """What names this store; a copy of its file has the same."""
+        return self._fact("id") or ""
 
     @property
     def source(self) -> str | None:
@@ -237,10 +243,10 @@ class Reader:
         """List the endpoints whose answers are stored."""
         return [path for (path,) in self._rows("SELECT DISTINCT endpoint FROM keyapi_answers ORDER BY 1")]
 
-    def firsts(self, endpoint: str, *, after: int = 0) -> array[int]:
-        """Return the id of the first answer about each entity of an endpoint of which any came after another."""
-        sql = "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? GROUP BY entity HAVING max(id) > ? ORDER BY 1"
-        return array("q", (one for (one,) in self._rows(sql, (endpoint, after))))
+    def firsts(self, endpoint: str, *, after: int = 0, upto: int | None = None) -> array[int]:
+        """Return the id of the first answer about each entity of an endpoint, of those after one and up to another."""
+        sql = "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? AND id > ? AND id <= ? GROUP BY entity ORDER BY 1"
+        return array("q", (one for (one,) in self._rows(sql, (endpoint, after, _LAST if upto is None else upto))))
 
     def shapes(self, *, until: int | None = None) -> list[Row]:
         """Count what is there, by endpoint and names of parameters: a sample's id, entities, observations, first, last.
@@ -251,7 +257,7 @@ class Reader:
             "SELECT min(id), count(DISTINCT entity), count(DISTINCT CASE WHEN page THEN pull ELSE -id END),"
             " min(observed_at), max(observed_at) FROM keyapi_answers WHERE NOT absent AND observed_at <= ? GROUP BY"
             " endpoint, page > 0, (SELECT group_concat(key) FROM json_each(params)) ORDER BY endpoint",
-            (2**63 - 1 if until is None else until,),
+            (_LAST if until is None else until,),
         )
 
     def check_readable(self, ids: Sequence[int]) -> None:
@@ -317,6 +323,13 @@ class Reader:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
         return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)), len(OF_REQUEST))
+
+    def pending(self, *, since: int) -> list[Row]:
+        """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
+        where = "FROM keyapi_ledger l WHERE l.credits IS NULL AND l.http_status IS NULL AND l.message IS NULL"
+        return self._intact(
+            self._rows(f"SELECT {_REQUESTS} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)), len(OF_REQUEST)
+        )
 
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
         """Read the ledger rows of one request, in the order of sending: it may have been sent several times."""
