@@ -319,8 +319,8 @@ class Methods(Fetching):
 
         Notes
         -----
-        Ids and whole numbers of more than 15 digits are text, and no text is a formula. Times are UTC. Characters that a
-        workbook cannot have are written as Excel does (``_x000D_``). An empty text is missing when it is read.
+        Ids and whole numbers of more than 15 digits are text, and no text is a formula. Times are UTC. Characters that
+        a workbook cannot have are written as Excel does (``_x000D_``). An empty text is missing when it is read.
 
         Examples
         --------

@@ -104,11 +104,8 @@ def _cell(value: Any) -> object:
         if plain.tzinfo is not None or not _FIRST_DAY <= plain < _LAST_DAY:
             return plain.isoformat()
         return plain.replace(microsecond=plain.microsecond // 1000 * 1000)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int) and abs(value) < _EXACT:
-        return value
-    if isinstance(value, float) and abs(value) < float("inf"):
+    exact = isinstance(value, int) and abs(value) < _EXACT
+    if exact or (isinstance(value, float) and abs(value) < float("inf")):
         return value
     return _escape(value.isoformat() if isinstance(value, date) else str(value))
 
