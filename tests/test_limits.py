@@ -361,7 +361,7 @@ def test_a_limit_outlives_its_client_and_goes_with_a_copy(make_client: Make, san
 
 @pytest.mark.parametrize(
     ("value", "sound"),
-    [("[1000000,0,0,0]", False), ("[3", True), ('["3",0,0,0]', True), ("[3]", True), ("[1.5,0,0,0]", True), ("7", True)],
+    [("[1000000,0,0,0]", False), *[(one, True) for one in ("[3", '["3",0,0,0]', "[3]", "[1.5,0,0,0]", "7")]],
 )
 def test_a_limit_that_was_changed_is_an_error_and_not_no_limit(
     value: str, sound: bool, client: kr.Client, sandbox: Sandbox, tmp_path: Path
