@@ -51,7 +51,7 @@ from .catalogue.products import (
     fetch_products,
 )
 from .catalogue.videos import fetch_video_products, fetch_video_rankings, fetch_videos
-from .client import Client, Plan, budget, connect, ledger, replay, status
+from .client import Client, Plan, budget, connect, ledger, limit_store, replay, status
 from .dictionary import describe, endpoints, find, tables
 from .errors import (
     AccessDeniedError,
@@ -174,6 +174,7 @@ __all__ = [
     "find",
     "freeze",
     "ledger",
+    "limit_store",
     "plan",
     "plots",
     "probe",

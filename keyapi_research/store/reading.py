@@ -28,7 +28,7 @@ _HIDDEN: Final = "its index does not match its answers"
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
 CREDITS: Final = OF_REQUEST.index("credits")
 _ABSENT, _MORE = Observation._fields.index("absent"), Observation._fields.index("more")
-_REQUESTS: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
+SELECTED: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
 _ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
 _KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND key < j.value || '.')"
 _TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
@@ -301,7 +301,7 @@ class Reader:
         return rows
 
     def _requests(self, ids: Sequence[int]) -> list[Row]:
-        sql = f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
+        sql = f"SELECT {SELECTED} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
         found = [row for rows in self._batches(sql, ids) for row in self._intact(rows, len(OF_REQUEST))]
         if [row[0] for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
@@ -322,7 +322,7 @@ class Reader:
     def unanswered(self, endpoint: str) -> list[Row]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
-        return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)), len(OF_REQUEST))
+        return self._intact(self._rows(f"SELECT {SELECTED} {where}", (endpoint,)), len(OF_REQUEST))
 
     def pending(self, *, since: int) -> list[Row]:
         """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
@@ -334,7 +334,7 @@ class Reader:
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
         """Read the ledger rows of one request, in the order of sending: it may have been sent several times."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
-        rows = self._rows(f"SELECT {_REQUESTS} {where}", (endpoint, compact_json(dict(params))))
+        rows = self._rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
         return self._intact(rows, len(OF_REQUEST))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
