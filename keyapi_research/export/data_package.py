@@ -191,7 +191,7 @@ def _schema(
 ) -> dict[str, Any]:
     frame, table = tables[name], kinds[name]
     declared = {column.name: column for one in reversed(held) for column in one.columns}
-    fields = [_field(str(label), frame[label], declared.get(str(label))) for label in frame.columns]
+    fields = [field_of(str(label), frame[label], declared.get(str(label))) for label in frame.columns]
     described: dict[str, Any] = {"fields": fields, "missingValues": [""]}
     if table is None:
         return described
@@ -200,7 +200,7 @@ def _schema(
     return described | ({"primaryKey": key} if key else {}) | ({"foreignKeys": foreign} if foreign else {})
 
 
-def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
+def field_of(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
     """Describe a column: its type by its dtype, the rest by its declaration."""
     dtype, known = kept_dtype(values), known_dtypes().get(name)
     kind = (values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values).dtype.kind

@@ -28,10 +28,9 @@ from ..frames import reading_client
 from ..holdings import find_table, frames_of, held_names, last_answer
 from ..model import Column, Table, Untyped
 from ..settings import SANDBOX
-from ..store import LEDGER_COLUMNS, now_us
-from ..store.reading import OF_REQUEST
+from ..store import now_us
 from ..version import versions
-from .data_package import DESCRIPTOR, PROFILE, describe_field, described
+from .data_package import DESCRIPTOR, PROFILE, describe_field, described, field_of
 from .parquet import EXTRA, arrow_of, digest_of, metadata_of, schema_of, write_part
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ _WINDOW: Final = 20_000  # stored answers that a part is made of, at most: bound
 _SETTLED: Final = timedelta(hours=1) // timedelta(microseconds=1)  # an answer comes within it, or never
 _PART: Final = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
 _LOCK: Final = ".lock"  # SQLite's lock ends with the process, whatever ends that
-_ENDED: Final = tuple(OF_REQUEST.index(name) for name in ("http_status", "code", "message"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,13 +104,18 @@ class _Source:
             tables = [arrow_of(frame, schema) for frame in frames]
             return arrow.concat_tables(tables) if tables else schema.empty_table()
         parts = list(frames)
-        return arrow.Table.from_pandas(pd.concat(parts) if parts else pd.DataFrame(), preserve_index=False)
+        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        if self.table is not None:  # nobody declared it: another answer may have another kind of value
+            whole = pd.DataFrame({name: _as_text(column) for name, column in whole.items()})
+        return arrow.Table.from_pandas(whole, preserve_index=False)
 
     @property
     def digest(self) -> str:
         """The schema as a text; empty where it depends on the answers."""
-        if self.table is None or isinstance(self.table, Untyped):
+        if isinstance(self.table, Untyped):
             return ""
+        if self.table is None:
+            return json.dumps([[name, str(dtype)] for name, dtype in ledger_frame(()).dtypes.items()])
         return digest_of(schema_of(self.table.columns))
 
 
@@ -139,10 +142,10 @@ def export_store(
     Raises
     ------
     InvalidArgumentError
-        The folder has something else in it, or the export of another store; a table is not known; the connection has
-        `as_of`.
+        The folder has something else in it; a table is not known; the connection has `as_of`.
     StoreError
-        The folder cannot be written, another program is exporting into it, or a part was damaged. What was written
+        The folder has the export of another store, cannot be written, another program is exporting into it, or a part
+        was damaged. What was written
         stays, and the next run continues.
     MissingPackageError
         pyarrow is not installed.
@@ -153,7 +156,8 @@ def export_store(
     each column, and the size and checksum of each part. Parts that exist are not written again, but those of an older
     schema are, and so is what follows a part that was deleted. Unfinished files never end in ``.parquet``. Requests of
     the last hour that still wait for their answer, and what follows them, come into the ledger with a later run.
-    Columns of paths may differ between parts: read them with union by name.
+    Of a path all columns but `observed_at` are text, and they may differ between parts: read them with union by name.
+    Each replay of an archive is a store of its own: export it to a new folder.
 
     Examples
     --------
@@ -171,6 +175,8 @@ def export_store(
         raise InvalidArgumentError("export_store writes all that is stored: connect without as_of")
     target = as_path(folder)
     sources = _sources(tables, connection)
+    if target.is_dir():
+        _check_ours(target, connection)  # before anything is written into it
     with _locked(target):
         before = _check_ours(target, connection)
         facts = {"store": connection.store.id, "source": connection.source}
@@ -180,10 +186,14 @@ def export_store(
         for source in sources:
             parts, again = _usable(target / source.folder, source, kept.get(source.folder, {}))
             rewritten += [source.name] if again else []
+            if again:  # what went is forgotten before files of the same names are written
+                kept[source.folder] = _resource(source, parts, target, kept.get(source.folder, {}))
+                _write_descriptor(target, {**before, **facts, "resources": list(kept.values())})
             new = _write_new(target / source.folder, source, parts, facts)
             rows[source.name], made = sum(count for _, count in new), made + len(new)
             if parts or new:
-                kept[source.folder] = _resource(source, [*parts, *(part for part, _ in new)], target, kept)
+                whole = [*parts, *(part for part, _ in new)]
+                kept[source.folder] = _resource(source, whole, target, kept.get(source.folder, {}))
         _write_descriptor(target, {**before, **facts, "resources": list(kept.values())})
     return Exported(
         str(folder), tuple(name for name, count in rows.items() if count), sum(rows.values()), made, tuple(rewritten)
@@ -194,6 +204,8 @@ def export_store(
 
 
 def _sources(tables: str | Sequence[str] | None, client: Client) -> list[_Source]:
+    if tables is not None and not isinstance(tables, str | list | tuple):
+        raise InvalidArgumentError(f"tables must be a name, or a list of names; got {shown(tables)}")
     names = [*held_names(client), LEDGER] if tables is None else [tables] if isinstance(tables, str) else list(tables)
     upto = last_answer(client)
 
@@ -203,11 +215,20 @@ def _sources(tables: str | Sequence[str] | None, client: Client) -> list[_Source
             return _Source(LEDGER, LEDGER, None, upto_settled, lambda after, last: _ledger_rows(client, after, last))
         table = find_table(name, client)
         folder = table.name.strip("/").replace("/", ".")
-        return _Source(
-            table.name, folder, table, upto, lambda after, last: frames_of(table, client, after=after, upto=last)
-        )
+
+        def rows(after: int, last: int) -> Iterator[pd.DataFrame]:
+            return frames_of(table, client, after=after, upto=last, note=False)
+
+        return _Source(table.name, folder, table, upto, rows)
 
     return [of(name) for name in dict.fromkeys(names)]
+
+
+def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as text, but for when it was observed."""
+    if column.dtype.kind == "M":
+        return column
+    return pd.Series([None if pd.isna(one) else str(one) for one in column], dtype="string")
 
 
 def _settled(client: Client) -> int:
@@ -230,42 +251,38 @@ def _locked(target: Path) -> Iterator[None]:
     """Keep other programs from exporting into a folder."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _check_foreign(target)
+        for unfinished in target.glob(f".{DESCRIPTOR}.*.part"):
+            unfinished.unlink()
         lock = sqlite3.connect(target / _LOCK, timeout=0, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{target} cannot be written: {reason_of(error)}. Choose another folder") from error
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
+    with contextlib.closing(lock):
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"another program is exporting into {target}. Run this again when it is done") from error
         yield
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"another program is exporting into {target}. Run this again when it is done") from error
-    finally:
-        lock.close()
-
-
-def _check_foreign(target: Path) -> None:
-    """Refuse a folder that has something else in it."""
-    there = sorted(one.name for one in target.iterdir() if not one.name.startswith("."))
-    if there and DESCRIPTOR not in there:
-        raise InvalidArgumentError(
-            f"{target} has {listed(there, 3)}, which no export wrote. Choose a new or empty folder"
-        )
 
 
 def _check_ours(target: Path, client: Client) -> dict[str, Any]:
-    """Return the descriptor of an earlier export of this very store."""
+    """Return the descriptor of an earlier export of this very store; refuse a folder that has something else in it."""
     path = target / DESCRIPTOR
-    if not path.exists():
+    there = sorted(one.name for one in target.iterdir() if not one.name.startswith("."))
+    if there and not path.exists():
+        raise InvalidArgumentError(
+            f"{target} has {listed(there, 3)}, which no export wrote. Choose a new or empty folder"
+        )
+    if not there:
         return {"$schema": PROFILE, "name": "stored-answers"}
     try:
         before = dict(json.loads(path.read_bytes()))
-        known = before["store"], before["source"]
+        known = before["store"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InvalidArgumentError(f"{path} is not of an export. Choose another folder") from error
-    if known != (client.store.id, client.source):
-        raise InvalidArgumentError(
-            f"{target} has the export of another store ({shown(known[1])}), and rows of two stores are not mixed. "
-            "Choose another folder, or import one store into the other: kr.import_store(path)"
+    if known != client.store.id:
+        raise StoreError(
+            f"{target} has the export of another store ({shown(before.get('source'))}), and rows of two stores are not "
+            "mixed. Choose another folder"
         )
     return before
 
@@ -279,8 +296,9 @@ def _usable(folder: Path, source: _Source, known: Mapping[str, Any]) -> tuple[li
     others: list[Path] = []
     for path in sorted(folder.iterdir()):
         found = _PART.fullmatch(path.name)
-        if path.name.endswith(".part"):
-            path.unlink()  # unfinished
+        if path.name.startswith((".", "_")):
+            if path.name.endswith(".part"):
+                path.unlink()  # unfinished
         elif found is None:
             raise InvalidArgumentError(f"{path} was not written by an export. Move it elsewhere")
         else:
@@ -337,7 +355,7 @@ def _write_new(
 
 def _resource(source: _Source, parts: Sequence[_Part], target: Path, kept: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a table and its parts."""
-    known = {one["path"]: one for one in kept.get(source.folder, {}).get("parts", [])}
+    known = {one["path"]: one for one in kept.get("parts", [])}
     listed_parts = []
     for part in parts:
         path = part.path.relative_to(target).as_posix()
@@ -345,7 +363,7 @@ def _resource(source: _Source, parts: Sequence[_Part], target: Path, kept: Mappi
     columns: Sequence[Column] = source.table.columns if source.table and source.digest else ()
     fields = [describe_field(one) for one in columns]
     if source.table is None:
-        fields = [{"name": name, "type": "any"} for name in LEDGER_COLUMNS]
+        fields = [field_of(str(name), column, None) for name, column in ledger_frame(()).items()]
     return {
         "name": source.folder,
         "path": [one["path"] for one in listed_parts],

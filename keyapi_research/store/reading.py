@@ -328,7 +328,7 @@ class Reader:
         """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
         where = "FROM keyapi_ledger l WHERE l.credits IS NULL AND l.http_status IS NULL AND l.message IS NULL"
         return self._intact(
-            self._rows(f"SELECT {_REQUESTS} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)), len(OF_REQUEST)
+            self._rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)), len(OF_REQUEST)
         )
 
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
