@@ -84,6 +84,7 @@ from .version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from . import plots
     from .export import freeze, read_csv, read_package, write_package
+    from .export.database import sql
     from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
@@ -95,6 +96,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "probe": "probing",
     "read_csv": "export",
     "read_package": "export",
+    "sql": "export.database",
     "stored": "inventory",
     "write_package": "export",
 }
@@ -176,6 +178,7 @@ __all__ = [
     "read_csv",
     "read_package",
     "replay",
+    "sql",
     "status",
     "stored",
     "tables",
