@@ -84,6 +84,7 @@ from .version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from . import plots
     from .export import export_store, freeze, read_csv, read_excel, read_package, read_parquet, write_package
+    from .export.database import sql
     from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
@@ -98,6 +99,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "read_excel": "export",
     "read_package": "export",
     "read_parquet": "export",
+    "sql": "export.database",
     "stored": "inventory",
     "write_package": "export",
 }
@@ -183,6 +185,7 @@ __all__ = [
     "read_package",
     "read_parquet",
     "replay",
+    "sql",
     "status",
     "stored",
     "tables",
