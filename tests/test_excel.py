@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pandas.testing import assert_frame_equal
+from pandas import testing
 from test_csv import ID, NASTY, OWN, VALUES, as_series, column
 
 import keyapi_research as kr
@@ -31,6 +31,10 @@ FEW = settings(
 )  # fmt: skip
 EXTREME = [" ", "NA", "=1+1", "#N/A", "#REF!", "a\rb", "\r\n", "\x00", "\x1f", "\x7f", "\ufffe", "_x000D_", "_x005F_",
            "_x005F_x000D_", "_x00", "x000D_", "  both  ", "\t", "مرحبا", "\u202eabc", "👩‍👩‍👧", ID, "TRUE", "1E5"]  # fmt: skip
+
+
+def assert_frame_equal(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    testing.assert_frame_equal(left, right, check_exact=True)
 
 
 def to_milliseconds(frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +92,7 @@ def test_other_dtypes_of_ones_own_come_back(tmp_path: Path) -> None:
         {
             "video_id": column([ID, ID]),
             "kind": pd.Categorical(["a", "b"]),
-            "day": pd.to_datetime(["2026-01-01", "1850-01-01 10:00"]),
+            "day": pd.to_datetime(["2026-01-01T00:00:00", "1850-01-01T10:00:00"]),
             "large": pd.Series([2**62 + 1, -(2**62) - 1], dtype="int64"),
             "small": pd.array([1, None], dtype="Int16"),
         }
@@ -131,6 +135,34 @@ def test_no_text_is_a_formula_and_every_digit_is_text(tmp_path: Path) -> None:
     about = {row[0]: row for row in book["columns"].iter_rows(values_only=True)}
     assert about["views"][1] == "Int64"
     assert about["views"][3]
+
+
+def test_empty_rows_at_the_end_and_no_row_stay(tmp_path: Path) -> None:
+    for values in ([1, 2, None, None], [None, None], []):
+        frame = pd.DataFrame({"likes": column(values, "Int64")})
+        assert_frame_equal(excel(frame, tmp_path), frame)
+
+
+def test_a_damaged_workbook_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "table.xlsx"
+    write_excel(pd.DataFrame({"likes": column([1] * 500, "Int64")}), file)
+    with zipfile.ZipFile(file) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    for name in [one for one in parts if "sheet1" in one or "workbook" in one]:
+        with zipfile.ZipFile(file, "w") as cut:
+            for other, content in parts.items():
+                cut.writestr(other, content[: len(content) // 2] if other == name else content)
+        with pytest.raises(kr.InvalidArgumentError, match="table.xlsx"):
+            read_excel(file)
+
+
+def test_a_rounded_number_of_ones_own_is_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["my_id"])
+    book.active.append([7117191641181555995])
+    book.save(tmp_path / "table.xlsx")
+    with pytest.warns(kr.SchemaDriftWarning, match="my_id .row 2 has a number of more than 15 digits"):
+        read_excel(tmp_path / "table.xlsx")
 
 
 def test_synthetic_data_say_so(client: kr.Client, tmp_path: Path) -> None:
@@ -181,7 +213,7 @@ def edited(frame: pd.DataFrame, file: Path, cells: dict[str, Any]) -> None:
 def test_what_a_person_typed_is_read_and_a_rounded_id_is_not(tmp_path: Path) -> None:
     frame = pd.DataFrame({"video_id": column([ID, ID, ID]), "views": column([1, 2, 3], "Int64")})
     edited(frame, tmp_path / "table.xlsx", {"A3": 7117191641181556000, "A4": 123, "B2": 5.0})
-    with pytest.warns(kr.SchemaDriftWarning, match=r"video_id \(row 3 has a number that was rounded\)"):
+    with pytest.warns(kr.SchemaDriftWarning, match=r"video_id \(row 3 has a number of more than 15 digits"):
         back = read_excel(tmp_path / "table.xlsx")
     assert back["video_id"].tolist() == [ID, pd.NA, "123"]
     assert back["views"].tolist() == [5, 2, 3]

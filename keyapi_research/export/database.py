@@ -170,7 +170,7 @@ def _named(query: str, base: Any, client: Client) -> list[str]:
     ]
     try:
         exactly = {name.lower() for name in base.get_table_names(query)}
-    except Exception as error:  # noqa: BLE001 - which query it cannot do depends on its version
+    except Exception as error:
         if isinstance(error, MemoryError):
             raise
         return there

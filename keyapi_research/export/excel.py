@@ -5,9 +5,11 @@ A cell has what the same frame has in a CSV file, as a number, a time or text. A
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import IO, Any, Final
@@ -34,6 +36,11 @@ _ESCAPED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]|_(?=x[0-
 _ESCAPE: Final = re.compile("_x([0-9A-Fa-f]{4})_")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LIKE_OTHERS: Final = ("=", "#")  # text that openpyxl would take for a formula or an error
+_TIMES: Final = "yyyy-mm-dd hh:mm:ss.000"
+_COUNTED: Final = "Rows when this was written:"  # the last may be empty
+_BROKEN: Final = (  # what a damaged workbook raises, in whatever part of it is read
+    zipfile.BadZipFile, zlib.error, SyntaxError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError
+)  # fmt: skip
 _WIDTHS: Final = (8, 44)
 _SAMPLED: Final = 200  # rows that the width of a column is taken from
 
@@ -80,9 +87,10 @@ def _check_text(text: str, where: str) -> None:
     """Refuse text that no cell can hold."""
     if _SURROGATE.search(text):
         raise InvalidArgumentError(f"{where} has an incomplete character (a lone surrogate), which cannot be written")
-    if len(text) > _LONGEST // 2 and len(text.encode("utf-16-le")) // 2 > _LONGEST:
+    units = len(text.encode("utf-16-le")) // 2 if len(text) > _LONGEST // 2 else 0
+    if units > _LONGEST:
         raise InvalidArgumentError(
-            f"{where} has {len(text):,} characters as Excel counts them, but a cell has room for {_LONGEST:,}. Shorten "
+            f"{where} has {units:,} characters as Excel counts them, but a cell has room for {_LONGEST:,}. Shorten "
             "it, or write CSV or Parquet"
         )
 
@@ -137,9 +145,20 @@ def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) 
         return cell
 
     def safe(sheet: Any, value: Any) -> Any:
-        return text_cell(sheet, value) if isinstance(value, str) and value.startswith(_LIKE_OTHERS) else value
+        if isinstance(value, str):
+            return text_cell(sheet, value) if value.startswith(_LIKE_OTHERS) else value
+        if isinstance(value, datetime):
+            cell = make_cell(sheet, value)
+            cell.number_format = _TIMES
+            return cell
+        if isinstance(value, float) and float(f"{value:.16g}") != value:  # openpyxl writes 16 digits
+            cell = make_cell(sheet, value)
+            cell._value = repr(value)  # noqa: SLF001 - its only door for a number as it is to be written
+            return cell
+        return value
 
-    sheet = book.create_sheet(tables[0].name[:31] if len(tables) == 1 else "data")
+    title = tables[0].name[:31] if len(tables) == 1 else "data"
+    sheet = book.create_sheet("data" if title == _ABOUT else title)
     sheet.freeze_panes = "A2"
     for at, (name, cells) in enumerate(zip(names, columns, strict=True), start=1):
         longest = max((len(str(cell)) for cell in cells[:_SAMPLED] if cell is not None), default=0)
@@ -159,6 +178,7 @@ def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) 
         about.append([safe(about, one or None) for one in (name, dtype, *facts)])
     about.append([])
     about.append(["Times are UTC, to the millisecond."])
+    about.append([_COUNTED, len(df)])
     if synthetic:
         about.append(["SYNTHETIC: rows come from the sandbox."])
     return book
@@ -228,27 +248,25 @@ def _read_book(file: IO[bytes], where: str) -> tuple[list[str], list[list[Any]],
     """Return names and cells of the first sheet, and the dtypes of the second, if there is one of ours."""
     openpyxl = needed("openpyxl", EXTRA, "read_excel")
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise InvalidArgumentError(f"{where} is not an Excel workbook (.xlsx): {error}") from error
-    try:
-        rows = _rows(book.worksheets[0]) if book.worksheets else iter(())
-        header = next(rows, [])
-        while header and header[-1] is None:
-            header.pop()
-        if not header:
-            raise InvalidArgumentError(f"{where} has no names of columns in the first row of its first sheet")
-        names = ["" if name is None else _text(name) for name in header]
-        if again := [name for name in names if names.count(name) > 1]:
-            raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
-        table = [row[: len(names)] + [None] * (len(names) - len(row)) for row in rows]
-        while table and not any(cell is not None for cell in table[-1]):
-            table.pop()  # formatted, but empty
-        columns = [list(column) for column in zip(*table, strict=True)] or [[] for _ in names]
-        about = [sheet for sheet in book.worksheets[1:] if sheet.title == _ABOUT]
-        kept = {_text(row[0]): str(row[1]) for row in _rows(about[0]) if len(row) > 1 and row[1]} if about else {}
-    finally:
-        book.close()
+        with contextlib.closing(openpyxl.load_workbook(file, read_only=True, data_only=True)) as book:
+            first, *others = ([*_rows(sheet)] for sheet in book.worksheets if sheet is book.worksheets[0] or sheet.title == _ABOUT)
+    except _BROKEN as error:
+        raise InvalidArgumentError(f"{where} is not an Excel workbook (.xlsx), or damaged: {error}") from error
+    header, *table = first or [[]]
+    while header and header[-1] is None:
+        header.pop()
+    if not header:
+        raise InvalidArgumentError(f"{where} has no names of columns in the first row of its first sheet")
+    names = ["" if name is None else _text(name) for name in header]
+    if again := [name for name in names if names.count(name) > 1]:
+        raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
+    kept = {_text(row[0]): str(row[1]) for about in others for row in about[1:] if len(row) > 1 and row[1] is not None}
+    counted = kept.pop(_COUNTED, "")
+    while len(table) > int(counted if counted.isdecimal() else 0) and not any(one is not None for one in table[-1]):
+        table.pop()  # formatted, but empty
+    table += [[]] * (int(counted) - len(table) if counted.isdecimal() and not table else 0)
+    rows = [row[: len(names)] + [None] * (len(names) - len(row)) for row in table]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
     return names, columns, kept
 
 
@@ -273,10 +291,10 @@ def _frame(names: Sequence[str], columns: Sequence[list[Any]], kept: Mapping[str
     made: dict[str, Any] = {}
     for name, cells in zip(names, columns, strict=True):
         dtype = known.get(name)
-        if name in ids:
+        if "float" not in kept.get(name, dtype or ""):
             lost = [at for at, one in enumerate(cells) if isinstance(one, int | float) and abs(one) >= _EXACT]
-            for at in lost:
-                unread.append(f"{name} (row {at + 2} has a number that was rounded)")
+            unread += [f"{name} (row {at + 2} has a number of more than 15 digits, which was rounded)" for at in lost]
+            for at in lost if name in ids else ():
                 cells[at] = None
         texts = [None if one is None or one == "" else _text(one) for one in cells]
         declared = KEPT_DTYPE.fullmatch(kept[name]) if name in kept else None

@@ -120,6 +120,9 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         raise InvalidArgumentError(
             f"{where} cannot be read as Parquet, perhaps because it is incomplete: {reason_of(error)}"
         ) from error
+    names = frames[0].columns
+    if again := names[names.duplicated()].tolist():
+        raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return _as_declared(frame)
 
