@@ -76,11 +76,14 @@ def query_behind(one: Observation, ways: Sequence[Endpoint] | None = None) -> Qu
 
 
 def _queries_of(table: Table, client: Client, after: int, upto: int | None) -> Iterator[list[Query]]:
-    """Find what a table was requested for, in the order in which it was first stored."""
+    """Find what a table was requested for; what was observed last comes at the end."""
     ways = None if isinstance(table, Untyped) else _ways(table)
-    firsts = iter(client.store.firsts(table.endpoint.path, after=after, upto=upto))
-    while ids := list(islice(firsts, _CHUNK)):
-        queries = (query_behind(one, ways) for one in client.store.observations(ids))
+    found = iter(client.store.entities(
+        table.endpoint.path, after=after, upto=upto, until=client.policy.until
+    ))
+    while ids := list(islice(found, _CHUNK)):
+        there = {one.id: one for one in client.store.observations(ids)}
+        queries = (query_behind(there[one], ways) for one in ids)
         yield [query for query in queries if query is not None]
 
 
@@ -148,13 +151,16 @@ def _pulled(
             [Answer(query, one) for one in pull if one.id <= last]
             for pull in client.store.pulls(query.key, until=client.policy.until)
         ]
+        others: list[Observation] = []
         if which == "latest":
             pulls = [pull for pull in pulls if pull]
+            others = [one.observation for pull in pulls for one in pull]  # what the choice depends on
             whole = (pull for pull in pulls if is_whole(table, pull))
             pulls = [best] if (best := next(whole, next(iter(pulls), []))) else []
         for pull in reversed(pulls):
             if pull and pull[-1].observation.id > after:
-                yield pull, [], frozenset(one.observation.observed_at for one in pull if one.observation.id <= after)
+                old = frozenset(one.observation.observed_at for one in pull if one.observation.id <= after)
+                yield pull, others, old
 
 
 def is_whole(table: Table, pull: Reading) -> bool:

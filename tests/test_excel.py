@@ -30,7 +30,8 @@ FEW = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 EXTREME = [" ", "NA", "=1+1", "#N/A", "#REF!", "a\rb", "\r\n", "\x00", "\x1f", "\x7f", "\ufffe", "_x000D_", "_x005F_",
-           "_x005F_x000D_", "_x00", "x000D_", "  both  ", "\t", "مرحبا", "\u202eabc", "👩‍👩‍👧", ID, "TRUE", "1E5"]  # fmt: skip
+           "_x005F_x000D_", "_x00", "x000D_", "  both  ", "\t", "مرحبا", "\u202eabc", "👩‍👩‍👧", ID, "TRUE",
+           "1E5"]  # fmt: skip
 
 
 def assert_frame_equal(left: pd.DataFrame, right: pd.DataFrame) -> None:
@@ -126,10 +127,11 @@ def test_rows_of_a_workbook_still_find_their_answers(client: kr.Client, sandbox:
 
 
 def test_no_text_is_a_formula_and_every_digit_is_text(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"video_id": column([ID]), "description": column(["=1+1"]), "views": column([2**53 + 1], "Int64")})
+    values = {"video_id": column([ID]), "description": column(["=1+1"]), "views": column([2**53 + 1], "Int64")}
+    frame = pd.DataFrame(values)
     write_excel(frame, tmp_path / "table.xlsx")
     book = openpyxl.load_workbook(tmp_path / "table.xlsx")
-    cells = [cell for cell in book.worksheets[0][2]]
+    cells = list(book.worksheets[0][2])
     assert [cell.value for cell in cells] == [ID, "=1+1", "9007199254740993"]
     assert {cell.data_type for cell in cells} == {"s"}
     about = {row[0]: row for row in book["columns"].iter_rows(values_only=True)}
@@ -152,7 +154,7 @@ def test_a_damaged_workbook_is_refused(tmp_path: Path) -> None:
         with zipfile.ZipFile(file, "w") as cut:
             for other, content in parts.items():
                 cut.writestr(other, content[: len(content) // 2] if other == name else content)
-        with pytest.raises(kr.InvalidArgumentError, match="table.xlsx"):
+        with pytest.raises(kr.InvalidArgumentError, match=r"table\.xlsx"):
             read_excel(file)
 
 
@@ -229,7 +231,7 @@ def test_a_value_of_another_kind_is_named(tmp_path: Path) -> None:
         assert read_parquet(tmp_path / "table.parquet")["views"].tolist() == ["many"]
 
 
-@pytest.mark.parametrize(("read", "name"), [(read_excel, "a.xlsx"), (read_parquet, "a.parquet")], ids=["excel", "parquet"])
+@pytest.mark.parametrize(("read", "name"), [(read_excel, "a.xlsx"), (read_parquet, "a.parquet")])
 def test_what_is_no_such_file_is_refused(read: Any, name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     with pytest.raises(kr.InvalidArgumentError, match=name):
@@ -259,7 +261,8 @@ def test_to_csv_leads_to_to_excel(client: kr.Client, tmp_path: Path) -> None:
 
 
 def test_infinite_numbers_and_all_digits_of_floats(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"engagement_rate": [0.1 + 0.2, 5e-324, math.inf, -math.inf, 1.7976931348623157e308, math.nan]})
+    numbers = [0.1 + 0.2, 5e-324, math.inf, -math.inf, 1.7976931348623157e308, math.nan]
+    frame = pd.DataFrame({"engagement_rate": numbers})
     assert_frame_equal(excel(frame, tmp_path), frame)
 
 

@@ -17,8 +17,10 @@ from ..columns import moments
 from ..errors import InvalidArgumentError, listed, needed, shown
 from ..frames import reading_client
 from ..holdings import find_table, frames_of, last_answer
-from ..model import COLUMN_DTYPES, DTYPES, METADATA, OBSERVED_AT, SOURCE, TABLES, Table, Untyped
+from ..model import DTYPES, METADATA, OBSERVED_AT, SOURCE, TABLES, Table, Untyped
 from ..spelling import writable
+from ..untyped import read_column
+from .csv import known_dtypes
 
 LEDGER: Final = "ledger"
 _SETTINGS: Final[Mapping[str, str | bool]] = {
@@ -52,6 +54,7 @@ _REAL: Final = frozenset(("float", "double", "decimal"))
 _ZONED: Final = frozenset(("date", "timestamp with time zone", "timestamptz_ns"))  # a date is 00:00 UTC
 _MOMENTS: Final = frozenset(("timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"))
 _NESTED: Final = frozenset(("list", "array", "struct", "map", "union"))
+_AS_IT_IS: Final = _WHOLE | _NESTED | {"boolean", "interval", "blob"}
 _WAIT: Final = 0.2  # seconds until a pending Ctrl-C is seen where waiting cannot be interrupted
 _MOST_EXACT: Final = 2**53  # above, a float64 has no room for every whole number
 
@@ -170,9 +173,7 @@ def _named(query: str, base: Any, client: Client) -> list[str]:
     ]
     try:
         exactly = {name.lower() for name in base.get_table_names(query)}
-    except Exception as error:
-        if isinstance(error, MemoryError):
-            raise
+    except needed("duckdb", "sql", "kr.sql").Error:
         return there
     return [name for name in there if name.lower() in exactly]
 
@@ -219,9 +220,13 @@ def _load(query: str, base: Any, client: Client) -> None:
                 _create(base, name, dict(frame.dtypes.astype(str)))
             _insert(base, name, frame)
     if not named and _SHOWS.search(query):
-        for table in TABLES.values():
-            _create(base, table.name, _dtypes(table))
-        _create(base, LEDGER, dict(client.ledger().dtypes.astype(str)))
+        for name in _names(client):
+            if name in TABLES:
+                _create(base, name, _dtypes(TABLES[name]))
+            elif name == LEDGER:
+                _create(base, name, dict(client.ledger().dtypes.astype(str)))
+            else:  # its other columns are known when it is read
+                _create(base, name, {OBSERVED_AT.name: OBSERVED_AT.dtype, SOURCE.name: SOURCE.dtype})
 
 
 def _dtypes(table: Table) -> dict[str, str]:
@@ -231,16 +236,16 @@ def _dtypes(table: Table) -> dict[str, str]:
 def _alike(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Put together frames of a path, whose columns depend on what was requested and answered."""
     if not frames:
-        return pd.DataFrame({OBSERVED_AT.name: moments(np.array([], dtype=np.int64)), SOURCE.name: pd.array([], "string")})
+        empty = pd.Series(moments(np.array([], dtype=np.int64)))
+        return pd.DataFrame({OBSERVED_AT.name: empty, SOURCE.name: pd.Series(dtype="string")})
     names = dict.fromkeys(name for frame in frames for name in frame.columns if name not in METADATA)
-    columns = {}
-    for name in (*names, *METADATA):
-        kinds = {str(frame[name].dtype) for frame in frames if name in frame and frame[name].notna().any()}
-        # Whole numbers that are not text have 15 digits at most here, so none is rounded.
-        real = kinds == {DTYPES["count"], DTYPES["number"]}
-        dtype = DTYPES["number"] if real else DTYPES["text"] if len(kinds) != 1 else kinds.pop()
-        parts = (frame[name] if name in frame else pd.Series(index=frame.index, dtype=dtype) for frame in frames)
-        columns[name] = pd.concat([part.astype(dtype) for part in parts], ignore_index=True)
+    columns: dict[str, pd.Series[Any]] = {}
+    for name in names:
+        parts = (frame[name] if name in frame else pd.Series(index=frame.index, dtype=object) for frame in frames)
+        values = [value for part in parts for value in part.astype(object).where(part.notna(), None).tolist()]
+        columns[name] = read_column(name, values)
+    for name in METADATA:
+        columns[name] = pd.concat([frame[name] for frame in frames], ignore_index=True)
     return pd.DataFrame(columns)
 
 
@@ -256,7 +261,7 @@ def _insert(base: Any, name: str, frame: pd.DataFrame) -> None:
     for place in range(frame.shape[1]):
         values = frame.iloc[:, place]
         if values.dtype == DTYPES["text"]:
-            values = values.map(writable, na_action="ignore").astype(DTYPES["text"])
+            values = values.map(writable, na_action="ignore").astype("string")
         plain[f"c{place}"] = values
     base.register("rows of a batch", pd.DataFrame(plain))
     base.execute(f'INSERT INTO {_quoted(name)} SELECT * FROM "rows of a batch"')
@@ -268,7 +273,7 @@ def _quoted(name: str) -> str:
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """Number names that come again, as SQL compares them: without regard to case."""
+    """Return names with a number where one comes again, as SQL compares them: without regard to case."""
     found: dict[str, str] = {}
     for name in names:
         one, number = name or "column", 0
@@ -303,7 +308,7 @@ def _read(column: str, kind: str) -> str:
         return f"epoch_us({column}::{'TIMESTAMP' if kind in _MOMENTS or kind == 'date' else 'TIMESTAMPTZ'})"
     if kind in _REAL:
         return f"{column}::DOUBLE"
-    return column if kind in _WHOLE or kind in _NESTED or kind in ("boolean", "interval", "blob") else f"{column}::VARCHAR"
+    return column if kind in _AS_IT_IS else f"{column}::VARCHAR"
 
 
 def _array(values: list[Any], kind: str) -> Any:
@@ -326,15 +331,18 @@ def _tidy(kind: str, array: Any) -> pd.Series[Any]:
         return pd.Series(pd.arrays.IntegerArray(values.astype(np.int64), missing))
     if kind in _ZONED or kind in _MOMENTS:
         times = pd.Series(moments(values.astype(np.int64), missing))
-        return times if kind in _ZONED else times.dt.tz_localize(None)
+        return times if kind in _ZONED else pd.Series(pd.DatetimeIndex(times).tz_localize(None))
     if kind in _REAL:
         return pd.Series(np.where(missing, np.nan, values.astype(np.float64)))
     if kind == "boolean":
         return pd.Series(pd.arrays.BooleanArray(values.astype(bool), missing))
+    return _of_objects(kind, [None if gone else one for one, gone in zip(values, missing, strict=True)])
+
+
+def _of_objects(kind: str, objects: list[Any]) -> pd.Series[Any]:
+    """Make a column of Python's values."""
     if kind == "interval":
-        spans = [None if gone else pd.Timedelta(one) for one, gone in zip(values, missing, strict=True)]
-        return pd.Series(spans, dtype="timedelta64[ns]")
-    objects = [None if gone else one for one, gone in zip(values, missing, strict=True)]
+        return pd.Series([None if one is None else pd.Timedelta(one) for one in objects], dtype="timedelta64[ns]")
     if kind in _LONG:
         numbers = [None if one is None else int(one) for one in objects]
         if all(one is None or -(2**63) <= one < 2**63 for one in numbers):
@@ -346,14 +354,14 @@ def _tidy(kind: str, array: Any) -> pd.Series[Any]:
 
 def _as_declared(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
     """Give a column the dtype of its name in the dictionary, unless a value would change by it."""
-    wanted, dtype = COLUMN_DTYPES.get(name), str(values.dtype)
+    wanted, dtype = known_dtypes().get(name), str(values.dtype)
     nothing = dtype == DTYPES["text"] and bool(values.isna().all())  # NULL has no type of its own
     exact = dtype == DTYPES["count"] and (
         wanted == DTYPES["text"] or (wanted == DTYPES["number"] and bool((values.abs() <= _MOST_EXACT).all()))
     )
     if wanted is None or wanted == dtype or not (exact or nothing):
         return values
-    return pd.Series(index=values.index, dtype=wanted) if nothing else values.astype(wanted)
+    return pd.Series(index=values.index, dtype=wanted) if nothing else values.astype(wanted)  # type: ignore[call-overload]
 
 
 def _interruptible(work: Callable[[], pd.DataFrame], interrupt: Callable[[], None]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from ..columns import infer_cells, read_cells
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, needed, shown, warn
 from ..files import as_path, open_file, read_buffer, reason_of, replacing
 from ..frames import tables_in
-from ..model import DTYPES, SOURCE
+from ..model import DTYPES, SOURCE, Column
 from ..settings import SANDBOX
 from .csv import id_columns, known_dtypes
 from .data_package import KEPT_DTYPE, kept_dtype, read_first_as, restored
@@ -126,62 +126,65 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
+def _plain_cell(sheet: Any, text: str, *, heading: bool = False) -> Any:
+    """Return text as a cell that is never taken for something else."""
+    cell = needed("openpyxl.cell", EXTRA, "to_excel").WriteOnlyCell(sheet, text)
+    cell.data_type = "s"
+    if heading:
+        cell.font = needed("openpyxl.styles", EXTRA, "to_excel").Font(bold=True)
+    return cell
+
+
+def _sheet_cell(sheet: Any, value: Any) -> Any:
+    """Return what is appended for a value: a cell where openpyxl would write a plain value otherwise."""
+    if isinstance(value, str):
+        return _plain_cell(sheet, value) if value.startswith(_LIKE_OTHERS) else value
+    if not isinstance(value, datetime | float) or (
+        isinstance(value, float) and float(f"{value:.16g}") == value  # openpyxl writes 16 digits
+    ):
+        return value
+    cell = needed("openpyxl.cell", EXTRA, "to_excel").WriteOnlyCell(sheet, value)
+    if isinstance(value, datetime):
+        cell.number_format = _TIMES
+    else:
+        cell._value = repr(value)  # noqa: SLF001 - its only door for a number as it is to be written
+    return cell
+
+
 def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) -> Any:
     """Return the workbook: the frame, and what its columns are."""
-    openpyxl = needed("openpyxl", EXTRA, "to_excel")
-    bold = needed("openpyxl.styles", EXTRA, "to_excel").Font(bold=True)
-    make_cell = needed("openpyxl.cell", EXTRA, "to_excel").WriteOnlyCell
     letter = needed("openpyxl.utils", EXTRA, "to_excel").get_column_letter
-    book = openpyxl.Workbook(write_only=True)
+    book = needed("openpyxl", EXTRA, "to_excel").Workbook(write_only=True)
     tables = tables_in([str(name) for name in df.columns])
-    synthetic = SOURCE.name in df and bool((df[SOURCE.name] == SANDBOX).any())
-
-    def text_cell(sheet: Any, value: Any, *, heading: bool = False) -> Any:
-        cell = make_cell(sheet, value)
-        if isinstance(value, str):
-            cell.data_type = "s"
-        if heading:
-            cell.font = bold
-        return cell
-
-    def safe(sheet: Any, value: Any) -> Any:
-        if isinstance(value, str):
-            return text_cell(sheet, value) if value.startswith(_LIKE_OTHERS) else value
-        if isinstance(value, datetime):
-            cell = make_cell(sheet, value)
-            cell.number_format = _TIMES
-            return cell
-        if isinstance(value, float) and float(f"{value:.16g}") != value:  # openpyxl writes 16 digits
-            cell = make_cell(sheet, value)
-            cell._value = repr(value)  # noqa: SLF001 - its only door for a number as it is to be written
-            return cell
-        return value
-
     title = tables[0].name[:31] if len(tables) == 1 else "data"
     sheet = book.create_sheet("data" if title == _ABOUT else title)
     sheet.freeze_panes = "A2"
     for at, (name, cells) in enumerate(zip(names, columns, strict=True), start=1):
         longest = max((len(str(cell)) for cell in cells[:_SAMPLED] if cell is not None), default=0)
         sheet.column_dimensions[letter(at)].width = min(max(len(name) + 2, longest + 2, _WIDTHS[0]), _WIDTHS[1])
-    sheet.append([text_cell(sheet, name, heading=True) for name in names])
+    sheet.append([_plain_cell(sheet, name, heading=True) for name in names])
     for row in zip(*columns, strict=True):
-        sheet.append([safe(sheet, value) for value in row])
+        sheet.append([_sheet_cell(sheet, value) for value in row])
     sheet.auto_filter.ref = f"A1:{letter(len(names))}{len(df) + 1}"
+    _add_about(book, df, names, {column.name: column for table in reversed(tables) for column in table.columns})
+    return book
+
+
+def _add_about(book: Any, df: pd.DataFrame, names: Sequence[str], declared: Mapping[str, Column]) -> None:
+    """Add the sheet that says what the columns are."""
     about = book.create_sheet(_ABOUT)
-    for at, width in enumerate((24, 22, 18, 90, 14), start=1):
-        about.column_dimensions[letter(at)].width = width
-    about.append([text_cell(about, name, heading=True) for name in _ABOUT_NAMES])
-    declared = {column.name: column for table in reversed(tables) for column in table.columns}
+    for letter, width in zip("ABCDE", (24, 22, 18, 90, 14), strict=True):
+        about.column_dimensions[letter].width = width
+    about.append([_plain_cell(about, name, heading=True) for name in _ABOUT_NAMES])
     for at, name in enumerate(names):
         known, dtype = declared.get(str(df.columns[at])), kept_dtype(df.iloc[:, at])
-        facts = [known.measured, known.meaning, known.status] if known else ["", "", ""]
-        about.append([safe(about, one or None) for one in (name, dtype, *facts)])
+        facts = [known.measured, known.meaning, known.status] if known else []
+        about.append([_sheet_cell(about, one or None) for one in (name, dtype, *facts)])
     about.append([])
     about.append(["Times are UTC, to the millisecond."])
     about.append([_COUNTED, len(df)])
-    if synthetic:
+    if SOURCE.name in df and bool((df[SOURCE.name] == SANDBOX).any()):
         about.append(["SYNTHETIC: rows come from the sandbox."])
-    return book
 
 
 # Reading ----------------------------------------------------------------------------------------------------
@@ -249,7 +252,9 @@ def _read_book(file: IO[bytes], where: str) -> tuple[list[str], list[list[Any]],
     openpyxl = needed("openpyxl", EXTRA, "read_excel")
     try:
         with contextlib.closing(openpyxl.load_workbook(file, read_only=True, data_only=True)) as book:
-            first, *others = ([*_rows(sheet)] for sheet in book.worksheets if sheet is book.worksheets[0] or sheet.title == _ABOUT)
+            sheets = book.worksheets
+            read = [sheets[0], *(sheet for sheet in sheets[1:] if sheet.title == _ABOUT)]
+            first, *others = ([*_rows(sheet)] for sheet in read)
     except _BROKEN as error:
         raise InvalidArgumentError(f"{where} is not an Excel workbook (.xlsx), or damaged: {error}") from error
     header, *table = first or [[]]

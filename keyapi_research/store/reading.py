@@ -243,10 +243,19 @@ class Reader:
         """List the endpoints whose answers are stored."""
         return [path for (path,) in self._rows("SELECT DISTINCT endpoint FROM keyapi_answers ORDER BY 1")]
 
-    def firsts(self, endpoint: str, *, after: int = 0, upto: int | None = None) -> array[int]:
-        """Return the id of the first answer about each entity of an endpoint, of those after one and up to another."""
-        sql = "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? AND id > ? AND id <= ? GROUP BY entity ORDER BY 1"
-        return array("q", (one for (one,) in self._rows(sql, (endpoint, after, _LAST if upto is None else upto))))
+    def entities(
+        self, endpoint: str, *, after: int = 0, upto: int | None = None, until: int | None = None
+    ) -> array[int]:
+        """Return the id of an answer about each entity of an endpoint, the one that was observed last at the end.
+
+        Only answers after one and up to another count, and not later than a moment.
+        """
+        sql = (
+            "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? AND id > ? AND id <= ? AND observed_at <= ?"
+            " GROUP BY entity ORDER BY max(observed_at), entity"
+        )
+        ends = (_LAST if one is None else one for one in (upto, until))
+        return array("q", (one for (one,) in self._rows(sql, (endpoint, after, *ends))))
 
     def shapes(self, *, until: int | None = None) -> list[Row]:
         """Count what is there, by endpoint and names of parameters: a sample's id, entities, observations, first, last.
