@@ -51,7 +51,7 @@ from .catalogue.products import (
     fetch_products,
 )
 from .catalogue.videos import fetch_video_products, fetch_video_rankings, fetch_videos
-from .client import Client, Plan, budget, connect, ledger, replay, status
+from .client import Client, Plan, budget, connect, ledger, limit_store, replay, status
 from .dictionary import describe, endpoints, find, tables
 from .errors import (
     AccessDeniedError,
@@ -83,7 +83,7 @@ from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from . import plots
-    from .export import freeze, read_csv, read_package, write_package
+    from .export import export_store, freeze, read_csv, read_excel, read_package, read_parquet, write_package
     from .export.database import sql
     from .inventory import stored
     from .measures import audience_similarity
@@ -92,10 +92,13 @@ if typing.TYPE_CHECKING:
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
     "audience_similarity": "measures",
+    "export_store": "export",
     "freeze": "export",
     "probe": "probing",
     "read_csv": "export",
+    "read_excel": "export",
     "read_package": "export",
+    "read_parquet": "export",
     "sql": "export.database",
     "stored": "inventory",
     "write_package": "export",
@@ -133,6 +136,7 @@ __all__ = [
     "declare",
     "describe",
     "endpoints",
+    "export_store",
     "fetch_creator_categories",
     "fetch_creator_days",
     "fetch_creator_posting",
@@ -172,11 +176,14 @@ __all__ = [
     "find",
     "freeze",
     "ledger",
+    "limit_store",
     "plan",
     "plots",
     "probe",
     "read_csv",
+    "read_excel",
     "read_package",
+    "read_parquet",
     "replay",
     "sql",
     "status",

@@ -27,6 +27,7 @@ Which = Literal["latest", "all"]
 _CHUNK: Final = 2000  # entities that are looked up at once: bounds memory
 
 Reading = list[Answer]  # answers whose rows are made together; of a ranking one pull
+Found = tuple[Reading, list[Observation], frozenset[int]]  # with absences, and the moments of answers that are not new
 
 
 # Tables -----------------------------------------------------------------------------------------------------
@@ -74,45 +75,63 @@ def query_behind(one: Observation, ways: Sequence[Endpoint] | None = None) -> Qu
 # Answers ----------------------------------------------------------------------------------------------------
 
 
-def _queries_of(table: Table, client: Client, after: int) -> Iterator[list[Query]]:
-    """Find what a table was requested for, in the order in which it was first stored."""
+def _queries_of(table: Table, client: Client, after: int, upto: int | None) -> Iterator[list[Query]]:
+    """Find what a table was requested for; what was observed last comes at the end."""
     ways = None if isinstance(table, Untyped) else _ways(table)
-    firsts = iter(client.store.firsts(table.endpoint.path, after=after))
-    while ids := list(islice(firsts, _CHUNK)):
-        queries = (query_behind(one, ways) for one in client.store.observations(ids))
+    found = iter(client.store.entities(
+        table.endpoint.path, after=after, upto=upto, until=client.policy.until
+    ))
+    while ids := list(islice(found, _CHUNK)):
+        there = {one.id: one for one in client.store.observations(ids)}
+        queries = (query_behind(there[one], ways) for one in ids)
         yield [query for query in queries if query is not None]
 
 
 def readings(
-    table: Table, client: Client, *, observations: Which = "all", after: int = 0, upto: int | None = None
+    table: Table,
+    client: Client,
+    *,
+    observations: Which = "all",
+    after: int = 0,
+    upto: int | None = None,
+    note: bool = True,
 ) -> Iterator[tuple[Reading, frozenset[int]]]:
     """Yield the answers that a table is made of, in the order of its rows, and the moments of those that are not new.
 
     Those are pages of a ranking, which later pages are numbered after: answers up to `after` do not count otherwise,
-    and later ones than `upto` not at all. What is read is remembered, so that it is frozen with the study.
+    and later ones than `upto` not at all. What is read is remembered, so that it is frozen with the study, but not
+    what is only copied (`note`).
     """
     last = math.inf if upto is None else upto
-    for queries in _queries_of(table, client, after):
+    for queries in _queries_of(table, client, after, upto):
         groups: dict[bool, list[Query]] = {}
         for query in queries:
             groups.setdefault(query.endpoint.ranking, []).append(query)
         for ranking, some in groups.items():
             if ranking:
-                yield from _pulled(table, some, client, observations, after, last)
-            elif observations == "latest":
-                yield _newest(some, client), frozenset()
+                found = _pulled(table, some, client, observations, after, last)
             else:
-                yield _every(some, client, after, last), frozenset()
+                newest = observations == "latest"
+                found = iter([_newest(some, client) if newest else _every(some, client, after, last)])
+            for reading, absent, old in found:
+                if note:
+                    client.records.note_read([*(one.observation for one in reading), *absent])
+                yield reading, old
 
 
-def _newest(queries: Sequence[Query], client: Client) -> Reading:
+def _newest(queries: Sequence[Query], client: Client) -> Found:
     latest, _ = client.policy.newest(queries)
-    client.records.note_read(latest.values())
-    there = ((query, latest.get(query.key)) for query in queries)
-    return [Answer(query, one) for query, one in there if one is not None and not one.absent]
+    there = [(query, latest[query.key]) for query in queries if query.key in latest]
+    return _present(there)
 
 
-def _every(queries: Sequence[Query], client: Client, after: int, last: float) -> Reading:
+def _present(there: Sequence[tuple[Query, Observation]]) -> Found:
+    """Tell answers from absences, which have no rows."""
+    answers = [Answer(query, one) for query, one in there if not one.absent]
+    return answers, [one for _, one in there if one.absent], frozenset()
+
+
+def _every(queries: Sequence[Query], client: Client, after: int, last: float) -> Found:
     """Return all observations of some entities, each entity's oldest first."""
     until = math.inf if client.policy.until is None else client.policy.until
     histories = client.store.histories(query.key for query in queries)
@@ -120,28 +139,28 @@ def _every(queries: Sequence[Query], client: Client, after: int, last: float) ->
     wanted = [(query, one) for query, one in pairs if after < one.id <= last and one.observed_at <= until]
     judged = client.policy.judge(wanted)
     there = [(query, one) for (query, _), one in zip(wanted, judged, strict=True) if isinstance(one, Observation)]
-    client.records.note_read([one for _, one in there])
-    return [Answer(query, one) for query, one in there if not one.absent]
+    return _present(there)
 
 
 def _pulled(
     table: Table, queries: Sequence[Query], client: Client, which: Which, after: int, last: float
-) -> Iterator[tuple[Reading, frozenset[int]]]:
-    """Return pulls of rankings: of each the newest that got what it requested, or all, oldest first."""
+) -> Iterator[Found]:
+    """Yield pulls of rankings: of each the newest that got what it requested, or all, oldest first."""
     for query in queries:
         pulls = [
             [Answer(query, one) for one in pull if one.id <= last]
             for pull in client.store.pulls(query.key, until=client.policy.until)
         ]
+        others: list[Observation] = []
         if which == "latest":
             pulls = [pull for pull in pulls if pull]
+            others = [one.observation for pull in pulls for one in pull]  # what the choice depends on
             whole = (pull for pull in pulls if is_whole(table, pull))
             pulls = [best] if (best := next(whole, next(iter(pulls), []))) else []
         for pull in reversed(pulls):
             if pull and pull[-1].observation.id > after:
-                client.records.note_read([one.observation for one in pull])
                 old = frozenset(one.observation.observed_at for one in pull if one.observation.id <= after)
-                yield pull, old
+                yield pull, others, old
 
 
 def is_whole(table: Table, pull: Reading) -> bool:
@@ -162,6 +181,7 @@ def frames_of(
     after: int = 0,
     upto: int | None = None,
     size: int = _CHUNK,
+    note: bool = True,
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows of a table, of about `size` answers at a time, so that memory is bounded.
 
@@ -171,7 +191,7 @@ def frames_of(
     issues = Issues()
     kept: Reading = []
     kept_queries: set[Query] = set()
-    for reading, old in readings(table, client, observations=observations, after=after, upto=upto):
+    for reading, old in readings(table, client, observations=observations, after=after, upto=upto, note=note):
         paged = bool(reading) and reading[0].query.endpoint.ranking
         apart = bool(old) or isinstance(table, Untyped)
         # Pulls of different rankings are read together; of one ranking, each by itself.

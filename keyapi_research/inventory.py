@@ -29,10 +29,10 @@ def stored(table: str | None = None, *, observations: Which = "latest", client: 
     Returns
     -------
     pandas.DataFrame
-        The columns and dtypes of the table (of a path: those of `fetch_endpoint`). Entities come in the order in which
-        they were first stored, observations of one oldest first. Of a ranking all rows of a page are there, also those
-        beyond the `limit` of the call. Without `table`: table (string; name or path), entities, observations (Int64;
-        the pages of a pull are one), first, last (UTC); a table of which there is nothing is not listed.
+        The columns and dtypes of the table (of a path: those of `fetch_endpoint`). What was observed last comes at the
+        end; observations of one entity stand together, oldest first. Of a ranking all rows of a page are there, also
+        those beyond the `limit` of the call. Without `table`: table (string; name or path), entities, observations
+        (Int64; the pages of a pull are one), first, last (UTC); a table of which there is nothing is not listed.
 
     Raises
     ------

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .client import DAY, Call, Client, find_client
 from .client.budgets import Reservation, make_limit
-from .client.call import UNDELIVERED, counted
+from .client.call import counted
 from .client.delivery import Request, error_of_row
 from .client.policy import is_within
 from .docstrings import complete
@@ -35,7 +35,7 @@ from .model import DTYPES, Endpoint, endpoints
 from .queries import Query, Today, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
-from .store import Answer, claim_of, when
+from .store import UNDELIVERED, Answer, claim_of, when
 from .store.reading import OF_REQUEST
 from .tidy import make_frames
 from .version import versions

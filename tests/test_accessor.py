@@ -88,7 +88,7 @@ ON = {
 }
 ON["fetch_creator_videos"] = ON["fetch_creator_products"] = ON["fetch_creators"]
 ON["fetch_product_creators"] = ON["fetch_products"] - {"videos"}
-ON_ALL = {"history", "raw", "provenance", "validate", "to_csv"}
+ON_ALL = {"history", "raw", "provenance", "validate", "to_csv", "to_excel", "to_parquet"}
 GIVES = {
     ("trend", "hashtags"): "hashtag_trends",
     ("trend", "music"): "music_trends",
@@ -116,7 +116,7 @@ DRAWN = {
     "engagement": {"videos", "creator_videos"},
 }
 PAID = {one for one in ON if one.startswith("fetch_")}
-FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "engagement", "fill_days"})  # read from the store
+FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "to_excel", "to_parquet", "engagement", "fill_days"})  # read from the store
 
 
 class World:

@@ -106,6 +106,7 @@ SIGNATURES = {
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",
     "ledger": "*, client=None",
+    "limit_store": "credits, *, per='month', client=None",
     "plan": "fetch, *args, **kwargs",
     "plots.audience": "df, *, dimension=None, ax=None",
     "plots.categories": "df, *, measure='impressions', level=2, lowest=False, ax=None",

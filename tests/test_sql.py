@@ -347,7 +347,7 @@ class NoPyarrow:
 
 sys.meta_path.insert(0, NoPyarrow())
 import keyapi_research as kr
-kr.connect(sandbox=True, store=":memory:")
+kr.connect(sandbox=True, store=":memory:", progress=False)
 kr.fetch_hashtags(["ufc324"])
 print(kr.sql("SELECT hashtag_name, [views] AS list FROM hashtags").shape)
 """

@@ -299,6 +299,72 @@ class Methods(Fetching):
 
         write_csv(self._frame, path, excel=excel, index=index)
 
+    def to_excel(self, path: str | os.PathLike[str], *, client: Client | None = None) -> None:
+        """Write the frame to an Excel workbook that `kr.read_excel` brings back as it was, times to the millisecond.
+
+        Parameters
+        ----------
+        path : path
+            The file, ending in .xlsx. The index is not written. A second sheet says what the columns are.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A text is longer than a cell (32,767 characters), the frame larger than a sheet, or two columns have one
+            name; the file is as it was.
+        StoreError
+            The file cannot be written.
+        MissingPackageError
+            openpyxl is not installed.
+
+        Notes
+        -----
+        Ids and whole numbers of more than 15 digits are text, and no text is a formula. Times are UTC. Characters that
+        a workbook cannot have are written as Excel does (``_x000D_``). An empty text is missing when it is read.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "videos.xlsx"
+        >>> kr.fetch_videos("7117191641181555995").keyapi.to_excel(file)
+        >>> kr.read_excel(file)["video_id"].item()
+        '7117191641181555995'
+        """
+        _check_client(client)
+        from ..export import write_excel  # noqa: PLC0415 - as above
+
+        write_excel(self._frame, path)
+
+    def to_parquet(self, path: str | os.PathLike[str], *, client: Client | None = None) -> None:
+        """Write the frame to one Parquet file that `kr.read_parquet` brings back as it was.
+
+        Parameters
+        ----------
+        path : path
+            The file. The index is not written.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The frame cannot be written as Parquet: a column has values of several kinds, or two have one name.
+        StoreError
+            The file cannot be written.
+        MissingPackageError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "videos.parquet"
+        >>> kr.fetch_videos("7117191641181555995").keyapi.to_parquet(file)
+        >>> kr.read_parquet(file)["video_id"].item()
+        '7117191641181555995'
+        """
+        _check_client(client)
+        from ..export import write_parquet  # noqa: PLC0415 - as above
+
+        write_parquet(self._frame, path)
+
     @property
     def plot(self) -> Pictures:
         """The pictures of the frame."""

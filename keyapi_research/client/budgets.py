@@ -11,10 +11,12 @@ import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Self
 
-from ..errors import BudgetExceededError, InvalidArgumentError
+from ..errors import BudgetExceededError, InvalidArgumentError, shown
 from ..settings import is_number
+from ..store import PERIODS, Counted, when
 from .display import Facts
 
 # What a limit is called, and what allows more than it.
@@ -108,6 +110,71 @@ def make_budget(credits: int) -> Budget:  # noqa: A002 - the public name
     if not is_number(credits, whole=True) or credits < 0:
         raise InvalidArgumentError(f"a budget must be a whole number of credits, such as budget(20); got {credits!r}")
     return Budget(int(credits))
+
+
+@dataclass(frozen=True, repr=False)
+class StoreLimit(Facts):
+    """What a store lets be spent in a day or a month, by whatever client, and how that stands.
+
+    Attributes
+    ----------
+    per : str
+        "day" or "month", by the calendar, UTC.
+    credits : int or None
+        The limit; None: there is none.
+    spent : int
+        Credits used of it so far; requests without an answer count with their full price.
+    remaining : int or None
+        Credits left.
+    until : datetime.datetime or None
+        When it begins anew, UTC.
+    """
+
+    per: str
+    credits: int | None = None
+    spent: int = 0
+    remaining: int | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, one: Counted) -> Self:
+        """Return a limit as its store counted it."""
+        return cls(one.per, one.credits, one.used, one.remaining, when(one.until))
+
+    def _words(self) -> str:
+        if self.credits is None:
+            return f"no limit a {self.per}"
+        return (
+            f"{self.credits:,} credits a {self.per}, {self.spent:,} spent, {self.remaining:,} left until "
+            f"{self.until:%Y-%m-%d %H:%M} UTC"
+        )
+
+    def __str__(self) -> str:
+        return self._words()
+
+    def _text(self, **_: object) -> str:
+        return f"<Limit of the store: {self._words()}>"
+
+    def _facts(self, **_: object) -> tuple[str, Mapping[str, object]]:
+        facts = {"credits": self.credits, "per": self.per}
+        if self.until is None:
+            return "Limit of the store", facts
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        return "Limit of the store", {**facts, "spent": self.spent, "left": self.remaining, "begins anew": until}
+
+
+def read_limit(credits: object, per: object) -> int | None:  # noqa: A002 - the public name
+    """Return the credits of a limit of the store, checked with its period."""
+    if not isinstance(per, str) or per not in PERIODS:
+        raise InvalidArgumentError(f'per must be "day" or "month"; got {shown(per)}')
+    if credits is None:
+        return None
+    if not is_number(credits, whole=True) or credits < 0:  # type: ignore[operator]
+        raise InvalidArgumentError(
+            "a limit must be a whole number of credits, such as limit_store(500), or None, which lifts it; got "
+            f"{shown(credits)}"
+        )
+    return int(credits)  # type: ignore[call-overload, no-any-return]
 
 
 def make_limit(credits: int | None, limits: str) -> Budget:  # noqa: A002 - the public name

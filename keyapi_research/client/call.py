@@ -20,7 +20,6 @@ from .pacing import is_hard
 if TYPE_CHECKING:
     from .client import Client
 
-UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
 _MOST_ENVELOPES: Final = 1_000  # of a call that stay in memory until it ends; the store has all
 
 

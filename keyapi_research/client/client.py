@@ -7,7 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Self
@@ -29,7 +29,7 @@ from ..settings import (
 from ..store import Store
 from ..version import versions
 from .batches import Batches
-from .budgets import Budget, Reservation, make_budget, make_limit
+from .budgets import Budget, Reservation, StoreLimit, make_budget, make_limit, read_limit
 from .call import Call, Collection, Plan, ledger_frame
 from .delivery import Run
 from .dispatch import Sender
@@ -55,6 +55,8 @@ class Status(Facts):
         Path of the store.
     mode : str
         online, offline, as of a moment, or a replay.
+    limits : tuple of StoreLimit
+        What the store lets be spent in a day and in a month, and what is used of it; empty without a limit.
     """
 
     token: str
@@ -70,6 +72,7 @@ class Status(Facts):
     credits_spent: int
     credits_saved: int
     duplicates: int
+    limits: tuple[StoreLimit, ...]
     versions: str
 
     def _facts(self, *, whole: bool) -> tuple[str, Mapping[str, object]]:
@@ -80,6 +83,7 @@ class Status(Facts):
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
+            "limits": "; ".join(map(str, self.limits)) or None,
         }
         facts = {f.name.replace("_", " "): written.get(f.name, getattr(self, f.name)) for f in fields(self)}
         return "KeyAPI status", facts
@@ -233,6 +237,7 @@ class Client(Facts):
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
             duplicates=self.duplicates.total(),
+            limits=tuple(map(StoreLimit.of, self.store.limits())),
             versions=", ".join(map(" ".join, versions("pandas", "requests", "requests-cache").items())),
         )
 
@@ -248,6 +253,20 @@ class Client(Facts):
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""
         return make_budget(credits)
+
+    def limit_store(self, credits: int | None, *, per: str = "month") -> StoreLimit:  # noqa: A002 - the public name
+        """Limit what may be spent into this store in a day or month; see `keyapi_research.limit_store`."""
+        limit = read_limit(credits, per)
+        if self.policy.offline:
+            raise StoreError(
+                f"a limit is written into the store, but this connection only reads it ({self.policy.mode}) and spends "
+                "nothing. Connect to the store online first"
+            )
+        if self.closed:
+            raise StoreError(CLOSED)
+        self.store.set_limit(per, limit)
+        found = [StoreLimit.of(one) for one in self.store.limits() if one.per == per]
+        return found[0] if found else StoreLimit(per)
 
     def close(self) -> None:
         """Wait for what is in flight, then close the connections, the store and the sandbox."""
@@ -273,7 +292,10 @@ class Client(Facts):
 
     def plan(self, call: Call) -> Plan:
         """Return what a call would send; sends nothing."""
-        return self._way(call).plan(call)
+        plan = self._way(call).plan(call)
+        lacking = [] if self.policy.offline else [one for one in self.store.limits() if one.remaining < plan.credits]
+        notes = [f"more than the limit of this store has left: {StoreLimit.of(one)}" for one in lacking]
+        return replace(plan, note="; ".join(filter(None, [plan.note, *notes])))
 
     def collect(self, call: Call) -> Collection:
         """Return the answers of a call: from the store what it serves, from KeyAPI the rest."""

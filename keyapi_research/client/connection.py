@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Hashable, Mapping
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 
 from ..errors import InvalidArgumentError, KeyAPIError, StoreError
 from ..settings import DEFAULT_CALL_CREDITS, DEFAULT_PACE, hide, read_replay, read_settings
-from .budgets import Budget, lock_in_each_process, make_budget
+from .budgets import Budget, StoreLimit, lock_in_each_process, make_budget
 from .client import Client, Status
 from .records import Records
 
@@ -259,3 +259,53 @@ def budget(credits: int, *, client: Client | None = None) -> Budget:  # noqa: A0
     4
     """
     return make_budget(credits) if client is None else find_client(client).budget(credits)
+
+
+def limit_store(
+    credits: int | None,  # noqa: A002 - its name
+    *,
+    per: Literal["day", "month"] = "month",
+    client: Client | None = None,
+) -> StoreLimit:
+    """Limit what may be spent into a store in a day or a month, whatever client or process spends.
+
+    The limit is written into the store, so it holds for everybody on it until it is lifted, also after a restart. A
+    call that is known to cost more than is left is refused before anything is sent; what cannot be known is counted
+    request by request, and stops before the limit.
+
+    Parameters
+    ----------
+    credits : int or None
+        The limit; None lifts it.
+    per : {"month", "day"}
+        Which limit, by the calendar, UTC. A store has one for each, and both hold.
+    client : Client, optional
+        The connection; the default one if omitted.
+
+    Returns
+    -------
+    StoreLimit
+        credits, per, spent (in this day or month, also before the limit was set), remaining and until, when it begins
+        anew. `status` shows it, too.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `credits` is not a whole number of at least 0, or `per` is neither "day" nor "month".
+    StoreError
+        The store cannot be written, or this connection only reads it (offline, `as_of`, a replay).
+
+    Notes
+    -----
+    What counts are the requests in the ledger by `sent_at`: those without an answer with their full price, unless they
+    were surely not delivered; those imported from another store not at all. A call beyond the limit is a
+    BudgetExceededError.
+
+    Examples
+    --------
+    >>> kr.limit_store(500).credits
+    500
+    >>> kr.limit_store(None).credits is None
+    True
+    """
+    return find_client(client).limit_store(credits, per=per)

@@ -25,9 +25,9 @@ from ..model import PAGES, Endpoint
 from ..queries import Query, page_params
 from ..settings import SANDBOX
 from ..spelling import writable
-from ..store import LEDGER_COLUMNS, Answer, Arrival, Outcome
+from ..store import LEDGER_COLUMNS, UNDELIVERED, Answer, Arrival, Outcome
 from .budgets import Reservation
-from .call import UNDELIVERED, writable_code
+from .call import writable_code
 from .display import Progress
 from .pacing import is_hard, is_short_wait
 from .ranges import Unit, pages_of

@@ -309,6 +309,7 @@ class Sender:
             describe=lambda keys: one.request_of(keys).params,
             sent_at=sent_at,
             endpoint=one.template.endpoint.path,
+            price=one.template.endpoint.credits,
             attempt=attempt,
         )
         return one.begin(begun.request, begun.elsewhere)
@@ -353,8 +354,9 @@ class Sender:
         url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
+            price = request.endpoint.credits
             return self._store.keep(
-                row, verdict.outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source
+                row, verdict.outcome, arrivals, url=url, endpoint=path, price=price, observed_at=at, source=source
             )
 
         try:

@@ -17,8 +17,8 @@ from ..model import Endpoint, Series, endpoints
 from ..periods import MOST_DAYS
 from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, UNDELIVERED, Call, counted, failures_frame, named, priced
+from ..store import UNDELIVERED, Observation, Store, claim_of, microseconds_of, now_us, when
+from .call import MESSAGE, PARAMS, Call, counted, failures_frame, named, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
@@ -148,7 +148,9 @@ class Policy:
         if self.offline:
             raise self.not_stored(call, missing, requests)
         self.store.check_writable()
-        run.reservation.hold(requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})")
+        price, what = requests * call.endpoint.credits, f"{call.name} ({counted(requests, noun)})"
+        self.store.check_limits(price, what)
+        run.reservation.hold(price, what)
 
     def check_answerable(self, queries: Sequence[Query]) -> None:
         """Refuse what KeyAPI says it no longer answers, and the token; only in what is about to be sent."""

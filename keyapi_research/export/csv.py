@@ -92,7 +92,7 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         raise InvalidArgumentError("the index is not written. Make it a column first: df.reset_index()")
     where = as_path(path)
     if where.suffix.lower() in _SPREADSHEETS:
-        raise InvalidArgumentError(f"{where}: to_csv writes CSV. Name the file .csv, with excel=True for spreadsheets")
+        raise InvalidArgumentError(f"{where}: to_csv writes CSV. For a workbook: df.keyapi.to_excel({where.name!r})")
     write_bytes(where, pack(csv_bytes(df, excel=excel), where))
 
 

@@ -32,7 +32,7 @@ from ..version import versions
 from .csv import csv_bytes, id_columns, known_dtypes, parse_csv
 
 DESCRIPTOR: Final = "datapackage.json"
-_PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"
+PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FORMAT: Final[Mapping[str, str]] = MappingProxyType(
     {"type": "table", "scheme": "file", "format": "csv", "mediatype": "text/csv", "encoding": "utf-8"}
@@ -41,7 +41,7 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(  # of the standard, by NumP
     {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "M": "datetime"}
 )
 _TEXT: Final = "str"  # what pandas infers for text, whatever this one calls it
-_DTYPE: Final = re.compile(  # that a column can be given back
+KEPT_DTYPE: Final = re.compile(  # that a column can be given back
     rf"(?P<text>{_TEXT}|string)|(?P<flag>bool|boolean)|(?P<count>U?Int(8|16|32|64)|u?int(8|16|32|64))"
     r"|(?P<number>[Ff]loat(32|64))|(?P<time>datetime64\[(s|ms|us|ns)(, [A-Za-z][A-Za-z0-9_/+:-]*)?\])"
     rf"|(?P<category>category(\[{_TEXT}\]|\[string\])?)"
@@ -112,14 +112,14 @@ def write_package(
             **_FORMAT,
             "bytes": len(contents[f"{name}.csv"]),
             "hash": _hash(contents[f"{name}.csv"]),
-            **_described(kinds[name]),
+            **described(kinds[name]),
             "schema": _schema(name, tables, kinds, held[name]),
             "provenance": _provenance(kinds[name], frame, connection),
         }
         for name, frame in tables.items()
     ]
     called = re.sub(r"[^a-z0-9._-]+", "-", target.name.lower()).strip("-") or "data"
-    ours = {"$schema": _PROFILE, "name": called, "resources": resources, "versions": versions("pandas")}
+    ours = {"$schema": PROFILE, "name": called, "resources": resources, "versions": versions("pandas")}
     descriptor = ours | {fact: value for fact, value in before.items() if fact not in ours}
     contents[DESCRIPTOR] = f"{json.dumps(descriptor, indent=2, ensure_ascii=False)}\n".encode()
     write_files(target, contents, old)
@@ -141,7 +141,7 @@ def _to_replace(target: Path) -> tuple[dict[str, Any], list[str]]:
     except InvalidArgumentError:
         descriptor, resources = {}, {}
     hashes = {str(resource.get("path")): resource.get("hash") for resource in resources.values()}
-    ours = descriptor.get("$schema") == _PROFILE and "keyapi-research" in str(descriptor.get("versions"))
+    ours = descriptor.get("$schema") == PROFILE and "keyapi-research" in str(descriptor.get("versions"))
     if not ours or not there.keys() <= {DESCRIPTOR, *hashes}:
         raise InvalidArgumentError(f"{target} already exists and is not empty. {advice}")
     for name, path in there.items():
@@ -177,7 +177,8 @@ def _tables_of(name: str, frame: pd.DataFrame) -> list[Table]:
     return [named] if named is not None and columns.issuperset(named.key) else tables_in(columns)
 
 
-def _described(table: Table | None) -> dict[str, Any]:
+def described(table: Table | None) -> dict[str, Any]:
+    """Describe what a table is and where it comes from."""
     if table is None:
         return {}
     endpoint = table.endpoint
@@ -190,7 +191,7 @@ def _schema(
 ) -> dict[str, Any]:
     frame, table = tables[name], kinds[name]
     declared = {column.name: column for one in reversed(held) for column in one.columns}
-    fields = [_field(str(label), frame[label], declared.get(str(label))) for label in frame.columns]
+    fields = [field_of(str(label), frame[label], declared.get(str(label))) for label in frame.columns]
     described: dict[str, Any] = {"fields": fields, "missingValues": [""]}
     if table is None:
         return described
@@ -199,24 +200,40 @@ def _schema(
     return described | ({"primaryKey": key} if key else {}) | ({"foreignKeys": foreign} if foreign else {})
 
 
-def _field(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
+def field_of(name: str, values: pd.Series[Any], column: Column | None) -> dict[str, Any]:
     """Describe a column: its type by its dtype, the rest by its declaration."""
-    dtype, kind, known = str(values.dtype), values.dtype.kind, known_dtypes().get(name)
-    if dtype == "category":
-        kind, of = values.cat.categories.dtype.kind, str(values.cat.categories.dtype)
-        dtype += f"[{of if of == 'string' else _TEXT}]" if _is_text(values.cat.categories) else ""
-    elif dtype == "object" and _is_text(values):
-        dtype = _TEXT
-    restored = _DTYPE.fullmatch(dtype)
-    described = {"name": name, "type": _TYPES.get(kind) or ("string" if restored or known else "any")}
+    dtype, known = kept_dtype(values), known_dtypes().get(name)
+    kind = (values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values).dtype.kind
+    described = {"name": name, "type": _TYPES.get(kind) or ("string" if dtype or known else "any")}
     if described["type"] == "datetime" and getattr(values.dt, "tz", None) is None:
         described["format"] = "any"  # the standard's own form has a zone
     if column is not None:
-        facts = {"unit": column.measured, "source": str(column.place), "status": column.status, "reason": column.reason}
-        described |= {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
-    if restored and dtype != known:
+        described |= _meant(column)
+    if dtype and dtype != known:
         described["dtype"] = dtype  # the dictionary has another for this name, or does not know it
     return described
+
+
+def kept_dtype(values: pd.Series[Any]) -> str:
+    """Return a dtype as it is written down, so that `restored` gives it back; empty where that cannot be."""
+    dtype = str(values.dtype)
+    if dtype == "category":
+        of = str(values.cat.categories.dtype)
+        dtype += f"[{of if of == 'string' else _TEXT}]" if _is_text(values.cat.categories) else ""
+    elif dtype == "object" and _is_text(values):
+        dtype = _TEXT
+    return dtype if KEPT_DTYPE.fullmatch(dtype) else ""
+
+
+def _meant(column: Column) -> dict[str, str]:
+    facts = {"unit": column.measured, "source": str(column.place), "status": column.status, "reason": column.reason}
+    return {"description": column.meaning} | {fact: text for fact, text in facts.items() if text}
+
+
+def describe_field(column: Column) -> dict[str, Any]:
+    """Describe a declared column, by its declaration alone."""
+    kind = pd.Series(dtype=column.dtype).dtype.kind
+    return {"name": column.name, "type": _TYPES.get(kind, "string"), **_meant(column)}
 
 
 def _is_text(values: pd.Series[Any] | pd.Index[Any]) -> bool:
@@ -388,11 +405,11 @@ def _read_resource(base: Path, name: str, resource: Mapping[str, Any]) -> pd.Dat
     _check_hash(file, content, str(resource.get("hash") or ""))
     declared = _declared_dtypes(resource.get("schema"))
     try:
-        frame = parse_csv(content, {column: _read_first_as(column, dtype) for column, dtype in declared.items()})
+        frame = parse_csv(content, {column: read_first_as(column, dtype) for column, dtype in declared.items()})
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from None
     for column in columns_of(frame) & declared.keys():
-        frame[column] = _restored(frame[column], declared[column])
+        frame[column] = restored(frame[column], declared[column])
     return frame
 
 
@@ -422,12 +439,12 @@ def _declared_dtypes(schema: object) -> dict[str, re.Match[str]]:
         if not isinstance(one, Mapping) or not isinstance(name := one.get("name"), str):
             continue
         is_text = one.get("type") == "string" and known_dtypes().get(name) != DTYPES["text"]
-        if dtype := _DTYPE.fullmatch(str(one.get("dtype"))) or (_DTYPE.fullmatch(_TEXT) if is_text else None):
+        if dtype := KEPT_DTYPE.fullmatch(str(one.get("dtype"))) or (KEPT_DTYPE.fullmatch(_TEXT) if is_text else None):
             dtypes[name] = dtype
     return dtypes
 
 
-def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
+def read_first_as(name: str, dtype: re.Match[str]) -> str | None:
     """Return as what a column is read before it gets its own dtype: text and times as they are written.
 
     Categories are read as what they are categories of; the rest as what pandas infers (None), but ids as text.
@@ -438,7 +455,7 @@ def _read_first_as(name: str, dtype: re.Match[str]) -> str | None:
     return DTYPES["text"] if is_id or dtype.lastgroup in ("text", "time") else None
 
 
-def _restored(values: pd.Series[Any], dtype: re.Match[str]) -> pd.Series[Any]:
+def restored(values: pd.Series[Any], dtype: re.Match[str], said_by: str = DESCRIPTOR) -> pd.Series[Any]:
     """Return a column with the dtype it had, if no value becomes another; ids stay text."""
     is_id, kind = values.name in id_columns(), dtype.lastgroup
     if dtype[0] in (_TEXT, f"category[{_TEXT}]"):
@@ -451,23 +468,23 @@ def _restored(values: pd.Series[Any], dtype: re.Match[str]) -> pd.Series[Any]:
         if kind == "time":
             values = pd.to_datetime(values, utc=True, format="ISO8601")
             values = values if "," in dtype[0] else values.dt.tz_localize(None)
-        restored: pd.Series[Any] = values.astype("category" if kind == "category" else dtype[0])  # type: ignore[call-overload]
-        same = _is_same(values, restored)
+        made: pd.Series[Any] = values.astype("category" if kind == "category" else dtype[0])  # type: ignore[call-overload]
+        same = _is_same(values, made)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InvalidArgumentError(
-            f"{values.name} cannot be read as {dtype[0]}, as {DESCRIPTOR} says: {error}"
+            f"{values.name} cannot be read as {dtype[0]}, as {said_by} says: {error}"
         ) from error
-    if not same or (is_id and kind in ("count", "number", "flag") and restored.notna().any()):
+    if not same or (is_id and kind in ("count", "number", "flag") and made.notna().any()):
         raise InvalidArgumentError(
-            f"{values.name} cannot be read as {dtype[0]}, as {DESCRIPTOR} says, because values would change. "
-            f'Remove its "dtype" from {DESCRIPTOR}'
+            f"{values.name} cannot be read as {dtype[0]}, as {said_by} says, because values would change. "
+            f'Remove its "dtype" from {said_by}'
         )
-    return restored
+    return made
 
 
-def _is_same(values: pd.Series[Any], restored: pd.Series[Any]) -> bool:
+def _is_same(values: pd.Series[Any], made: pd.Series[Any]) -> bool:
     """Whether all values are still what they were; what was text is compared as text."""
     there = values.notna()
-    pairs = zip(values[there].tolist(), restored[there].tolist(), strict=True)
+    pairs = zip(values[there].tolist(), made[there].tolist(), strict=True)
     same = all(str(now) == was if isinstance(was, str) else now == was for was, now in pairs)
-    return same and bool((restored.notna() == there).all())
+    return same and bool((made.notna() == there).all())

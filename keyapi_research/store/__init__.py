@@ -2,6 +2,7 @@
 
 from .facts import (
     LEDGER_COLUMNS,
+    UNDELIVERED,
     Answer,
     Arrival,
     Claim,
@@ -15,14 +16,18 @@ from .facts import (
     when,
 )
 from .formats import FORMAT
+from .limits import PERIODS, Counted
 from .writing import Store
 
 __all__ = [
     "FORMAT",
     "LEDGER_COLUMNS",
+    "PERIODS",
+    "UNDELIVERED",
     "Answer",
     "Arrival",
     "Claim",
+    "Counted",
     "Observation",
     "Outcome",
     "Store",

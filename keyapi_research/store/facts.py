@@ -33,6 +33,8 @@ OF_THIS_STORE: Final[Mapping[str, str]] = MappingProxyType(
     {"client": "TEXT", "imported": "INTEGER NOT NULL"}
 )  # who sent it, and whether it came with another store: no archive has them
 
+UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
+
 Row = tuple[Any, ...]
 
 

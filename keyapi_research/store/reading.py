@@ -22,12 +22,13 @@ from .sqlite import SQLite
 
 _BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
+_LAST: Final = 2**63 - 1
 _HIDDEN: Final = "its index does not match its answers"
 
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
 CREDITS: Final = OF_REQUEST.index("credits")
 _ABSENT, _MORE = Observation._fields.index("absent"), Observation._fields.index("more")
-_REQUESTS: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
+SELECTED: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
 _ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
 _KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND key < j.value || '.')"
 _TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
@@ -121,6 +122,11 @@ class Reader:
             "requests_without_answer": totals.unanswered,
             "bytes": self._db.size(),
         }
+
+    @property
+    def id(self) -> str:
+        """What names this store; a copy of its file has the same."""
+        return self._fact("id") or ""
 
     @property
     def source(self) -> str | None:
@@ -237,10 +243,19 @@ class Reader:
         """List the endpoints whose answers are stored."""
         return [path for (path,) in self._rows("SELECT DISTINCT endpoint FROM keyapi_answers ORDER BY 1")]
 
-    def firsts(self, endpoint: str, *, after: int = 0) -> array[int]:
-        """Return the id of the first answer about each entity of an endpoint of which any came after another."""
-        sql = "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? GROUP BY entity HAVING max(id) > ? ORDER BY 1"
-        return array("q", (one for (one,) in self._rows(sql, (endpoint, after))))
+    def entities(
+        self, endpoint: str, *, after: int = 0, upto: int | None = None, until: int | None = None
+    ) -> array[int]:
+        """Return the id of an answer about each entity of an endpoint, the one that was observed last at the end.
+
+        Only answers after one and up to another count, and not later than a moment.
+        """
+        sql = (
+            "SELECT min(id) FROM keyapi_answers WHERE endpoint = ? AND id > ? AND id <= ? AND observed_at <= ?"
+            " GROUP BY entity ORDER BY max(observed_at), entity"
+        )
+        ends = (_LAST if one is None else one for one in (upto, until))
+        return array("q", (one for (one,) in self._rows(sql, (endpoint, after, *ends))))
 
     def shapes(self, *, until: int | None = None) -> list[Row]:
         """Count what is there, by endpoint and names of parameters: a sample's id, entities, observations, first, last.
@@ -251,7 +266,7 @@ class Reader:
             "SELECT min(id), count(DISTINCT entity), count(DISTINCT CASE WHEN page THEN pull ELSE -id END),"
             " min(observed_at), max(observed_at) FROM keyapi_answers WHERE NOT absent AND observed_at <= ? GROUP BY"
             " endpoint, page > 0, (SELECT group_concat(key) FROM json_each(params)) ORDER BY endpoint",
-            (2**63 - 1 if until is None else until,),
+            (_LAST if until is None else until,),
         )
 
     def check_readable(self, ids: Sequence[int]) -> None:
@@ -295,7 +310,7 @@ class Reader:
         return rows
 
     def _requests(self, ids: Sequence[int]) -> list[Row]:
-        sql = f"SELECT {_REQUESTS} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
+        sql = f"SELECT {SELECTED} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
         found = [row for rows in self._batches(sql, ids) for row in self._intact(rows, len(OF_REQUEST))]
         if [row[0] for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
@@ -316,12 +331,19 @@ class Reader:
     def unanswered(self, endpoint: str) -> list[Row]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
-        return self._intact(self._rows(f"SELECT {_REQUESTS} {where}", (endpoint,)), len(OF_REQUEST))
+        return self._intact(self._rows(f"SELECT {SELECTED} {where}", (endpoint,)), len(OF_REQUEST))
+
+    def pending(self, *, since: int) -> list[Row]:
+        """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
+        where = "FROM keyapi_ledger l WHERE l.credits IS NULL AND l.http_status IS NULL AND l.message IS NULL"
+        return self._intact(
+            self._rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)), len(OF_REQUEST)
+        )
 
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
         """Read the ledger rows of one request, in the order of sending: it may have been sent several times."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
-        rows = self._rows(f"SELECT {_REQUESTS} {where}", (endpoint, compact_json(dict(params))))
+        rows = self._rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
         return self._intact(rows, len(OF_REQUEST))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:

@@ -14,6 +14,7 @@ from dataclasses import astuple
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from ..errors import StoreError
 from . import bodies
 from .facts import (
     LEDGER_COLUMNS,
@@ -30,14 +31,15 @@ from .facts import (
     this_process,
 )
 from .formats import put_row, put_totals
-from .reading import CREDITS, OF_REQUEST, Reader
+from .limits import Counted, LimitReader, drop_limit, period_of, put_limit
+from .reading import CREDITS, OF_REQUEST
 from .sqlite import SQLite
 
 _OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
 _ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed_s") + 1)  # how it ended: an Outcome
 
 
-class Store(Reader):
+class Store(LimitReader):
     """An open store, at a path whose links are resolved, or ":memory:"; a source of None is known from an answer."""
 
     def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
@@ -83,6 +85,15 @@ class Store(Reader):
         elif known != source:
             raise self.foreign(source)
 
+    def set_limit(self, per: str, credits: int | None) -> None:  # noqa: A002 - the field's word
+        """Write the limit of a day or month, with what is used of it by now; None lifts it."""
+        self.check_writable()
+        with self._transaction() as db:
+            drop_limit(db, per)
+            if credits is not None:
+                now = now_us()
+                put_limit(db, self._counted(Counted(per, credits, period_of(now, per)[0]), now))
+
     # Writing ------------------------------------------------------------------------------------------------
 
     def begin(
@@ -97,6 +108,7 @@ class Store(Reader):
         describe: Callable[[list[str]], Mapping[str, str]],
         sent_at: int,
         endpoint: str,
+        price: int,
         attempt: int,
     ) -> Begun:
         """Claim what is about to be requested and write the ledger row of its request; in one transaction.
@@ -104,7 +116,8 @@ class Store(Reader):
         Of the units of entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a
         ranking, their `page`. What came after the answer and the request of `since`, the last when the call looked, is
         not requested again. The claims of `mine`, the request before this one (0: none), go on. `describe` returns the
-        parameters of a request for some entities.
+        parameters of a request for some entities. Its `price` is counted by the limits of the store;
+        BudgetExceededError where one has less left, and nothing is written.
         """
         self.check_writable()
         now = now_us()
@@ -121,6 +134,7 @@ class Store(Reader):
                 return Begun(0, tuple(elsewhere))
             totals = self.totals()
             request = totals.requests + 1
+            self._reserve(db, request, price, sent_at, f"a request of {endpoint}")
             row = (request, sent_at, endpoint, compact_json(dict(describe(claimed))), len(claimed), attempt)
             put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), this_process(), 0])
             put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
@@ -171,12 +185,13 @@ class Store(Reader):
         *,
         url: str,
         endpoint: str,
+        price: int,
         observed_at: int,
         source: str | None,
     ) -> list[Observation]:
         """Store the answers of one request, complete its ledger row and end its claims, all or nothing.
 
-        `source` is whom they come from; None where nothing came.
+        `source` is whom they come from; None where nothing came. `price` is what the limits counted for the request.
         """
         with self._transaction() as db:
             if source is not None:
@@ -199,6 +214,8 @@ class Store(Reader):
                 "DELETE FROM keyapi_claims WHERE entity = ? AND request = ?",
                 [(claim_of(one.entity, one.page), request) for one in kept],
             )
+            with contextlib.suppress(StoreError):  # a damaged limit stops the next request, but loses no paid answer
+                self._settle(db, values, price)
         self._db.check_there()
         return kept
 

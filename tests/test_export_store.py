@@ -1,0 +1,270 @@
+"""`kr.export_store`: Parquet that other programs read; a second run adds only what is new, whatever ended the first."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+
+import keyapi_research as kr
+from keyapi_research.export import parquet_store
+from keyapi_research.sandbox import Sandbox
+
+Make = Callable[..., kr.Client]
+CAPTIONS = "/v1/tiktok/video/captions"
+TAGS = ["perfume", "ufc324", "diy", "gym", "fyp"]
+
+
+def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values(list(frame.columns), ignore_index=True)
+
+
+def fill(client: kr.Client) -> None:
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.fetch_product_insights(region="US", time_scope=7, limit=20, client=client)
+    ids = kr.fetch_creator_rankings(region="US", limit=10, client=client)["user_id"]
+    kr.fetch_creators(ids, client=client)
+    kr.fetch_endpoint(CAPTIONS, {"video_id": "7117191641181555995"}, client=client)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/part-*.parquet"))}
+
+
+def check_all(folder: Path, client: kr.Client) -> None:
+    """Every observation of every table is there, once."""
+    for name in kr.stored(client=client)["table"]:
+        if not name.startswith("/"):
+            whole = kr.stored(name, observations="all", client=client)
+            assert_frame_equal(sorted_rows(kr.read_parquet(folder / name)), sorted_rows(whole))
+    assert_frame_equal(kr.read_parquet(folder / "ledger"), kr.ledger(client=client))
+
+
+def test_everything_is_there_and_a_second_run_adds_only_what_is_new(
+    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(client)
+    sent, folder = len(sandbox.requests), tmp_path / "archive"
+    first = kr.export_store(folder, client=client)
+    check_all(folder, client)
+    before = files(folder)
+    assert (first.parts, first.rows) == (len(before), sum(pq.read_metadata(folder / one).num_rows for one in before))
+    again = kr.export_store(folder, client=client)
+    assert (again.parts, again.rows, again.tables) == (0, 0, ())
+    assert files(folder) == before
+    assert len(sandbox.requests) == sent
+    kr.fetch_hashtags(["perfume", "fyp"], max_age=0, client=client)
+    kr.fetch_product_insights(region="US", time_scope=7, limit=40, client=client)
+    more = kr.export_store(folder, client=client)
+    assert {"hashtags", "product_insights", "ledger"} <= set(more.tables)
+    assert "creators" not in more.tables
+    after = files(folder)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + more.parts
+    check_all(folder, client)
+
+
+def test_pandas_and_duckdb_read_ids_as_text_and_the_right_types(client: kr.Client, tmp_path: Path) -> None:
+    fill(client)
+    kr.export_store(tmp_path / "archive", client=client)
+    frame = pd.read_parquet(tmp_path / "archive" / "creators")
+    whole = kr.stored("creators", client=client)
+    assert set(frame["user_id"]) == set(whole["user_id"])
+    assert str(frame["observed_at"].dtype) == "datetime64[us, UTC]"
+    with duckdb.connect() as base:
+        found = base.sql(f"FROM '{tmp_path}/archive/creators/*.parquet'")
+        kinds = dict(zip(found.columns, map(str, found.types), strict=True))
+        [(rows,)] = base.sql(f"SELECT count(*) FROM '{tmp_path}/archive/*/*.parquet'").fetchall()
+    assert (kinds["user_id"], kinds["followers"], kinds["observed_at"]) == (
+        "VARCHAR", "BIGINT", "TIMESTAMP WITH TIME ZONE"
+    )  # fmt: skip
+    assert rows == sum(pq.read_metadata(tmp_path / "archive" / one).num_rows for one in files(tmp_path / "archive"))
+
+
+@pytest.mark.slow
+def test_polars_and_dask_read_them(client: kr.Client, tmp_path: Path) -> None:
+    polars, dask = pytest.importorskip("polars"), pytest.importorskip("dask.dataframe")
+    fill(client)
+    kr.fetch_hashtags(["perfume"], max_age=0, client=client)
+    kr.export_store(tmp_path / "archive", client=client)
+    whole = kr.stored("creators", client=client)
+    read = polars.read_parquet(f"{tmp_path}/archive/creators/*.parquet")
+    assert (str(read.schema["user_id"]), str(read.schema["followers"])) == ("String", "Int64")
+    assert set(read["user_id"]) == set(whole["user_id"])
+    lazily = dask.read_parquet(tmp_path / "archive" / "creators").compute()
+    assert set(lazily["user_id"]) == set(whole["user_id"])
+    assert str(lazily["observed_at"].dtype) == "datetime64[us, UTC]"
+
+
+def test_the_descriptor_says_what_there_is(client: kr.Client, tmp_path: Path) -> None:
+    fill(client)
+    kr.export_store(tmp_path / "archive", client=client)
+    text = (tmp_path / "archive" / "datapackage.json").read_text("utf-8")
+    descriptor = json.loads(text)
+    assert descriptor["source"] == "sandbox"
+    assert descriptor["synthetic"] is True
+    resources = {one["name"]: one for one in descriptor["resources"]}
+    assert set(resources) == {*kr.stored(client=client)["table"].str.strip("/").str.replace("/", "."), "ledger"}
+    for one in resources.values():
+        for part in one["parts"]:
+            content = (tmp_path / "archive" / part["path"]).read_bytes()
+            assert part["bytes"] == len(content)
+            assert part["hash"] == f"sha256:{__import__('hashlib').sha256(content).hexdigest()}"
+    followers = next(one for one in resources["creators"]["schema"]["fields"] if one["name"] == "followers")
+    assert (followers["type"], bool(followers["description"])) == ("integer", True)
+    for content in [text.encode(), *files(tmp_path / "archive").values()]:
+        assert str(tmp_path).encode() not in content
+        assert b"a-token-of-the-tests" not in content
+
+
+def test_some_tables_only(client: kr.Client, tmp_path: Path) -> None:
+    fill(client)
+    assert kr.export_store(tmp_path / "archive", tables=["hashtags", CAPTIONS], client=client).parts == 2
+    folders = sorted(one.name for one in (tmp_path / "archive").iterdir() if one.is_dir())
+    assert folders == ["hashtags", CAPTIONS[1:].replace("/", ".")]
+    for wrong, match in (("hashtag", "Did you mean 'hashtags'"), (5, "tables must be")):
+        with pytest.raises(kr.InvalidArgumentError, match=match):
+            kr.export_store(tmp_path / "archive", tables=wrong, client=client)  # type: ignore[arg-type]
+
+
+def test_a_folder_with_something_else_is_refused_and_untouched(
+    client: kr.Client, make_client: Make, tmp_path: Path
+) -> None:
+    fill(client)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    with pytest.raises(kr.InvalidArgumentError, match=r"notes\.txt"):
+        kr.export_store(mine, client=client)
+    assert [one.name for one in mine.iterdir()] == ["notes.txt"]
+    kr.write_package(tmp_path / "package", {"tags": kr.stored("hashtags", client=client)}, client=client)
+    with pytest.raises(kr.InvalidArgumentError, match="not of an export"):
+        kr.export_store(tmp_path / "package", client=client)
+    kr.export_store(tmp_path / "archive", client=client)
+    other = make_client(store=tmp_path / "other.sqlite")
+    fill(other)
+    before = files(tmp_path / "archive")
+    with pytest.raises(kr.StoreError, match="another store"):
+        kr.export_store(tmp_path / "archive", client=other)
+    assert files(tmp_path / "archive") == before
+    with pytest.raises(kr.InvalidArgumentError, match="as_of"):
+        kr.export_store(tmp_path / "archive", client=make_client(as_of="2027-01-01"))
+
+
+def test_a_damaged_part_is_named_and_written_anew_once_it_is_deleted(client: kr.Client, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    fill(client)
+    kr.export_store(folder, client=client)
+    kr.fetch_hashtags("perfume", max_age=0, client=client)
+    kr.export_store(folder, client=client)
+    first, _ = sorted((folder / "hashtags").iterdir())
+    first.write_bytes(first.read_bytes()[:-20])
+    with pytest.raises(kr.StoreError, match=first.name):
+        kr.export_store(folder, client=client)
+    first.unlink()
+    assert kr.export_store(folder, client=client).rewritten == ("hashtags",)
+    check_all(folder, client)
+    assert kr.export_store(folder, client=client).parts == 0
+
+
+def test_parts_of_an_older_schema_are_written_anew(
+    client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "archive"
+    fill(client)
+    with monkeypatch.context() as older:
+        older.setattr(parquet_store, "digest_of", lambda schema: "an older one")
+        kr.export_store(folder, tables=["hashtags", "creators"], client=client)
+    done = kr.export_store(folder, tables="hashtags", client=client)
+    assert done.rewritten == ("hashtags",)
+    assert "written anew" in repr(done)
+    stored = kr.stored("hashtags", client=client)
+    assert_frame_equal(sorted_rows(kr.read_parquet(folder / "hashtags")), sorted_rows(stored))
+
+
+def test_small_windows_make_the_same_rows(client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_store, "_WINDOW", 2)
+    fill(client)
+    kr.fetch_product_insights(region="US", time_scope=7, limit=60, client=client)
+    kr.export_store(tmp_path / "archive", client=client)
+    check_all(tmp_path / "archive", client)
+
+
+def test_two_programs_do_not_export_into_one_folder_at_once(client: kr.Client, tmp_path: Path) -> None:
+    fill(client)
+    folder = tmp_path / "archive"
+    kr.export_store(folder, client=client)
+    lock = sqlite3.connect(folder / ".lock", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(kr.StoreError, match="another program is exporting"):
+        kr.export_store(folder, client=client)
+    lock.close()
+    assert kr.export_store(folder, client=client).parts == 0
+
+
+def test_an_export_is_not_part_of_the_study(client: kr.Client, make_client: Make, tmp_path: Path) -> None:
+    fill(client)
+    client.close()
+    later = make_client(store=shutil.copy(tmp_path / "store.sqlite", tmp_path / "copy.sqlite"))
+    kr.export_store(tmp_path / "archive", client=later)
+    with pytest.raises(kr.InvalidArgumentError, match="nothing to freeze"):
+        kr.freeze(tmp_path / "study.zip", client=later)
+
+
+def test_an_empty_store_and_what_is_under_way(client: kr.Client, tmp_path: Path) -> None:
+    assert kr.export_store(tmp_path / "archive", client=client).parts == 0
+    fill(client)
+    kr.export_store(tmp_path / "archive", client=client)
+    check_all(tmp_path / "archive", client)
+
+
+EXPORT = """
+import sys
+import keyapi_research as kr
+from keyapi_research.export import parquet_store
+parquet_store._WINDOW = 3
+with kr.Client(store=sys.argv[1], offline=True, progress=False) as client:
+    print("begun", flush=True)
+    kr.export_store(sys.argv[2], client=client)
+"""
+
+
+def kill_often(client: kr.Client, store: Path, folder: Path, times: int) -> None:
+    fill(client)
+    for _ in range(3):
+        kr.fetch_hashtags(TAGS, max_age=0, client=client)
+    chance = random.Random(7)
+    for _ in range(times):
+        running = subprocess.Popen([sys.executable, "-c", EXPORT, store, folder], stdout=subprocess.PIPE)
+        assert running.stdout is not None
+        running.stdout.readline()
+        time.sleep(chance.uniform(0, 0.6))
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        running.stdout.close()
+        names = [path.name for path in folder.glob("*/*.parquet")] if folder.exists() else []
+        assert all(pq.read_metadata(path).num_rows for path in folder.glob("*/*.parquet")), names
+        kr.fetch_hashtags(chance.choice(TAGS), max_age=0, client=client)
+    kr.export_store(folder, client=client)
+    check_all(folder, client)
+    assert not list(folder.glob("**/*.part"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_9_loses_and_repeats_nothing(client: kr.Client, tmp_path: Path, times: int) -> None:
+    kill_often(client, tmp_path / "store.sqlite", tmp_path / "archive", times)
