@@ -119,6 +119,7 @@ SIGNATURES = {
     "read_csv": "path",
     "read_package": "folder",
     "replay": "path",
+    "sql": "query, *, client=None",
     "status": "*, client=None",
     "tables": "",
     "write_package": "folder, tables, *, client=None",

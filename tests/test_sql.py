@@ -116,7 +116,7 @@ def test_paths_with_other_columns_are_put_together() -> None:
         ("SELECT count(*) AS n FROM HashTags", 4),
         ('SELECT count(*) AS n FROM main."hashtags"', 4),
         ("WITH hashtags AS (SELECT 1) SELECT count(*) AS n FROM hashtags", 1),
-        ("WITH hashtags AS (FROM hashtags LIMIT 3) SELECT count(*) AS n FROM hashtags", 3),
+        ("WITH hashtags AS (FROM main.hashtags LIMIT 3) SELECT count(*) AS n FROM hashtags", 3),
         ("SELECT (SELECT count(*) FROM hashtags) AS n", 4),
         ("/* a; b */ -- c\n (SELECT count(*) AS n FROM hashtags);", 4),
         ("SELECT count(*) AS n FROM query('SELECT * FROM hashtags')", 4),
@@ -153,6 +153,7 @@ def test_every_value_arrives_and_comes_back_exactly() -> None:
     )
     with duckdb.connect(":memory:") as base:
         base.execute("SET TimeZone = 'UTC'")
+        base.execute("SET pandas_analyze_sample = 0")
         _create(base, "t", dict(frame.dtypes.astype(str)))
         _insert(base, "t", frame.iloc[:rows])
         _insert(base, "t", frame.iloc[rows:])
@@ -305,7 +306,6 @@ def test_errors_say_what_to_do(stored: kr.Client) -> None:
     assert "no files and no network" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
     syntax = message(stored, "SELECT * FRM hashtags")
     assert 'near "hashtags"' in syntax
-    assert "LINE 1" in syntax
     assert "must be text" in message(stored, 5)
 
 
@@ -337,11 +337,19 @@ def test_a_closed_client_and_a_missing_package(client: kr.Client, monkeypatch: p
 
 
 def test_pyarrow_is_not_needed() -> None:
-    code = (
-        "import sys; sys.modules['pyarrow'] = None\n"
-        "import keyapi_research as kr\n"
-        "kr.connect(sandbox=True, store=':memory:', progress=False); kr.fetch_hashtags('perfume')\n"
-        "print(kr.sql('SELECT hashtag_name FROM hashtags')['hashtag_name'].tolist())\n"
-    )
+    code = """
+import sys
+
+class NoPyarrow:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pyarrow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoPyarrow())
+import keyapi_research as kr
+kr.connect(sandbox=True, store=":memory:", progress=False)
+kr.fetch_hashtags(["ufc324"])
+print(kr.sql("SELECT hashtag_name, [views] AS list FROM hashtags").shape)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "['perfume']\n", done.stderr
+    assert done.stdout.split() == ["(1,", "2)"], done.stderr

@@ -117,6 +117,7 @@ def run(query: str, client: Client, *, memory: str | None = None) -> pd.DataFram
         raise InvalidArgumentError(f"query must be text, one SQL query; got {shown(query)}")
     settings = dict(_SETTINGS) if memory is None else {**_SETTINGS, "memory_limit": memory}
     with duckdb.connect(":memory:", config=settings) as base:
+        base.execute("SET pandas_analyze_sample = 0")  # objects are text; nothing is guessed from their first values
         base.execute("SET TimeZone = 'UTC'")
         base.execute("SET enable_progress_bar = false")
         try:
@@ -261,8 +262,10 @@ def _insert(base: Any, name: str, frame: pd.DataFrame) -> None:
     for place in range(frame.shape[1]):
         values = frame.iloc[:, place]
         if values.dtype == DTYPES["text"]:
-            values = values.map(writable, na_action="ignore").astype("string")
-        plain[f"c{place}"] = values
+            # As Python's own: DuckDB 1.1 takes the NA of pandas for text.
+            pairs = zip(values, values.isna(), strict=True)
+            values = pd.Series([None if gone else writable(text) for text, gone in pairs], dtype=object)
+        plain[f"c{place}"] = values.array
     base.register("rows of a batch", pd.DataFrame(plain))
     base.execute(f'INSERT INTO {_quoted(name)} SELECT * FROM "rows of a batch"')
     base.unregister("rows of a batch")
@@ -355,7 +358,7 @@ def _of_objects(kind: str, objects: list[Any]) -> pd.Series[Any]:
 def _as_declared(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
     """Give a column the dtype of its name in the dictionary, unless a value would change by it."""
     wanted, dtype = known_dtypes().get(name), str(values.dtype)
-    nothing = dtype == DTYPES["text"] and bool(values.isna().all())  # NULL has no type of its own
+    nothing = dtype in (DTYPES["text"], DTYPES["count"]) and bool(values.isna().all())  # as NULL, which has no type
     exact = dtype == DTYPES["count"] and (
         wanted == DTYPES["text"] or (wanted == DTYPES["number"] and bool((values.abs() <= _MOST_EXACT).all()))
     )
