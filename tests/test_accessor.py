@@ -116,7 +116,8 @@ DRAWN = {
     "engagement": {"videos", "creator_videos"},
 }
 PAID = {one for one in ON if one.startswith("fetch_")}
-FREE = sorted({*ON, *ON_ALL} - {*PAID, "validate", "to_csv", "to_excel", "to_parquet", "engagement", "fill_days"})  # read from the store
+FILES = {"to_csv": ".csv", "to_excel": ".xlsx", "to_parquet": ".parquet"}
+FREE = sorted({*ON, *ON_ALL} - {*PAID, *FILES, "validate", "engagement", "fill_days"})  # read from the store
 
 
 class World:
@@ -275,7 +276,7 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
 
 def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
-        "<df.keyapi: products(), engagement(), history(), raw(), provenance(), validate(), to_csv(), "
+        "<df.keyapi: products(), engagement(), history(), raw(), provenance(), validate(), to_csv(), to_excel(), to_parquet(), "
         "fetch_creators(), fetch_products(), fetch_creator_videos(), fetch_creator_products()>"
     )
     assert repr(unsent["videos"].keyapi.plot) == "<df.keyapi.plot: engagement()>"
@@ -294,7 +295,7 @@ def test_methods_have_one_form() -> None:
         assert method.__name__ == name
         assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
         assert parameters["client"].kind is inspect.Parameter.KEYWORD_ONLY
-        if name != "to_csv":
+        if name not in FILES:
             assert parameters["of"].kind is inspect.Parameter.KEYWORD_ONLY
         if name.startswith("fetch_"):
             assert {"max_age", "errors"} <= set(parameters)
@@ -1133,7 +1134,7 @@ def test_what_is_not_a_valid_time_is_refused(value: Any, unsent: World) -> None:
 def test_empty_frames_return_typed_empty_results_without_a_connection(table: str, unsent: World) -> None:
     empty = unsent[table].iloc[:0]
     assert offered(empty) == offered(unsent[table])
-    for method in sorted(offered(empty) - PAID - {"to_csv"}):
+    for method in sorted(offered(empty) - PAID - FILES.keys()):
         got = getattr(empty.keyapi, method)()  # no client: nothing may be looked up
         if method == "raw":
             assert got == []
@@ -1637,8 +1638,8 @@ def test_nothing_but_fetch_methods_ever_sends(world: World, tmp_path: Path) -> N
             if method in PAID and table in ON[method]:
                 given = {"start": "2025-03-01"} if method == "fetch_days" else {}
                 kr.plan(getattr(world[table].keyapi, method), client=world.client, **given)
-            elif method == "to_csv":
-                world[table].keyapi.to_csv(tmp_path / f"{table}.csv")
+            elif method in FILES:
+                getattr(world[table].keyapi, method)(tmp_path / f"{table}{FILES[method]}")
             elif method in ON_ALL or table in ON[method]:
                 world.call(world[table], method)
     assert (world.sent, world.client.credits_spent) == (before, spent)

@@ -551,7 +551,7 @@ def test_a_url_is_refused_by_name(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
 def test_a_workbook_is_not_written_as_csv(name: str, tmp_path: Path) -> None:
-    with pytest.raises(kr.InvalidArgumentError, match=r"to_csv writes CSV\. Name the file \.csv"):
+    with pytest.raises(kr.InvalidArgumentError, match=r"to_csv writes CSV\. For a workbook: df\.keyapi\.to_excel"):
         write_csv(pd.DataFrame({"a": [1]}), tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -103,6 +103,7 @@ SIGNATURES = {
     "fetch_video_rankings": f"{RANKING}, ranked_by='views', category_id=None, ai_only=False, limit=20, max_age=None, "
                             "client=None",
     "fetch_videos": "video_ids, *, max_age=None, errors='raise', client=None",
+    "export_store": "folder, *, tables=None, client=None",
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",
     "ledger": "*, client=None",
@@ -117,10 +118,13 @@ SIGNATURES = {
     "plots.trend": "df, *, ax=None, small_multiples=False",
     "probe": "max_credits=25, *, client=None",
     "read_csv": "path",
+    "read_excel": "path",
     "read_package": "folder",
+    "read_parquet": "path",
     "replay": "path",
     "sql": "query, *, client=None",
     "status": "*, client=None",
+    "stored": "table=None, *, observations='latest', client=None",
     "tables": "",
     "write_package": "folder, tables, *, client=None",
 }
@@ -153,6 +157,8 @@ METHOD_SIGNATURES = {
     "provenance": OF,
     "validate": OF,
     "to_csv": "self, path, *, excel=False, index=False, client=None",
+    "to_excel": "self, path, *, client=None",
+    "to_parquet": "self, path, *, client=None",
 }
 ERRORS = {
     "InvalidArgumentError": ValueError, "MissingTokenError": None, "InvalidRequestError": None,

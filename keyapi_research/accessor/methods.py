@@ -306,6 +306,8 @@ class Methods(Fetching):
         ----------
         path : path
             The file, ending in .xlsx. The index is not written. A second sheet says what the columns are.
+        client : Client, optional
+            The connection; the default one if omitted.
 
         Raises
         ------
@@ -342,6 +344,8 @@ class Methods(Fetching):
         ----------
         path : path
             The file. The index is not written.
+        client : Client, optional
+            The connection; the default one if omitted.
 
         Raises
         ------
