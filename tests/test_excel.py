@@ -52,7 +52,9 @@ def parquet(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return read_parquet(folder / "table.parquet")
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "table", [pytest.param(one, marks=() if at % 5 == 0 else pytest.mark.slow) for at, one in enumerate(TABLES)]
+)
 @FEW
 @given(data=st.data(), rows=st.integers(0, 4))
 def test_every_table_comes_back(table: str, tmp_path: Path, data: st.DataObject, rows: int) -> None:
