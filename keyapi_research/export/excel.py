@@ -109,8 +109,10 @@ def _cell(value: Any) -> object:
         return _escape(value)
     if isinstance(value, datetime):
         plain = value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
-        if plain.tzinfo is not None or not _FIRST_DAY <= plain < _LAST_DAY:
+        if plain.tzinfo is not None:  # among other objects
             return plain.isoformat()
+        if not _FIRST_DAY <= plain < _LAST_DAY:
+            return f"{plain.isoformat(timespec='microseconds')}Z"
         return plain.replace(microsecond=plain.microsecond // 1000 * 1000)
     exact = isinstance(value, int) and abs(value) < _EXACT
     if exact or (isinstance(value, float) and abs(value) < float("inf")):
@@ -285,7 +287,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return _unescape(value)
     if isinstance(value, datetime):
-        return f"{value.isoformat(timespec='milliseconds')}Z"
+        return f"{value.isoformat(timespec='microseconds')}Z"
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     return repr(value) if isinstance(value, float) else str(value)
