@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Literal
 
 import pandas as pd
@@ -120,8 +120,8 @@ def readings(
 
 
 def _newest(queries: Sequence[Query], client: Client) -> Found:
-    latest, _ = client.policy.newest(queries)
-    there = [(query, latest[query.key]) for query in queries if query.key in latest]
+    latest, foreign = client.policy.newest(queries)  # what is about somebody else is never served
+    there = [(query, latest[query.key]) for query in queries if query.key in latest and query.key not in foreign]
     return _present(there)
 
 
@@ -147,10 +147,11 @@ def _pulled(
 ) -> Iterator[Found]:
     """Yield pulls of rankings: of each the newest that got what it requested, or all, oldest first."""
     for query in queries:
-        pulls = [
-            [Answer(query, one) for one in pull if one.id <= last]
-            for pull in client.store.pulls(query.key, until=client.policy.until)
-        ]
+        pulls: list[Reading] = []
+        for pages in client.store.pulls(query.key, until=client.policy.until):
+            judged = client.policy.judge([(query, one) for one in pages if one.id <= last])
+            own = list(takewhile(lambda one: isinstance(one, Observation), judged))
+            pulls.append([Answer(query, one) for one in own if isinstance(one, Observation)])
         others: list[Observation] = []
         if which == "latest":
             pulls = [pull for pull in pulls if pull]
