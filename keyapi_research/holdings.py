@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final, Literal
 
 import pandas as pd
@@ -23,6 +23,7 @@ from .queries import Query, query_of, read_query, split_page
 from .store import Answer, Observation
 from .tidy import Issues, empty_frame
 
+LEDGER: Final = "ledger"  # beside the tables, where all is queried or exported
 Which = Literal["latest", "all"]
 _CHUNK: Final = 2000  # entities that are looked up at once: bounds memory
 
@@ -37,9 +38,10 @@ def find_table(name: object, client: Client) -> Table:
     """Return a declared table by its name, or what is stored of a path."""
     if isinstance(name, str) and name in TABLES:
         return TABLES[name]
-    if isinstance(name, str) and name in client.store.paths():
+    paths = client.store.paths()
+    if isinstance(name, str) and name in paths:
         return untyped_table(query_of(name, {}).endpoint, None, personal())
-    known = [*TABLES, *client.store.paths()]
+    known = [*TABLES, *paths]
     near = nearest_name(name, known) if isinstance(name, str) else None
     hint = f" Did you mean {near!r}?" if near else ""
     raise InvalidArgumentError(
@@ -78,9 +80,7 @@ def query_behind(one: Observation, ways: Sequence[Endpoint] | None = None) -> Qu
 def _queries_of(table: Table, client: Client, after: int, upto: int | None) -> Iterator[list[Query]]:
     """Find what a table was requested for; what was observed last comes at the end."""
     ways = None if isinstance(table, Untyped) else _ways(table)
-    found = iter(client.store.entities(
-        table.endpoint.path, after=after, upto=upto, until=client.policy.until
-    ))
+    found = iter(client.store.entities(table.endpoint.path, after=after, upto=upto, until=client.policy.until))
     while ids := list(islice(found, _CHUNK)):
         there = {one.id: one for one in client.store.observations(ids)}
         queries = (query_behind(there[one], ways) for one in ids)
@@ -149,9 +149,11 @@ def _pulled(
     for query in queries:
         pulls: list[Reading] = []
         for pages in client.store.pulls(query.key, until=client.policy.until):
-            judged = client.policy.judge([(query, one) for one in pages if one.id <= last])
-            own = list(takewhile(lambda one: isinstance(one, Observation), judged))
-            pulls.append([Answer(query, one) for one in own if isinstance(one, Observation)])
+            pulls.append([])
+            for one in client.policy.judge([(query, page) for page in pages if page.id <= last]):
+                if not isinstance(one, Observation):
+                    break  # what is about somebody else, and what follows it, is never served
+                pulls[-1].append(Answer(query, one))
         others: list[Observation] = []
         if which == "latest":
             pulls = [pull for pull in pulls if pull]
@@ -165,10 +167,10 @@ def _pulled(
 
 
 def is_whole(table: Table, pull: Reading) -> bool:
-    """Whether a pull of a ranking got all that it requested, or all there was."""
-    wanted = pull[-1].observation.wanted
-    call = Call(table, pull[0].query.endpoint, (pull[0].query,), wanted)
-    return pages_needed(call, pull) is not None
+    """Whether a pull of a ranking got all that some call wanted, or all there was; a later one may have broken off."""
+    query = pull[0].query
+    calls = [Call(table, query.endpoint, (query,), page.observation.wanted) for page in pull]
+    return any(pages_needed(call, pull[:number]) is not None for number, call in enumerate(calls, start=1))
 
 
 # Rows -------------------------------------------------------------------------------------------------------

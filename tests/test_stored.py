@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from test_accessor import World
+from test_stored_by_others import PATH, PROFILE, WAY, declare, serve
 
 import keyapi_research as kr
 from keyapi_research import holdings
@@ -193,3 +194,36 @@ def test_batches_make_the_same_table(client: kr.Client, monkeypatch: pytest.Monk
         assert_frame_equal(kr.stored(name, observations=which, client=client), frame)
         parts = list(holdings.frames_of(TABLES[name], client, observations=which, size=1))
         assert_frame_equal(pd.concat(parts, ignore_index=True), frame)
+
+
+def test_an_answer_about_somebody_else_is_never_served(client: kr.Client, sandbox: Sandbox) -> None:
+    serve(sandbox, lambda _: {"id": "2", "n": 5})
+    kr.fetch_endpoint(PATH, {"id": "1"}, credits=1, client=client)
+    fetch = declare(**PROFILE, identity="id")
+    with pytest.raises(kr.UnexpectedResponseError):
+        fetch("1", client=client)
+    for which in ("latest", "all"):
+        assert kr.stored("things", observations=which, client=client).empty
+
+
+def test_pages_about_somebody_else_are_never_served(client: kr.Client, sandbox: Sandbox) -> None:
+    serve(sandbox, lambda p: [{"uid": "2", "n": 10 * int(p["page_num"]) + one} for one in range(10)])
+    kr.fetch_endpoint(PATH, {"id": "1"}, credits=1, paging=WAY, client=client)
+    columns = {"n": ("id", "n")}
+    fetch = declare(by="id", paging=WAY, rows="[]", key="n", columns=columns, identity="uid")
+    with pytest.raises(kr.UnexpectedResponseError):
+        fetch("1", client=client)
+    for which in ("latest", "all"):
+        assert kr.stored("things", observations=which, client=client).empty
+
+
+def test_a_pull_stays_whole_when_a_later_call_wanted_more_and_broke_off(make_client: Make) -> None:
+    client = make_client()
+    pulled(client, 40)
+    newest = pulled(client, 20, max_age=0)
+    with pytest.raises(kr.BudgetExceededError):
+        pulled(make_client(max_credits=2), None)  # one page more of the newest pull
+    stored = kr.stored("product_insights", client=client)
+    assert_frame_equal(stored.head(20), newest)
+    assert len(stored) == 40
+    assert len(kr.stored("product_insights", observations="all", client=client)) == 80

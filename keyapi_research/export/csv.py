@@ -64,6 +64,18 @@ def id_columns() -> frozenset[str]:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
+def distinct_names(df: object) -> list[str]:
+    """Return the names of a frame's columns as text; refuse what no file of named columns can hold."""
+    if not isinstance(df, pd.DataFrame):
+        raise InvalidArgumentError(f"df must be a DataFrame, not {type(df).__name__}")
+    names = [str(name) for name in df.columns]
+    if isinstance(df.columns, pd.MultiIndex) or len(set(names)) < len(names) or not names:
+        raise InvalidArgumentError(
+            "the frame must have columns, each with one name that no other has. Flatten a MultiIndex, or rename columns"
+        )
+    return names
+
+
 def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False, index: bool = False) -> None:
     """Write a frame to one CSV file that `read_csv` brings back as it was, dtypes included.
 

@@ -16,13 +16,12 @@ from ..client import Client
 from ..columns import moments
 from ..errors import InvalidArgumentError, listed, needed, shown
 from ..frames import reading_client
-from ..holdings import find_table, frames_of, last_answer
+from ..holdings import LEDGER, find_table, frames_of, last_answer
 from ..model import DTYPES, METADATA, OBSERVED_AT, SOURCE, TABLES, Table, Untyped
 from ..spelling import writable
 from ..untyped import read_column
 from .csv import known_dtypes
 
-LEDGER: Final = "ledger"
 _SETTINGS: Final[Mapping[str, str | bool]] = {
     "enable_external_access": False,  # no files, no network, no other databases
     "python_enable_replacements": False,  # no variables of the caller

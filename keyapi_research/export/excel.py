@@ -6,6 +6,7 @@ A cell has what the same frame has in a CSV file, as a number, a time or text. A
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import zipfile
@@ -22,7 +23,7 @@ from ..files import as_path, open_file, read_buffer, reason_of, replacing
 from ..frames import tables_in
 from ..model import DTYPES, SOURCE, Column
 from ..settings import SANDBOX
-from .csv import id_columns, known_dtypes
+from .csv import distinct_names, id_columns, known_dtypes
 from .data_package import KEPT_DTYPE, kept_dtype, read_first_as, restored
 
 EXTRA: Final = "excel"
@@ -60,13 +61,9 @@ def write_excel(df: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         book.save(file)
 
 
-def _checked(df: object) -> tuple[list[str], list[list[Any]]]:
+def _checked(df: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
     """Return the names and cells of a frame, all of which fit into a sheet."""
-    if not isinstance(df, pd.DataFrame):
-        raise InvalidArgumentError(f"df must be a DataFrame, not {type(df).__name__}")
-    names = [str(name) for name in df.columns]
-    if isinstance(df.columns, pd.MultiIndex) or len(set(names)) < len(names) or not names:
-        raise InvalidArgumentError("the frame must have columns, each with one name that no other has")
+    names = distinct_names(df)
     if len(df) >= _MOST_ROWS or len(names) > _MOST_COLUMNS:
         raise InvalidArgumentError(
             f"the frame has {len(df):,} rows and {len(names):,} columns, but a sheet has room for {_MOST_ROWS - 1:,} "
@@ -230,8 +227,8 @@ def read_excel(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
     '7117191641181555995'
     """
     if hasattr(path, "read"):
-        where, source = "the buffer", read_buffer(path)
-        names, columns, kept = _read_book(_in_memory(source), where)
+        where = "the buffer"
+        names, columns, kept = _read_book(io.BytesIO(read_buffer(path)), where)
     else:
         file = as_path(path)
         where = str(file)
@@ -241,12 +238,6 @@ def read_excel(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         except OSError as error:
             raise InvalidArgumentError(f"{file} cannot be read: {reason_of(error)}") from error
     return _frame(names, columns, kept, where)
-
-
-def _in_memory(content: bytes) -> IO[bytes]:
-    import io  # noqa: PLC0415 - for buffers only
-
-    return io.BytesIO(content)
 
 
 def _read_book(file: IO[bytes], where: str) -> tuple[list[str], list[list[Any]], dict[str, str]]:
@@ -269,9 +260,9 @@ def _read_book(file: IO[bytes], where: str) -> tuple[list[str], list[list[Any]],
         raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
     kept = {_text(row[0]): str(row[1]) for about in others for row in about[1:] if len(row) > 1 and row[1] is not None}
     counted = kept.pop(_COUNTED, "")
-    while len(table) > int(counted if counted.isdecimal() else 0) and not any(one is not None for one in table[-1]):
+    written = int(counted) if counted.isdecimal() else 0
+    while len(table) > written and not any(one is not None for one in table[-1]):
         table.pop()  # formatted, but empty
-    table += [[]] * (int(counted) - len(table) if counted.isdecimal() and not table else 0)
     rows = [row[: len(names)] + [None] * (len(names) - len(row)) for row in table]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
     return names, columns, kept

@@ -15,7 +15,7 @@ from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, needed, w
 from ..files import as_path, open_file, read_buffer, reason_of, replacing
 from ..model import DTYPES, TABLES, Column
 from ..version import __version__
-from .csv import known_dtypes
+from .csv import distinct_names, known_dtypes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,11 +54,7 @@ def arrow_of(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 def write_parquet(df: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a frame to one Parquet file that `read_parquet` brings back as it was; see `df.keyapi.to_parquet`."""
     arrow, pq = needed("pyarrow", EXTRA, "to_parquet"), needed("pyarrow.parquet", EXTRA, "to_parquet")
-    if not isinstance(df, pd.DataFrame):
-        raise InvalidArgumentError(f"df must be a DataFrame, not {type(df).__name__}")
-    names = [str(name) for name in df.columns]
-    if isinstance(df.columns, pd.MultiIndex) or len(set(names)) < len(names) or not names:
-        raise InvalidArgumentError("the frame must have columns, each with one name that no other has")
+    names = distinct_names(df)
     frame = df.set_axis(names, axis="columns")
     try:
         table = arrow.Table.from_pandas(frame, preserve_index=False)

@@ -25,7 +25,7 @@ from ..client.display import Facts
 from ..errors import InvalidArgumentError, StoreError, listed, needed, shown
 from ..files import as_path, reason_of, write_bytes
 from ..frames import reading_client
-from ..holdings import find_table, frames_of, held_names, last_answer
+from ..holdings import LEDGER, find_table, frames_of, held_names, last_answer
 from ..model import Column, Table, Untyped
 from ..settings import SANDBOX
 from ..store import now_us
@@ -36,7 +36,6 @@ from .parquet import EXTRA, arrow_of, digest_of, metadata_of, schema_of, write_p
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LEDGER: Final = "ledger"
 _WINDOW: Final = 20_000  # stored answers that a part is made of, at most: bounds memory
 _SETTLED: Final = timedelta(hours=1) // timedelta(microseconds=1)  # an answer comes within it, or never
 _PART: Final = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
@@ -145,8 +144,7 @@ def export_store(
         The folder has something else in it; a table is not known; the connection has `as_of`.
     StoreError
         The folder has the export of another store, cannot be written, another program is exporting into it, or a part
-        was damaged. What was written
-        stays, and the next run continues.
+        was damaged. What was written stays, and the next run continues.
     MissingPackageError
         pyarrow is not installed.
 
@@ -211,8 +209,8 @@ def _sources(tables: str | Sequence[str] | None, client: Client) -> list[_Source
 
     def of(name: object) -> _Source:
         if name == LEDGER:
-            upto_settled = _settled(client)
-            return _Source(LEDGER, LEDGER, None, upto_settled, lambda after, last: _ledger_rows(client, after, last))
+            last_row = _settled(client)
+            return _Source(LEDGER, LEDGER, None, last_row, lambda after, last: _ledger_rows(client, after, last))
         table = find_table(name, client)
         folder = table.name.strip("/").replace("/", ".")
 
@@ -303,27 +301,24 @@ def _usable(folder: Path, source: _Source, known: Mapping[str, Any]) -> tuple[li
             raise InvalidArgumentError(f"{path} was not written by an export. Move it elsewhere")
         else:
             part = _Part(path, int(found[1]), int(found[2]))
-            _check_part(path, sizes.get(f"{folder.name}/{path.name}"))
-            fits = metadata_of(path).get("keyapi_schema", "") == source.digest
-            if fits and not others and part.first == (parts[-1].last if parts else 0) + 1:
+            said = _check_part(path, sizes.get(f"{folder.name}/{path.name}"))
+            next_one = (parts[-1].last if parts else 0) + 1
+            if not others and said.get("keyapi_schema", "") == source.digest and part.first == next_one:
                 parts.append(part)
             else:
                 others.append(path)
-    if others and any(metadata_of(one.path).get("keyapi_schema", "") != source.digest for one in parts):
-        others, parts = [*others, *(one.path for one in parts)], []
     for path in reversed(others):  # the last first: what stays is without gaps, whenever this ends
         path.unlink()
     return parts, bool(others)
 
 
-def _check_part(path: Path, size: int | None) -> None:
-    try:
-        metadata_of(path)
-        whole = size in (None, path.stat().st_size)
-    except (OSError, ValueError):
-        whole = False
-    if not whole:
-        raise StoreError(f"{path} was changed or damaged. Delete it and run this again: it is written anew")
+def _check_part(path: Path, size: int | None) -> Mapping[str, str]:
+    """Return what a part says of itself; refuse one that is not as it was written."""
+    with contextlib.suppress(OSError, ValueError):
+        said = metadata_of(path)
+        if size in (None, path.stat().st_size):
+            return said
+    raise StoreError(f"{path} was changed or damaged. Delete it and run this again: it is written anew")
 
 
 # Writing ----------------------------------------------------------------------------------------------------
