@@ -85,6 +85,7 @@ if typing.TYPE_CHECKING:
     from . import plots
     from .export import export_store, freeze, read_csv, read_excel, read_package, read_parquet, write_package
     from .export.database import sql
+    from .importing import import_store
     from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
@@ -94,6 +95,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "audience_similarity": "measures",
     "export_store": "export",
     "freeze": "export",
+    "import_store": "importing",
     "probe": "probing",
     "read_csv": "export",
     "read_excel": "export",
@@ -175,6 +177,7 @@ __all__ = [
     "fetch_videos",
     "find",
     "freeze",
+    "import_store",
     "ledger",
     "limit_store",
     "plan",

@@ -32,7 +32,7 @@ from .files import open_file, reason_of, replacing
 from .model import endpoints
 from .queries import Query, query_of, split_page
 from .rows import blank_out
-from .settings import DEFAULT_BASE_URL, KEYAPI, MEMORY, Settings
+from .settings import MEMORY, Settings, address_of
 from .spelling import normal_day
 from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
@@ -105,7 +105,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
     read |= _answers_by_id(store, read.values())
     rows = [row[: len(_COLUMNS)] for row in store.ledger(one.request for one in read.values())]
     requests = {row[0]: number for number, row in enumerate(rows, start=1)}
-    pulls = {pull: number for number, pull in enumerate(sorted({one.pull for one in read.values()} - {0}), start=1)}
+    pulls = _number_pulls(store, read.values())
     ordered = sorted(read.values(), key=_order)
     answers = [
         one._replace(id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
@@ -113,6 +113,15 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
     ]
     ledger = [(requests[row[0]], *row[1:]) for row in rows]
     return Study(store.source or "", tuple(answers), tuple(one.id for one in ordered), tuple(ledger))
+
+
+def _number_pulls(store: Store, read: Collection[Observation]) -> dict[int, int]:
+    """Return numbers of pulls; of one ranking the newest has the highest, though an older one may be imported later."""
+    numbers = {pull: number for number, pull in enumerate(sorted({one.pull for one in read} - {0}), start=1)}
+    for entity in {one.entity for one in read if one.page}:
+        oldest_first = [pull[0].pull for pull in reversed(store.pulls(entity)) if pull[0].pull in numbers]
+        numbers |= dict(zip(oldest_first, sorted(numbers[one] for one in oldest_first), strict=True))
+    return numbers
 
 
 def _answers_by_id(store: Store, read: Iterable[Observation]) -> dict[int, Observation]:
@@ -240,7 +249,7 @@ def load(path: str) -> tuple[Store, Settings]:
         try:
             ledger = _read_ledger(_lines(packed, members[LEDGER], promises[LEDGER]))
             answers = _read_answers(_lines(packed, members[ANSWERS], promises[ANSWERS]), ledger)
-            store.restore(ledger, answers, url=DEFAULT_BASE_URL if source == KEYAPI else f"https://{source}")
+            store.restore(ledger, answers, url=address_of(source))
             counted = store.counts().items() >= {name: manifest[name] for name in COUNTS}.items()
             _require(counted, f"the counts in its manifest do not match its answers. {_AGAIN}")
         except BaseException:

@@ -220,6 +220,11 @@ def source_of(base_url: str) -> str:
     return KEYAPI if host == urlsplit(DEFAULT_BASE_URL).hostname else host
 
 
+def address_of(source: str) -> str:
+    """Return the address that stored answers of a source have."""
+    return DEFAULT_BASE_URL if source == KEYAPI else f"https://{source}"
+
+
 def data_folder() -> Path:
     """Return the folder of the user's stores; RuntimeError where the user has no home."""
     folder = user_data_path("keyapi_research", appauthor=False)

@@ -299,6 +299,7 @@ class Methods(Fetching):
 
         write_csv(self._frame, path, excel=excel, index=index)
 
+    @offer(None)
     def to_excel(self, path: str | os.PathLike[str], *, client: Client | None = None) -> None:
         """Write the frame to an Excel workbook that `kr.read_excel` brings back as it was, times to the millisecond.
 
@@ -306,8 +307,6 @@ class Methods(Fetching):
         ----------
         path : path
             The file, ending in .xlsx. The index is not written. A second sheet says what the columns are.
-        client : Client, optional
-            The connection; the default one if omitted.
 
         Raises
         ------
@@ -337,6 +336,7 @@ class Methods(Fetching):
 
         write_excel(self._frame, path)
 
+    @offer(None)
     def to_parquet(self, path: str | os.PathLike[str], *, client: Client | None = None) -> None:
         """Write the frame to one Parquet file that `kr.read_parquet` brings back as it was.
 
@@ -344,8 +344,6 @@ class Methods(Fetching):
         ----------
         path : path
             The file. The index is not written.
-        client : Client, optional
-            The connection; the default one if omitted.
 
         Raises
         ------

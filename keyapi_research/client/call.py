@@ -170,7 +170,9 @@ _FAILURE_DTYPES: Final = {
 }
 _OF_SQL: Final = {"INTEGER": DTYPES["count"], "TEXT": DTYPES["text"], "REAL": DTYPES["number"]}
 _LEDGER_DTYPES: Final = {
-    name: DTYPES["time"] if name == "sent_at" else _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()
+    **{name: _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()},
+    "sent_at": DTYPES["time"],
+    "imported": DTYPES["flag"],
 }
 PARAMS, MESSAGE = (1 + list(LEDGER_COLUMNS).index(name) for name in ("params", "message"))  # places in a ledger row
 _LARGEST: Final = 2**63
@@ -193,8 +195,9 @@ def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIErr
 
 
 def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on."""
-    return _tabulate([(when(row[1]), *row[2 : len(_LEDGER_DTYPES) + 1]) for row in rows], _LEDGER_DTYPES)
+    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on, imported."""
+    cells = [(when(row[1]), *row[2 : len(LEDGER_COLUMNS) + 1], bool(row[-1])) for row in rows]
+    return _tabulate(cells, _LEDGER_DTYPES)
 
 
 def writable_code(code: int | None) -> int | None:

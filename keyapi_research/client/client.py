@@ -55,6 +55,8 @@ class Status(Facts):
         Path of the store.
     mode : str
         online, offline, as of a moment, or a replay.
+    credits_in_ledger, credits_imported : int
+        What all requests of the store cost, and of that what was paid by others (`import_store`).
     limits : tuple of StoreLimit
         What the store lets be spent in a day and in a month, and what is used of it; empty without a limit.
     """
@@ -69,6 +71,7 @@ class Status(Facts):
     requests: int
     requests_without_answer: int
     credits_in_ledger: int
+    credits_imported: int
     credits_spent: int
     credits_saved: int
     duplicates: int
@@ -80,6 +83,7 @@ class Status(Facts):
             "store": path_text(self.store, whole=whole),
             "store_bytes": f"{self.store_bytes / 1e6:.1f} MB",
             "credits_in_ledger": f"{self.credits_in_ledger:,} (all that is in the store)",
+            "credits_imported": f"{self.credits_imported:,} of them (paid by others)",
             "credits_spent": f"{self.credits_spent:,} (this connection)",
             "credits_saved": f"{self.credits_saved:,} (this connection)",
             "duplicates": f"{self.duplicates:,} (rows that came twice, this connection)",
@@ -233,7 +237,7 @@ class Client(Facts):
             store=self.settings.store,
             store_bytes=counts.pop("bytes"),
             credits_in_ledger=counts.pop("credits"),
-            **counts,  # answers, absences, requests and those of them without an answer
+            **counts,  # answers, absences, requests and those of them without an answer, credits_imported
             credits_spent=self.credits_spent,
             credits_saved=self.credits_saved,
             duplicates=self.duplicates.total(),

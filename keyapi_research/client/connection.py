@@ -199,7 +199,7 @@ def open_client(client: Client | None) -> Client | None:
 
 
 def ledger(*, client: Client | None = None) -> pd.DataFrame:
-    """Tabulate every request ever sent into this store, in the order of sending.
+    """Tabulate every request ever sent into this store, in the order of sending; imported ones came later.
 
     Parameters
     ----------
@@ -210,8 +210,9 @@ def ledger(*, client: Client | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per request: sent_at, endpoint, params (JSON text), n_entities, attempt, http_status, code, message,
-        request_id, credits, elapsed_s. `credits` is the documented price where the answer had code 0, 0 for an
-        answered refusal, missing where no answer came: whether KeyAPI charges failures is not known.
+        request_id, credits, elapsed_s, imported. `credits` is the documented price where the answer had code 0, 0 for
+        an answered refusal, missing where no answer came: whether KeyAPI charges failures is not known. `imported` is
+        True for requests that `import_store` brought: others paid for them.
     """
     return find_client(client).ledger()
 

@@ -68,22 +68,25 @@ def somebody_looks() -> bool:
 
 
 class Progress:
-    """The progress bar of one call; `wanted` is True, False, or None: where it is worth it and seen."""
+    """The progress bar of one call, in requests or other units.
 
-    def __init__(self, name: str, *, wanted: bool | None) -> None:
-        self._name = name
+    `wanted` is True, False, or None: where it is worth it and seen.
+    """
+
+    def __init__(self, name: str, *, wanted: bool | None, unit: str = "request") -> None:
+        self._name, self._unit = name, unit
         self._wanted = wanted
         self._bar: Any = None
         self._total: int | None = 0
         self._done = 0
 
-    def expect(self, requests: int | None) -> None:
-        """Expect more requests; None where nobody knows how many."""
-        self._total = None if requests is None or self._total is None else self._total + requests
+    def expect(self, number: int | None) -> None:
+        """Expect more; None where nobody knows how many."""
+        self._total = None if number is None or self._total is None else self._total + number
 
-    def step(self, credits: int) -> None:  # noqa: A002 - the field's word
-        """Count one finished request; `credits` were spent so far."""
-        self._done += 1
+    def step(self, credits: int | None = None, *, number: int = 1) -> None:  # noqa: A002 - the field's word
+        """Count what is finished; `credits` were spent so far."""
+        self._done += number
         try:
             self._draw(credits)
         except Exception:  # noqa: BLE001 - a closed terminal, a broken pipe: a bar never breaks a call
@@ -95,16 +98,17 @@ class Progress:
             with contextlib.suppress(Exception):
                 self._bar.close()
 
-    def _draw(self, credits: int) -> None:  # noqa: A002
+    def _draw(self, credits: int | None) -> None:  # noqa: A002
         if self._bar is None:
             enough = self._total is None or self._total >= _WORTH_A_BAR
             wanted = self._wanted or (self._wanted is None and enough and somebody_looks())
             if not wanted or sys.stderr is None:  # a program without a console has no stderr
                 return
             file = _Lenient(sys.stderr)
-            self._bar = _bar_class()(total=self._total, desc=self._name, unit="request", leave=True, file=file)
+            self._bar = _bar_class()(total=self._total, desc=self._name, unit=self._unit, leave=True, file=file)
         self._bar.total = self._total
-        self._bar.set_postfix_str(f"{credits:,} credits", refresh=False)
+        if credits is not None:
+            self._bar.set_postfix_str(f"{credits:,} credits", refresh=False)
         self._bar.update(self._done - self._bar.n)
 
 

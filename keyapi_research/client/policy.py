@@ -87,7 +87,9 @@ class Policy:
     def serves(self, call: Call, query: Query, one: Observation, since: int | None) -> bool:
         """Whether a stored answer is fresh enough for a call; what came after answer `since` always is."""
         max_age = self.settings.max_age if call.max_age is None else call.max_age
-        if self.offline or max_age == "any" or (since is not None and one.id > since):
+        if self.offline or max_age == "any":
+            return True
+        if since is not None and one.id > since and not self.store.imported([one.request]):
             return True
         if isinstance(max_age, timedelta) and not max_age:
             return False
@@ -118,7 +120,7 @@ class Policy:
             for key, history in self.store.histories(paged).items():
                 until = math.inf if self.until is None else self.until
                 whole = [one for one in history if not one.page and one.observed_at <= until]
-                latest |= {key: max(whole, key=lambda one: one.id)} if whole else {}
+                latest |= self.store.newest_of({key: whole})
         by_key = {query.key: query for query in queries}
         judged = dict(zip(latest, self.judge([(by_key[key], one) for key, one in latest.items()]), strict=True))
         wrong = {key: one for key, one in judged.items() if isinstance(one, UnexpectedResponseError)}

@@ -8,6 +8,7 @@ from .facts import (
     Claim,
     Observation,
     Outcome,
+    Totals,
     claim_of,
     compact_json,
     in_this_process,
@@ -17,7 +18,7 @@ from .facts import (
 )
 from .formats import FORMAT
 from .limits import PERIODS, Counted
-from .writing import Store
+from .writing import Renumbered, Store
 
 __all__ = [
     "FORMAT",
@@ -30,7 +31,9 @@ __all__ = [
     "Counted",
     "Observation",
     "Outcome",
+    "Renumbered",
     "Store",
+    "Totals",
     "claim_of",
     "compact_json",
     "in_this_process",

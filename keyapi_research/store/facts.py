@@ -129,13 +129,17 @@ class Begun:
 
 
 class Totals(NamedTuple):
-    """How many rows the store has: what no reading of a damaged file can make less."""
+    """How many rows the store has: what no reading of a damaged file can make less.
+
+    `imported` is what the requests cost that came with other stores.
+    """
 
     answers: int = 0
     absences: int = 0
     requests: int = 0
     credits: int = 0
     unanswered: int = 0
+    imported: int = 0
 
     def plus(self, more: Totals) -> Totals:
         """Return these and more."""

@@ -11,8 +11,9 @@ import json
 import os
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from ..errors import StoreError
@@ -32,6 +33,21 @@ SELECTED: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
 _ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
 _KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND key < j.value || '.')"
 _TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
+
+
+def in_order(stored: Iterable[Observation], imported: Collection[int]) -> list[Observation]:
+    """Put observations, given in the order of storing, in the order of observing.
+
+    A client's own stay as they are, whatever the clock said; what requests of another store brought has its place by
+    its moment.
+    """
+    ordered: list[Observation] = []
+    for one in stored:
+        place = len(ordered)
+        while one.request in imported and place and ordered[place - 1].observed_at > one.observed_at:
+            place -= 1
+        ordered.insert(place, one)
+    return ordered
 
 
 class Reader:
@@ -96,7 +112,7 @@ class Reader:
             raise self._damaged("its totals are missing")
         value, checksum, answers, requests, unanswered, *ids = found[0]
         totals = self._read_totals(value, checksum)
-        there = Totals(answers, totals.absences, requests, totals.credits, unanswered)
+        there = totals._replace(answers=answers, requests=requests, unanswered=unanswered)
         if there != totals or ids != [answers, requests]:
             raise self._damaged("its rows do not match its counts, perhaps because it was copied during a write")
         if totals.answers and self._fact("source") is None:
@@ -119,6 +135,7 @@ class Reader:
             "absences": totals.absences,
             "requests": totals.requests,
             "credits": totals.credits,
+            "credits_imported": totals.imported,
             "requests_without_answer": totals.unanswered,
             "bytes": self._db.size(),
         }
@@ -172,16 +189,19 @@ class Reader:
     def latest(self, entities: Iterable[str], *, until: int | None = None) -> dict[str, Observation]:
         """Return the newest observation of each entity, not later than a moment.
 
-        The newest is what was stored last, whatever the clock said. The answers' own keys are in another tree of the
-        file: where the two disagree, the index is damaged, and nothing is taken for missing and paid again.
+        The newest is what was stored last, whatever the clock said; of what was imported, see `newest_of`. The answers'
+        own keys are in another tree of the file: where the two disagree, the index is damaged, and nothing is taken for
+        missing and paid again.
         """
         if until is not None:
             histories = self.histories(entities)
             known = {entity: [one for one in found if one.observed_at <= until] for entity, found in histories.items()}
-            return {entity: max(found, key=lambda one: one.id) for entity, found in known.items() if found}
+            return self.newest_of(known)
         newest: dict[str, Observation] = {}
+        imported: list[str] = []
         for rows in self._batches(
-            f"SELECT {_ANSWERS}, a.entity = j.value, (SELECT count(DISTINCT id) FROM keyapi_answers"
+            f"SELECT {_ANSWERS}, (SELECT imported FROM keyapi_ledger WHERE id = a.request), a.entity = j.value,"
+            " (SELECT count(DISTINCT id) FROM keyapi_answers"
             f" WHERE entity = j.value), {_KEPT} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
             " (SELECT max(id) FROM keyapi_answers WHERE entity = j.value)",
             sorted(set(entities)),  # as they lie in the file
@@ -189,8 +209,24 @@ class Reader:
             # The last three: whether the row is this entity's, how many rows the index has, how many answers there are.
             if any(row[-2] != row[-1] or (row[-1] and not row[-3]) for row in rows):
                 raise self._damaged(_HIDDEN)
-            newest |= {one.entity: one for one in self._observations([row for row in rows if row[-1]])}
-        return newest
+            there = self._observations([row for row in rows if row[-1]])
+            newest |= {one.entity: one for one in there}
+            imported += [one.entity for one, row in zip(there, filter(itemgetter(-1), rows), strict=True) if row[-4]]
+        return newest | (self.newest_of(self.histories(imported)) if imported else {})
+
+    def imported(self, requests: Iterable[int]) -> set[int]:
+        """Tell which of some requests came with another store."""
+        sql = "SELECT l.id FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value WHERE l.imported"
+        return {one for rows in self._batches(sql, sorted(set(requests))) for (one,) in rows}
+
+    def newest_of(self, histories: Mapping[str, Sequence[Observation]]) -> dict[str, Observation]:
+        """Return the newest of some observations of each entity: stored last, and not an imported one that is older."""
+        imported = self.imported(one.request for history in histories.values() for one in history)
+        return {
+            entity: in_order(sorted(history, key=attrgetter("id")), imported)[-1]
+            for entity, history in histories.items()
+            if history
+        }
 
     def histories(self, entities: Iterable[str]) -> dict[str, list[Observation]]:
         """Return all observations of some entities, each entity's oldest first."""
@@ -223,12 +259,14 @@ class Reader:
         """Return the pulls of a ranking, newest first, each the pages in order."""
         pages: dict[int, list[Observation]] = {}
         history = self.histories([entity]).get(entity, [])
-        for one in sorted(history, key=lambda one: (-one.pull, one.page, one.id)):
+        for one in sorted(history, key=attrgetter("pull", "page", "id")):
             if until is None or one.observed_at <= until:
                 pull = pages.setdefault(one.pull, [])
                 if one.page == len(pull) + 1:  # two processes may both have paid for a page: the first counts
                     pull.append(one)
-        return [pull for pull in pages.values() if pull]
+        first = [pull[0] for pull in pages.values() if pull]
+        oldest_first = in_order(first, self.imported(one.request for one in first))
+        return [pages[one.pull] for one in reversed(oldest_first)]
 
     def observations(self, ids: Iterable[int]) -> list[Observation]:
         """Return observations by their ids, in the order of these."""

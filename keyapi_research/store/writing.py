@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -37,6 +37,14 @@ from .sqlite import SQLite
 
 _OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
 _ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed_s") + 1)  # how it ended: an Outcome
+
+
+@dataclass(frozen=True)
+class Renumbered:
+    """The requests and pulls of another store, and what they are here."""
+
+    requests: dict[int, int] = field(default_factory=dict)
+    pulls: dict[int, int] = field(default_factory=dict)
 
 
 class Store(LimitReader):
@@ -149,7 +157,10 @@ class Store(LimitReader):
     def _is_free(db: sqlite3.Connection, entity: str, page: int, since: tuple[int, int], mine: int) -> bool:
         """Whether nobody requests an entity just now, or did while the caller was about to."""
         answer, request = since
-        stored = "SELECT 1 FROM keyapi_answers WHERE entity = ? AND page = ? AND id > ? LIMIT 1"
+        stored = (
+            "SELECT 1 FROM keyapi_answers a JOIN keyapi_ledger l ON l.id = a.request"
+            " WHERE a.entity = ? AND a.page = ? AND a.id > ? AND NOT l.imported LIMIT 1"
+        )
         if db.execute(stored, (entity, page, answer)).fetchone():
             return False
         found = db.execute(
@@ -233,6 +244,59 @@ class Store(LimitReader):
             id=number, endpoint=endpoint, params=params, observed_at=at, request=request, pull=pull, **same
         )
         return _write(db, kept, url, one.envelope)
+
+    def take_in(
+        self,
+        answers: Sequence[Observation],
+        ledger: Mapping[int, Row],
+        read: Callable[[Sequence[int]], Iterator[Mapping[str, Any]]],
+        numbers: Renumbered,
+        *,
+        url: str,
+        source: str,
+    ) -> Totals:
+        """Store answers of another store that are not here yet, and the rows of their requests, all or nothing.
+
+        `ledger` has those rows by their ids, and `read` reads answers, there. The same answer about the same entity at
+        the same moment is here already. `numbers` is completed.
+        """
+        self.check_writable()
+        with self._transaction() as db:
+            self._bind(db, source)
+            new = self._not_here(answers, numbers)
+            totals, added = self.totals(), Totals()
+            for one, envelope in zip(new, read([one.id for one in new]), strict=True):
+                if one.request not in numbers.requests:
+                    row, price = ledger[one.request], ledger[one.request][CREDITS]
+                    added = added.plus(Totals(requests=1, credits=price or 0, unanswered=price is None))
+                    added = added._replace(imported=added.credits)
+                    numbers.requests[one.request] = totals.requests + added.requests
+                    put_row(db, "keyapi_ledger", [numbers.requests[one.request], *row[1:-1], 1])
+                added = added.plus(Totals(answers=1, absences=one.absent))
+                request = numbers.requests[one.request]
+                pull = numbers.pulls.setdefault(one.pull, request) if one.page else 0
+                kept = one._replace(id=totals.answers + added.answers, request=request, pull=pull)
+                _write(db, kept, f"{url}{one.endpoint}", envelope)
+            if new:
+                put_totals(db, totals.plus(added))
+        self._db.check_there()
+        return added
+
+    def _not_here(self, answers: Sequence[Observation], numbers: Renumbered) -> list[Observation]:
+        """Return the answers of another store that are not here, and number the requests of the others."""
+        histories = self.histories({one.entity for one in answers})
+        here = {(one.entity, one.observed_at): one for history in histories.values() for one in history}
+        new = []
+        for one in answers:
+            at = one.observed_at
+            while (known := here.get((one.entity, at))) and (known.data, known.page) != (one.data, one.page):
+                at += 1  # another answer of the same moment
+            if known:
+                numbers.requests.setdefault(one.request, known.request)
+                numbers.pulls.setdefault(one.pull, known.pull)
+            else:
+                new.append(one._replace(observed_at=at))
+        return new
 
     def restore(
         self, ledger: Iterable[Row], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
