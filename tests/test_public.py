@@ -106,6 +106,7 @@ SIGNATURES = {
     "export_store": "folder, *, tables=None, client=None",
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",
+    "import_store": "path, *, client=None",
     "ledger": "*, client=None",
     "limit_store": "credits, *, per='month', client=None",
     "plan": "fetch, *args, **kwargs",

@@ -13,7 +13,7 @@ from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 from ..errors import StoreError
@@ -209,9 +209,10 @@ class Reader:
             # The last three: whether the row is this entity's, how many rows the index has, how many answers there are.
             if any(row[-2] != row[-1] or (row[-1] and not row[-3]) for row in rows):
                 raise self._damaged(_HIDDEN)
-            there = self._observations([row for row in rows if row[-1]])
+            found = [row for row in rows if row[-1]]
+            there = self._observations(found)
             newest |= {one.entity: one for one in there}
-            imported += [one.entity for one, row in zip(there, filter(itemgetter(-1), rows), strict=True) if row[-4]]
+            imported += [one.entity for one, row in zip(there, found, strict=True) if row[-4] and row[-1] > 1]
         return newest | (self.newest_of(self.histories(imported)) if imported else {})
 
     def imported(self, requests: Iterable[int]) -> set[int]:
