@@ -38,7 +38,8 @@ from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microsecond
 from .version import __version__
 
 FORMAT: Final = "keyapi_research archive"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+_OLDEST_VERSION: Final = 1  # did not know how many rows a page was requested for
 MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.jsonl")
 COUNTS: Final = ("answers", "absences", "requests", "credits")
 _LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
@@ -176,7 +177,8 @@ def write(
         **study.counts,
         "calls": list(calls),
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        # The oldest that can have it, so that earlier versions read it, too.
+        "format_version": FORMAT_VERSION if any(one.wanted for one in study.answers) else _OLDEST_VERSION,
         "members": promises,
         "package_version": __version__,
         "source": study.source,
@@ -204,6 +206,7 @@ def _ledger_lines(ledger: Iterable[Row]) -> Iterator[bytes]:
 
 def _record(one: Observation, envelope: Mapping[str, Any]) -> dict[str, Any]:
     page = {"fresh": one.fresh, "more": one.more, "number": one.page, "rows": one.rows, "walk": one.pull}
+    page |= {} if one.wanted is None else {"wanted": one.wanted}
     return {
         "absent": one.absent,
         "endpoint": one.endpoint,
@@ -333,9 +336,9 @@ def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:
     version = manifest.get("format_version")
     _require(manifest.get("format") == FORMAT, f"its manifest is not from keyapi_research. {_OURS}")
     _require(
-        version == FORMAT_VERSION,
-        f"it has format {version!s:.20}, but this version of keyapi_research reads {FORMAT_VERSION}. Update the "
-        "package",
+        type(version) is int and _OLDEST_VERSION <= version <= FORMAT_VERSION,
+        f"it has format {version!s:.20}, but this version of keyapi_research reads {_OLDEST_VERSION} to "
+        f"{FORMAT_VERSION}. Update the package",
     )
     _require(_has_fields(manifest), f"its manifest does not have the expected fields. {_AGAIN}")
     return manifest
@@ -445,8 +448,10 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
         rows=len(found.ids),
         fresh=int(page["fresh"]),
         more=found.more,
+        wanted=page.get("wanted"),
     )
-    as_shown = _record(one, found.envelope) == record and 0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger)
+    numbers = 0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger) and type(one.wanted) in (int, type(None))
+    as_shown = numbers and _record(one, found.envelope) == record
     _require(as_shown, "its record does not match its content")
     requested = 0 < one.request <= len(ledger) and ledger[one.request - 1][_ENDPOINT] == one.endpoint
     _require(requested, f"its request is not in {LEDGER}")

@@ -795,7 +795,8 @@ def forged(path: Path, change: Callable[[Parts], object]) -> bytes:
 FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "another program's manifest": (lambda p: p.manifest.update(format="other"), "not from keyapi_research"),
     "another format version": (
-        lambda p: p.manifest.update(format_version=2), "has format 2, but this version .* reads 1. Update the package"),
+        lambda p: p.manifest.update(format_version=3),
+        "has format 3, but this version .* reads 1 to 2. Update the package"),
     "a manifest without its calls": (lambda p: p.manifest.pop("calls"), "manifest does not have the expected fields"),
     "a promise without a checksum": (lambda p: p.promised.update(sha256=None), "manifest does not have the expected"),
     "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest does not have the expected "
@@ -821,6 +822,8 @@ FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
         lambda p: p.answers[9]["envelope"]["data"].append({"video_id": "1"}), "line 10 .* not an answer to its query"),
     "a request beyond the ledger": (lambda p: p.answers[4].update(request=99), "its request is not in ledger.csv"),
     "the request of another endpoint": (lambda p: p.answers[4].update(request=4), "its request is not in ledger"),
+    "a page that wanted no number of rows": (
+        lambda p: p.answers[1]["page"].update(wanted="2"), "line 2 .* does not match its content"),
     "a pull beyond all": (lambda p: p.answers[1]["page"].update(walk=2**70), "line 2 .* to its query"),
     "more new rows than rows": (lambda p: p.answers[1]["page"].update(fresh=99), "line 2 .* to its query"),
     "NaN for a number": (lambda p: p.answers[1]["page"].update(fresh=float("nan")), "line 2 .* is not a valid answer"),

@@ -121,6 +121,14 @@ def test_archives(version: int) -> None:
         assert reader.source == "sandbox"
 
 
+def test_an_archive_knows_how_many_rows_a_pull_was_for() -> None:
+    with kr.replay(ARCHIVES[2]) as reader:
+        latest = kr.stored("product_insights", client=reader)
+        assert latest["observed_at"].unique().tolist() == [THURSDAY]  # of the pull that got all five it wanted
+        assert latest["category_id"].tolist() == ["1", "2", "3", "4", "5"]
+        assert len(kr.stored("product_insights", observations="all", client=reader)) == 20
+
+
 @pytest.mark.parametrize("version", [0, store.FORMAT + 1])
 def test_another_format_is_refused_and_left_alone(version: int, path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:

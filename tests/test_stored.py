@@ -99,6 +99,16 @@ def test_offline_as_of_and_in_a_replay(make_client: Make, tmp_path: Path) -> Non
         assert_frame_equal(kr.stored("hashtags", client=reader), whole)
 
 
+def test_a_replay_takes_the_pull_that_the_study_took(client: kr.Client, tmp_path: Path) -> None:
+    kr.fetch_trending_hashtags(region="US", period=7, limit=60, client=client)
+    last = kr.fetch_trending_hashtags(region="US", period=7, limit=20, max_age=0, client=client)
+    whole = kr.stored("trending_hashtags", client=client)
+    assert len(whole) == len(last) == 20
+    kr.freeze(tmp_path / "study.zip", client=client)
+    with kr.Client(replay=tmp_path / "study.zip") as reader:
+        assert_frame_equal(kr.stored("trending_hashtags", client=reader), whole)
+
+
 def test_what_kr_stored_read_is_frozen_with_the_study(make_client: Make, tmp_path: Path) -> None:
     with make_client() as earlier:
         kr.fetch_hashtags(["perfume", "ufc324"], client=earlier)
