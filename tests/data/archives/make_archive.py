@@ -19,7 +19,7 @@ import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "formats"))
-from make_store import THURSDAY, TUESDAY, hashtag, page  # noqa: E402
+from make_store import THURSDAY, TUESDAY, hashtag, page
 
 
 def write(path: Path) -> None:
