@@ -9,9 +9,8 @@ from pathlib import Path
 
 import keyapi_research as kr
 
-from .common import Measure, best, fill, hashtag_answers, in_a_process, in_turns
+from .common import MEGABYTE, MEMORY, Measure, best, fill, hashtag_answers, in_a_process, in_turns
 
-MEGABYTE = 2**20
 OWN_MEMORY = 150 * MEGABYTE
 
 IMPORT = """
@@ -31,8 +30,8 @@ FIRST_TAB = """
     dir(tags.keyapi), dir(tags.keyapi.plot)
     print(json.dumps(time.perf_counter() - began))
 """
-FETCH_ALL = """
-    import json, re, resource, sys, warnings
+FETCH_ALL = MEMORY + """
+    import json, sys, warnings
     import keyapi_research as kr
     warnings.simplefilter("ignore")
     store, count = sys.argv[1], int(sys.argv[2])
@@ -41,11 +40,7 @@ FETCH_ALL = """
         tables = [fetch(wanted, client=client)
                   for fetch in (kr.fetch_hashtags, kr.fetch_hashtag_trends, kr.fetch_hashtag_audience)]
     frames = sum(int(table.memory_usage(deep=True).sum()) for table in tables)
-    try:  # the figure of getrusage includes the process this one was forked from
-        peak = int(re.search(r"VmHWM:\\s*([0-9]+) kB", open("/proc/self/status").read())[1])
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([peak * 1024, frames]))
+    print(json.dumps([memory("VmHWM"), frames]))
 """
 
 

@@ -11,16 +11,13 @@ import pandas as pd
 
 import keyapi_research as kr
 
-from .common import Measure, fill, hashtag_answers, in_a_process, in_turns
+from .common import MEMORY, Measure, fill, hashtag_answers, in_a_process, in_turns
 from .fetching import FIRST_VIDEO, connect, serving
 
-READ = """
-    import gc, json, re, sys, time
+READ = MEMORY + """
+    import gc, json, sys, time
     import pandas as pd
     import keyapi_research as kr
-
-    def memory(kind):
-        return int(re.search(kind + r":\\s*([0-9]+) kB", open("/proc/self/status").read())[1]) * 1024
 
     path, who = sys.argv[1:]
     empty = kr.fetch_videos([], client=kr.Client(sandbox=True, store=":memory:"))

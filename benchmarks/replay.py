@@ -23,6 +23,7 @@ URL = f"https://api.keyapi.ai{HASHTAG_DETAIL.path}"
 FETCHES = (kr.fetch_hashtags, kr.fetch_hashtag_trends, kr.fetch_hashtag_audience)
 ANSWERS = "FROM keyapi_answers a JOIN responses r ON r.key = a.entity || '-' || a.observed_at"
 Row = tuple[Any, ...]
+RowsOf = Callable[[dict[str, Any]], list[Row]]
 ByHand = Callable[[dict[str, Any]], list[pd.DataFrame]]
 LISTS = (("age", "audience_ages"), ("interest", "audience_interests"), ("country", "audience_countries"))
 
@@ -96,10 +97,10 @@ def by_hand_at_once(folder: Path, wanted: list[str], tables: Sequence[ByHand] = 
 # The least -----------------------------------------------------------------------------------------------------
 
 
-def floor(path: Path, count: int) -> None:
+def floor(path: Path, count: int, tables: Sequence[RowsOf]) -> None:
     """For each table: one SELECT of the bodies, json.loads, tuples of the six columns a user looks at, DataFrame."""
     with sqlite3.connect(path) as db:
-        for rows_of in (_summary_rows, _trend_rows, _audience_rows):
+        for rows_of in tables:
             rows: list[Row] = []
             for (value,) in db.execute("SELECT value FROM responses LIMIT ?", (count,)):
                 rows += rows_of(json.loads(value)["_decoded_content"]["data"]["info"])
@@ -107,7 +108,7 @@ def floor(path: Path, count: int) -> None:
     db.close()
 
 
-def _summary_rows(info: dict[str, Any]) -> list[Row]:
+def summary_rows(info: dict[str, Any]) -> list[Row]:
     names = ("hashtag_name", "hashtag_id", "publish_cnt", "video_views", "publish_cnt_all", "video_views_all")
     return [tuple(info[name] for name in names)]
 
@@ -126,6 +127,8 @@ def _audience_rows(info: dict[str, Any]) -> list[Row]:
     return found
 
 
+ROWS = (summary_rows, _trend_rows, _audience_rows)
+
 # Measured ------------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +144,7 @@ def measure(folder: Path, report: Callable[[str], None], *, quick: bool) -> list
         wanted = names(count)
         report(f"replay of {count:,} answers")
         ours(path, wanted)  # warm, as the others are by then
-        jobs = {"ours": partial(ours, path, wanted), "least": partial(floor, path, count)}
+        jobs = {"ours": partial(ours, path, wanted), "least": partial(floor, path, count, ROWS)}
         best = in_turns({name: partial(clocked, job) for name, job in jobs.items()}, 7)
         took[count] = best["ours"]
         hand = clocked(partial(by_hand, folder, wanted))
