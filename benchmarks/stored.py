@@ -55,12 +55,12 @@ def measure(folder: Path, report: Callable[[str], None], *, quick: bool) -> list
         least = took[kind] / took["least"]
         _, small = memory_of(paths[few], kind, few)
         frame, large = memory_of(paths[many], kind, many)
+        more = (large - small) / (many - few)
         found += [
             Measure(title, f"{kind}, an answer", took[kind] / many * 1e6, "us"),
             Measure(title, f"{kind}, checksums included / the least", least, "x", at_most=3),
             Measure(title, f"{kind}, frame, an answer", frame / many, "bytes"),
             Measure(title, f"{kind}, peak beyond the frame", large / MEGABYTE, "MB", at_most=100),
-            Measure(title, f"{kind}, peak beyond the frame / that of {few:,}", large / small, "x", at_most=1.1),
-            Measure(title, f"{kind}, peak beyond the frame, one answer more", (large - small) / (many - few), "bytes"),
+            Measure(title, f"{kind}, an answer more beyond / in the frame", more / (frame / many), "x", at_most=1),
         ]
     return found

@@ -203,7 +203,7 @@ class MissingDataWarning(KeyAPIWarning):
 
 
 class IncompleteDataWarning(KeyAPIWarning):
-    """Some ids failed and are not in the table (`errors="warn"`)."""
+    """Some ids failed (`errors="warn"`), or their stored answers are about other ids; they are not in the table."""
 
 
 class StaleDataWarning(KeyAPIWarning):

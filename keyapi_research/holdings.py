@@ -18,7 +18,7 @@ from .client.pages import pages_needed
 from .errors import InvalidArgumentError
 from .fetch import read_table
 from .model import OBSERVED_AT, TABLES, Endpoint, Table, Untyped
-from .notices import warn_of_drift
+from .notices import warn_of_drift, warn_of_foreign
 from .queries import Query, query_of, read_query, split_page
 from .store import Answer, Observation
 from .tidy import Issues, empty_frame
@@ -28,7 +28,8 @@ Which = Literal["latest", "all"]
 _CHUNK: Final = 2000  # entities that are looked up at once: bounds memory
 
 Reading = list[Answer]  # answers whose rows are made together; of a ranking one pull
-Found = tuple[Reading, list[Observation], frozenset[int]]  # with absences, and the moments of answers that are not new
+# With absences, the moments of answers that are not new, and queries whose answers are about somebody else.
+Found = tuple[Reading, list[Observation], frozenset[int], Sequence[Query]]
 
 
 # Tables -----------------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def find_table(name: object, client: Client) -> Table:
         return untyped_table(query_of(name, {}).endpoint, None, personal())
     known = [*TABLES, *paths]
     near = nearest_name(name, known) if isinstance(name, str) else None
-    hint = f" Did you mean {near!r}?" if near else ""
+    hint = f" Did you mean {near!r}?" if near else " The ledger is kr.ledger()" if name == LEDGER else ""
     raise InvalidArgumentError(
         f"table must be a name that kr.tables() lists, or the path of an endpoint that is stored; got {name!r:.80}."
         f"{hint} kr.stored() lists what is stored"
@@ -95,12 +96,14 @@ def readings(
     after: int = 0,
     upto: int | None = None,
     note: bool = True,
+    foreign: set[Query],
 ) -> Iterator[tuple[Reading, frozenset[int]]]:
     """Yield the answers that a table is made of, in the order of its rows, and the moments of those that are not new.
 
     Those are pages of a ranking, which later pages are numbered after: answers up to `after` do not count otherwise,
     and later ones than `upto` not at all. What is read is remembered, so that it is frozen with the study, but not
-    what is only copied (`note`).
+    what is only copied (`note`). Queries whose answers are about somebody else, which are never served, are added to
+    `foreign`.
     """
     last = math.inf if upto is None else upto
     for queries in _queries_of(table, client, after, upto):
@@ -113,22 +116,23 @@ def readings(
             else:
                 newest = observations == "latest"
                 found = iter([_newest(some, client) if newest else _every(some, client, after, last)])
-            for reading, absent, old in found:
+            for reading, absent, old, wrong in found:
+                foreign.update(wrong)
                 if note:
                     client.records.note_read([*(one.observation for one in reading), *absent])
                 yield reading, old
 
 
 def _newest(queries: Sequence[Query], client: Client) -> Found:
-    latest, foreign = client.policy.newest(queries)  # what is about somebody else is never served
+    latest, foreign = client.policy.newest(queries)
     there = [(query, latest[query.key]) for query in queries if query.key in latest and query.key not in foreign]
-    return _present(there)
+    return _present(there, [query for query in queries if query.key in foreign])
 
 
-def _present(there: Sequence[tuple[Query, Observation]]) -> Found:
+def _present(there: Sequence[tuple[Query, Observation]], foreign: Sequence[Query]) -> Found:
     """Tell answers from absences, which have no rows."""
     answers = [Answer(query, one) for query, one in there if not one.absent]
-    return answers, [one for _, one in there if one.absent], frozenset()
+    return answers, [one for _, one in there if one.absent], frozenset(), foreign
 
 
 def _every(queries: Sequence[Query], client: Client, after: int, last: float) -> Found:
@@ -138,8 +142,9 @@ def _every(queries: Sequence[Query], client: Client, after: int, last: float) ->
     pairs = [(query, one) for query in queries for one in histories.get(query.key, ()) if not one.page]
     wanted = [(query, one) for query, one in pairs if after < one.id <= last and one.observed_at <= until]
     judged = client.policy.judge(wanted)
-    there = [(query, one) for (query, _), one in zip(wanted, judged, strict=True) if isinstance(one, Observation)]
-    return _present(there)
+    said = [(query, one) for (query, _), one in zip(wanted, judged, strict=True)]
+    there = [(query, one) for query, one in said if isinstance(one, Observation)]
+    return _present(there, [query for query, one in said if not isinstance(one, Observation)])
 
 
 def _pulled(
@@ -148,11 +153,13 @@ def _pulled(
     """Yield pulls of rankings: of each the newest that got what it requested, or all, oldest first."""
     for query in queries:
         pulls: list[Reading] = []
+        foreign: list[Query] = []
         for pages in client.store.pulls(query.key, until=client.policy.until):
             pulls.append([])
             for one in client.policy.judge([(query, page) for page in pages if page.id <= last]):
                 if not isinstance(one, Observation):
-                    break  # what is about somebody else, and what follows it, is never served
+                    foreign = [query]
+                    break  # what follows is not served, either
                 pulls[-1].append(Answer(query, one))
         others: list[Observation] = []
         if which == "latest":
@@ -163,7 +170,9 @@ def _pulled(
         for pull in reversed(pulls):
             if pull and pull[-1].observation.id > after:
                 old = frozenset(one.observation.observed_at for one in pull if one.observation.id <= after)
-                yield pull, others, old
+                yield pull, others, old, ()
+        if foreign:
+            yield [], [], frozenset(), foreign
 
 
 def is_whole(table: Table, pull: Reading) -> bool:
@@ -191,10 +200,13 @@ def frames_of(
     Only answers after `after` and up to `upto` (ids, in the order of storing) have rows. Warns of what could not be
     read, once.
     """
-    issues = Issues()
+    issues, foreign = Issues(), set[Query]()
     kept: Reading = []
     kept_queries: set[Query] = set()
-    for reading, old in readings(table, client, observations=observations, after=after, upto=upto, note=note):
+    found = readings(
+        table, client, observations=observations, after=after, upto=upto, note=note, foreign=foreign
+    )
+    for reading, old in found:
         paged = bool(reading) and reading[0].query.endpoint.ranking
         apart = bool(old) or isinstance(table, Untyped)
         # Pulls of different rankings are read together; of one ranking, each by itself.
@@ -217,6 +229,7 @@ def frames_of(
     if kept:
         yield _rows(table, kept, client, issues)
     warn_of_drift(table, issues, client)
+    warn_of_foreign(table, foreign)
 
 
 def _alike(reading: Reading) -> list[Reading]:

@@ -33,6 +33,7 @@ def stored(table: str | None = None, *, observations: Which = "latest", client: 
         end; observations of one entity stand together, oldest first. Of a ranking all rows of a page are there, also
         those beyond the `limit` of the call. Without `table`: table (string; name or path), entities, observations
         (Int64; the pages of a pull are one), first, last (UTC); a table of which there is nothing is not listed.
+        Answers that have no rows count there, too.
 
     Raises
     ------
@@ -40,6 +41,11 @@ def stored(table: str | None = None, *, observations: Which = "latest", client: 
         There is no such table or path.
     StoreError
         The store cannot be read, or the client is closed.
+
+    Warns
+    -----
+    IncompleteDataWarning
+        Stored answers are about another id than was requested, which only your declaration of the table shows.
 
     Notes
     -----

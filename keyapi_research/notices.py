@@ -125,6 +125,17 @@ def warn_of_drift(
         warn(f"{name}: the answers differ from what is expected: {'; '.join(texts)}", SchemaDriftWarning)
 
 
+def warn_of_foreign(table: Table, queries: Iterable[Query]) -> None:
+    """Warn of stored answers that are about another id than was requested: they have no rows."""
+    names = sorted(named([*queries]))
+    if names:
+        warn(
+            f"{table.name}: stored answers to {listed(names, _MOST_FAILED)} are about another id, so they have no "
+            "rows. Fetching such an id again, with max_age=0, pays for it and shows what came",
+            IncompleteDataWarning,
+        )
+
+
 def warn_of_markets(table: Table, issues: Issues) -> None:
     """Warn of answers that name another market than the region requested."""
     if issues.markets:

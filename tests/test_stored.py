@@ -63,6 +63,11 @@ def test_what_there_is(world: World) -> None:
     assert (one["first"], one["last"]) == (times.min(), times.max())
 
 
+def test_the_ledger_is_no_table_and_the_message_says_where_it_is(client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"kr\.ledger\(\)"):
+        kr.stored("ledger", client=client)
+
+
 def test_an_empty_store_has_empty_tables(client: kr.Client) -> None:
     assert kr.stored(client=client).empty
     frame = kr.stored("videos", client=client)
@@ -213,7 +218,8 @@ def test_an_answer_about_somebody_else_is_never_served(client: kr.Client, sandbo
     with pytest.raises(kr.UnexpectedResponseError):
         fetch("1", client=client)
     for which in ("latest", "all"):
-        assert kr.stored("things", observations=which, client=client).empty
+        with pytest.warns(kr.IncompleteDataWarning, match="'1' are about another id, so they have no rows"):
+            assert kr.stored("things", observations=which, client=client).empty
 
 
 def test_pages_about_somebody_else_are_never_served(client: kr.Client, sandbox: Sandbox) -> None:
@@ -224,7 +230,8 @@ def test_pages_about_somebody_else_are_never_served(client: kr.Client, sandbox: 
     with pytest.raises(kr.UnexpectedResponseError):
         fetch("1", client=client)
     for which in ("latest", "all"):
-        assert kr.stored("things", observations=which, client=client).empty
+        with pytest.warns(kr.IncompleteDataWarning, match="'1' are about another id, so they have no rows"):
+            assert kr.stored("things", observations=which, client=client).empty
 
 
 def test_a_pull_stays_whole_when_a_later_call_wanted_more_and_broke_off(make_client: Make) -> None:
