@@ -346,6 +346,7 @@ def test_filters_of_rankings(clean):
     assert clean.all("video/ranking", **query, product_category_id="999999") == []
 
 
+@pytest.mark.slow
 def test_rankings_of_what_is_not_over_or_too_old_or_elsewhere_are_empty(world):
     known = {"region": "US", "rank_type": 1, "influencer_rank_field": 1, "page_num": 1, "page_size": 10}
     assert len(world.rows("influencer/ranking", **known, date="2026-02-02")) == 10
@@ -476,6 +477,7 @@ def test_sorts_and_filters_of_lists(clean):
         assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 def test_videos_carry_products_their_creator_promotes(clean):
     carried, forms = 0, Counter()
     for row in clean.creators("US")[:60]:

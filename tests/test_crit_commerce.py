@@ -254,6 +254,7 @@ def test_a_list_that_ends_with_an_empty_page_can_be_replayed(
         pd.testing.assert_frame_equal(quietly(fetch, **given, limit=20, client=replayed), before)
 
 
+@pytest.mark.slow
 def test_a_manifest_has_the_days_of_a_call_once(
     client: kr.Client, real: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

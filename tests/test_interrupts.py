@@ -1078,10 +1078,11 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-OF_STORED_IDS = [pytest.param(2, 0.3e6, id="2"), pytest.param(200, 8e6, marks=pytest.mark.slow, id="200")]
-ONE_CALL = [pytest.param(2, 0.2e6, id="2"), pytest.param(200, 1e6, marks=pytest.mark.slow, id="200")]
+OF_STORED_IDS = [pytest.param(2, 0.3e6, id="2"), pytest.param(200, 8e6, id="200")]
+ONE_CALL = [pytest.param(2, 0.2e6, id="2"), pytest.param(200, 1e6, id="200")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("calls", "most"), OF_STORED_IDS)
 def test_calls_of_a_thousand_stored_ids_leave_little_behind(calls: int, most: float, full_store: Path) -> None:
     rng = random.Random(SEED)
@@ -1090,6 +1091,7 @@ def test_calls_of_a_thousand_stored_ids_leave_little_behind(calls: int, most: fl
         assert grow([lambda ids=ids: kr.fetch_videos(ids, client=client) for ids in samples], 1) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("calls", "most"), ONE_CALL)
 def test_one_call_made_again_and_again_leaves_nothing_more_behind(calls: int, most: float, full_store: Path) -> None:
     with kr.Client(store=full_store, offline=True) as client:

@@ -351,6 +351,7 @@ def test_a_first_offset_may_be_left_out_where_it_is_optional(sandbox):
     assert data(sandbox, "shop/products", params) == data(sandbox, "shop/products", {**params, "offset": ""})
 
 
+@pytest.mark.slow
 def test_the_example_of_a_world_is_for_its_own_query_alone(sandbox):
     known = example("influencer-detail-analytics")["data"]
     assert data(sandbox, "influencer/detail/analytics", {"user_ids": "104962950695723008", "typo": "1"}) == known

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,20 @@ def test_every_table_is_what_was_fetched(name: str, world: World) -> None:
         assert len(stored) >= len(fetched)
     assert_frame_equal(sorted_rows(kr.stored(name, observations="all", client=world.client)), sorted_rows(stored))
     assert world.sent == before
+
+
+def test_every_table_of_an_imported_store_is_the_same(world: World, client: kr.Client, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "world.sqlite")) as file:
+        world.client.store._db._db.backup(file)
+    done = kr.import_store(tmp_path / "world.sqlite", client=client)
+    there = world.client.status()
+    assert (done.answers, done.absences, done.known) == (there.answers, there.absences, 0)
+    assert (done.requests, done.credits) == (there.requests, there.credits_in_ledger)
+    for name in TABLES:
+        given = kr.stored(name, client=world.client)
+        assert len(given)
+        for which in ("latest", "all"):
+            assert_frame_equal(sorted_rows(kr.stored(name, observations=which, client=client)), sorted_rows(given))
 
 
 def test_what_there_is(world: World) -> None:
