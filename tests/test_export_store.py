@@ -13,7 +13,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -23,6 +25,9 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research.export import parquet_store
+from keyapi_research.export.parquet import digest_of
+from keyapi_research.model import TABLES, Table
+from keyapi_research.places import CountOf, Field, Metadata, PerList
 from keyapi_research.sandbox import Sandbox
 
 Make = Callable[..., kr.Client]
@@ -190,13 +195,101 @@ def test_parts_of_an_older_schema_are_written_anew(
     folder = tmp_path / "archive"
     fill(client)
     with monkeypatch.context() as older:
-        older.setattr(parquet_store, "digest_of", lambda schema: "an older one")
+        older.setattr(parquet_store, "digest_of", lambda table: "an older one")
         kr.export_store(folder, tables=["hashtags", "creators"], client=client)
     done = kr.export_store(folder, tables="hashtags", client=client)
     assert done.rewritten == ("hashtags",)
     assert "written anew" in repr(done)
     stored = kr.stored("hashtags", client=client)
     assert_frame_equal(sorted_rows(kr.read_parquet(folder / "hashtags")), sorted_rows(stored))
+
+
+DAYS = "/v1/tiktok/video/trends/analytics"
+
+
+def declare_days(views: str, meaning: str = "Views so far.", **more: Any) -> Callable[..., pd.DataFrame]:
+    options: dict[str, Any] = {"credits": 1, "by": "video_id", "rows": "[]", "key": ["video_id", "day"]} | more
+    dates = {"start_date": "2026-01-05", "end_date": "2026-01-25"}
+    columns = {"day": ("date", "dt"), "views": ("count", views, "views", meaning)}
+    return kr.declare("video_days", DAYS, params=dates, columns=columns, **options)
+
+
+def test_a_table_that_is_declared_otherwise_is_written_anew_and_a_reworded_one_is_not(
+    client: kr.Client, tmp_path: Path
+) -> None:
+    def export() -> tuple[str, ...]:
+        done = kr.export_store(tmp_path / "archive", tables="video_days", client=client)
+        whole = kr.stored("video_days", observations="all", client=client)
+        assert_frame_equal(sorted_rows(kr.read_parquet(tmp_path / "archive" / "video_days")), sorted_rows(whole))
+        return done.rewritten
+
+    assert len(declare_days("total_views_cnt")("7600000000000000001", client=client))
+    assert export() == ()
+    declare_days("total_digg_cnt")
+    assert export() == ("video_days",)
+    [table] = json.loads((tmp_path / "archive" / "datapackage.json").read_text("utf-8"))["resources"]
+    [views] = [one for one in table["schema"]["fields"] if one["name"] == "views"]
+    assert views["source"] == "data[].total_digg_cnt"
+    declare_days("total_digg_cnt", "Likes, in other words.", credits=1)
+    assert export() == ()
+
+
+def test_a_digest_has_what_values_depend_on_and_no_prose() -> None:
+    declare_days("total_views_cnt")
+    table = TABLES["video_days"]
+
+    def changed(at: int = 3, **facts: Any) -> Table:
+        columns = list(table.columns)
+        columns[at] = replace(columns[at], **facts)
+        return replace(table, columns=tuple(columns))
+
+    def answered(**facts: Any) -> Table:
+        return replace(table, endpoint=replace(table.endpoint, **facts))
+
+    views = table.columns[4]
+    assert views.name == "views"
+    same = [
+        changed(4, meaning="else", evidence="documented: else", unit="else", of="total", optional=True),
+        changed(5, place=Metadata("else")),
+        replace(table, row="else", strict=False, reached_by="else"),
+        answered(page="else", credits=7, example="else"),
+    ]
+    others = [
+        changed(4, place=Field("[].total_views_cnt", around="views")),
+        changed(4, place=CountOf("[].total_views_cnt")),
+        changed(4, place=PerList((Field("[].total_views_cnt"),))),
+        changed(4, kind="integer"),
+        *(changed(4, **one) for one in ({"least": 1}, {"most": 9}, {"missing": ("-",)}, {"zero_beside": "day"})),
+        changed(4, zero_unless=("day", ("x",))),
+        replace(table, rows=("list[]",)),
+        replace(table, key=("day",)),
+        replace(table, ways=(table.endpoint,)),
+        answered(path="/v1/else"),
+        answered(record="else"),
+        answered(identity=Field("[].video_id")),
+        answered(owner=Field("video_id")),
+        answered(texts={"[].else": list}),
+        answered(parameters=table.endpoint.parameters[:1]),
+    ]
+    assert {digest_of(one) for one in same} == {digest_of(table)}
+    assert len({digest_of(one) for one in [table, *others]}) == 1 + len(others)
+    shorter = [changed(4, place=PerList((Field("[].x"), None), written)) for written in ("", "else")]
+    assert digest_of(shorter[0]) == digest_of(shorter[1])
+
+
+def test_a_digest_is_the_same_in_every_program() -> None:
+    code = """
+from keyapi_research.export.parquet import digest_of
+from keyapi_research.model import TABLES
+print(*map(digest_of, TABLES.values()))
+"""
+    told = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+                       text=True, check=True).stdout
+        for seed in "12"
+    ]  # fmt: skip
+    assert told[0] == told[1]
+    assert len({*told[0].split()}) > 20
 
 
 def test_small_windows_make_the_same_rows(client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

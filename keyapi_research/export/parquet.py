@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,8 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, needed, warn
 from ..files import as_path, open_file, read_buffer, reason_of, replacing
-from ..model import DTYPES, TABLES, Column
+from ..model import DTYPES, TABLES, Column, Endpoint, Table
+from ..places import Metadata, PerList, Place, Position
 from ..version import __version__
 from .csv import distinct_names, known_dtypes
 
@@ -171,9 +172,30 @@ def metadata_of(path: Path) -> Mapping[str, str]:
     return {name.decode(): text.decode("utf-8", "replace") for name, text in metadata.items()}
 
 
-def digest_of(schema: pa.Schema) -> str:
-    """Return names and types of a schema as one text."""
-    return json.dumps([[field.name, str(field.type)] for field in schema])
+def digest_of(table: Table) -> str:
+    """Return a digest of all that values of a declared table depend on, so not of prose such as meanings."""
+    kinds = [str(one) for one in schema_of(table.columns).types]
+    columns = [
+        (one.name, one.kind, _read_from(one.place), one.least, one.most, one.zero_beside, one.zero_unless, one.missing)
+        for one in table.columns
+    ]
+    answers = [_answers_of(one) for one in (table.endpoint, *table.ways)]
+    facts = (kinds, columns, table.rows, table.key, table.sorted_by, answers)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _read_from(place: Place) -> object:
+    if isinstance(place, PerList):
+        return place.places
+    return type(place).__name__ if isinstance(place, Metadata | Position) else place  # the rest of these is prose
+
+
+def _answers_of(endpoint: Endpoint) -> tuple[object, ...]:
+    """Return what decides which stored answers are an endpoint's, and which of their rows count."""
+    sent = [(one.column, one.api_name, one.unset, one.codes, one.beside) for one in endpoint.inputs]
+    day = endpoint.series and endpoint.series.day
+    whom = (endpoint.record, endpoint.identity, endpoint.identity_kind, endpoint.owner)
+    return endpoint.path, sent, endpoint.paging, day, whom, sorted(endpoint.texts)
 
 
 def write_part(path: Path, table: pa.Table, facts: Mapping[str, str]) -> None:

@@ -110,12 +110,12 @@ class _Source:
 
     @property
     def digest(self) -> str:
-        """The schema as a text; empty where it depends on the answers."""
+        """What values depend on, as a text; empty where nobody declared it."""
         if isinstance(self.table, Untyped):
             return ""
         if self.table is None:
             return json.dumps([[name, str(dtype)] for name, dtype in ledger_frame(()).dtypes.items()])
-        return digest_of(schema_of(self.table.columns))
+        return digest_of(self.table)
 
 
 def export_store(
