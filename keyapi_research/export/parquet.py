@@ -65,7 +65,7 @@ def write_parquet(df: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     fields = [one.with_metadata(_facts_of(known[one.name])) if one.name in known else one for one in table.schema]
     metadata = {**(table.schema.metadata or {}), b"keyapi_research": __version__.encode()}
     table = table.cast(arrow.schema(fields, metadata=metadata))
-    with replacing(as_path(path)) as file:
+    with replacing(as_path(path, instead="Pass the path of a file on this machine")) as file:
         pq.write_table(table, file, compression=_COMPRESSION)
 
 
