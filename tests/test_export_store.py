@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from keyapi_research.places import CountOf, Field, Metadata, PerList
 from keyapi_research.sandbox import Sandbox
 
 Make = Callable[..., kr.Client]
+IS_ROOT = os.name == "posix" and os.geteuid() == 0
 CAPTIONS = "/v1/tiktok/video/captions"
 TAGS = ["perfume", "ufc324", "diy", "gym", "fyp"]
 
@@ -306,10 +308,113 @@ def test_two_programs_do_not_export_into_one_folder_at_once(client: kr.Client, t
     kr.export_store(folder, client=client)
     lock = sqlite3.connect(folder / ".lock", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
+    theirs = folder / ".datapackage.json.1234abcd.part"  # what the other program is writing
+    theirs.touch()
     with pytest.raises(kr.StoreError, match="another program is exporting"):
         kr.export_store(folder, client=client)
+    assert theirs.exists()
     lock.close()
     assert kr.export_store(folder, client=client).parts == 0
+    assert not theirs.exists()
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lay down the rights of root, who may read and write everything."""
+    if not IS_ROOT:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+DENIED: dict[str, tuple[str, int, str]] = {  # what has which rights, and what is said then
+    "a new folder that is only read": ("", 0o555, "{} cannot be written: Permission denied. Choose another folder"),
+    "a new folder": ("", 0, "{} cannot be read or written: Permission denied. Change that, or choose another folder"),
+    "a folder that is only read": ("", 0o555, "{} cannot be written: Permission denied. Choose another folder"),
+    "a folder": ("", 0, "{} cannot be read or written: Permission denied. Change that, or choose another folder"),
+    "a table": ("hashtags", 0, "{} cannot be read or written: Permission denied. Change that"),
+    "a part": ("hashtags/part-*", 0, "{} cannot be read or written: Permission denied"),
+    "the descriptor": ("datapackage.json", 0, "{} cannot be read or written: Permission denied. Change that"),
+    "the lock": (".lock", 0o444, "{} cannot be locked: attempt to write a readonly database. Make it writable, or"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are others there")
+@pytest.mark.parametrize("what", DENIED)
+def test_what_may_not_be_read_or_written_is_named_with_the_reason(
+    what: str, make_client: Make, open_folder: Path
+) -> None:
+    name, rights, text = DENIED[what]
+    new, folder = what.startswith("a new"), open_folder / "archive"
+    client = make_client(store=":memory:")
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(open_folder / "other", client=client)  # what is imported late is there
+    if new:
+        folder.mkdir()
+    else:
+        kr.export_store(folder, client=client)
+    [named] = folder.glob(name) if name else [folder]
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    named.chmod(rights)
+    with as_nobody(), pytest.raises(kr.StoreError) as caught:
+        kr.export_store(folder, client=client)
+    assert str(caught.value).startswith(text.format(named))
+    named.chmod(0o777)
+    assert (kr.export_store(folder, client=client).parts > 0) is new
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are others there")
+def test_a_folder_or_part_that_may_not_be_read_is_refused_with_the_reason(
+    make_client: Make, open_folder: Path
+) -> None:
+    client = make_client(store=":memory:")
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(open_folder / "archive", tables="hashtags", client=client)
+    folder = open_folder / "archive" / "hashtags"
+    kr.read_parquet(folder)
+    [part] = folder.iterdir()
+    for path in (part, folder):
+        path.chmod(0)
+        for read in (folder, part):
+            with as_nobody(), pytest.raises(kr.InvalidArgumentError) as caught:
+                kr.read_parquet(read)
+            denied = folder if (path, read) == (folder, folder) else part
+            text = f"{denied} cannot be read: Permission denied. Check the path, and that you may read it"
+            assert str(caught.value) == text
+    folder.chmod(0o755)
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"nope cannot be read: No such file or directory\. Check"):
+        kr.read_parquet(tmp_path / "nope")
+
+
+def test_the_argument_is_named_and_a_url_is_no_folder(client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"^folder must be the path of a folder; got None$"):
+        kr.export_store(None, client=client)  # type: ignore[arg-type]
+    with pytest.raises(kr.InvalidArgumentError, match=r"^folder: s3://.*\. Pass the path of a folder on this machine$"):
+        kr.export_store("s3://bucket/x", client=client)
+
+
+def test_the_folder_of_a_table_leads_to_the_one_above(
+    client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(tmp_path / "archive", client=client)
+    monkeypatch.chdir(tmp_path / "archive" / "hashtags")
+    for folder in (".", tmp_path / "archive" / "hashtags"):
+        with pytest.raises(kr.InvalidArgumentError) as caught:
+            kr.export_store(folder, client=client)
+        text = f"{folder} is a table's folder in an export. Pass the folder above it, {tmp_path / 'archive'}"
+        assert str(caught.value) == text
+    (tmp_path / "archive" / "datapackage.json").unlink()
+    with pytest.raises(kr.InvalidArgumentError, match="which no export wrote"):
+        kr.export_store(tmp_path / "archive" / "hashtags", client=client)
 
 
 def test_an_export_is_not_part_of_the_study(client: kr.Client, make_client: Make, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
     Raises
     ------
     InvalidArgumentError
-        It is not there, or not a whole Parquet file.
+        It is not there, cannot be read, or is not a whole Parquet file.
     MissingPackageError
         pyarrow is not installed.
 
@@ -108,12 +108,12 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         where, sources = "the buffer", [arrow.BufferReader(read_buffer(path))]
     else:
         file = as_path(path)
-        where, sources = str(file), sorted(file.glob("part-*.parquet")) if file.is_dir() else [file]
-        if not sources:
-            raise InvalidArgumentError(f"{file} has no part-*.parquet. Name a file, or the folder of one table")
+        where, sources = str(file), _files_of(file)
     try:
         frames = [_read_one(one, pq) for one in sources]
     except (arrow.ArrowException, OSError, ValueError) as error:
+        if is_of_system(error):
+            raise _unreadable(where, error) from error
         raise InvalidArgumentError(
             f"{where} cannot be read as Parquet, perhaps because it is incomplete: {reason_of(error)}"
         ) from error
@@ -122,6 +122,29 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return _as_declared(frame)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file, or the parts in a folder."""
+    try:
+        if not path.is_dir():
+            return [path]
+        parts = sorted(one for one in path.iterdir() if one.match("part-*.parquet"))
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+    if not parts:
+        raise InvalidArgumentError(f"{path} has no part-*.parquet. Name a file, or the folder of one table")
+    return parts
+
+
+def _unreadable(where: str, error: Exception) -> InvalidArgumentError:
+    named = getattr(error, "filename", None) or where
+    return InvalidArgumentError(f"{named} cannot be read: {reason_of(error)}. Check the path, and that you may read it")
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether the system refused a file; what Arrow says of a damaged one is an OSError, too."""
+    return isinstance(error, OSError) and bool(error.errno)
 
 
 def _read_one(source: Any, pq: Any) -> pd.DataFrame:
@@ -168,7 +191,8 @@ def _same_kind(column: pd.Series[Any], dtype: str) -> bool:
 def metadata_of(path: Path) -> Mapping[str, str]:
     """Return what a Parquet file says of itself; ValueError or OSError where it is none, or not whole."""
     pq = needed("pyarrow.parquet", EXTRA, "export_store")
-    metadata = pq.read_schema(path).metadata or {}
+    with open_file(path) as file:  # what the system says of it is clear
+        metadata = pq.read_schema(file).metadata or {}
     return {name.decode(): text.decode("utf-8", "replace") for name, text in metadata.items()}
 
 
