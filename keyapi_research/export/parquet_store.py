@@ -55,7 +55,7 @@ class Exported(Facts):
     rows, parts : int
         New rows and files.
     rewritten : tuple of str
-        Tables whose parts were of an older schema, or had a gap, and were written anew.
+        Tables whose parts were of another declaration, or had a gap, and were written anew.
     """
 
     path: str
@@ -151,11 +151,11 @@ def export_store(
     Notes
     -----
     Sends nothing. Ids are text, times are UTC to the microsecond. `datapackage.json` has the meaning, type and unit of
-    each column, and the size and checksum of each part. Parts that exist are not written again, but those of an older
-    schema are, and so is what follows a part that was deleted. Unfinished files never end in ``.parquet``. Requests of
-    the last hour that still wait for their answer, and what follows them, come into the ledger with a later run.
+    each column, and the size and checksum of each part. A part is not written again, unless its table was declared
+    otherwise since, or an earlier part was deleted. Unfinished files never end in ``.parquet``. While a request of
+    the last hour waits for its answer, the ledger ends before that request; a later run adds the rest.
     Of a path all columns but `observed_at` are text, and they may differ between parts: read them with union by name.
-    Each replay of an archive is a store of its own: export it to a new folder.
+    An archive is another store each time it is opened: in a new session, export it to a new folder.
 
     Examples
     --------
@@ -309,7 +309,7 @@ def _check_ours(target: Path, client: Client) -> dict[str, Any]:
 
 
 def _usable(folder: Path, source: _Source, known: Mapping[str, Any]) -> tuple[list[_Part], bool]:
-    """Return the parts that stay, and whether others had to go: of another schema, or behind a gap."""
+    """Return the parts that stay, and whether others had to go: of another declaration, or behind a gap."""
     if not folder.is_dir():
         return [], False
     sizes = {one["path"]: one["bytes"] for one in known.get("parts", [])}
