@@ -20,19 +20,28 @@ from .errors import InvalidArgumentError, StoreError, shown
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|https?:[/\\]", re.IGNORECASE)  # a Path has one slash left
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
+_FIRST: Final = {errno.ENOSPC: "Free some space", errno.EDQUOT: "Free some space", errno.ENOENT: "Create its folder"}
 
 
 # Paths ------------------------------------------------------------------------------------------------------
 
 
-def as_path(given: object, name: str = "path", of: str = "a file or folder") -> Path:
-    """Return the path of a file or folder on this machine; `name` is that of the option it was given as."""
+def as_path(
+    given: object,
+    name: str = "path",
+    of: str = "a file or folder",
+    instead: str = "Download the file and pass its path",
+) -> Path:
+    """Return the path of a file or folder on this machine; `name` is that of the option it was given as.
+
+    `instead` is what to do where it is a URL.
+    """
     if not isinstance(given, str | os.PathLike) or not str(given):
         raise InvalidArgumentError(f"{name} must be the path of {of}; got {shown(given)}")
     text = os.fsdecode(given)
     url = _URL.match(text)
     if url:  # the rest of it may have a password
-        raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. Download the file and pass its path")
+        raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. {instead}")
     if "\0" in text:
         raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: it has a null character")
     try:
@@ -121,9 +130,9 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
             raise StoreError(f"{path} was created meanwhile and is not overwritten. Choose another path")
         beside.replace(target)
     except OSError as error:
-        raise StoreError(
-            f"{path} was not written: {reason_of(error)}. Free some space, or choose another path"
-        ) from error
+        first = _FIRST.get(error.errno or 0)
+        advice = f"{first}, or choose another path" if first else "Choose another path"
+        raise StoreError(f"{path} was not written: {reason_of(error)}. {advice}") from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

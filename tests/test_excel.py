@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import io
 import math
+import os
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from pandas import testing
 from test_csv import ID, NASTY, OWN, VALUES, as_series, column
 
 import keyapi_research as kr
+from keyapi_research.export import excel as excel_module
 from keyapi_research.export import read_excel, read_parquet, write_excel, write_parquet
 from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
@@ -198,6 +203,57 @@ def test_what_no_sheet_can_hold_is_refused_before_the_file_is_touched(
         write_excel(frame, file)
     assert [one.name for one in tmp_path.iterdir()] == ["table.xlsx"]
     assert file.read_bytes() == b"as it was"
+
+
+REASONS = {
+    errno.ENOENT: "Create its folder, or choose another path",
+    errno.EACCES: "Choose another path",
+    errno.EROFS: "Choose another path",
+    errno.ENOSPC: "Free some space, or choose another path",
+}
+
+
+@pytest.mark.parametrize("number", REASONS)
+def test_a_path_that_cannot_be_written_is_refused_before_the_work_and_says_what_to_do(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(excel_module, "_checked", lambda df: pytest.fail("the work had begun"))
+    if number == errno.ENOENT:
+        path = tmp_path / "nofolder" / "table.xlsx"
+    else:  # to root every folder is writable
+        path = tmp_path / "table.xlsx"
+        monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(kr.StoreError) as caught:
+        write_excel(pd.DataFrame({"a": [1]}), path)
+    assert str(caught.value) == f"{path} was not written: {os.strerror(number)}. {REASONS[number]}"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", ["a row", "the file"])
+def test_what_is_broken_off_says_nothing_more(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    if at == "a row":
+        monkeypatch.setattr(excel_module, "_sheet_cell", break_off)
+    else:
+        monkeypatch.setattr(zipfile.ZipFile, "write", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        write_excel(pd.DataFrame({"a": [1]}), tmp_path / "table.xlsx")
+    gc.collect()
+    assert not said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_is_no_path_to_write_to() -> None:
+    for write in (write_excel, write_parquet):
+        with pytest.raises(kr.InvalidArgumentError, match=r"^path: s3://.* Pass the path of a file on this machine$"):
+            write(pd.DataFrame({"a": [1]}), "s3://bucket/table.xlsx")
 
 
 def test_the_longest_text_fits(tmp_path: Path) -> None:

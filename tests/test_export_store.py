@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -23,9 +26,13 @@ from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
 from keyapi_research.export import parquet_store
+from keyapi_research.export.parquet import digest_of
+from keyapi_research.model import TABLES, Table
+from keyapi_research.places import CountOf, Field, Metadata, PerList
 from keyapi_research.sandbox import Sandbox
 
 Make = Callable[..., kr.Client]
+IS_ROOT = os.name == "posix" and os.geteuid() == 0
 CAPTIONS = "/v1/tiktok/video/captions"
 TAGS = ["perfume", "ufc324", "diy", "gym", "fyp"]
 
@@ -190,13 +197,101 @@ def test_parts_of_an_older_schema_are_written_anew(
     folder = tmp_path / "archive"
     fill(client)
     with monkeypatch.context() as older:
-        older.setattr(parquet_store, "digest_of", lambda schema: "an older one")
+        older.setattr(parquet_store, "digest_of", lambda table: "an older one")
         kr.export_store(folder, tables=["hashtags", "creators"], client=client)
     done = kr.export_store(folder, tables="hashtags", client=client)
     assert done.rewritten == ("hashtags",)
     assert "written anew" in repr(done)
     stored = kr.stored("hashtags", client=client)
     assert_frame_equal(sorted_rows(kr.read_parquet(folder / "hashtags")), sorted_rows(stored))
+
+
+DAYS = "/v1/tiktok/video/trends/analytics"
+
+
+def declare_days(views: str, meaning: str = "Views so far.", **more: Any) -> Callable[..., pd.DataFrame]:
+    options: dict[str, Any] = {"credits": 1, "by": "video_id", "rows": "[]", "key": ["video_id", "day"]} | more
+    dates = {"start_date": "2026-01-05", "end_date": "2026-01-25"}
+    columns = {"day": ("date", "dt"), "views": ("count", views, "views", meaning)}
+    return kr.declare("video_days", DAYS, params=dates, columns=columns, **options)
+
+
+def test_a_table_that_is_declared_otherwise_is_written_anew_and_a_reworded_one_is_not(
+    client: kr.Client, tmp_path: Path
+) -> None:
+    def export() -> tuple[str, ...]:
+        done = kr.export_store(tmp_path / "archive", tables="video_days", client=client)
+        whole = kr.stored("video_days", observations="all", client=client)
+        assert_frame_equal(sorted_rows(kr.read_parquet(tmp_path / "archive" / "video_days")), sorted_rows(whole))
+        return done.rewritten
+
+    assert len(declare_days("total_views_cnt")("7600000000000000001", client=client))
+    assert export() == ()
+    declare_days("total_digg_cnt")
+    assert export() == ("video_days",)
+    [table] = json.loads((tmp_path / "archive" / "datapackage.json").read_text("utf-8"))["resources"]
+    [views] = [one for one in table["schema"]["fields"] if one["name"] == "views"]
+    assert views["source"] == "data[].total_digg_cnt"
+    declare_days("total_digg_cnt", "Likes, in other words.", credits=1)
+    assert export() == ()
+
+
+def test_a_digest_has_what_values_depend_on_and_no_prose() -> None:
+    declare_days("total_views_cnt")
+    table = TABLES["video_days"]
+
+    def changed(at: int = 3, **facts: Any) -> Table:
+        columns = list(table.columns)
+        columns[at] = replace(columns[at], **facts)
+        return replace(table, columns=tuple(columns))
+
+    def answered(**facts: Any) -> Table:
+        return replace(table, endpoint=replace(table.endpoint, **facts))
+
+    views = table.columns[4]
+    assert views.name == "views"
+    same = [
+        changed(4, meaning="else", evidence="documented: else", unit="else", of="total", optional=True),
+        changed(5, place=Metadata("else")),
+        replace(table, row="else", strict=False, reached_by="else"),
+        answered(page="else", credits=7, example="else"),
+    ]
+    others = [
+        changed(4, place=Field("[].total_views_cnt", around="views")),
+        changed(4, place=CountOf("[].total_views_cnt")),
+        changed(4, place=PerList((Field("[].total_views_cnt"),))),
+        changed(4, kind="integer"),
+        *(changed(4, **one) for one in ({"least": 1}, {"most": 9}, {"missing": ("-",)}, {"zero_beside": "day"})),
+        changed(4, zero_unless=("day", ("x",))),
+        replace(table, rows=("list[]",)),
+        replace(table, key=("day",)),
+        replace(table, ways=(table.endpoint,)),
+        answered(path="/v1/else"),
+        answered(record="else"),
+        answered(identity=Field("[].video_id")),
+        answered(owner=Field("video_id")),
+        answered(texts={"[].else": list}),
+        answered(parameters=table.endpoint.parameters[:1]),
+    ]
+    assert {digest_of(one) for one in same} == {digest_of(table)}
+    assert len({digest_of(one) for one in [table, *others]}) == 1 + len(others)
+    shorter = [changed(4, place=PerList((Field("[].x"), None), written)) for written in ("", "else")]
+    assert digest_of(shorter[0]) == digest_of(shorter[1])
+
+
+def test_a_digest_is_the_same_in_every_program() -> None:
+    code = """
+from keyapi_research.export.parquet import digest_of
+from keyapi_research.model import TABLES
+print(*map(digest_of, TABLES.values()))
+"""
+    told = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+                       text=True, check=True).stdout
+        for seed in "12"
+    ]  # fmt: skip
+    assert told[0] == told[1]
+    assert len({*told[0].split()}) > 20
 
 
 def test_small_windows_make_the_same_rows(client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,10 +308,113 @@ def test_two_programs_do_not_export_into_one_folder_at_once(client: kr.Client, t
     kr.export_store(folder, client=client)
     lock = sqlite3.connect(folder / ".lock", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
+    theirs = folder / ".datapackage.json.1234abcd.part"  # what the other program is writing
+    theirs.touch()
     with pytest.raises(kr.StoreError, match="another program is exporting"):
         kr.export_store(folder, client=client)
+    assert theirs.exists()
     lock.close()
     assert kr.export_store(folder, client=client).parts == 0
+    assert not theirs.exists()
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lay down the rights of root, who may read and write everything."""
+    if not IS_ROOT:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+DENIED: dict[str, tuple[str, int, str]] = {  # what has which rights, and what is said then
+    "a new folder that is only read": ("", 0o555, "{} cannot be written: Permission denied. Choose another folder"),
+    "a new folder": ("", 0, "{} cannot be read or written: Permission denied. Change that, or choose another folder"),
+    "a folder that is only read": ("", 0o555, "{} cannot be written: Permission denied. Choose another folder"),
+    "a folder": ("", 0, "{} cannot be read or written: Permission denied. Change that, or choose another folder"),
+    "a table": ("hashtags", 0, "{} cannot be read or written: Permission denied. Change that"),
+    "a part": ("hashtags/part-*", 0, "{} cannot be read or written: Permission denied"),
+    "the descriptor": ("datapackage.json", 0, "{} cannot be read or written: Permission denied. Change that"),
+    "the lock": (".lock", 0o444, "{} cannot be locked: attempt to write a readonly database. Make it writable, or"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are others there")
+@pytest.mark.parametrize("what", DENIED)
+def test_what_may_not_be_read_or_written_is_named_with_the_reason(
+    what: str, make_client: Make, open_folder: Path
+) -> None:
+    name, rights, text = DENIED[what]
+    new, folder = what.startswith("a new"), open_folder / "archive"
+    client = make_client(store=":memory:")
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(open_folder / "other", client=client)  # what is imported late is there
+    if new:
+        folder.mkdir()
+    else:
+        kr.export_store(folder, client=client)
+    [named] = folder.glob(name) if name else [folder]
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    named.chmod(rights)
+    with as_nobody(), pytest.raises(kr.StoreError) as caught:
+        kr.export_store(folder, client=client)
+    assert str(caught.value).startswith(text.format(named))
+    named.chmod(0o777)
+    assert (kr.export_store(folder, client=client).parts > 0) is new
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are others there")
+def test_a_folder_or_part_that_may_not_be_read_is_refused_with_the_reason(
+    make_client: Make, open_folder: Path
+) -> None:
+    client = make_client(store=":memory:")
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(open_folder / "archive", tables="hashtags", client=client)
+    folder = open_folder / "archive" / "hashtags"
+    kr.read_parquet(folder)
+    [part] = folder.iterdir()
+    for path in (part, folder):
+        path.chmod(0)
+        for read in (folder, part):
+            with as_nobody(), pytest.raises(kr.InvalidArgumentError) as caught:
+                kr.read_parquet(read)
+            denied = folder if (path, read) == (folder, folder) else part
+            text = f"{denied} cannot be read: Permission denied. Check the path, and that you may read it"
+            assert str(caught.value) == text
+    folder.chmod(0o755)
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"nope cannot be read: No such file or directory\. Check"):
+        kr.read_parquet(tmp_path / "nope")
+
+
+def test_the_argument_is_named_and_a_url_is_no_folder(client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=r"^folder must be the path of a folder; got None$"):
+        kr.export_store(None, client=client)  # type: ignore[arg-type]
+    with pytest.raises(kr.InvalidArgumentError, match=r"^folder: s3://.*\. Pass the path of a folder on this machine$"):
+        kr.export_store("s3://bucket/x", client=client)
+
+
+def test_the_folder_of_a_table_leads_to_the_one_above(
+    client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_hashtags(TAGS, client=client)
+    kr.export_store(tmp_path / "archive", client=client)
+    monkeypatch.chdir(tmp_path / "archive" / "hashtags")
+    for folder in (".", tmp_path / "archive" / "hashtags"):
+        with pytest.raises(kr.InvalidArgumentError) as caught:
+            kr.export_store(folder, client=client)
+        text = f"{folder} is a table's folder in an export. Pass the folder above it, {tmp_path / 'archive'}"
+        assert str(caught.value) == text
+    (tmp_path / "archive" / "datapackage.json").unlink()
+    with pytest.raises(kr.InvalidArgumentError, match="which no export wrote"):
+        kr.export_store(tmp_path / "archive" / "hashtags", client=client)
 
 
 def test_an_export_is_not_part_of_the_study(client: kr.Client, make_client: Make, tmp_path: Path) -> None:

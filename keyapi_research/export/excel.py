@@ -52,13 +52,11 @@ _SAMPLED: Final = 200  # rows that the width of a column is taken from
 def write_excel(df: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a frame to an Excel workbook that `read_excel` brings back as it was; see `df.keyapi.to_excel`."""
     needed("openpyxl", EXTRA, "to_excel")
-    where = as_path(path)
+    where = as_path(path, instead="Pass the path of a file on this machine")
     if where.suffix.lower() != ".xlsx":
         raise InvalidArgumentError(f"{where}: to_excel writes .xlsx. For other endings there is to_csv")
-    names, columns = _checked(df)
-    book = _book(df, names, columns)
-    with replacing(where) as file:
-        book.save(file)
+    with replacing(where) as file:  # a path that cannot be written is refused first: the rest takes long
+        file.write(_book(df, *_checked(df)))
 
 
 def _checked(df: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
@@ -150,12 +148,25 @@ def _sheet_cell(sheet: Any, value: Any) -> Any:
     return cell
 
 
-def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) -> Any:
+def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) -> memoryview:
     """Return the workbook: the frame, and what its columns are."""
-    letter = needed("openpyxl.utils", EXTRA, "to_excel").get_column_letter
-    book = needed("openpyxl", EXTRA, "to_excel").Workbook(write_only=True)
+    book, whole = needed("openpyxl", EXTRA, "to_excel").Workbook(write_only=True), io.BytesIO()
     tables = tables_in([str(name) for name in df.columns])
-    title = tables[0].name[:31] if len(tables) == 1 else "data"
+    try:
+        _add_rows(book, tables[0].name[:31] if len(tables) == 1 else "data", names, columns)
+        _add_about(book, df, names, {column.name: column for table in reversed(tables) for column in table.columns})
+        book.save(whole)
+    finally:  # a sheet that is not closed tells of it on stderr, whenever Python forgets it
+        for sheet in book.worksheets:
+            with contextlib.suppress(Exception):
+                if not sheet.closed:
+                    sheet.close()
+    return whole.getbuffer()
+
+
+def _add_rows(book: Any, title: str, names: Sequence[str], columns: Sequence[list[Any]]) -> None:
+    """Add the sheet with the rows."""
+    letter = needed("openpyxl.utils", EXTRA, "to_excel").get_column_letter
     sheet = book.create_sheet("data" if title == _ABOUT else title)
     sheet.freeze_panes = "A2"
     for at, (name, cells) in enumerate(zip(names, columns, strict=True), start=1):
@@ -164,9 +175,7 @@ def _book(df: pd.DataFrame, names: Sequence[str], columns: Sequence[list[Any]]) 
     sheet.append([_plain_cell(sheet, name, heading=True) for name in names])
     for row in zip(*columns, strict=True):
         sheet.append([_sheet_cell(sheet, value) for value in row])
-    sheet.auto_filter.ref = f"A1:{letter(len(names))}{len(df) + 1}"
-    _add_about(book, df, names, {column.name: column for table in reversed(tables) for column in table.columns})
-    return book
+    sheet.auto_filter.ref = f"A1:{letter(len(names))}{len(columns[0]) + 1}"
 
 
 def _add_about(book: Any, df: pd.DataFrame, names: Sequence[str], declared: Mapping[str, Column]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,8 @@ import pandas as pd
 
 from ..errors import InvalidArgumentError, SchemaDriftWarning, listed, needed, warn
 from ..files import as_path, open_file, read_buffer, reason_of, replacing
-from ..model import DTYPES, TABLES, Column
+from ..model import DTYPES, TABLES, Column, Endpoint, Table
+from ..places import Metadata, PerList, Place, Position
 from ..version import __version__
 from .csv import distinct_names, known_dtypes
 
@@ -64,7 +65,7 @@ def write_parquet(df: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     fields = [one.with_metadata(_facts_of(known[one.name])) if one.name in known else one for one in table.schema]
     metadata = {**(table.schema.metadata or {}), b"keyapi_research": __version__.encode()}
     table = table.cast(arrow.schema(fields, metadata=metadata))
-    with replacing(as_path(path)) as file:
+    with replacing(as_path(path, instead="Pass the path of a file on this machine")) as file:
         pq.write_table(table, file, compression=_COMPRESSION)
 
 
@@ -85,7 +86,7 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
     Raises
     ------
     InvalidArgumentError
-        It is not there, or not a whole Parquet file.
+        It is not there, cannot be read, or is not a whole Parquet file.
     MissingPackageError
         pyarrow is not installed.
 
@@ -107,12 +108,12 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         where, sources = "the buffer", [arrow.BufferReader(read_buffer(path))]
     else:
         file = as_path(path)
-        where, sources = str(file), sorted(file.glob("part-*.parquet")) if file.is_dir() else [file]
-        if not sources:
-            raise InvalidArgumentError(f"{file} has no part-*.parquet. Name a file, or the folder of one table")
+        where, sources = str(file), _files_of(file)
     try:
         frames = [_read_one(one, pq) for one in sources]
     except (arrow.ArrowException, OSError, ValueError) as error:
+        if is_of_system(error):
+            raise _unreadable(where, error) from error
         raise InvalidArgumentError(
             f"{where} cannot be read as Parquet, perhaps because it is incomplete: {reason_of(error)}"
         ) from error
@@ -121,6 +122,29 @@ def read_parquet(path: str | os.PathLike[str] | IO[bytes]) -> pd.DataFrame:
         raise InvalidArgumentError(f"{where} has the column {again[0]!r} twice. Keep one")
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return _as_declared(frame)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file, or the parts in a folder."""
+    try:
+        if not path.is_dir():
+            return [path]
+        parts = sorted(one for one in path.iterdir() if one.match("part-*.parquet"))
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+    if not parts:
+        raise InvalidArgumentError(f"{path} has no part-*.parquet. Name a file, or the folder of one table")
+    return parts
+
+
+def _unreadable(where: str, error: Exception) -> InvalidArgumentError:
+    named = getattr(error, "filename", None) or where
+    return InvalidArgumentError(f"{named} cannot be read: {reason_of(error)}. Check the path, and that you may read it")
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether the system refused a file; what Arrow says of a damaged one is an OSError, too."""
+    return isinstance(error, OSError) and bool(error.errno)
 
 
 def _read_one(source: Any, pq: Any) -> pd.DataFrame:
@@ -167,13 +191,35 @@ def _same_kind(column: pd.Series[Any], dtype: str) -> bool:
 def metadata_of(path: Path) -> Mapping[str, str]:
     """Return what a Parquet file says of itself; ValueError or OSError where it is none, or not whole."""
     pq = needed("pyarrow.parquet", EXTRA, "export_store")
-    metadata = pq.read_schema(path).metadata or {}
+    with open_file(path) as file:  # what the system says of it is clear
+        metadata = pq.read_schema(file).metadata or {}
     return {name.decode(): text.decode("utf-8", "replace") for name, text in metadata.items()}
 
 
-def digest_of(schema: pa.Schema) -> str:
-    """Return names and types of a schema as one text."""
-    return json.dumps([[field.name, str(field.type)] for field in schema])
+def digest_of(table: Table) -> str:
+    """Return a digest of all that values of a declared table depend on, so not of prose such as meanings."""
+    kinds = [str(one) for one in schema_of(table.columns).types]
+    columns = [
+        (one.name, one.kind, _read_from(one.place), one.least, one.most, one.zero_beside, one.zero_unless, one.missing)
+        for one in table.columns
+    ]
+    answers = [_answers_of(one) for one in (table.endpoint, *table.ways)]
+    facts = (kinds, columns, table.rows, table.key, table.sorted_by, answers)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _read_from(place: Place) -> object:
+    if isinstance(place, PerList):
+        return place.places
+    return type(place).__name__ if isinstance(place, Metadata | Position) else place  # the rest of these is prose
+
+
+def _answers_of(endpoint: Endpoint) -> tuple[object, ...]:
+    """Return what decides which stored answers are an endpoint's, and which of their rows count."""
+    sent = [(one.column, one.api_name, one.unset, one.codes, one.beside) for one in endpoint.inputs]
+    day = endpoint.series and endpoint.series.day
+    whom = (endpoint.record, endpoint.identity, endpoint.identity_kind, endpoint.owner)
+    return endpoint.path, sent, endpoint.paging, day, whom, sorted(endpoint.texts)
 
 
 def write_part(path: Path, table: pa.Table, facts: Mapping[str, str]) -> None:

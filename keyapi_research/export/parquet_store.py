@@ -23,7 +23,7 @@ from ..client import Client
 from ..client.call import ledger_frame
 from ..client.display import Facts
 from ..errors import InvalidArgumentError, StoreError, listed, needed, shown
-from ..files import as_path, reason_of, write_bytes
+from ..files import as_path, reason_of, unfinished_name, whole_path, write_bytes
 from ..frames import reading_client
 from ..holdings import LEDGER, find_table, frames_of, held_names, last_answer
 from ..model import Column, Table, Untyped
@@ -31,7 +31,7 @@ from ..settings import SANDBOX
 from ..store import now_us
 from ..version import versions
 from .data_package import DESCRIPTOR, PROFILE, describe_field, described, field_of
-from .parquet import EXTRA, arrow_of, digest_of, metadata_of, schema_of, write_part
+from .parquet import EXTRA, arrow_of, digest_of, is_of_system, metadata_of, schema_of, write_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +55,7 @@ class Exported(Facts):
     rows, parts : int
         New rows and files.
     rewritten : tuple of str
-        Tables whose parts were of an older schema, or had a gap, and were written anew.
+        Tables whose parts were of another declaration, or had a gap, and were written anew.
     """
 
     path: str
@@ -110,12 +110,12 @@ class _Source:
 
     @property
     def digest(self) -> str:
-        """The schema as a text; empty where it depends on the answers."""
+        """What values depend on, as a text; empty where nobody declared it."""
         if isinstance(self.table, Untyped):
             return ""
         if self.table is None:
             return json.dumps([[name, str(dtype)] for name, dtype in ledger_frame(()).dtypes.items()])
-        return digest_of(schema_of(self.table.columns))
+        return digest_of(self.table)
 
 
 def export_store(
@@ -143,19 +143,19 @@ def export_store(
     InvalidArgumentError
         The folder has something else in it; a table is not known; the connection has `as_of`.
     StoreError
-        The folder has the export of another store, cannot be written, another program is exporting into it, or a part
-        was damaged. What was written stays, and the next run continues.
+        The folder has the export of another store, cannot be read or written, another program is exporting into it, or
+        a part was damaged. What was written stays, and the next run continues.
     MissingPackageError
         pyarrow is not installed.
 
     Notes
     -----
     Sends nothing. Ids are text, times are UTC to the microsecond. `datapackage.json` has the meaning, type and unit of
-    each column, and the size and checksum of each part. Parts that exist are not written again, but those of an older
-    schema are, and so is what follows a part that was deleted. Unfinished files never end in ``.parquet``. Requests of
-    the last hour that still wait for their answer, and what follows them, come into the ledger with a later run.
+    each column, and the size and checksum of each part. A part is not written again, unless its table was declared
+    otherwise since, or an earlier part was deleted. Unfinished files never end in ``.parquet``. While a request of
+    the last hour waits for its answer, the ledger ends before that request; a later run adds the rest.
     Of a path all columns but `observed_at` are text, and they may differ between parts: read them with union by name.
-    Each replay of an archive is a store of its own: export it to a new folder.
+    An archive is another store each time it is opened: in a new session, export it to a new folder.
 
     Examples
     --------
@@ -171,12 +171,9 @@ def export_store(
     connection = reading_client(client)
     if connection.policy.until is not None:
         raise InvalidArgumentError("export_store writes all that is stored: connect without as_of")
-    target = as_path(folder)
+    target = as_path(folder, "folder", "a folder", "Pass the path of a folder on this machine")
     sources = _sources(tables, connection)
-    if target.is_dir():
-        _check_ours(target, connection)  # before anything is written into it
-    with _locked(target):
-        before = _check_ours(target, connection)
+    with _told_of_refusals(target), _locked(target, connection) as before:
         facts = {"store": connection.store.id, "source": connection.source}
         _write_descriptor(target, {**before, **facts, "resources": before.get("resources", [])})
         rows, made, rewritten = {}, 0, []
@@ -245,37 +242,63 @@ def _ledger_rows(client: Client, after: int, last: int) -> Iterator[pd.DataFrame
 
 
 @contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Keep other programs from exporting into a folder."""
+def _told_of_refusals(target: Path) -> Iterator[None]:
+    """Say which file or folder the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or target} cannot be read or written: {reason_of(error)}. Change that, or choose another "
+            "folder"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(target: Path, client: Client) -> Iterator[dict[str, Any]]:
+    """Keep other programs from exporting into a folder; yield what `_check_ours` returns."""
+    if target.is_dir():
+        _check_ours(target, client)  # before anything is written into it
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for unfinished in target.glob(f".{DESCRIPTOR}.*.part"):
-            unfinished.unlink()
+        trial = target / unfinished_name(target / DESCRIPTOR)  # the system says why not, SQLite does not
+        trial.touch()
+        trial.unlink(missing_ok=True)
         lock = sqlite3.connect(target / _LOCK, timeout=0, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{target} cannot be written: {reason_of(error)}. Choose another folder") from error
     with contextlib.closing(lock):
         try:
             lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"another program is exporting into {target}. Run this again when it is done") from error
-        yield
+            lock.execute("PRAGMA user_version = 1")  # a file that is only read was not locked: this says so
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                text = f"another program is exporting into {target}. Run this again when it is done"
+            else:
+                text = f"{target / _LOCK} cannot be locked: {error}. Make it writable, or choose another folder"
+            raise StoreError(text) from error
+        for unfinished in target.glob(f".{DESCRIPTOR}.*.part"):
+            unfinished.unlink(missing_ok=True)
+        yield _check_ours(target, client)
 
 
 def _check_ours(target: Path, client: Client) -> dict[str, Any]:
     """Return the descriptor of an earlier export of this very store; refuse a folder that has something else in it."""
     path = target / DESCRIPTOR
     there = sorted(one.name for one in target.iterdir() if not one.name.startswith("."))
-    if there and not path.exists():
+    if there and DESCRIPTOR not in there:
+        above = whole_path(target, "folder").parent
+        if any(map(_PART.fullmatch, there)) and (above / DESCRIPTOR).exists():
+            raise InvalidArgumentError(f"{target} is a table's folder in an export. Pass the folder above it, {above}")
         raise InvalidArgumentError(
             f"{target} has {listed(there, 3)}, which no export wrote. Choose a new or empty folder"
         )
     if not there:
         return {"$schema": PROFILE, "name": "stored-answers"}
+    content = path.read_bytes()
     try:
-        before = dict(json.loads(path.read_bytes()))
+        before = dict(json.loads(content))
         known = before["store"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise InvalidArgumentError(f"{path} is not of an export. Choose another folder") from error
     if known != client.store.id:
         raise StoreError(
@@ -286,7 +309,7 @@ def _check_ours(target: Path, client: Client) -> dict[str, Any]:
 
 
 def _usable(folder: Path, source: _Source, known: Mapping[str, Any]) -> tuple[list[_Part], bool]:
-    """Return the parts that stay, and whether others had to go: of another schema, or behind a gap."""
+    """Return the parts that stay, and whether others had to go: of another declaration, or behind a gap."""
     if not folder.is_dir():
         return [], False
     sizes = {one["path"]: one["bytes"] for one in known.get("parts", [])}
@@ -314,10 +337,13 @@ def _usable(folder: Path, source: _Source, known: Mapping[str, Any]) -> tuple[li
 
 def _check_part(path: Path, size: int | None) -> Mapping[str, str]:
     """Return what a part says of itself; refuse one that is not as it was written."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         said = metadata_of(path)
         if size in (None, path.stat().st_size):
             return said
+    except (OSError, ValueError) as error:
+        if is_of_system(error):
+            raise
     raise StoreError(f"{path} was changed or damaged. Delete it and run this again: it is written anew")
 
 
@@ -337,10 +363,7 @@ def _write_new(
         after = last
         if not table.num_rows:
             continue  # the next part begins where the last one ended
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {reason_of(error)}") from error
+        folder.mkdir(exist_ok=True)
         part = _Part(folder / f"part-{done + 1:012}-{last:012}.parquet", done + 1, last)
         write_part(part.path, table, {**facts, "schema": source.digest})
         made.append((part, table.num_rows))
