@@ -123,9 +123,16 @@ def test_paths_with_other_columns_are_put_together() -> None:
         ("SELECT count(*) AS n FROM query('SELECT * FROM hashtags') JOIN music USING (region)", 0),
         ("SELECT count(*) AS n FROM (PIVOT hashtags ON period USING count(*) GROUP BY hashtag_name)", 2),
         ("VALUES (7)", 7),
+        ("SELECT 7; -- done", 7),
+        ("SELECT 7;\n-- é; e\n;; /* x */", 7),
+        ("SELECT 'é', $$;$$ AS n;", "é"),
+        ("PIVOT hashtags ON period USING count(*) GROUP BY hashtag_name ORDER BY ALL; -- done", "perfume"),
+        ("/* a /* b */ c */ SELECT 7", 7),
+        ("\ufeffSELECT 7", 7),
+        ("\u00a0-- x\n(\u00a0/* y */\u00a0SELECT 7)", 7),
     ],
 )
-def test_queries_of_many_forms(stored: kr.Client, query: str, n: int) -> None:
+def test_queries_of_many_forms(stored: kr.Client, query: str, n: object) -> None:
     assert kr.sql(query, client=stored).iloc[0, 0] == n
 
 
@@ -256,6 +263,11 @@ def test_the_order_of_the_query_is_kept(client: kr.Client) -> None:
         "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
         "SELECT 1; COPY (SELECT 1) TO '{folder}/out.csv'",
         "SELECT 1; SELECT 2",
+        "SELECT 1; -- x\n COPY (SELECT 1) TO '{folder}/out.csv'",
+        "/* SELECT /* */ */ COPY (SELECT 1) TO '{folder}/out.csv'",
+        "SELECT 1 /* ; */; /* x */ DROP TABLE hashtags; -- done",
+        "\ufeffPRAGMA version; -- SELECT 1",
+        "CREATE TABLE x AS PIVOT hashtags ON period USING count(*)",
         "",
         "-- nothing",
         "SELECT ?",
@@ -301,6 +313,8 @@ def test_errors_say_what_to_do(stored: kr.Client) -> None:
     text = message(stored, "SELECT * FROM hastags")
     assert "Did you mean 'hashtags'?" in text
     assert "ledger" in text
+    for nothing in ("", " \n", ";", "-- nothing"):
+        assert "must be one SELECT" in message(stored, nothing)
     assert "2 statements" in message(stored, "SELECT 1; SELECT 2")
     assert "CREATE is not a query" in message(stored, "CREATE TABLE x AS SELECT 1")
     assert "no files and no network" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
