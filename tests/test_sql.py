@@ -317,10 +317,30 @@ def test_errors_say_what_to_do(stored: kr.Client) -> None:
         assert "must be one SELECT" in message(stored, nothing)
     assert "2 statements" in message(stored, "SELECT 1; SELECT 2")
     assert "CREATE is not a query" in message(stored, "CREATE TABLE x AS SELECT 1")
-    assert "no files and no network" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
+    assert "files, network and extensions are closed" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
     syntax = message(stored, "SELECT * FRM hashtags")
     assert 'near "hashtags"' in syntax
     assert "must be text" in message(stored, 5)
+
+
+@pytest.mark.parametrize(
+    ("query", "closed", "end"),
+    [
+        ("SELECT * FROM sqlite_scan('a', 'b')", True, "in the sqlite_scanner extension."),
+        ("SELECT st_point(1, 2)", True, "in the spatial extension."),
+        ("SELECT current_setting('s3_region')", True, "in the httpfs extension."),
+        ("SELECT 1 ORDER BY 'a'", False, "has no effect."),
+        ("SELECT (SELECT i FROM range(2) t(i))", False, "can only return a single row."),
+    ],
+)
+def test_no_error_advises_what_is_refused(client: kr.Client, query: str, closed: bool, end: str) -> None:
+    text = message(client, query)
+    assert ("extensions are closed" in text) == closed
+    assert text.endswith(end)
+
+
+def test_an_error_shows_a_query_that_has_such_a_word(client: kr.Client) -> None:
+    assert "LINE 2: 'LOAD x' FRM FRM" in message(client, "SELECT 1,\n'LOAD x' FRM FRM")
 
 
 def test_an_error_in_a_value_is_the_users(stored: kr.Client) -> None:

@@ -45,6 +45,10 @@ _QUERIES: Final = (
 _WORD: Final = re.compile(r"[\s\ufeff]*([A-Za-z]+)")  # DuckDB reads a byte order mark as a space
 _SHOWS: Final = re.compile(r"\b(?:SHOW|information_schema|duckdb_tables|duckdb_columns)\b", re.IGNORECASE)
 _NO_TABLE: Final = re.compile(r"Table with name (.+?) does not exist")
+_CLOSED: Final = re.compile(r"disabled (?:by|through) configuration|^INSTALL ", re.MULTILINE)
+_ADVICE: Final = re.compile(  # to change what is closed here; the line before may lead to it
+    r"\n+(?:[^\n]*:\n+)?(?!LINE )[^\n]*\b(?:INSTALL|LOAD|SET) .*", re.DOTALL
+)
 _NOISE: Final = re.compile(r"\A[A-Za-z ]*(?:Error|Exception): ")
 _WHOLE: Final = frozenset(("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"))
 _LONG: Final = frozenset(("ubigint", "hugeint", "uhugeint"))  # may have more than 64 bits: read as text
@@ -194,11 +198,11 @@ def _named(query: str, base: Any, client: Client) -> list[str]:
 
 def _explained(message: str, client: Client) -> str:
     """Write an error of DuckDB for the user of this package."""
-    text = _NOISE.sub("", message.strip())
+    text = _ADVICE.sub("", _NOISE.sub("", message.strip()))
     found = _NO_TABLE.search(message)
     if found is None:
-        if "disabled by configuration" in message or "disabled through configuration" in message:
-            return f"kr.sql sees the stored tables only, no files and no network. DuckDB says: {text}"
+        if _CLOSED.search(message):
+            return f"kr.sql sees the stored tables only: files, network and extensions are closed. DuckDB says: {text}"
         return f"the query has an error. DuckDB says: {text}"
     name = found.group(1)
     names = _names(client)
