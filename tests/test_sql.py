@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.export.database import _alike, _create, _insert, _result, run
+from keyapi_research.export.database import _alike, _create, _explained, _insert, _result, run
 from keyapi_research.sandbox import Fault, Sandbox
 
 duckdb = pytest.importorskip("duckdb")
@@ -74,6 +74,7 @@ def test_offline_and_as_of(stored: kr.Client, make_client: Callable[..., kr.Clie
     offline = make_client(token=None, offline=True, as_of=first)
     assert first < last
     assert kr.sql("SELECT count(*) AS n FROM hashtags", client=offline)["n"].tolist() == [1]
+    assert kr.sql("SELECT count(*) AS n FROM ledger", client=offline)["n"].tolist() == [4] == [len(offline.ledger())]
 
 
 def test_an_empty_table_is_there(client: kr.Client) -> None:
@@ -340,7 +341,8 @@ def test_no_error_advises_what_is_refused(client: kr.Client, query: str, closed:
 
 
 def test_an_error_shows_a_query_that_has_such_a_word(client: kr.Client) -> None:
-    assert "LINE 2: 'LOAD x' FRM FRM" in message(client, "SELECT 1,\n'LOAD x' FRM FRM")
+    text = "syntax error at or near \"FRM\"\n\nLINE 2: 'LOAD x' FRM FRM\n                        ^"
+    assert _explained(f"Parser Error: {text}", client).endswith(text)
 
 
 def test_an_error_in_a_value_is_the_users(stored: kr.Client) -> None:

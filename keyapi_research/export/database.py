@@ -65,8 +65,10 @@ def sql(query: str, *, client: Client | None = None) -> pd.DataFrame:
     """Return the result of an SQL query over the stored tables, by their names, and the `ledger`; nothing is sent.
 
     The tables have all observations, so an entity that was refreshed is there several times, and a join counts it
-    several times. Where only the newest is meant, add for each table
-    `QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY observed_at DESC) = 1`, with the key of that table.
+    several times. Where an answer about an id is one row, add
+    `QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY observed_at DESC) = 1`, with the key of the table, for the
+    newest. That keeps what newer answers no longer have: an id of which there was nothing, rows of an older ranking.
+    `kr.stored` gives exactly the newest.
 
     Parameters
     ----------
@@ -97,9 +99,10 @@ def sql(query: str, *, client: Client | None = None) -> pd.DataFrame:
 
     Notes
     -----
-    Costs nothing, and works offline, in a replay and under `as_of`. Only the tables named in the query are read, into
-    memory, all up to the same moment. The query can change nothing, and sees no files, no network, no extension and no
-    variable of yours; DuckDB's settings are locked, its time zone is UTC and it writes nothing to a disk.
+    Costs nothing, and works offline, in a replay and under `as_of`, where the tables leave out what came later, but
+    not the ledger. Only the tables named in the query are read, into memory, all up to the same moment. The query can
+    change nothing, and sees no files, no network, no extension and no variable of yours; DuckDB's settings are locked,
+    its time zone is UTC and it writes nothing to a disk.
 
     Examples
     --------
