@@ -21,6 +21,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import keyapi_research as kr
+from keyapi_research.holdings import LEDGER
 from keyapi_research.model import COLUMN_DTYPES, TABLES
 from keyapi_research.sandbox import Fault, Sandbox
 
@@ -579,6 +580,8 @@ def wrong(said: str, **changes: Any) -> Any:
         *[wrong("table must be a name in lower case", table=one)
           for one in (None, 7, "", "My", "a-b", "a b", "1a", "a.b", "endpoint", ["a"])],
         *[wrong(f"{one} is a table of this package. Choose another name", table=one) for one in ("videos", "hashtags")],
+        wrong("is the list of requests in kr.sql and export_store. Choose another name", table=LEDGER),
+        *[wrong("Choose a shorter name", table=one) for one in ("x" * 101, "é" * 51)],
         *[wrong("path must be as KeyAPI's pages write it", path=one)
           for one in (None, 7, "", "video/captions", "https://x.io/v1/a", "/v1/../a", "/v1/a?b=1", "/v1/a%2", "/v2/a")],
         wrong("POST", path="/v1/tiktok/realtime/product/photo-search"),

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
-from keyapi_research.export.database import _alike, _create, _insert, _result, run
+from keyapi_research.export.database import _alike, _create, _explained, _insert, _result, run
 from keyapi_research.sandbox import Fault, Sandbox
 
 duckdb = pytest.importorskip("duckdb")
@@ -74,6 +74,7 @@ def test_offline_and_as_of(stored: kr.Client, make_client: Callable[..., kr.Clie
     offline = make_client(token=None, offline=True, as_of=first)
     assert first < last
     assert kr.sql("SELECT count(*) AS n FROM hashtags", client=offline)["n"].tolist() == [1]
+    assert kr.sql("SELECT count(*) AS n FROM ledger", client=offline)["n"].tolist() == [4] == [len(offline.ledger())]
 
 
 def test_an_empty_table_is_there(client: kr.Client) -> None:
@@ -123,9 +124,16 @@ def test_paths_with_other_columns_are_put_together() -> None:
         ("SELECT count(*) AS n FROM query('SELECT * FROM hashtags') JOIN music USING (region)", 0),
         ("SELECT count(*) AS n FROM (PIVOT hashtags ON period USING count(*) GROUP BY hashtag_name)", 2),
         ("VALUES (7)", 7),
+        ("SELECT 7; -- done", 7),
+        ("SELECT 7;\n-- é; e\n;; /* x */", 7),
+        ("SELECT 'é', $$;$$ AS n;", "é"),
+        ("PIVOT hashtags ON period USING count(*) GROUP BY hashtag_name ORDER BY ALL; -- done", "perfume"),
+        ("/* a /* b */ c */ SELECT 7", 7),
+        ("\ufeffSELECT 7", 7),
+        ("\u00a0-- x\n(\u00a0/* y */\u00a0SELECT 7)", 7),
     ],
 )
-def test_queries_of_many_forms(stored: kr.Client, query: str, n: int) -> None:
+def test_queries_of_many_forms(stored: kr.Client, query: str, n: object) -> None:
     assert kr.sql(query, client=stored).iloc[0, 0] == n
 
 
@@ -256,6 +264,11 @@ def test_the_order_of_the_query_is_kept(client: kr.Client) -> None:
         "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
         "SELECT 1; COPY (SELECT 1) TO '{folder}/out.csv'",
         "SELECT 1; SELECT 2",
+        "SELECT 1; -- x\n COPY (SELECT 1) TO '{folder}/out.csv'",
+        "/* SELECT /* */ */ COPY (SELECT 1) TO '{folder}/out.csv'",
+        "SELECT 1 /* ; */; /* x */ DROP TABLE hashtags; -- done",
+        "\ufeffPRAGMA version; -- SELECT 1",
+        "CREATE TABLE x AS PIVOT hashtags ON period USING count(*)",
         "",
         "-- nothing",
         "SELECT ?",
@@ -301,12 +314,35 @@ def test_errors_say_what_to_do(stored: kr.Client) -> None:
     text = message(stored, "SELECT * FROM hastags")
     assert "Did you mean 'hashtags'?" in text
     assert "ledger" in text
+    for nothing in ("", " \n", ";", "-- nothing"):
+        assert "must be one SELECT" in message(stored, nothing)
     assert "2 statements" in message(stored, "SELECT 1; SELECT 2")
     assert "CREATE is not a query" in message(stored, "CREATE TABLE x AS SELECT 1")
-    assert "no files and no network" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
+    assert "files, network and extensions are closed" in message(stored, "SELECT * FROM read_text('/etc/hostname')")
     syntax = message(stored, "SELECT * FRM hashtags")
     assert 'near "hashtags"' in syntax
     assert "must be text" in message(stored, 5)
+
+
+@pytest.mark.parametrize(
+    ("query", "closed", "end"),
+    [
+        ("SELECT * FROM sqlite_scan('a', 'b')", True, "in the sqlite_scanner extension."),
+        ("SELECT st_point(1, 2)", True, "in the spatial extension."),
+        ("SELECT current_setting('s3_region')", True, "in the httpfs extension."),
+        ("SELECT 1 ORDER BY 'a'", False, "has no effect."),
+        ("SELECT (SELECT i FROM range(2) t(i))", False, "can only return a single row."),
+    ],
+)
+def test_no_error_advises_what_is_refused(client: kr.Client, query: str, closed: bool, end: str) -> None:
+    text = message(client, query)
+    assert ("extensions are closed" in text) == closed
+    assert text.endswith(end)
+
+
+def test_an_error_shows_a_query_that_has_such_a_word(client: kr.Client) -> None:
+    text = "syntax error at or near \"FRM\"\n\nLINE 2: 'LOAD x' FRM FRM\n                        ^"
+    assert _explained(f"Parser Error: {text}", client).endswith(text)
 
 
 def test_an_error_in_a_value_is_the_users(stored: kr.Client) -> None:

@@ -50,6 +50,8 @@ from .other import HANDLES, Sent, check_params, check_rows, paging_of, price_of
 from .own_columns import YOURS, Spec, own_columns, resolve
 
 _OPTIONS: Final = frozenset({"ids", "limit", "max_age", "errors", "client"})
+_LEDGER: Final = "ledger"  # what kr.sql and export_store call the requests, beside the tables
+_LONGEST: Final = 100  # bytes of a name, which files have, too
 _A_DAY: Final = 10**14  # microseconds since 1970 have more digits than a day written as a number
 _DECLARING: Final = threading.Lock()
 _HINTS: Final[Mapping[str, object]] = {  # what the names in the annotations of a signature stand for
@@ -279,6 +281,18 @@ def _fetch_function(table: Table, defaults: Mapping[str, Sent]) -> Callable[...,
 # The declaration ----------------------------------------------------------------------------------------------
 
 
+def _check_name(table: object) -> None:
+    """Refuse what cannot be the name of a table, of its function and of its files."""
+    if not isinstance(table, str) or not table.isidentifier() or table.lower() != table or table == "endpoint":
+        raise InvalidArgumentError(f'table must be a name in lower case such as "captions"; got {shown(table)}')
+    if table == _LEDGER:
+        raise InvalidArgumentError(f"{table} is the list of requests in kr.sql and export_store. Choose another name")
+    if (length := len(table.encode())) > _LONGEST:
+        raise InvalidArgumentError(
+            f"table has {length} bytes, and files with its name need at most {_LONGEST}. Choose a shorter name"
+        )
+
+
 def _kinds(but: str = "") -> dict[str, str]:
     """Return the kinds of the columns of all tables but one: a name has the same dtype everywhere."""
     return {column.name: column.kind for one in TABLES.values() if one.name != but for column in one.columns}
@@ -307,8 +321,8 @@ def declare(
     Parameters
     ----------
     table : str
-        Name of the table, such as "captions"; the function is then `fetch_captions`. A name of the package's tables is
-        refused.
+        Name of the table, such as "captions"; the function is then `fetch_captions`. A name of the package's tables,
+        `ledger`, and a name of more than 100 bytes are refused.
     path : str
         As KeyAPI's pages write it: "/v1/tiktok/...".
     credits : int
@@ -360,8 +374,7 @@ def declare(
     >>> fetch_names("perfume").dtypes["posts"]
     Int64Dtype()
     """
-    if not isinstance(table, str) or not table.isidentifier() or table.lower() != table or table == "endpoint":
-        raise InvalidArgumentError(f'table must be a name in lower case such as "captions"; got {shown(table)}')
+    _check_name(table)
     path = check_path(path)
     price, batch, rows = price_of(path, check_whole("credits", credits)), check_whole("batch", batch), check_rows(rows)
     way = paging_of(path, paging)

@@ -42,10 +42,13 @@ _TYPES: Final[Mapping[str, str]] = {
 _QUERIES: Final = (
     "SELECT", "WITH", "FROM", "VALUES", "TABLE", "DESCRIBE", "DESC", "SUMMARIZE", "SHOW", "PIVOT", "UNPIVOT", "EXPLAIN",
 )  # fmt: skip
-_BEFORE: Final = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)+", re.DOTALL)
-_WORD: Final = re.compile(r"[A-Za-z]*")
+_WORD: Final = re.compile(r"[\s\ufeff]*([A-Za-z]+)")  # DuckDB reads a byte order mark as a space
 _SHOWS: Final = re.compile(r"\b(?:SHOW|information_schema|duckdb_tables|duckdb_columns)\b", re.IGNORECASE)
 _NO_TABLE: Final = re.compile(r"Table with name (.+?) does not exist")
+_CLOSED: Final = re.compile(r"disabled (?:by|through) configuration|^INSTALL ", re.MULTILINE)
+_ADVICE: Final = re.compile(  # to change what is closed here; the line before may lead to it
+    r"\n+(?:[^\n]*:\n+)?(?!LINE )[^\n]*\b(?:INSTALL|LOAD|SET) .*", re.DOTALL
+)
 _NOISE: Final = re.compile(r"\A[A-Za-z ]*(?:Error|Exception): ")
 _WHOLE: Final = frozenset(("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"))
 _LONG: Final = frozenset(("ubigint", "hugeint", "uhugeint"))  # may have more than 64 bits: read as text
@@ -62,8 +65,10 @@ def sql(query: str, *, client: Client | None = None) -> pd.DataFrame:
     """Return the result of an SQL query over the stored tables, by their names, and the `ledger`; nothing is sent.
 
     The tables have all observations, so an entity that was refreshed is there several times, and a join counts it
-    several times. Where only the newest is meant, add for each table
-    `QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY observed_at DESC) = 1`, with the key of that table.
+    several times. Where an answer about an id is one row, add
+    `QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY observed_at DESC) = 1`, with the key of the table, for the
+    newest. That keeps what newer answers no longer have: an id of which there was nothing, rows of an older ranking.
+    `kr.stored` gives exactly the newest.
 
     Parameters
     ----------
@@ -94,9 +99,10 @@ def sql(query: str, *, client: Client | None = None) -> pd.DataFrame:
 
     Notes
     -----
-    Costs nothing, and works offline, in a replay and under `as_of`. Only the tables named in the query are read, into
-    memory, all up to the same moment. The query can change nothing, and sees no files, no network, no extension and no
-    variable of yours; DuckDB's settings are locked, its time zone is UTC and it writes nothing to a disk.
+    Costs nothing, and works offline, in a replay and under `as_of`, where the tables leave out what came later, but
+    not the ledger. Only the tables named in the query are read, into memory, all up to the same moment. The query can
+    change nothing, and sees no files, no network, no extension and no variable of yours; DuckDB's settings are locked,
+    its time zone is UTC and it writes nothing to a disk.
 
     Examples
     --------
@@ -120,7 +126,7 @@ def run(query: str, client: Client, *, memory: str | None = None) -> pd.DataFram
         base.execute("SET TimeZone = 'UTC'")
         base.execute("SET enable_progress_bar = false")
         try:
-            _check_query(query, base)
+            query = _checked(query, base)
             _load(query, base, client)
             base.execute("SET lock_configuration = true")
             base.execute("BEGIN TRANSACTION READ ONLY")  # in some versions a WITH may insert
@@ -137,16 +143,16 @@ def run(query: str, client: Client, *, memory: str | None = None) -> pd.DataFram
 # Queries ----------------------------------------------------------------------------------------------------
 
 
-def _check_query(query: str, base: Any) -> None:
-    """Refuse what is not one query."""
+def _checked(query: str, base: Any) -> str:
+    """Return a query without the semicolon at its end and what follows it; refuse what is not one query."""
     statements = base.extract_statements(query)
     kinds = [statement.type.name for statement in statements]
-    before = _BEFORE.match(query)
-    found = _WORD.match(query, before.end() if before else 0)
-    word = found.group().upper() if found else ""
+    if not kinds:
+        raise InvalidArgumentError('query is empty. It must be one SELECT, such as "SELECT * FROM ledger"')
+    word, alone = _word_and_text(query)
     # A PIVOT of values that are not listed is several statements to DuckDB: a type of these values, then the query.
     pivot = kinds == ["MULTI"] or (kinds[-1:] == ["SELECT"] and set(kinds[:-1]) == {"CREATE"})
-    if not kinds or (word in _QUERIES and len(kinds) > 1 and not pivot):
+    if word in _QUERIES and len(kinds) > 1 and not pivot:
         raise InvalidArgumentError(f"query must be one SQL query; got {len(kinds)} statements. Call kr.sql for each")
     if word not in _QUERIES or not (pivot or kinds[0] in ("SELECT", "EXPLAIN")):
         raise InvalidArgumentError(
@@ -155,6 +161,21 @@ def _check_query(query: str, base: Any) -> None:
         )
     if any(statement.named_parameters for statement in statements):
         raise InvalidArgumentError("query has parameters (? or $name), which kr.sql does not take. Write their values")
+    return alone
+
+
+def _word_and_text(query: str) -> tuple[str, str]:
+    """Return the first word of a query, and its text up to the semicolon at its end, after which DuckDB 2 reads on."""
+    duckdb, text = needed("duckdb", "sql", "kr.sql"), query.encode()
+    places = [at for at, kind in duckdb.tokenize(query) if kind != duckdb.token_type.comment]  # in bytes
+    tokens = (text[at:end].decode() for at, end in zip(places, [*places[1:], len(text)], strict=True))
+    word = next((found[1].upper() for token in tokens if (found := _WORD.match(token))), "")
+    end = len(text)
+    for at in reversed(places):
+        if text[at : at + 1] != b";":
+            break
+        end = at
+    return word, text[:end].decode()
 
 
 def _names(client: Client) -> list[str]:
@@ -180,11 +201,11 @@ def _named(query: str, base: Any, client: Client) -> list[str]:
 
 def _explained(message: str, client: Client) -> str:
     """Write an error of DuckDB for the user of this package."""
-    text = _NOISE.sub("", message.strip())
+    text = _ADVICE.sub("", _NOISE.sub("", message.strip()))
     found = _NO_TABLE.search(message)
     if found is None:
-        if "disabled by configuration" in message or "disabled through configuration" in message:
-            return f"kr.sql sees the stored tables only, no files and no network. DuckDB says: {text}"
+        if _CLOSED.search(message):
+            return f"kr.sql sees the stored tables only: files, network and extensions are closed. DuckDB says: {text}"
         return f"the query has an error. DuckDB says: {text}"
     name = found.group(1)
     names = _names(client)
