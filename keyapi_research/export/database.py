@@ -285,7 +285,7 @@ def _insert(base: Any, name: str, frame: pd.DataFrame) -> None:
             # As Python's own: DuckDB 1.1 takes the NA of pandas for text.
             pairs = zip(values, values.isna(), strict=True)
             values = pd.Series([None if gone else writable(text) for text, gone in pairs], dtype=object)
-        plain[f"c{place}"] = values.array
+        plain[f"c{place}"] = values.reset_index(drop=True)  # with its dtype: pandas 3 would make text of objects anew
     base.register("rows of a batch", pd.DataFrame(plain))
     base.execute(f'INSERT INTO {_quoted(name)} SELECT * FROM "rows of a batch"')
     base.unregister("rows of a batch")
