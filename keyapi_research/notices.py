@@ -202,7 +202,8 @@ def tell_of_rows(table: Untyped, left_out: Iterable[str], lists: Iterable[str], 
         _LOG.warning("%s: left out personal data (%s). personal=True keeps them", table.name, ", ".join(new))
     if new := _untold(lists, f"lists {table.name}", client.told):
         ways = listed([f"rows={shown(writable(one))}" for one in new], _MOST_NAMED_PAIRS)
-        _LOG.warning("%s: one row an answer. kr.fetch_endpoint makes rows of the items of a list with %s", table.name, ways)
+        note = "%s: one row an answer. kr.fetch_endpoint makes rows of the items of a list with %s"
+        _LOG.warning(note, table.name, ways)
 
 
 def _rows_in(one: Answer) -> int:

@@ -190,7 +190,7 @@ def run(sandbox: Sandbox, make_client: Callable[..., kr.Client], calls: range) -
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("calls", [160, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("calls", [250, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_thousand_calls(calls: int, sandbox: Sandbox, make_client: Callable[..., kr.Client]) -> None:
     came = run(sandbox, make_client, range(calls))
     assert came.total() == calls
