@@ -18,7 +18,8 @@ from typing import IO, Any, Final
 
 from .errors import InvalidArgumentError, StoreError, shown
 
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|https?:[/\\]", re.IGNORECASE)  # a Path has one slash left
+# A Path has one slash left.
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|postgres(?:ql)?):[/\\]", re.IGNORECASE)
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
 _FIRST: Final = {errno.ENOSPC: "Free some space", errno.EDQUOT: "Free some space", errno.ENOENT: "Create its folder"}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from .client import Client
 from .client.display import Facts, Progress
@@ -14,8 +17,9 @@ from .files import as_path
 from .frames import reading_client
 from .holdings import query_behind
 from .settings import MEMORY, SANDBOX, address_of, source_of
-from .store import Observation, Renumbered, Store, Totals
+from .store import Observation, Renumbered, Store, Totals, when
 
+_SERVER: Final = re.compile(r"postgres(ql)?:/")
 _AT_ONCE = 1000  # answers of one transaction: nobody waits long for this store, and memory is bounded
 
 
@@ -58,7 +62,7 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
     Parameters
     ----------
     path : path
-        The file of the other store, of the same source; it is only read. A file of the first edition can be read, too.
+        The file of the other store, of the same source; it is only read. Those of earlier versions are taken, too.
     client : Client, optional
         The connection whose store takes them in, also an offline one; the default one if omitted.
 
@@ -78,9 +82,9 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
     Notes
     -----
     Each answer is taken once, however often it is imported; a second run adds what has come since, and goes on after an
-    interruption. Answers keep the moment they were observed at: an older one does not take the place of a newer one.
-    The requests that brought them come into the ledger with ``imported`` True, and neither a budget nor `limit_store`
-    counts them; requests that brought nothing stay behind.
+    interruption. Answers keep the moment they were observed at, by the clock of who fetched them: an older one does not
+    take the place of a newer one. The requests that brought them come into the ledger with ``imported`` True, and
+    neither a budget nor `limit_store` counts them; requests that brought nothing stay behind.
 
     Examples
     --------
@@ -132,18 +136,29 @@ def _check_all(other: Store) -> int:
             other.ledger(one.request for one in answers)
             _check_queries(answers, other.path)
     except StoreError as error:
-        raise StoreError(f"nothing was imported: {error}") from error
+        raise _nothing(error) from error
     return last
 
 
 def _check_queries(answers: Iterable[Observation], path: str) -> None:
-    if any(query_behind(one) is None for one in answers):
-        raise StoreError(f"{path} is damaged: an answer is not about what its index says. Restore a copy")
+    """Refuse answers that are not about what their index says, and moments that no clock shows."""
+    try:
+        fit = all(query_behind(one) is not None and when(one.observed_at) for one in answers)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        fit = False
+    if not fit:
+        raise StoreError(f"{path} is damaged: an answer is not what its index says")
+
+
+def _nothing(error: StoreError) -> StoreError:
+    """Return the error of another store: its advice is for who opens it, not for who imports it."""
+    reason, _, _ = str(error).partition(". ")
+    return StoreError(f"nothing was imported: {reason}. Pass the file of a store, copied while nobody wrote to it")
 
 
 def _open(path: str | os.PathLike[str], client: Client) -> Store:
     """Open another store for reading."""
-    if isinstance(path, str) and path.startswith("postgres"):
+    if _SERVER.match(str(path)):
         raise InvalidArgumentError("this version imports files, not stores on PostgreSQL. Pass the path of a file")
     if path == MEMORY:
         raise InvalidArgumentError("a store in memory cannot be imported: only its own connection can read it")
@@ -151,20 +166,24 @@ def _open(path: str | os.PathLike[str], client: Client) -> Store:
     with contextlib.suppress(OSError):
         if client.settings.store != MEMORY and file.samefile(client.settings.store):
             raise InvalidArgumentError(f"{file} is the store of this connection itself. Pass the path of another one")
-        with file.open("rb") as opened:
-            if opened.read(2) == b"PK":
-                raise InvalidArgumentError(
-                    f"{file} is an archive, not a store. kr.replay({str(path)!r}) reads it; its answers are not mixed "
-                    "with those of a store"
-                )
+        if file.is_file() and _begins_as_archive(file):
+            raise InvalidArgumentError(
+                f"{file} is an archive, not a store. kr.replay({str(path)!r}) reads it; its answers are not mixed "
+                "with those of a store"
+            )
     if not file.exists():
         raise StoreError(f"there is no store at {file}. Check the path")
     try:
         other = Store(str(file), source=None, read_only=True)
-        _check_source(other, client)
     except StoreError as error:
-        raise StoreError(f"nothing was imported: {error}") from error
+        raise _nothing(error) from error
+    _check_source(other, client)
     return other
+
+
+def _begins_as_archive(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(2) == b"PK"
 
 
 def _check_source(other: Store, client: Client) -> None:
@@ -173,8 +192,8 @@ def _check_source(other: Store, client: Client) -> None:
     if other.source not in {None, *here}:
         other.close()
         raise StoreError(
-            f"its answers come from {other.source!r}, those of this store from {client.source!r}, and a store has one "
-            "source. Import it into another store"
+            f"nothing was imported: the answers of {other.path} come from {other.source!r}, those of this store from "
+            f"{client.source!r}, and a store has one source. Import it into another store"
         )
 
 
@@ -190,4 +209,10 @@ def _written(client: Client) -> Iterator[Store]:
         yield client.store
         return
     with contextlib.closing(Store(client.settings.store, source=None, read_only=False)) as store:
+        if store.read_only:
+            raise StoreError(f"{store.path} cannot be written. Make the file and its folder writable")
+        if store.id != client.store.id:  # an offline connection reads a copy of a former format
+            raise StoreError(
+                f"{store.path} had a former format, and has the current one from now on. Connect again, then import"
+            )
         yield store

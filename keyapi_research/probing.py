@@ -218,10 +218,11 @@ class _Prober:
         before, claimed = self._requests(queries), claim_of(query.key, int(query.endpoint.ranking))
         claim = self.client.store.claims([claimed]).get(claimed)
         requests = self._requests(queries)[: len(before)]  # read again: what is not claimed any more has ended
-        newest = self.client.store.latest([query.key], until=self.client.policy.until)
-        answered = newest[query.key].request if query.key in newest else 0
+        store = self.client.store
+        newest = store.latest([query.key], until=self.client.policy.until).get(query.key)
         for request in reversed(requests):
-            if request["id"] <= answered or not is_within(request["sent_at"], DAY):
+            answered = newest is not None and store.came_after(newest, request["row"])
+            if answered or not is_within(request["sent_at"], DAY):
                 return None
             if claim is not None and claim.holds and claim.request == request["id"]:
                 detail = "the same request is under way; run the probe again later"

@@ -29,6 +29,7 @@ from keyapi_research.client.dispatch import Sender
 from keyapi_research.importing import import_store
 from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.store import Arrival, Observation, Outcome, Store
+from keyapi_research.store.bodies import checksum
 
 Make = Callable[..., kr.Client]
 FORMATS = Path(__file__).parent / "data" / "formats"
@@ -189,13 +190,13 @@ def test_two_answers_of_one_moment_are_both_taken(tmp_path: Path) -> None:
                    observed_at=7, source="sandbox")
         made.append(store)
     one, two = made
-    for _ in range(2):
-        numbers = importing.Renumbered()
-        answers = two.observations([1])
-        ledger = {row[0]: row for row in two.ledger([1])}
-        one.take_in(answers, ledger, two.envelopes, numbers, url="https://x", source="sandbox")
-    assert moments(one) == [("e", 7, 0), ("e", 8, 0)]
+    for to, of in ((one, two), (two, one)) * 2:  # each from the other, again and again
+        answers = everything(of)
+        ledger = {row[0]: row for row in of.ledger()}
+        to.take_in(answers, ledger, of.envelopes, importing.Renumbered(), url="https://x", source="sandbox")
+    assert moments(one) == moments(two) == [("e", 7, 0), ("e", 8, 0)]
     assert [body["data"]["posts"] for body in one.envelopes([1, 2])] == [1, 2]
+    assert [body["data"]["posts"] for body in two.envelopes([1, 2])] == [2, 1]
     for store in made:
         store.close()
 
@@ -381,6 +382,50 @@ def test_what_is_imported_during_a_call_is_not_taken_for_new(
     assert len(sandbox.requests) == 2
 
 
+@pytest.mark.parametrize("max_age", [0, None])
+def test_an_import_beside_a_call_neither_hangs_it_nor_is_paid_again(
+    max_age: int | None,
+    make_client: Make,
+    clock: Clock,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Just before a call sends, others fetch the same into its store and elsewhere, and the latter is imported."""
+    client, beside, other = make_client(), make_client(), make_client(store=tmp_path / "other.sqlite")
+    send, left = Sender.send, [beside, other]
+
+    def others_first(self: Sender, *given: Any) -> Any:
+        if self is client._sender and left:
+            for one in (left.pop(0), left.pop(0)):
+                clock.advance(1)
+                if max_age == 0 or one is other:
+                    posts(one, max_age=0)
+            import_store(tmp_path / "other.sqlite", client=beside)
+        return send(self, *given)
+
+    monkeypatch.setattr(Sender, "send", others_first)
+    posts(client, max_age=max_age)
+    assert client.credits_spent == 0  # what came since is served, whoever paid
+    assert len(sandbox.requests) == (2 if max_age == 0 else 1)
+
+
+def test_a_request_without_an_answer_stays_named_beside_an_older_imported_one(
+    client: kr.Client, colleague: kr.Client, theirs: Path, clock: Clock, sandbox: Sandbox
+) -> None:
+    posts(colleague)
+    clock.advance(60)
+    sandbox.faults.put(Fault(close="before"))
+    with pytest.raises(kr.NetworkError):
+        kr.fetch_hashtags("perfume", client=client)
+    import_store(theirs, client=client)
+    assert "may have been charged" in kr.plan(kr.fetch_hashtags, "perfume", max_age=0, client=client).note
+    clock.advance(60)
+    posts(colleague, max_age=0)
+    import_store(theirs, client=client)
+    assert "may have been charged" not in kr.plan(kr.fetch_hashtags, "perfume", max_age=0, client=client).note
+
+
 def test_an_archive_of_imported_answers_is_replayed(
     client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path
 ) -> None:
@@ -445,6 +490,8 @@ def test_what_is_no_store_is_refused(client: kr.Client, colleague: kr.Client, tm
         ("", kr.InvalidArgumentError, "path must be"),
         (":memory:", kr.InvalidArgumentError, "in memory"),
         ("postgresql://user@host/db", kr.InvalidArgumentError, "not stores on PostgreSQL"),
+        (Path("postgres://user:secret@host/db"), kr.InvalidArgumentError, "^(?!.*secret).*not stores on PostgreSQL"),
+        ("postgres-study.sqlite", kr.StoreError, "there is no store at postgres-study.sqlite"),
         ("https://example.com/store.sqlite", kr.InvalidArgumentError, "URL"),
         (tmp_path / "study.zip", kr.InvalidArgumentError, "archive.*kr.replay"),
         (tmp_path, kr.StoreError, "is a folder"),
@@ -454,6 +501,10 @@ def test_what_is_no_store_is_refused(client: kr.Client, colleague: kr.Client, tm
     ):
         with pytest.raises(kind, match=what):
             import_store(wrong, client=client)  # type: ignore[arg-type]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(kr.StoreError, match=r"nothing was imported: .*not a regular file"):
+            import_store(tmp_path / "pipe", client=client)
     assert not (tmp_path / "none.sqlite").exists()
     assert kr.status(client=client).answers == 0
 
@@ -479,6 +530,41 @@ def test_of_a_damaged_store_nothing_is_imported(
     with pytest.raises(kr.StoreError, match="damaged"):
         import_store(theirs, client=client)
     assert Path(client.settings.store).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("observed_at", -(10**18)), ("observed_at", 5 * 10**18), ("params", "nojson"), ("params", "[]"), ("entity", "e")],
+)
+def test_nonsense_with_valid_checksums_is_refused_before_anything_is_stored(
+    column: str, cell: Any, client: kr.Client, colleague: kr.Client, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_AT_ONCE", 1)
+    kr.fetch_hashtags(["diy", "ufc324", "perfume"], client=colleague)
+    colleague.close()
+    with closing(sqlite3.connect(theirs)) as db, db:
+        [key] = db.execute("SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3").fetchone()
+        db.execute(f"UPDATE keyapi_answers SET {column} = ? WHERE id = 3", (cell,))
+        *row, _ = db.execute("SELECT * FROM keyapi_answers WHERE id = 3").fetchone()
+        db.execute("UPDATE keyapi_answers SET checksum = ? WHERE id = 3", (checksum(row),))
+        db.execute("UPDATE responses SET key = (SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3)"
+                   " WHERE key = ?", (key,))
+    with pytest.raises(kr.StoreError, match=r"nothing was imported: .*not what its index says"):
+        import_store(theirs, client=client)
+    assert client.store.totals().answers == 0
+
+
+def test_an_offline_store_of_the_first_format_is_converted_and_says_to_connect_again(
+    make_client: Make, tmp_path: Path
+) -> None:
+    own = shutil.copy(FORMATS / "store-v1.db", tmp_path / "own.sqlite")
+    there = make_client(store=tmp_path / "there.sqlite")
+    kr.fetch_hashtags("perfume", client=there)
+    with pytest.raises(kr.StoreError, match="Connect again"):
+        import_store(tmp_path / "there.sqlite", client=make_client(store=own, offline=True))
+    again = make_client(store=own, offline=True)
+    assert import_store(tmp_path / "there.sqlite", client=again).answers == 1
+    assert len(kr.fetch_hashtags("perfume", client=again)) == 1
 
 
 def test_an_offline_connection_takes_in_and_reads_it(

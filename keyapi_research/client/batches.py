@@ -72,6 +72,7 @@ class Batches:
         call, store = collection.call, self._policy.store
         waiting: Sequence[Query] = call.queries
         while waiting and not run.stop.is_set():
+            run.looked, _ = store.last_ids()
             stored, missing, wrong = self._survey(call, waiting, run.since[0])
             collection.answers += stored
             for query, foreign in wrong.items():

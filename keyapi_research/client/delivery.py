@@ -78,12 +78,14 @@ class Request:
 class Run:
     """A call under way.
 
-    `since` has the ids of the last answer and the last request when it began: what came after them is fresh.
+    `since` has the ids of the last answer and the last request when it began: what came after them is fresh. `looked`
+    is the last answer when the store was last read: what came after it is read before anything is sent for.
     """
 
     reservation: Reservation
     progress: Progress
     since: tuple[int, int] = (0, 0)
+    looked: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
     renewed: float = 0.0  # when their claims were

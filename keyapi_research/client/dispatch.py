@@ -303,7 +303,7 @@ class Sender:
             one.offered(),
             most=one.template.endpoint.batch,
             page=one.template.page,
-            since=one.run.since,
+            since=(one.run.looked, one.run.since[1]),
             mine=one.row,
             lasts=self._lease,
             describe=lambda keys: one.request_of(keys).params,

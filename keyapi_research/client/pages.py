@@ -253,7 +253,7 @@ class Pages:
 
     def _send_page(self, request: Request, since: tuple[int, int], run: Run) -> Answer | None:
         """Request a page; None where another client is requesting it."""
-        own = replace(run, since=since)
+        own = replace(run, looked=since[0], since=since)
         delivered = [one for each in self._sender.send(deque([request.queries]), request, own) for one in each]
         run.note(delivered)
         if not delivered:  # stopped before it was sent

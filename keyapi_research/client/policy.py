@@ -89,7 +89,7 @@ class Policy:
         max_age = self.settings.max_age if call.max_age is None else call.max_age
         if self.offline or max_age == "any":
             return True
-        if since is not None and one.id > since and not self.store.imported([one.request]):
+        if since is not None and self.store.came_since(one, since):
             return True
         if isinstance(max_age, timedelta) and not max_age:
             return False
@@ -221,7 +221,8 @@ class Policy:
         sent = [
             row
             for row, each in requested
-            if row[0] not in under_way and any(key not in newest or newest[key].request < row[0] for key, _ in each)
+            if row[0] not in under_way
+            and any(key not in newest or not self.store.came_after(newest[key], row) for key, _ in each)
         ]
         if not sent:
             return ""

@@ -28,6 +28,7 @@ _HIDDEN: Final = "its index does not match its answers"
 
 OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
 CREDITS: Final = OF_REQUEST.index("credits")
+_SENT_AT: Final = OF_REQUEST.index("sent_at")
 _ABSENT, _MORE = Observation._fields.index("absent"), Observation._fields.index("more")
 SELECTED: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
 _ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
@@ -219,6 +220,22 @@ class Reader:
         """Tell which of some requests came with another store."""
         sql = "SELECT l.id FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value WHERE l.imported"
         return {one for rows in self._batches(sql, sorted(set(requests))) for (one,) in rows}
+
+    def came_after(self, one: Observation, row: Row) -> bool:
+        """Tell whether an answer came after a request of the ledger was sent; if one was imported, by their moments."""
+        if self.imported([one.request, row[0]]):
+            return bool(one.observed_at >= row[_SENT_AT])
+        return bool(one.request >= row[0])
+
+    def came_since(self, newest: Observation, answer: int) -> bool:
+        """Tell whether the newest answer came after another one; what was only imported since may be old."""
+        if newest.id <= answer:
+            return False
+        sql = (
+            "SELECT 1 FROM keyapi_answers a JOIN keyapi_ledger l ON l.id = a.request"
+            " WHERE a.entity = ? AND a.page = ? AND a.id > ? AND NOT l.imported LIMIT 1"
+        )
+        return bool(self._rows(sql, (newest.entity, newest.page, answer)))
 
     def newest_of(self, histories: Mapping[str, Sequence[Observation]]) -> dict[str, Observation]:
         """Return the newest of some observations of each entity: stored last, and not an imported one that is older."""

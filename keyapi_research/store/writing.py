@@ -36,6 +36,7 @@ from .reading import CREDITS, OF_REQUEST
 from .sqlite import SQLite
 
 _OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
+_MOMENT: Final = 1000  # microseconds within which the same answer about the same entity is one
 _ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed_s") + 1)  # how it ended: an Outcome
 
 
@@ -157,10 +158,7 @@ class Store(LimitReader):
     def _is_free(db: sqlite3.Connection, entity: str, page: int, since: tuple[int, int], mine: int) -> bool:
         """Whether nobody requests an entity just now, or did while the caller was about to."""
         answer, request = since
-        stored = (
-            "SELECT 1 FROM keyapi_answers a JOIN keyapi_ledger l ON l.id = a.request"
-            " WHERE a.entity = ? AND a.page = ? AND a.id > ? AND NOT l.imported LIMIT 1"
-        )
+        stored = "SELECT 1 FROM keyapi_answers WHERE entity = ? AND page = ? AND id > ? LIMIT 1"
         if db.execute(stored, (entity, page, answer)).fetchone():
             return False
         found = db.execute(
@@ -258,7 +256,8 @@ class Store(LimitReader):
         """Store answers of another store that are not here yet, and the rows of their requests, all or nothing.
 
         `ledger` has those rows by their ids, and `read` reads answers, there. The same answer about the same entity at
-        the same moment is here already. `numbers` is completed.
+        the same moment is here already; one that had to move, because another came at its moment, is known again.
+        `numbers` is completed.
         """
         self.check_writable()
         with self._transaction() as db:
@@ -284,18 +283,21 @@ class Store(LimitReader):
 
     def _not_here(self, answers: Sequence[Observation], numbers: Renumbered) -> list[Observation]:
         """Return the answers of another store that are not here, and number the requests of the others."""
-        histories = self.histories({one.entity for one in answers})
-        here = {(one.entity, one.observed_at): one for history in histories.values() for one in history}
+        here = self.histories({one.entity for one in answers})
         new = []
         for one in answers:
-            at = one.observed_at
-            while (known := here.get((one.entity, at))) and (known.data, known.page) != (one.data, one.page):
-                at += 1  # another answer of the same moment
-            if known:
+            history = here.setdefault(one.entity, [])
+            near = [each for each in history if abs(each.observed_at - one.observed_at) < _MOMENT]
+            known = next((each for each in near if (each.data, each.page) == (one.data, one.page)), None)
+            if known is None:
+                at = one.observed_at
+                while any(each.observed_at == at for each in near):  # another answer of the same moment
+                    at += 1
+                new.append(one._replace(observed_at=at))
+                history.append(new[-1])
+            else:
                 numbers.requests.setdefault(one.request, known.request)
                 numbers.pulls.setdefault(one.pull, known.pull)
-            else:
-                new.append(one._replace(observed_at=at))
         return new
 
     def restore(
