@@ -283,6 +283,7 @@ def test_rankings_of_products_are_what_their_days_add_up_to(clean, rank_type, fi
             assert [row[name] for name in same] == [new[name] for name in same]
 
 
+@pytest.mark.slow
 def test_rankings_of_videos_gain_what_their_totals_gain(clean):
     # Of the last 1, 7 and 30 days, details say what was gained; a ranking of the days before today has the same.
     query = {"date": "2026-01-27", "region": "GB", "rank_type": 1, "video_rank_field": 1}

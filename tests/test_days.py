@@ -158,7 +158,7 @@ def quietly(fetch: Callable[[], Any]) -> Any:
 LONG = [pytest.param(seed, 125, marks=pytest.mark.slow) for seed in range(4)]
 
 
-@pytest.mark.parametrize(("seed", "calls"), [(4, 40), (7, 40), *LONG])
+@pytest.mark.parametrize(("seed", "calls"), [(4, 40), pytest.param(7, 40, marks=pytest.mark.slow), *LONG])
 def test_calls_cost_what_the_rule_says_and_never_more_than_planned(
     make_client: Make, sandbox: Sandbox, clock: Clock, seed: int, calls: int
 ) -> None:

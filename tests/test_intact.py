@@ -2010,6 +2010,7 @@ def test_a_row_as_it_was_written_passes(value: Any) -> None:
     assert bodies.is_sound([value, "x"], bodies.checksum([value, "x"]))
 
 
+@pytest.mark.slow
 def test_a_ranking_of_many_observations_is_read_in_steps_that_grow_with_them(sandbox: Sandbox, tmp_path: Path) -> None:
     options = {"token": "a-token-of-the-tests", "requests_per_second": None, "progress": False}
     steps = Counter[int]()

@@ -301,8 +301,8 @@ def interrupt_at_lines() -> None:
 
 
 LINES = [
-    pytest.param("hashtags", 20, id="hashtags"),
-    pytest.param("product_insights", 3, id="a ranking"),
+    pytest.param("hashtags", 8, id="hashtags"),
+    pytest.param("product_insights", 1, id="a ranking"),
     pytest.param("hashtags", 1000, marks=pytest.mark.slow, id="hashtags, a thousand times"),
     pytest.param("product_insights", 300, marks=pytest.mark.slow, id="a ranking, three hundred times"),
 ]
@@ -1099,6 +1099,7 @@ def test_one_call_made_again_and_again_leaves_nothing_more_behind(calls: int, mo
         assert grow([lambda: kr.fetch_videos(ids, client=client)] * (calls + 1), 1) < most
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::keyapi_research.SchemaDriftWarning")
 def test_tables_read_from_a_frame_again_and_again_leave_nothing_more_behind(make_client: Make) -> None:
     client = make_client()
