@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -177,28 +177,60 @@ def test_a_failed_request_stays_behind_and_no_claim_comes(
         assert db.execute("SELECT count(*) FROM keyapi_claims").fetchone() == (0,)
 
 
-def test_two_answers_of_one_moment_are_both_taken(tmp_path: Path) -> None:
-    made = []
-    for name, posts_of_it in (("one", 1), ("two", 2)):
-        store = Store(str(tmp_path / name), source="sandbox", read_only=False)
+def fill_at_one_moment(store: Store, *posts_of_each: int) -> Store:
+    """Store answers of as many requests, about "e" and "f" each, all at microsecond 7."""
+    for posts_of_it in posts_of_each:
         request = store.begin(
-            iter([("e",)]), most=1, page=0, since=(0, 0), mine=0, lasts=9, describe=lambda _: {"id": "e"}, sent_at=5,
-            endpoint="/v1/x", price=2, attempt=1,
+            iter([("e",), ("f",)]), most=2, page=0, since=(9, 9), mine=0, lasts=9, describe=lambda _: {"id": "e,f"},
+            sent_at=5, endpoint="/v1/x", price=2, attempt=1,
         ).request
-        arrival = Arrival("e", {"id": "e"}, {"code": 0, "data": {"posts": posts_of_it}})
-        store.keep(request, Outcome(200, 0, credits=2), [arrival], url="https://x", endpoint="/v1/x", price=2,
+        arrivals = [Arrival(one, {"id": one}, {"code": 0, "data": {"posts": posts_of_it}}) for one in "ef"]
+        store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x", price=2,
                    observed_at=7, source="sandbox")
-        made.append(store)
-    one, two = made
-    for to, of in ((one, two), (two, one)) * 2:  # each from the other, again and again
-        answers = everything(of)
-        ledger = {row[0]: row for row in of.ledger()}
-        to.take_in(answers, ledger, of.envelopes, importing.Renumbered(), url="https://x", source="sandbox")
-    assert moments(one) == moments(two) == [("e", 7, 0), ("e", 8, 0)]
-    assert [body["data"]["posts"] for body in one.envelopes([1, 2])] == [1, 2]
-    assert [body["data"]["posts"] for body in two.envelopes([1, 2])] == [2, 1]
+    return store
+
+
+def take(to: Store, of: Store) -> int:
+    ledger = {row[0]: row for row in of.ledger()}
+    added = to.take_in(
+        everything(of), ledger, of.envelopes, importing.Renumbered(), url="https://x", source="sandbox"
+    )
+    return added.answers
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[tuple[Store, Store]]:
+    made = [Store(str(tmp_path / name), source="sandbox", read_only=False) for name in ("one", "two")]
+    yield made[0], made[1]
     for store in made:
         store.close()
+
+
+def posts_in(store: Store) -> list[tuple[str, int, int]]:
+    each = everything(store)
+    bodies = store.envelopes([one.id for one in each])
+    return sorted((one.entity, one.observed_at, body["data"]["posts"]) for one, body in zip(each, bodies, strict=True))
+
+
+def test_two_answers_of_one_moment_are_both_taken(stores: tuple[Store, Store]) -> None:
+    one, two = (fill_at_one_moment(store, posts) for store, posts in zip(stores, (1, 2), strict=True))
+    assert [take(to, of) for to, of in ((one, two), (two, one)) * 2] == [2, 2, 0, 0]  # again and again
+    assert posts_in(one) == [("e", 7, 1), ("e", 8, 2), ("f", 7, 1), ("f", 8, 2)]
+    assert posts_in(two) == [("e", 7, 2), ("e", 8, 1), ("f", 7, 2), ("f", 8, 1)]
+
+
+def test_the_same_answered_twice_in_one_moment_is_there_twice(stores: tuple[Store, Store]) -> None:
+    one, two = stores[0], fill_at_one_moment(stores[1], 5)
+    assert take(one, two) == 2
+    fill_at_one_moment(two, 5)  # paid for again, with the same answer
+    assert [take(one, two), take(one, two), take(two, one)] == [2, 0, 0]
+    assert posts_in(one) == posts_in(two)
+    assert len(one.ledger({each.request for each in everything(one)})) == 2  # each answer has its request
+    assert one.totals().credits == one.totals().imported == 4
+    fresh = Store(":memory:", source="sandbox", read_only=False)
+    assert [take(fresh, two), take(fresh, two)] == [4, 0]
+    assert {each.request for each in everything(fresh)} == {1, 2}
+    fresh.close()
 
 
 # What it counts for ---------------------------------------------------------------------------------------------

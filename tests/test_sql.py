@@ -389,3 +389,8 @@ print(kr.sql("SELECT hashtag_name, [views] AS list FROM hashtags").shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["(1,", "2)"], done.stderr
+
+
+def test_half_of_a_character_is_no_query(client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="lone surrogate"):
+        kr.sql("SELECT '\ud800'", client=client)

@@ -120,6 +120,8 @@ def run(query: str, client: Client, *, memory: str | None = None) -> pd.DataFram
     duckdb = needed("duckdb", "sql", "kr.sql")
     if not isinstance(query, str):
         raise InvalidArgumentError(f"query must be text, one SQL query; got {shown(query)}")
+    if writable(query) != query:
+        raise InvalidArgumentError("query has half of a character (a lone surrogate). Type it again")
     settings = dict(_SETTINGS) if memory is None else {**_SETTINGS, "memory_limit": memory}
     with duckdb.connect(":memory:", config=settings) as base:
         base.execute("SET pandas_analyze_sample = 0")  # objects are text; nothing is guessed from their first values

@@ -42,10 +42,11 @@ _ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed
 
 @dataclass(frozen=True)
 class Renumbered:
-    """The requests and pulls of another store, and what they are here."""
+    """The requests and pulls of another store, and what they are here; and answers here that are known to be there."""
 
     requests: dict[int, int] = field(default_factory=dict)
     pulls: dict[int, int] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
 
 
 class Store(LimitReader):
@@ -284,18 +285,28 @@ class Store(LimitReader):
     def _not_here(self, answers: Sequence[Observation], numbers: Renumbered) -> list[Observation]:
         """Return the answers of another store that are not here, and number the requests of the others."""
         here = self.histories({one.entity for one in answers})
+        taken = {(one.entity, one.observed_at) for history in here.values() for one in history}
         new = []
         for one in answers:
-            history = here.setdefault(one.entity, [])
-            near = [each for each in history if abs(each.observed_at - one.observed_at) < _MOMENT]
-            known = next((each for each in near if (each.data, each.page) == (one.data, one.page)), None)
+
+            def away(each: Observation, at: int = one.observed_at) -> int:
+                return abs(each.observed_at - at)
+
+            same = [
+                each
+                for each in here.get(one.entity, ())
+                if away(each) < _MOMENT and (each.data, each.page) == (one.data, one.page)
+            ]
+            # Each of those here is one of those there, the nearest first: the same may have been answered twice.
+            known = min((each for each in same if each.id not in numbers.known), key=away, default=None)
             if known is None:
                 at = one.observed_at
-                while any(each.observed_at == at for each in near):  # another answer of the same moment
+                while (one.entity, at) in taken:  # another answer of the same moment
                     at += 1
+                taken.add((one.entity, at))
                 new.append(one._replace(observed_at=at))
-                history.append(new[-1])
             else:
+                numbers.known.add(known.id)
                 numbers.requests.setdefault(one.request, known.request)
                 numbers.pulls.setdefault(one.pull, known.pull)
         return new
