@@ -75,6 +75,7 @@ from .errors import (
     ServerError,
     StaleDataWarning,
     StoreError,
+    TrendConflictWarning,
     UnexpectedMarketWarning,
     UnexpectedResponseError,
 )
@@ -89,6 +90,7 @@ if typing.TYPE_CHECKING:
     from .inventory import stored
     from .measures import audience_similarity
     from .probing import probe
+    from .stitching import stitch_trends
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
@@ -102,6 +104,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "read_package": "export",
     "read_parquet": "export",
     "sql": "export.database",
+    "stitch_trends": "stitching",
     "stored": "inventory",
     "write_package": "export",
 }
@@ -130,6 +133,7 @@ __all__ = [
     "ServerError",
     "StaleDataWarning",
     "StoreError",
+    "TrendConflictWarning",
     "UnexpectedMarketWarning",
     "UnexpectedResponseError",
     "audience_similarity",
@@ -190,6 +194,7 @@ __all__ = [
     "replay",
     "sql",
     "status",
+    "stitch_trends",
     "stored",
     "tables",
     "write_package",

@@ -214,6 +214,10 @@ class SchemaDriftWarning(KeyAPIWarning):
     """Answers, or files with their columns, differ from what this package knows of them."""
 
 
+class TrendConflictWarning(KeyAPIWarning):
+    """Windows of a trend contradict each other beyond rounding: the past was revised."""
+
+
 class UnexpectedMarketWarning(KeyAPIWarning):
     """An answer names another market than the requested region."""
 

@@ -125,6 +125,7 @@ SIGNATURES = {
     "replay": "path",
     "sql": "query, *, client=None",
     "status": "*, client=None",
+    "stitch_trends": "trends, *, decimals=2",
     "stored": "table=None, *, observations='latest', client=None",
     "tables": "",
     "write_package": "folder, tables, *, client=None",
@@ -169,7 +170,7 @@ ERRORS = {
     "MissingPackageError": ImportError,
 }
 WARNINGS = ["MissingDataWarning", "IncompleteDataWarning", "StaleDataWarning", "SchemaDriftWarning",
-            "UnexpectedMarketWarning"]
+            "TrendConflictWarning", "UnexpectedMarketWarning"]
 
 
 def find(name: str) -> Any:
