@@ -26,8 +26,11 @@ Floats = npt.NDArray[np.float64]
 
 _DATE, _SHARE, _PERIOD = "date", "share_of_peak", "period"
 _NEEDS: Final = Needs(
-    "stitch_trends", (_DATE, _SHARE, OBSERVED_AT.name), "Several observations come from df.keyapi.history().keyapi.trend()."
+    "stitch_trends",
+    (_DATE, _SHARE, OBSERVED_AT.name),
+    "Several observations come from df.keyapi.history().keyapi.trend().",
 )
+STITCHED: Final = (_DATE, "value", "lower", "upper", "piece")  # what pictures need of a stitched series
 _MONTH: Final = 28  # days that the shortest has: months are not equally long
 _SLACK: Final = 1e-12  # of a bound: what fits exactly shall not fail by a rounding error
 _WRONG: Final = 1e-9  # from here on windows contradict each other
@@ -67,6 +70,8 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
         piece : Int64
             Counts from 1. Windows without common dates, or common dates where one of them is zero, are pieces of their
             own: levels of two pieces cannot be compared.
+        source : string
+            Where the windows came from, if the rows say so.
 
     Raises
     ------
@@ -97,21 +102,23 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     3   1.00  1.000  1.000        1
     """
     rows, identity, names = _read(trends, decimals)
+    source = [SOURCE.name] if SOURCE.name in rows else []
     frames, conflicts = [], []
     for _, series in rows.groupby("series", sort=False):
         windows = _windows_of(series, names)
         kept, of_these = _without_conflicts(windows, 0.5 * 10.0**-decimals)
         conflicts += of_these
         joined = _join(kept)
-        same = series[identity].iloc[[0] * len(joined)].reset_index(drop=True)
-        frames.append(pd.concat([same, joined], axis=1))
+        same = series[[*identity, *source]].iloc[[0] * len(joined)].reset_index(drop=True)
+        frames.append(pd.concat([same[identity], joined, same[source]], axis=1))
     if conflicts:
         warn(
-            "windows contradict each other beyond rounding, so the past was revised, and the newest observation counts: "
+            "windows contradict each other beyond rounding, so the past was revised; the newest observation counts: "
             f"{listed(conflicts, _MOST_NAMED)}",
             TrendConflictWarning,
         )
-    return pd.concat(frames, ignore_index=True) if frames else pd.concat([rows[identity], _join(None)], axis=1)
+    empty = pd.concat([rows[identity], _join(None), rows[source]], axis=1)
+    return pd.concat(frames, ignore_index=True) if frames else empty.iloc[:0]
 
 
 # Windows ----------------------------------------------------------------------------------------------------
@@ -142,7 +149,7 @@ def _read(trends: pd.DataFrame, decimals: int) -> tuple[pd.DataFrame, list[str],
     found = find_entities(trends, _NEEDS)
     keys = dict.fromkeys(name for table in _NEEDS.tables for name in table.key)
     identity = [name for name in keys if name in trends.columns and name not in (_DATE, _PERIOD)]
-    rows = typed(trends, [*identity, _PERIOD, *_NEEDS.columns]).assign(window=found.codes)
+    rows = typed(trends, [*identity, _PERIOD, *_NEEDS.columns, SOURCE.name]).assign(window=found.codes)
     rows["series"] = rows.groupby(identity, dropna=False, sort=False).ngroup()
     rows = rows.dropna(subset=[*_NEEDS.columns])
     shares = rows[_SHARE].to_numpy()

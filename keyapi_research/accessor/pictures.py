@@ -17,6 +17,7 @@ from ..entities import why_not
 from ..fetch import call_checked
 from ..frames import columns_of
 from ..plots.reading import NEEDS
+from ..stitching import STITCHED
 from .methods import Methods
 from .recognise import AccessorError, describe, joined
 
@@ -32,7 +33,7 @@ def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
 
     @wraps(draw)
     def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
-        here = columns_of(df).issuperset(NEEDS[draw.__name__].columns)
+        here = _has(draw.__name__, df)
         rows = df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df)
         return call_checked(draw, rows, **options)
 
@@ -41,6 +42,12 @@ def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
     picture.__signature__ = own.replace(parameters=both)  # type: ignore[attr-defined]
     notes = f"Rows that are not themselves what is drawn are followed as by `{read}()`, free; what is not stored is a\n"
     return complete(picture, Notes=notes + "NotStoredError with the price of fetching it.")
+
+
+def _has(name: str, df: pd.DataFrame) -> bool:
+    """Whether a frame has the columns of a picture, or is a stitched trend."""
+    ways = [NEEDS[name].columns, *([STITCHED] if name == "trend" else [])]
+    return any(columns_of(df).issuperset(way) for way in ways)
 
 
 def _named(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +66,7 @@ PICTURES: Final[Mapping[str, Callable[..., Axes]]] = MappingProxyType(
 
 def _applies(name: str, frame: pd.DataFrame) -> bool:
     """Whether a picture of a frame can be made."""
-    here = columns_of(frame).issuperset(NEEDS[name].columns) and not why_not(frame, NEEDS[name])
+    here = _has(name, frame) and not why_not(frame, NEEDS[name])
     return here or (name in _READ and hasattr(frame.keyapi, _READ[name]))
 
 

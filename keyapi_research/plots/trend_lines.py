@@ -17,7 +17,9 @@ from matplotlib.axes import Axes
 from ..catalogue.hashtags import HASHTAG_TRENDS
 from ..entities import Name, check_columns, find_entities, typed
 from ..errors import InvalidArgumentError
+from ..frames import columns_of
 from ..measures import Floats
+from ..stitching import STITCHED
 from . import style
 from .reading import NEEDS, Origin, find_origin
 
@@ -30,17 +32,21 @@ MOST_PANELS: Final = 30
 _MOST_TICKS: Final = 8
 _FEW: Final = 40  # points of a line that all have a marker
 _OWN_PEAK: Final = "Each series is relative to its own peak in its window: compare shapes and dates, never levels."
+_PIECES: Final = "Levels of two series, or on both sides of a break in a line, cannot be compared."
+_BAND: Final = "Band: all values that fit the windows and their rounding."
 _DATE: Final = f"start of the bucket ({HASHTAG_TRENDS['date'].unit})"
 _SHARE: Final = f"popularity ({HASHTAG_TRENDS['share_of_peak'].unit}, 0 to 1)"
+_OF_HIGHEST: Final = "popularity (share of the highest, 0 to 1)"
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
     """Draw the series of a frame."""
     lines, shared = find_lines(df)
+    stitched = is_stitched(df)
     if small_multiples and ax is not None:
         raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
     if small_multiples and lines:
-        return _draw_panels(lines, shared, find_origin(df))
+        return _draw_panels(lines, shared, find_origin(df), stitched=stitched)
     ax = style.axes_for(ax, 4.8)
     labels = style.labels_for([line.name for line in lines])
     most = style.most_named(ax, MOST_NAMED)
@@ -54,22 +60,30 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
     if lines:
         _set_dates(ax, lines)
     notes = list(labels.notes)
+    notes = [*_level_notes(lines, stitched=stitched), *notes]
     if len(lines) > 1:
-        notes.insert(0, _OWN_PEAK)
         named = style.Labels(labels.texts[:most], labels.style, [])
         style.add_legend(ax, ax.lines[-len(lines) :][:most], named)
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
-    notes += _line_notes(lines)
+    notes += _line_notes(lines, stitched=stitched)
     title = (_title(labels.texts, len(lines)), shared)
-    return style.finish(ax, df, title, (_DATE, _SHARE), notes, empty="" if lines else "no rows")
+    names = (_DATE, _OF_HIGHEST if stitched else _SHARE)
+    return style.finish(ax, df, title, names, notes, empty="" if lines else "no rows")
 
 
 def _title(labels: Sequence[str], count: int) -> str:
     return f"Popularity of {labels[0] if count == 1 else f'{count} series'}"
 
 
-def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
+def _level_notes(lines: list[Line], *, stitched: bool) -> list[str]:
+    several = len(lines) > 1
+    if stitched:
+        return [_BAND, *([_PIECES] if several or any(np.isnan(line.values).any() for line in lines) else [])]
+    return [_OWN_PEAK] if several else []
+
+
+def _draw_panels(lines: list[Line], shared: str, origin: Origin, *, stitched: bool) -> Axes:
     """Draw one panel a series; the first one is returned."""
     shown = lines[:MOST_PANELS]
     labels = style.labels_for([line.name for line in shown])
@@ -87,9 +101,10 @@ def _draw_panels(lines: list[Line], shared: str, origin: Origin) -> Axes:
         panel.set_title(label, loc="left", fontsize=9, **labels.style)
     title = ", ".join(filter(None, (_title(labels.texts, len(lines)), shared)))
     heading = figure.suptitle(title, x=0.01, ha="left", fontsize="medium", **style.text_style(title))
-    figure.supylabel(_SHARE, fontsize=9, **style.text_style())
+    figure.supylabel(_OF_HIGHEST if stitched else _SHARE, fontsize=9, **style.text_style())
     rest = [f"{len(lines) - len(shown)} more series are not drawn."] if len(lines) > len(shown) else []
-    notes = [f"Across: {_DATE}.", *([_OWN_PEAK] if len(lines) > 1 else []), *rest, *labels.notes, *_line_notes(shown)]
+    notes = [f"Across: {_DATE}.", *_level_notes(lines, stitched=stitched), *rest, *labels.notes]
+    notes += _line_notes(shown, stitched=stitched)
     style.write_footer(panels[0], origin, notes, [heading], whole=True)
     style.stamp(panels, origin)
     return panels[0]
@@ -101,6 +116,8 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> None:
     every = max(1, len(known) // 12) if len(known) > _FEW else 1
     marked = np.flatnonzero(alone | (np.arange(len(known)) % every == 0))
     ax.plot(line.dates, line.values, **{"linewidth": 1.5, "markersize": 4, "markevery": marked.tolist(), **how})
+    if line.band is not None:
+        ax.fill_between(line.dates, *line.band, color=ax.lines[-1].get_color(), alpha=0.25, linewidth=0)
 
 
 def _set_dates(ax: Axes, lines: list[Line]) -> None:
@@ -128,19 +145,21 @@ def _is_known(line: Line) -> bool:
     return bool(np.isfinite(line.values).any())
 
 
-def _line_notes(lines: list[Line]) -> list[str]:
+def _line_notes(lines: list[Line], *, stitched: bool) -> list[str]:
     known = [line for line in lines if _is_known(line)]
     notes = [f"{len(lines) - len(known)} series without known values."] if 0 < len(known) < len(lines) else []
-    broken = any(np.isnan(line.values).any() for line in known)
+    broken = not stitched and any(np.isnan(line.values).any() for line in known)
     return [*notes, "A break in a line: buckets are missing."] if broken else notes
 
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:
     """Return the series of a frame, and what they have in common."""
     needs = NEEDS["trend"]
-    check_columns(df, needs)
+    columns = STITCHED if is_stitched(df) else needs.columns
+    if columns is needs.columns:
+        check_columns(df, needs)
     entities = find_entities(df, needs)
-    rows = typed(df, needs.columns).assign(entity=entities.codes).dropna(subset=["date"])
+    rows = typed(df, columns).assign(entity=entities.codes).dropna(subset=["date"])
     rows = rows.drop_duplicates(["entity", "date"]).sort_values(["entity", "date"])
     parts = rows.groupby("entity")
     return [_line(entities.names[part["entity"].iloc[0]], part) for _, part in parts], entities.shared
@@ -148,10 +167,19 @@ def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:
 
 def _line(name: Name, rows: pd.DataFrame) -> Line:
     dates = rows["date"].dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
-    values = rows["share_of_peak"].to_numpy(dtype="float64")
     after = gaps(dates)
+    shown = ["share_of_peak"]
+    if "piece" in rows:
+        shown = ["value", "lower", "upper"]
+        after = np.union1d(after, np.flatnonzero(np.diff(rows["piece"])) + 1)
     broken = dates[after - 1] + np.timedelta64(1, "us")
-    return Line(name, np.insert(dates, after, broken), np.insert(values, after, np.nan))
+    values, *band = (np.insert(rows[one].to_numpy(dtype="float64"), after, np.nan) for one in shown)
+    return Line(name, np.insert(dates, after, broken), values, (band[0], band[1]) if band else None)
+
+
+def is_stitched(df: object) -> bool:
+    """Whether a frame has series that `stitch_trends` made."""
+    return isinstance(df, pd.DataFrame) and set(STITCHED) <= columns_of(df)
 
 
 def gaps(dates: Dates) -> npt.NDArray[np.intp]:
@@ -169,8 +197,12 @@ def gaps(dates: Dates) -> npt.NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Line:
-    """One series, with a missing value wherever a bucket is missing, so that no line is drawn across the gap."""
+    """One series, with a missing value wherever a bucket is missing, so that no line is drawn across the gap.
+
+    A stitched one has a band, and a missing value between two pieces.
+    """
 
     name: Name
     dates: Dates
     values: Floats
+    band: tuple[Floats, Floats] | None = None
