@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import fetching, footprint, reading, replay, stored
+from . import fetching, footprint, reading, replay, stitching, stored
 from .common import Measure, describe_machine, show
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 folder, report, against=options.against and options.against.resolve(), quick=quick
             ),
             "stored": lambda: stored.measure(folder, report, quick=quick),
+            "trends": lambda: stitching.measure(report, quick=quick),
         }
         wanted = tuple(options.only.split(",")) if options.only else ("",)
         measures = [one for name, run in runs.items() if name.startswith(wanted) for one in run()]
