@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -38,6 +40,10 @@ _IDS: Final = ("user_id", "video_id", "product_id")
 _MAY_FALL: Final = frozenset(  # people leave, take likes back, and delete what they posted
     {"followers", "following", "likes", "profile_likes", "comments", "favorites", "reviews"}
     | {"videos", "lives", "products", "creators"}
+)
+_PARTS: Final = (
+    *((part, "views") for part in ("likes", "comments", "shares", "favorites")),
+    *((f"{way}_{what}_est", f"{what if what == 'gmv' else 'units_sold'}_est") for way in ("video", "live") for what in ("units", "gmv")),
 )
 _UNLIKELY: Final = 1e-6  # of chance: how rarely what is found would come by itself
 _DAY: Final = pd.Timedelta(days=1)
@@ -141,6 +147,95 @@ def _falling_total(held: Held) -> Iterator[Finding]:
                     f"{name} fell from {before[most]:,.0f} ({_moment(moments[most])}) to {after[most]:,.0f} "
                     f"({_moment(moments[most + 1])}), by {lost[most]:.1%}, though it is a total",
                 )
+
+
+def _window_conflict(held: Held) -> Iterator[Finding]:
+    """A window is more than a longer one, or more than the total."""
+    for table, frame in held.tables():
+        if "window_days" in table.names:
+            yield from _windows_as_rows(held, table, frame)
+        else:
+            yield from _windows_as_columns(held, table, frame)
+
+
+def _windows_as_rows(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
+    whom = table.key[0]
+    gains = [column.name for column in table.columns if column.of == "of the window"]
+    wide = frame.pivot_table(index=[whom, OBSERVED_AT.name], columns="window_days", values=gains, aggfunc="last")
+    lengths = sorted(frame["window_days"].dropna().unique())
+    whole = next((one for one in table.endpoint.tables if one.key == (whom,)), None)
+    totals = held.read(whole.name).set_index([whom, OBSERVED_AT.name]) if whole and whole.name in held.names else None
+    for name in gains:
+        ways = [((name, short), (name, long)) for short, long in pairwise(lengths)]
+        steps = [
+            (f"{name} of {short[1]} days", f"{name} of {long[1]} days", wide[short], wide[long])
+            for short, long in ways
+            if short in wide and long in wide
+        ]
+        total = _total_of(name)
+        if totals is not None and total in totals.columns and (name, lengths[-1]) in wide:
+            known = totals[total].reindex(wide.index)
+            steps.append((f"{name} of {lengths[-1]} days", f"the total, {total},", wide[name, lengths[-1]], known))
+        yield from _more_than(held, "window_conflict", table, name, [whom], steps)
+
+
+def _total_of(name: str) -> str:
+    """Return the total of a gain of a window: gmv_window_est is of gmv_est, likes_gained of likes."""
+    plain = name.removesuffix("_gained").replace("_window", "")
+    return {"units_est": "units_sold_est"}.get(plain, plain)
+
+
+def _windows_as_columns(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
+    ids = [name for name in table.key if name in _IDS]
+    found: dict[str, list[tuple[int, str]]] = {}
+    for column in table.columns:
+        parts = re.fullmatch(r"(views|likes)_(\d+)d", column.name)
+        if parts and column.of == "of the window":
+            found.setdefault(parts[1], []).append((int(parts[2]), column.name))
+    rows = frame.set_index([*ids, OBSERVED_AT.name]) if ids and found else frame
+    for total, windows in found.items():
+        names = [name for _, name in sorted(windows)] + ([total] if total in table.names else [])
+        for short, long in pairwise(names):
+            yield from _more_than(held, "window_conflict", table, short, ids, [(short, long, rows[short], rows[long])])
+
+
+def _impossible_count(held: Held) -> Iterator[Finding]:
+    """Of what was viewed more than the views was liked, or a part is more than the whole."""
+    for table, frame in held.tables():
+        ids = [name for name in table.key if name in (*_IDS, "date") and table[name].dtype == DTYPES["text"]]
+        here = {column.name for column in table.columns if column.of == "total"}
+        ways = [(part, whole) for part, whole in _PARTS if {part, whole} <= here]
+        rows = frame.set_index([*ids, OBSERVED_AT.name]) if ids and ways else frame
+        for part, whole in ways if ids else ():
+            yield from _more_than(held, "impossible_count", table, part, ids, [(part, whole, rows[part], rows[whole])])
+
+
+def _more_than(
+    held: Held,
+    check: str,
+    table: Table,
+    column: str,
+    ids: list[str],
+    steps: Iterable[tuple[str, str, pd.Series[Any], pd.Series[Any]]],
+) -> Iterator[Finding]:
+    """Find where the first of two columns is more than the second, by more than what is allowed."""
+    allowed = held.thresholds[check]
+    found: dict[Any, list[tuple[pd.Timestamp, float, str]]] = {}
+    for said, against, part, whole in steps:
+        left, right = (one.to_numpy(dtype=np.float64, na_value=np.nan) for one in (part, whole))
+        for place in np.flatnonzero((left > 0) & (left > np.maximum(right, 0) * (1 + allowed))):
+            *entity, moment = part.index[place]
+            text = f"{said} is {left[place]:,.0f}, more than {against} with {right[place]:,.0f}"
+            found.setdefault(tuple(entity), []).append((moment, left[place] / max(right[place], 1), text))
+    severity: Severity = "suspect" if column in _MAY_FALL or column.removesuffix("_gained") in _MAY_FALL else "wrong"
+    for entity, each in found.items():
+        moments = [moment for moment, _, _ in each]
+        worst = max(each, key=lambda one: one[1])
+        name = ", ".join(map(str, entity))
+        yield Finding(
+            check, severity, table.name, name, column, min(moments), max(moments), len(each),
+            f"{worst[2]} (observed {_moment(worst[0])})",
+        )
 
 
 def _entity(frame: pd.DataFrame, ids: Iterable[str], place: int) -> str:
