@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .client import Client
-from .errors import InvalidArgumentError, shown
+from .errors import InvalidArgumentError, listed, shown
 from .frames import reading_client
 from .holdings import find_table, held_names, whole_frame
 from .model import DTYPES, OBSERVED_AT, TABLES, Column, Table
@@ -45,8 +45,13 @@ _PARTS: Final = (
     *((part, "views") for part in ("likes", "comments", "shares", "favorites")),
     *((f"{way}_{what}_est", f"{what if what == 'gmv' else 'units_sold'}_est") for way in ("video", "live") for what in ("units", "gmv")),
 )
+_EXPECTED: Final = 0.5  # runs that a series of such density has by itself
 _UNLIKELY: Final = 1e-6  # of chance: how rarely what is found would come by itself
 _DAY: Final = pd.Timedelta(days=1)
+_REGION: Final = "creator_region"
+_FEW: Final = 20  # days before that say little of what is usual
+_LIVELY: Final = 0.5  # share of days on which what lives moves
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def _falling_total(held: Held) -> Iterator[Finding]:
             for one in np.unique(whose[1:][fell]):
                 some = fell[whose[1:][fell] == one]
                 most = some[lost[some].argmax()]
-                times = [pd.Timestamp(moments[place + 1], tz="UTC") for place in (some[0], some[-1])]
+                times = [pd.Timestamp(moments[place + 1]) for place in (some[0], some[-1])]
                 severity: Severity = "note" if name in _MAY_FALL else "suspect" if name.endswith("_est") else "wrong"
                 yield Finding(
                     "falling_total", severity, table.name, _entity(ordered, ids, places[some[0]]), name, *times,
@@ -227,7 +232,9 @@ def _more_than(
             *entity, moment = part.index[place]
             text = f"{said} is {left[place]:,.0f}, more than {against} with {right[place]:,.0f}"
             found.setdefault(tuple(entity), []).append((moment, left[place] / max(right[place], 1), text))
-    severity: Severity = "suspect" if column in _MAY_FALL or column.removesuffix("_gained") in _MAY_FALL else "wrong"
+    severity: Severity = "suspect" if column.removesuffix("_gained") in _MAY_FALL else "wrong"
+    if column == "followers_gained":  # people leave: more may be gained in a day than in the week around it
+        severity = "note"
     for entity, each in found.items():
         moments = [moment for moment, _, _ in each]
         worst = max(each, key=lambda one: one[1])
@@ -238,6 +245,182 @@ def _more_than(
         )
 
 
+def _frozen(held: Held) -> Iterator[Finding]:
+    """A column of a series stands still to its end while others of the series move."""
+    least = int(held.thresholds["frozen"])
+    for table, frame in held.tables(series=True):
+        days = Days.of(table, frame)
+        gains = {column.name for column in table.columns if column.of == "of the day" and column.least is None}
+        totals = {column.name for column in table.columns if column.of == "total"}
+        moves = {name: _moves(days, name, is_gain=name in gains) for name in sorted(gains | totals)}
+        # How often a column stands still in the series that it stands still in most.
+        rates = {name: [1 - each[first + 1 : end].mean() for first, end in days.ends if end - first > _FEW]
+                 for name, each in moves.items()}
+        peers = {name: float(np.quantile(each, 0.9)) if each else 1.0 for name, each in rates.items()}
+        for first, end in days.ends:
+            still = {name: _still_since(each[first:end]) for name, each in moves.items()}
+            for name, since in still.items():
+                length = end - first - since
+                others = [one for one in moves if one != name and moves[one][first + since : end].mean() > _LIVELY]
+                if length < least or len(others) < 2:
+                    continue
+                before = moves[name][first : first + since]
+                usual = (3 + (~before).sum()) / (4 + len(before)) if len(before) > _FEW else peers[name]
+                if usual**length > _UNLIKELY**1.5:
+                    continue
+                place = first + since
+                value = days.frame[name].iloc[end - 1]
+                yield Finding(
+                    "frozen", "suspect", table.name, _entity(days.frame, table.key[:1], place), name,
+                    days.frame[table.key[1]].iloc[place], days.frame[table.key[1]].iloc[end - 1], int(length),
+                    f"{name} stays {value:,.0f} on {length} observed days, while {', '.join(others[:3])} move; "
+                    f"before, it stood still on {(~before).sum()} of {len(before)} days",
+                )
+
+
+def _moves(days: Days, name: str, *, is_gain: bool) -> Bools:
+    """Return the rows in which a column moves: a gain that is not 0, a total that is not what it was."""
+    values = days.numbers(name)
+    if is_gain:
+        return np.nan_to_num(values) != 0
+    same = np.r_[False, (np.diff(values) == 0) & (np.diff(days.series) == 0)]
+    return ~same & ~np.isnan(values)
+
+
+def _still_since(moves: Bools) -> int:
+    """Return the place after the last move of a series."""
+    found = np.flatnonzero(moves)
+    return int(found[-1]) + 1 if len(found) else 0
+
+
+def _gap(held: Held) -> Iterator[Finding]:
+    """Days of a series are missing in a row, more than the rest of it lets expect."""
+    least = int(held.thresholds["gap"])
+    for table, frame in held.tables(series=True):
+        days = Days.of(table, frame)
+        for first, end in days.ends:
+            here = days.days[first:end]
+            missing = np.diff(here) - 1
+            usual = 1 - len(here) / (here[-1] - here[0] + 1)
+            for place in np.flatnonzero(missing >= least):
+                if max(usual, 0.01) ** missing[place] * len(here) > _EXPECTED:
+                    continue
+                start, stop = (days.frame[table.key[1]].iloc[first + place + step] for step in (0, 1))
+                yield Finding(
+                    "gap", "note", table.name, _entity(days.frame, table.key[:1], first), table.key[1],
+                    start + _DAY, stop - _DAY, int(missing[place]),
+                    f"{missing[place]} days in a row have no row; of the other days {len(here)} have one. Missing is "
+                    "not zero",
+                )
+
+
+def _revised_past(held: Held) -> Iterator[Finding]:
+    """A day has another value in a later answer."""
+    least = held.thresholds["revised_past"]
+    for table, frame in held.tables(series=True):
+        whom, day = table.key
+        several = frame[frame.duplicated([whom, day], keep=False)].sort_values([whom, day, OBSERVED_AT.name])
+        if several.empty:
+            continue
+        final = (several[OBSERVED_AT.name] - several[day] >= 3 * _DAY).to_numpy()
+        same = (several.duplicated([whom, day])).to_numpy()[1:]
+        for column in table.columns:
+            if not column.of:
+                continue
+            values = several[column.name].to_numpy(dtype=np.float64, na_value=np.nan)
+            before, after = values[:-1], values[1:]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                change = np.abs(after - before) / np.maximum(np.abs(before), 1)
+            found = np.flatnonzero(same & (change > least))
+            whose = several[whom].to_numpy()[1:][found]
+            for entity in pd.unique(whose):
+                some = found[whose == entity]
+                most = some[change[some].argmax()]
+                moments = several[day].iloc[some + 1]
+                yield Finding(
+                    "revised_past", "suspect" if final[some].any() else "note", table.name, str(entity), column.name,
+                    moments.min(), moments.max(), len(some),
+                    f"{column.name} of {several[day].iloc[most]:%Y-%m-%d} was {before[most]:,.0f} "
+                    f"(observed {_moment(several[OBSERVED_AT.name].iloc[most])}) and is {after[most]:,.0f} "
+                    f"(observed {_moment(several[OBSERVED_AT.name].iloc[most + 1])})",
+                )
+
+
+def _same_value(held: Held) -> Iterator[Finding]:
+    """All ids of one request have the same value."""
+    least = int(held.thresholds["same_value"])
+    for table, frame in held.tables(series=False):
+        if table.endpoint.batch == 1 or table.key not in ((one,) for one in _IDS):
+            continue
+        sizes = frame.groupby(OBSERVED_AT.name)[table.key[0]].transform("nunique")
+        batches = frame[sizes >= max(least, 2)]
+        for column in table.columns:
+            if column.of != "total" or batches.empty:
+                continue
+            grouped = batches.groupby(OBSERVED_AT.name)[column.name]
+            few, value, size = grouped.nunique(dropna=False), grouped.first(), grouped.size()
+            # Small numbers are alike by chance.
+            alike = few.index[(few == 1) & (value.astype("float64") >= np.where(size > 3, 10, 1000))]
+            for moment in alike:
+                ids = batches.loc[batches[OBSERVED_AT.name] == moment, table.key[0]].tolist()
+                yield Finding(
+                    "same_value", "wrong", table.name, listed(ids, _MOST_NAMED), column.name, moment, moment, len(ids),
+                    f"all {len(ids)} ids of one request have {column.name} {value[moment]:,.0f}",
+                )
+
+
+def _uncovered_zero(held: Held) -> Iterator[Finding]:
+    """Everybody in a market has zero on the same days, though views move and there were sales before."""
+    least = int(held.thresholds["uncovered_zero"])
+    for table, frame in held.tables(series=True):
+        days = Days.of(table, frame)
+        rows = days.frame.assign(market=_markets(held, table, days.frame))
+        day = table.key[1]
+        for column in table.columns:
+            if column.of != "of the day" or column.least is not None:
+                continue
+            values = days.numbers(column.name)
+            known = ~np.isnan(values)
+            sold = pd.Series(np.where(known, values > 0, np.nan))
+            share = sold.groupby(days.series).transform("mean").to_numpy()
+            lively = known & (share > _LIVELY / 2)
+            if not lively.any():
+                continue
+            some = rows[lively].assign(zero=values[lively] == 0, chance=np.log1p(-np.minimum(share[lively], 0.99)))
+            each = some.groupby(["market", day], dropna=False).agg(
+                zero=("zero", "all"), n=("zero", "size"), chance=("chance", "sum")
+            )
+            for market, those in each.groupby(level=0, dropna=False):
+                yield from _runs_of_zero(table, column.name, market, those.droplevel(0), least)
+
+
+def _runs_of_zero(
+    table: Table, column: str, market: Any, each: pd.DataFrame, least: int
+) -> Iterator[Finding]:
+    zero = each["zero"].to_numpy(dtype=bool)
+    run = np.cumsum(np.r_[True, zero[1:] != zero[:-1]])
+    for number in np.unique(run[zero]):
+        part = each[run == number]
+        if len(part) < least or part["n"].max() < 2 or part["chance"].sum() > np.log(_UNLIKELY):
+            continue
+        where = "everybody" if pd.isna(market) or market == "" else f"everybody in {market}"
+        yield Finding(
+            "uncovered_zero", "wrong", table.name, "" if pd.isna(market) else str(market), column,
+            part.index[0], part.index[-1], len(part),
+            f"{column} is 0 for {where} ({part['n'].max()} series that usually have some) on {len(part)} days",
+        )
+
+
+def _markets(held: Held, table: Table, frame: pd.DataFrame) -> pd.Series[Any]:
+    """Return the region of each row, where another table says it."""
+    whom = table.key[0]
+    for other in held.names:
+        if TABLES[other].key == (whom,) and _REGION in TABLES[other].names:
+            regions = held.read(other).drop_duplicates(whom, keep="last").set_index(whom)[_REGION]
+            return frame[whom].map(regions).astype("string").fillna("")
+    return pd.Series("", index=frame.index, dtype="string")
+
+
 def _entity(frame: pd.DataFrame, ids: Iterable[str], place: int) -> str:
     return ", ".join(str(frame[name].iloc[place]) for name in ids)
 
@@ -245,3 +428,57 @@ def _entity(frame: pd.DataFrame, ids: Iterable[str], place: int) -> str:
 def _moment(moment: Any) -> str:
     time = pd.Timestamp(moment)
     return f"{time:%Y-%m-%d}" if time == time.floor("D") else f"{time:%Y-%m-%d %H:%M}"
+
+
+_CHECKS: Final[Mapping[str, Callable[[Held], Iterator[Finding]]]] = MappingProxyType(
+    {
+        "falling_total": _falling_total,
+        "window_conflict": _window_conflict,
+        "frozen": _frozen,
+        "uncovered_zero": _uncovered_zero,
+        "revised_past": _revised_past,
+        "impossible_count": _impossible_count,
+        "same_value": _same_value,
+        "gap": _gap,
+    }
+)
+_ORDER: Final = ("wrong", "suspect", "note")
+
+
+def audit(
+    table: str | None = None, *, thresholds: Mapping[str, float] | None = None, client: Client | None = None
+) -> pd.DataFrame:
+    """Look for stored numbers that contradict each other, or that look right and are not; nothing is sent."""
+    connection = reading_client(client)
+    names = (table,) if table is not None else tuple(one for one in held_names(connection) if one in TABLES)
+    frames: dict[str, pd.DataFrame] = {}
+
+    def read(name: str) -> pd.DataFrame:
+        if name not in frames:
+            frames[name] = whole_frame(find_table(name, connection), connection, observations="all")
+        return frames[name]
+
+    held = Held(read, names, {**THRESHOLDS, **_checked(thresholds)})
+    return _tabulate(one for check in _CHECKS.values() for one in check(held))
+
+
+def _checked(thresholds: object) -> Mapping[str, float]:
+    if thresholds is None:
+        return {}
+    if not isinstance(thresholds, Mapping):
+        raise InvalidArgumentError(f"thresholds must be a dict by check; got {shown(thresholds)}")
+    for name, value in thresholds.items():
+        if name not in THRESHOLDS:
+            raise InvalidArgumentError(f"thresholds: there is no check {shown(name)}. Choose from {', '.join(THRESHOLDS)}")
+        if not is_number(value) or not value >= 0:
+            raise InvalidArgumentError(f"thresholds[{name!r}] must be a number of at least 0; got {shown(value)}")
+    return dict(thresholds)
+
+
+def _tabulate(found: Iterable[Finding]) -> pd.DataFrame:
+    rows = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.check, one.table, one.entity, one.column))
+    cells = {field.name: [getattr(one, field.name) for one in rows] for field in fields(Finding)}
+    frame = pd.DataFrame(cells)
+    dtypes = {name: DTYPES["text"] for name in ("check", "severity", "table", "entity", "column", "evidence")}
+    times = dict.fromkeys(("first", "last"), DTYPES["time"])
+    return frame.astype({**dtypes, **times, "n": DTYPES["count"]})
