@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -421,6 +421,48 @@ def _markets(held: Held, table: Table, frame: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series("", index=frame.index, dtype="string")
 
 
+def _parameter_ignored(held: Held) -> Iterator[Finding]:
+    """A list comes in the same order however it was to be sorted, and one of these orders is wrong."""
+    least = int(held.thresholds["parameter_ignored"])
+    for table, frame in held.tables():
+        sort = next((name for name in table.key if name in ("sorted_by", "ranked_by")), None)
+        if sort is None:
+            continue
+        item = table.key[-1]
+        whose = [name for name in table.key if name not in (sort, item)]
+        newest = frame.sort_values(OBSERVED_AT.name).drop_duplicates([*whose, sort, item], keep="last")
+        for entity, rows in newest.sort_values("position").groupby(whose, dropna=False):
+            orders = {one: part for one, part in rows.groupby(sort, sort=False)}
+            for (one, first), (other, second) in combinations(orders.items(), 2):
+                common = min(len(first), len(second))
+                same = first[item].tolist()[:common] == second[item].tolist()[:common]
+                if not same or common < least:
+                    continue
+                for by, part in ((one, first), (other, second)):
+                    column = _sorted_column(table, str(by))
+                    values = part[column].iloc[:common] if column else pd.Series(dtype=float)
+                    rises = int((values.diff() > pd.Timedelta(0) if values.dtype.kind == "M" else values.diff() > 0).sum())
+                    if not rises:
+                        continue
+                    moments = pd.concat([first[OBSERVED_AT.name], second[OBSERVED_AT.name]])
+                    yield Finding(
+                        "parameter_ignored", "wrong", table.name, ", ".join(str(each) for each in entity if not pd.isna(each)),
+                        sort, moments.min(), moments.max(), common,
+                        f"the first {common} rows are the same by {one} and by {other}; by {by}, {column} should never "
+                        f"rise, but it does {rises} times",
+                    )
+                    break
+
+
+def _sorted_column(table: Table, by: str) -> str | None:
+    """Return the column that a sort is by, if one has its name."""
+    named = {"posted": "created_at", "price": "price_avg"}.get(by, by)
+    ways = (named, f"{named}_est", f"{named}_gained", f"{named}_period_est")
+    found = [name for name in ways if name in table.names]
+    found += [name for name in table.names if name.startswith(f"{named}_") and name.endswith("_est")]
+    return next(iter(found), None)
+
+
 def _entity(frame: pd.DataFrame, ids: Iterable[str], place: int) -> str:
     return ", ".join(str(frame[name].iloc[place]) for name in ids)
 
@@ -437,6 +479,7 @@ _CHECKS: Final[Mapping[str, Callable[[Held], Iterator[Finding]]]] = MappingProxy
         "frozen": _frozen,
         "uncovered_zero": _uncovered_zero,
         "revised_past": _revised_past,
+        "parameter_ignored": _parameter_ignored,
         "impossible_count": _impossible_count,
         "same_value": _same_value,
         "gap": _gap,
