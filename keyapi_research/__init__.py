@@ -84,6 +84,7 @@ from .version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from . import plots
+    from .audits import audit
     from .export import export_store, freeze, read_csv, read_excel, read_package, read_parquet, write_package
     from .export.database import sql
     from .importing import import_store
@@ -94,6 +95,7 @@ if typing.TYPE_CHECKING:
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
+    "audit": "audits",
     "audience_similarity": "measures",
     "export_store": "export",
     "freeze": "export",
@@ -137,6 +139,7 @@ __all__ = [
     "UnexpectedMarketWarning",
     "UnexpectedResponseError",
     "audience_similarity",
+    "audit",
     "budget",
     "connect",
     "declare",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import combinations, pairwise
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -17,7 +18,7 @@ from .client import Client
 from .errors import InvalidArgumentError, listed, shown
 from .frames import reading_client
 from .holdings import find_table, held_names, whole_frame
-from .model import DTYPES, OBSERVED_AT, TABLES, Column, Table
+from .model import DTYPES, OBSERVED_AT, TABLES, Table
 from .settings import is_number
 
 Severity = Literal["wrong", "suspect", "note"]
@@ -43,12 +44,15 @@ _MAY_FALL: Final = frozenset(  # people leave, take likes back, and delete what 
 )
 _PARTS: Final = (
     *((part, "views") for part in ("likes", "comments", "shares", "favorites")),
-    *((f"{way}_{what}_est", f"{what if what == 'gmv' else 'units_sold'}_est") for way in ("video", "live") for what in ("units", "gmv")),
+    *((f"{way}_units_est", "units_sold_est") for way in ("video", "live")),
+    *((f"{way}_gmv_est", "gmv_est") for way in ("video", "live")),
 )
 _EXPECTED: Final = 0.5  # runs that a series of such density has by itself
 _UNLIKELY: Final = 1e-6  # of chance: how rarely what is found would come by itself
 _DAY: Final = pd.Timedelta(days=1)
 _REGION: Final = "creator_region"
+_OTHERS: Final = 2  # columns, or series, beside one that say that it is odd
+_SMALL: Final = (10, 1000)  # numbers from here on are not alike by chance, for several ids and for two
 _FEW: Final = 20  # days before that say little of what is usual
 _LIVELY: Final = 0.5  # share of days on which what lives moves
 _MOST_NAMED: Final = 5
@@ -122,7 +126,7 @@ class Days:
 
 
 def _falling_total(held: Held) -> Iterator[Finding]:
-    """A total since the beginning is smaller than it was."""
+    """Find totals since the beginning that are smaller than they were."""
     least = held.thresholds["falling_total"]
     for table, frame in held.tables():
         ids = [name for name in table.key if name in _IDS]
@@ -155,7 +159,7 @@ def _falling_total(held: Held) -> Iterator[Finding]:
 
 
 def _window_conflict(held: Held) -> Iterator[Finding]:
-    """A window is more than a longer one, or more than the total."""
+    """Find windows that are more than a longer one, or more than the total."""
     for table, frame in held.tables():
         if "window_days" in table.names:
             yield from _windows_as_rows(held, table, frame)
@@ -205,7 +209,7 @@ def _windows_as_columns(held: Held, table: Table, frame: pd.DataFrame) -> Iterat
 
 
 def _impossible_count(held: Held) -> Iterator[Finding]:
-    """Of what was viewed more than the views was liked, or a part is more than the whole."""
+    """Find parts that are more than the whole, such as more likes than views."""
     for table, frame in held.tables():
         ids = [name for name in table.key if name in (*_IDS, "date") and table[name].dtype == DTYPES["text"]]
         here = {column.name for column in table.columns if column.of == "total"}
@@ -246,7 +250,7 @@ def _more_than(
 
 
 def _frozen(held: Held) -> Iterator[Finding]:
-    """A column of a series stands still to its end while others of the series move."""
+    """Find columns of a series that stand still to its end while others of the series move."""
     least = int(held.thresholds["frozen"])
     for table, frame in held.tables(series=True):
         days = Days.of(table, frame)
@@ -262,7 +266,7 @@ def _frozen(held: Held) -> Iterator[Finding]:
             for name, since in still.items():
                 length = end - first - since
                 others = [one for one in moves if one != name and moves[one][first + since : end].mean() > _LIVELY]
-                if length < least or len(others) < 2:
+                if length < least or len(others) < _OTHERS:
                     continue
                 before = moves[name][first : first + since]
                 usual = (3 + (~before).sum()) / (4 + len(before)) if len(before) > _FEW else peers[name]
@@ -294,7 +298,7 @@ def _still_since(moves: Bools) -> int:
 
 
 def _gap(held: Held) -> Iterator[Finding]:
-    """Days of a series are missing in a row, more than the rest of it lets expect."""
+    """Find days of a series that are missing in a row, more than the rest of it lets expect."""
     least = int(held.thresholds["gap"])
     for table, frame in held.tables(series=True):
         days = Days.of(table, frame)
@@ -315,7 +319,7 @@ def _gap(held: Held) -> Iterator[Finding]:
 
 
 def _revised_past(held: Held) -> Iterator[Finding]:
-    """A day has another value in a later answer."""
+    """Find days that have another value in a later answer."""
     least = held.thresholds["revised_past"]
     for table, frame in held.tables(series=True):
         whom, day = table.key
@@ -347,7 +351,7 @@ def _revised_past(held: Held) -> Iterator[Finding]:
 
 
 def _same_value(held: Held) -> Iterator[Finding]:
-    """All ids of one request have the same value."""
+    """Find requests of which all ids have the same value."""
     least = int(held.thresholds["same_value"])
     for table, frame in held.tables(series=False):
         if table.endpoint.batch == 1 or table.key not in ((one,) for one in _IDS):
@@ -360,7 +364,7 @@ def _same_value(held: Held) -> Iterator[Finding]:
             grouped = batches.groupby(OBSERVED_AT.name)[column.name]
             few, value, size = grouped.nunique(dropna=False), grouped.first(), grouped.size()
             # Small numbers are alike by chance.
-            alike = few.index[(few == 1) & (value.astype("float64") >= np.where(size > 3, 10, 1000))]
+            alike = few.index[(few == 1) & (value.astype("float64") >= np.where(size > _OTHERS + 1, _SMALL[0], _SMALL[1]))]
             for moment in alike:
                 ids = batches.loc[batches[OBSERVED_AT.name] == moment, table.key[0]].tolist()
                 yield Finding(
@@ -370,7 +374,7 @@ def _same_value(held: Held) -> Iterator[Finding]:
 
 
 def _uncovered_zero(held: Held) -> Iterator[Finding]:
-    """Everybody in a market has zero on the same days, though views move and there were sales before."""
+    """Find days on which everybody in a market has zero of what they have on other days."""
     least = int(held.thresholds["uncovered_zero"])
     for table, frame in held.tables(series=True):
         days = Days.of(table, frame)
@@ -401,7 +405,7 @@ def _runs_of_zero(
     run = np.cumsum(np.r_[True, zero[1:] != zero[:-1]])
     for number in np.unique(run[zero]):
         part = each[run == number]
-        if len(part) < least or part["n"].max() < 2 or part["chance"].sum() > np.log(_UNLIKELY):
+        if len(part) < least or part["n"].max() < _OTHERS or part["chance"].sum() > np.log(_UNLIKELY):
             continue
         where = "everybody" if pd.isna(market) or market == "" else f"everybody in {market}"
         yield Finding(
@@ -422,7 +426,7 @@ def _markets(held: Held, table: Table, frame: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _parameter_ignored(held: Held) -> Iterator[Finding]:
-    """A list comes in the same order however it was to be sorted, and one of these orders is wrong."""
+    """Find lists that come in the same order however they were to be sorted, where one of these orders is wrong."""
     least = int(held.thresholds["parameter_ignored"])
     for table, frame in held.tables():
         sort = next((name for name in table.key if name in ("sorted_by", "ranked_by")), None)
@@ -441,12 +445,12 @@ def _parameter_ignored(held: Held) -> Iterator[Finding]:
                 for by, part in ((one, first), (other, second)):
                     column = _sorted_column(table, str(by))
                     values = part[column].iloc[:common] if column else pd.Series(dtype=float)
-                    rises = int((values.diff() > pd.Timedelta(0) if values.dtype.kind == "M" else values.diff() > 0).sum())
+                    rises = int((values.to_numpy()[1:] > values.to_numpy()[:-1]).sum())
                     if not rises:
                         continue
                     moments = pd.concat([first[OBSERVED_AT.name], second[OBSERVED_AT.name]])
                     yield Finding(
-                        "parameter_ignored", "wrong", table.name, ", ".join(str(each) for each in entity if not pd.isna(each)),
+                        "parameter_ignored", "wrong", table.name, ", ".join(map(str, filter(pd.notna, entity))),
                         sort, moments.min(), moments.max(), common,
                         f"the first {common} rows are the same by {one} and by {other}; by {by}, {column} should never "
                         f"rise, but it does {rises} times",
@@ -491,17 +495,89 @@ _ORDER: Final = ("wrong", "suspect", "note")
 def audit(
     table: str | None = None, *, thresholds: Mapping[str, float] | None = None, client: Client | None = None
 ) -> pd.DataFrame:
-    """Look for stored numbers that contradict each other, or that look right and are not; nothing is sent."""
+    """Look for stored numbers that contradict each other, or that look right and are not; nothing is sent.
+
+    Parameters
+    ----------
+    table : str, optional
+        Name of one table; by default all that are stored. Some checks compare tables, such as windows and totals: they
+        find most where all are audited.
+    thresholds : dict, optional
+        By check, from which size on something is a finding, instead of the defaults below.
+    client : Client, optional
+        The connection; the default one if omitted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding, the severest first:
+
+        check : string
+            What was looked for, see below.
+        severity : string
+            "wrong" cannot be; "suspect" is hardly possible, look before you use it; "note" happens, and matters for
+            what is computed of it.
+        table, entity, column : string
+            Where: the ids of the entity (several for one request), and the column.
+        first, last : datetime64[us, UTC]
+            The first and last day, or moment of observation, that it concerns.
+        n : Int64
+            How many days, observations, rows or ids show it.
+        evidence : string
+            A sentence with the numbers that show it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is no such table or check, or a threshold is not a number.
+
+    Notes
+    -----
+    Costs nothing. Audits read all observations. The checks, and their default thresholds:
+
+    falling_total (0.005)
+        A total since the beginning loses at least this share. People leave, take likes back and delete what they
+        posted: of these totals it is a note.
+    window_conflict (0.01)
+        A window has more than a longer one or than the total, by more than this share.
+    frozen (14)
+        A column of a series stands still to the end, on at least so many days, while others of the series move.
+    uncovered_zero (2)
+        On at least so many days in a row everybody in a market has zero of what they usually have.
+    revised_past (0.01)
+        A day has another value in a later answer, by more than this share; suspect where the day was final.
+    parameter_ignored (4)
+        At least so many rows are in the same order by two sorts, and not in the order that was requested.
+    impossible_count (0)
+        A part is more than the whole, such as more likes than views, by more than this share.
+    same_value (2)
+        All ids of one request, at least so many, have the same value.
+    gap (7)
+        At least so many days in a row are missing, more than the density of the series lets expect.
+
+    Examples
+    --------
+    >>> ids = kr.fetch_creator_rankings(region="US", limit=5)["user_id"]
+    >>> _ = kr.fetch_creator_days(ids, start="60D")
+    >>> kr.audit("creator_days").columns.tolist()
+    ['check', 'severity', 'table', 'entity', 'column', 'first', 'last', 'n', 'evidence']
+    """
     connection = reading_client(client)
-    names = (table,) if table is not None else tuple(one for one in held_names(connection) if one in TABLES)
-    frames: dict[str, pd.DataFrame] = {}
+    names = [one for one in held_names(connection) if one in TABLES]
+    if table is not None:
+        names = [find_table(table, connection).name]
 
     def read(name: str) -> pd.DataFrame:
-        if name not in frames:
-            frames[name] = whole_frame(find_table(name, connection), connection, observations="all")
-        return frames[name]
+        return whole_frame(TABLES[name], connection, observations="all")
 
-    held = Held(read, names, {**THRESHOLDS, **_checked(thresholds)})
+    return audit_frames(names, read, thresholds)
+
+
+def audit_frames(
+    names: Iterable[str], read: Callable[[str], pd.DataFrame], thresholds: Mapping[str, float] | None
+) -> pd.DataFrame:
+    """Audit tables, each of which is read once."""
+    held = Held(cache(read), tuple(one for one in names if one in TABLES), {**THRESHOLDS, **_checked(thresholds)})
     return _tabulate(one for check in _CHECKS.values() for one in check(held))
 
 
@@ -512,7 +588,7 @@ def _checked(thresholds: object) -> Mapping[str, float]:
         raise InvalidArgumentError(f"thresholds must be a dict by check; got {shown(thresholds)}")
     for name, value in thresholds.items():
         if name not in THRESHOLDS:
-            raise InvalidArgumentError(f"thresholds: there is no check {shown(name)}. Choose from {', '.join(THRESHOLDS)}")
+            raise InvalidArgumentError(f"there is no check {shown(name)}. thresholds has {', '.join(THRESHOLDS)}")
         if not is_number(value) or not value >= 0:
             raise InvalidArgumentError(f"thresholds[{name!r}] must be a number of at least 0; got {shown(value)}")
     return dict(thresholds)

@@ -103,6 +103,7 @@ SIGNATURES = {
     "fetch_video_rankings": f"{RANKING}, ranked_by='views', category_id=None, ai_only=False, limit=20, max_age=None, "
                             "client=None",
     "fetch_videos": "video_ids, *, max_age=None, errors='raise', client=None",
+    "audit": "table=None, *, thresholds=None, client=None",
     "export_store": "folder, *, tables=None, client=None",
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",

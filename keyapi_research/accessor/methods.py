@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from ..audits import audit_frames
 from ..client import Client, find_client, ledger_frame
 from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
@@ -252,6 +253,32 @@ class Methods(Fetching):
         """
         found = self._find_answers("provenance", of, client)
         return _provenance_of(found, reading_client(client) if found else None)
+
+    @offer(needs_of)
+    def audit(
+        self, *, thresholds: Mapping[str, float] | None = None, of: str | None = None, client: Client | None = None
+    ) -> pd.DataFrame:
+        """Look for numbers in the answers of the rows that contradict each other; free, nothing is sent.
+
+        Parameters
+        ----------
+        thresholds : dict, optional
+            By check, from which size on something is a finding; `kr.audit` has the checks and their defaults.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Findings, as of `kr.audit`: of all tables that the answers of the rows have.
+
+        Examples
+        --------
+        >>> kr.fetch_videos("7117191641181555995").keyapi.audit()["check"].tolist()
+        []
+        """
+        table = self._find_table("audit", of, for_answers=True)
+        found = self._find(table, "audit", client)
+        names = [one.name for one in table.endpoint.tables] if found else []
+        return audit_frames(names, lambda name: answers.read(TABLES[name], found, client), thresholds)
 
     @offer(None)
     def validate(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:
