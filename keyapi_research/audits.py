@@ -71,7 +71,7 @@ def audit(
     frozen (14)
         A column of a series stands still to the end, on at least so many days, while others of the series move.
     uncovered_zero (2)
-        On at least so many days in a row everybody in a market has zero of what they usually have.
+        On at least so many days in a row nearly everybody in a market has zero of what they usually have.
     revised_past (0.01)
         A day has another value in a later answer, by more than this share; suspect where the day was final.
     parameter_ignored (4)

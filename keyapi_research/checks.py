@@ -1,4 +1,4 @@
-"""What audits look for: each check reads the frames of tables, and yields what it finds with the numbers that show it."""
+"""What audits look for: each check reads the frames of tables, and yields findings with the numbers that show them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ _REGION: Final = "creator_region"
 _OTHERS: Final = 2  # columns, or series, beside one that say that it is odd
 _SMALL: Final = (10, 1000)  # numbers from here on are not alike by chance, for several ids and for two
 _FEW: Final = 20  # days before that say little of what is usual
+_NEARLY_ALL: Final = 0.9  # of a market: some sell elsewhere, too
 _LIVELY: Final = 0.5  # share of days on which what lives moves
 _MOST_NAMED: Final = 5
 
@@ -369,7 +370,7 @@ def _same_value(held: Held) -> Iterator[Finding]:
 
 
 def _uncovered_zero(held: Held) -> Iterator[Finding]:
-    """Find days on which everybody in a market has zero of what they have on other days."""
+    """Find days on which nearly everybody in a market has zero of what they have on other days."""
     least = int(held.thresholds["uncovered_zero"])
     for table, frame in held.tables(series=True):
         days = Days.of(table, frame)
@@ -385,9 +386,11 @@ def _uncovered_zero(held: Held) -> Iterator[Finding]:
             lively = known & (share > _LIVELY / 2)
             if not lively.any():
                 continue
-            some = rows[lively].assign(zero=values[lively] == 0, chance=np.log1p(-np.minimum(share[lively], 0.99)))
+            zero = values[lively] == 0
+            by_chance = np.where(zero, np.log1p(-np.minimum(share[lively], 0.99)), 0.0)
+            some = rows[lively].assign(zero=zero, chance=by_chance)
             each = some.groupby(["market", day], dropna=False).agg(
-                zero=("zero", "all"), n=("zero", "size"), chance=("chance", "sum")
+                share=("zero", "mean"), n=("zero", "size"), chance=("chance", "sum")
             )
             for market, those in each.groupby(level=0, dropna=False):
                 yield from _runs_of_zero(table, column.name, market, those.droplevel(0), least)
@@ -396,17 +399,19 @@ def _uncovered_zero(held: Held) -> Iterator[Finding]:
 def _runs_of_zero(
     table: Table, column: str, market: Any, each: pd.DataFrame, least: int
 ) -> Iterator[Finding]:
-    zero = each["zero"].to_numpy(dtype=bool)
+    zero = each["share"].to_numpy() >= _NEARLY_ALL
     run = np.cumsum(np.r_[True, zero[1:] != zero[:-1]])
     for number in np.unique(run[zero]):
         part = each[run == number]
         if len(part) < least or part["n"].max() < _OTHERS or part["chance"].sum() > np.log(_UNLIKELY):
             continue
-        where = "everybody" if pd.isna(market) or market == "" else f"everybody in {market}"
+        where = "" if pd.isna(market) or market == "" else f" in {market}"
+        worst = part.iloc[part["share"].argmin()]
         yield Finding(
             "uncovered_zero", "wrong", table.name, "" if pd.isna(market) else str(market), column,
             part.index[0], part.index[-1], len(part),
-            f"{column} is 0 for {where} ({part['n'].max()} series that usually have some) on {len(part)} days",
+            f"{column} is 0 on {len(part)} days for at least {worst['share']:.0%} of the series{where} that usually have "
+            f"some (up to {part['n'].max()} a day)",
         )
 
 
