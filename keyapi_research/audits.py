@@ -106,7 +106,7 @@ def audit_frames(
 ) -> pd.DataFrame:
     """Audit tables, each of which is read once."""
     held = Held(cache(read), tuple(one for one in names if one in TABLES), {**THRESHOLDS, **_checked(thresholds)})
-    return _tabulate(one for check in CHECKS.values() for one in check(held))
+    return _tabulate(one for check, _ in CHECKS.values() for one in check(held))
 
 
 def _checked(thresholds: object) -> Mapping[str, float]:
