@@ -27,8 +27,7 @@ _LISTS: Final = MappingProxyType(  # by table: whose total its rows add up to, a
 _OF_ALL: Final = "_all_sellers_"
 _APART: Final = pd.Timedelta(days=7)  # a list and a total further apart are not compared
 _BETWEEN: Final = 0.5  # share that may have come in between
-_FEW_IDS: Final = 3
-_SMALL: Final = (10, 1000)  # numbers from here on are not alike by chance, for several ids and for two
+_ALIKE: Final = 1e4  # numbers of so many values are not alike by chance
 
 
 def falling_total(held: Held) -> Iterator[Finding]:
@@ -77,19 +76,18 @@ def _windows_as_rows(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[
     whom = table.key[0]
     gains = [column.name for column in table.columns if column.of == "of the window"]
     wide = frame.pivot_table(index=[whom, OBSERVED_AT.name], columns="window_days", values=gains, aggfunc="last")
-    lengths = sorted(frame["window_days"].dropna().unique())
     whole = next((one for one in table.endpoint.tables if one.key == (whom,)), None)
     totals = held.read(whole.name).set_index([whom, OBSERVED_AT.name]) if whole and whole.name in held.names else None
     for name in gains:
+        lengths = sorted(wide[name].columns) if name in wide else []  # not all windows are of all
         steps = [
             (f"{name} of {short} days", f"{name} of {long} days", wide[name, short], wide[name, long])
             for short, long in pairwise(lengths)
-            if (name, short) in wide and (name, long) in wide
         ]
         total = _total_of(name)
-        if totals is not None and total in totals.columns and (name, lengths[-1]) in wide:
-            known = totals[total].reindex(wide.index)
-            steps.append((f"{name} of {lengths[-1]} days", f"the total, {total},", wide[name, lengths[-1]], known))
+        if totals is not None and total in totals.columns and lengths:
+            longest, known = lengths[-1], totals[total].reindex(wide.index)
+            steps.append((f"{name} of {longest} days", f"the total, {total},", wide[name, longest], known))
         yield from _more_than(held, "window_conflict", _window_severity(name), table, name, steps)
 
 
@@ -224,8 +222,8 @@ def same_value(held: Held) -> Iterator[Finding]:
                 continue
             grouped = batches.groupby(OBSERVED_AT.name)[column.name]
             few, value, size = grouped.nunique(dropna=False), grouped.first(), grouped.size()
-            # Small numbers are alike by chance.
-            large = numbers(value) >= np.where(size.to_numpy() > _FEW_IDS, *_SMALL)
+            # Small numbers, and those of few ids, are alike by chance.
+            large = numbers(value) ** (size.to_numpy() - 1) >= _ALIKE
             for observed in few.index[(few == 1) & large]:
                 ids = batches.loc[batches[OBSERVED_AT.name] == observed, whom].tolist()
                 yield Finding(

@@ -17,6 +17,8 @@ _DAY: Final = pd.Timedelta(days=1)
 _FINAL: Final = 3 * _DAY  # after this long a day should not change any more
 _EXPECTED: Final = 0.5  # runs that a series of such density has by itself
 _OTHERS: Final = 2  # columns that move beside one that does not, or stand still with it
+_DEVIATIONS: Final = 3  # of a rate that is not known exactly
+_MAY_STOP: Final = frozenset({"videos", "lives", "creators"})  # people stop posting, or selling, when they like
 _LIVELY: Final = 0.5  # share of days on which what lives moves
 _MOST_NAMED: Final = 3
 
@@ -74,7 +76,7 @@ def _frozen_of(
     found = []
     for name, since in still.items():
         length, before = len(moves[name]) - since, moves[name][:since]
-        usual = (3 + (~before).sum()) / (4 + len(before)) if len(before) > FEW else peers[name]
+        usual = 1 - _least_rate(before) if len(before) > FEW else peers[name]
         if length >= least and usual**length <= UNLIKELY**1.5:
             found.append(name)
     whom, day = table.key
@@ -84,9 +86,9 @@ def _frozen_of(
         last = days.frame[day].iloc[first + len(moves[name]) - 1]
         others = [one for one in moves if one != name and moves[one][since:].mean() > _LIVELY]
         if len(others) >= _OTHERS:
-            value = days.frame[name].iloc[first + since]
+            value, severity = days.frame[name].iloc[first + since], _severity_of(name)
             yield Finding(
-                "frozen", "suspect", table.name, entity, name, days.frame[day].iloc[first + since], last, length,
+                "frozen", severity, table.name, entity, name, days.frame[day].iloc[first + since], last, length,
                 f"{name} stays {value:,.0f} on {length} observed days, while {', '.join(others[:_MOST_NAMED])} move; "
                 f"before, it stood still on {(~moves[name][:since]).sum()} of {since} days",
             )  # fmt: skip
@@ -96,12 +98,17 @@ def _frozen_of(
         since = max(still[name] for name in stops)
         length = len(moves[stops[0]]) - since
         last = days.frame[day].iloc[first + len(moves[stops[0]]) - 1]
-        severity: Severity = "suspect" if whom == "user_id" else "note"  # products are taken off the market
+        severity = "suspect" if whom == "user_id" else "note"  # products are taken off the market
         yield Finding(
             "frozen", severity, table.name, entity, ", ".join(stops), days.frame[day].iloc[first + since], last, length,
             f"nothing moves on {length} observed days: {', '.join(stops)} stand still from the same time on, and moved "
             f"on most of the {since} days before",
         )  # fmt: skip
+
+
+def _severity_of(name: str) -> Severity:
+    """Return how bad it is that a column stands still."""
+    return "note" if name in _MAY_STOP else "suspect"
 
 
 def _moves_of(days: Days, table: Table) -> dict[str, Bools]:
@@ -117,6 +124,13 @@ def _moves_of(days: Days, table: Table) -> dict[str, Bools]:
             continue
         found[column.name] = np.asarray(moved & ~np.isnan(values), dtype=np.bool_)
     return found
+
+
+def _least_rate(moved: Bools) -> float:
+    """Return how often a column moves at least, as far as some days can say it (Wilson's interval)."""
+    n, rate, squared = len(moved), float(moved.mean()), _DEVIATIONS**2
+    spread = _DEVIATIONS * np.sqrt(rate * (1 - rate) / n + squared / (4 * n**2))
+    return float(max((rate + squared / (2 * n) - spread) / (1 + squared / n), 0.0))
 
 
 def _still_since(moves: Bools) -> int:

@@ -1,0 +1,602 @@
+"""`kr.audit`: stored numbers that contradict each other are found, with the numbers that show it; others are not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keyapi_research as kr
+from keyapi_research.audits import audit_frames
+from keyapi_research.checks import CHECKS, THRESHOLDS
+from keyapi_research.model import TABLES
+from keyapi_research.sandbox import Sandbox, effects, identity, ledgers
+from keyapi_research.sandbox.identity import Setting
+from keyapi_research.tidy import empty_frame
+
+DAY = pd.Timedelta(days=1)
+FIRST = pd.Timestamp("2026-01-01", tz="UTC")
+SEEN = pd.Timestamp("2026-06-01 12:00", tz="UTC")
+MakeClient = Callable[..., kr.Client]
+
+
+def rows(name: str, **columns: Any) -> pd.DataFrame:
+    """Rows of a table of which some columns are known; observed at one moment unless said otherwise."""
+    table = TABLES[name]
+    given = pd.DataFrame({"observed_at": SEEN, "source": "https://api.keyapi.ai", **columns})
+    empty = empty_frame(table)
+    return given.reindex(columns=list(table.names)).astype(empty.dtypes.to_dict())
+
+
+def days_of(user_id: str, count: int, *, first: int = 0, **columns: Any) -> pd.DataFrame:
+    """A creator's days: all totals and gains move unless given."""
+    step = np.arange(count)
+    usual = {
+        "followers": 1000 + 3 * step, "followers_gained": 3, "views": 50_000 + 700 * step, "likes": 4_000 + 40 * step,
+        "likes_gained": 40, "comments": 300 + int(user_id) + 2 * step, "shares": 100 + step, "videos": 20 + step // 7,
+        "units_day_est": 5, "gmv_day_est": 99.5,
+    }  # fmt: skip
+    dates = FIRST + (first + step) * DAY
+    return rows("creator_days", **{"user_id": user_id, "date": dates, **usual, **columns})
+
+
+def audited(
+    *frames: pd.DataFrame, thresholds: Mapping[str, float] | None = None, **named: pd.DataFrame
+) -> pd.DataFrame:
+    """Findings in frames by the names of their tables; unnamed ones are creator_days."""
+    if frames:
+        named["creator_days"] = pd.concat(frames, ignore_index=True)
+    return audit_frames(named, named.__getitem__, thresholds)
+
+
+def only(findings: pd.DataFrame) -> dict[str, Any]:
+    """The one finding there is."""
+    assert len(findings) == 1, findings[["check", "severity", "entity", "column", "evidence"]].to_string()
+    return findings.iloc[0].to_dict()
+
+
+# What findings look like ----------------------------------------------------------------------------------------
+
+
+def test_nothing_wrong_is_an_empty_frame_with_the_dtypes_of_findings() -> None:
+    found = audited(days_of("1", 60), days_of("2", 60))
+    assert found.empty
+    assert found.dtypes.astype(str).to_dict() == {
+        **dict.fromkeys(["check", "severity", "table", "entity", "column"], "string"),
+        **dict.fromkeys(["first", "last"], "datetime64[us, UTC]"),
+        "n": "Int64",
+        "evidence": "string",
+    }
+
+
+def test_the_severest_findings_come_first() -> None:
+    likes = 4_000 + 40 * np.arange(60)
+    likes[30:] -= 900
+    views = 50_000 + 700 * np.arange(60)
+    views[20:] -= 30_000
+    sold = np.full(60, 5)
+    sold[20:] = 0
+    found = audited(days_of("1", 60, likes=likes), days_of("2", 60, views=views), days_of("3", 60, units_day_est=sold))
+    assert found[["severity", "check", "entity"]].to_numpy().tolist() == [
+        ["wrong", "falling_total", "2"],
+        ["suspect", "frozen", "3"],
+        ["note", "falling_total", "1"],
+    ]
+
+
+def test_the_docstring_has_the_checks_and_their_thresholds() -> None:
+    text = kr.audit.__doc__ or ""
+    assert dict(re.findall(r"^ *(\w+) \(([\d.]+)\)$", text, re.MULTILINE)) == {
+        name: f"{least:g}" for name, least in THRESHOLDS.items()
+    }
+    assert list(CHECKS) == list(THRESHOLDS)
+
+
+# falling_total --------------------------------------------------------------------------------------------------
+
+
+def test_a_total_that_falls_is_wrong_and_says_from_what_to_what() -> None:
+    views = 50_000 + 700 * np.arange(60)
+    views[20:] -= 10_000
+    views[40:] -= 2_000
+    found = only(audited(days_of("77", 60, views=views)))
+    assert found | {"evidence": ""} == {
+        "check": "falling_total", "severity": "wrong", "table": "creator_days", "entity": "77", "column": "views",
+        "first": FIRST + 20 * DAY, "last": FIRST + 40 * DAY, "n": 2, "evidence": "",
+    }  # fmt: skip
+    assert found["evidence"] == (
+        "views fell from 63,300 (2026-01-20) to 54,000 (2026-01-21), by 14.7%, though it is a total"
+    )
+
+
+@pytest.mark.parametrize(("column", "severity"), [("followers", "note"), ("likes", "note"), ("shares", "wrong")])
+def test_what_people_take_back_is_a_note(column: str, severity: str) -> None:
+    falling = 4_000 + np.arange(60)
+    falling[30:] -= 1_000
+    found = audited(days_of("1", 60, **{column: falling}))
+    assert only(found[found["check"] == "falling_total"])["severity"] == severity
+
+
+def test_totals_between_two_answers_about_one_id() -> None:
+    both = rows(
+        "videos", video_id=["1", "1", "2", "2"], views=[1000, 900, 1300, 1301], units_sold_est=[50, 20, 0, 0],
+        observed_at=[SEEN, SEEN + 9 * DAY] * 2,
+    )  # fmt: skip
+    found = audited(videos=both)
+    assert found[["severity", "entity", "column"]].to_numpy().tolist() == [
+        ["wrong", "1", "views"],
+        ["suspect", "1", "units_sold_est"],  # an estimate may be made anew
+    ]
+
+
+def test_small_losses_are_rounding_unless_the_threshold_says_otherwise() -> None:
+    views = 500_000 + 700 * np.arange(60)
+    views[20:] -= 1_200
+    frame = days_of("1", 60, views=views)
+    assert audited(frame).empty
+    assert only(audited(frame, thresholds={"falling_total": 0.0001}))["check"] == "falling_total"
+    assert only(audited(frame, thresholds={"falling_total": 0}))["check"] == "falling_total"
+
+
+# window_conflict and impossible_count ---------------------------------------------------------------------------
+
+
+def test_a_window_that_has_more_than_a_longer_one_or_than_the_total() -> None:
+    windows = rows(
+        "product_windows", product_id=["5"] * 3 + ["6"] * 3, window_days=[1, 7, 15] * 2,
+        units_window_est=[10, 20, 30, 80, 20, 30], gmv_window_est=[1.0, 2.0, 900.0, 1.0, 2.0, 3.0],
+    )  # fmt: skip
+    products = rows("products", product_id=["5", "6"], units_sold_est=[500, 500], gmv_est=[800.0, 800.0])
+    found = audited(product_windows=windows, products=products)
+    assert found[["severity", "entity", "column", "evidence"]].to_numpy().tolist() == [
+        ["wrong", "5", "gmv_window_est",
+         "gmv_window_est of 15 days is 900, more than the total, gmv_est, with 800 (observed 2026-06-01 12:00)"],
+        ["wrong", "6", "units_window_est",
+         "units_window_est of 1 days is 80, more than units_window_est of 7 days with 20 (observed 2026-06-01 12:00)"],
+    ]  # fmt: skip
+
+
+def test_windows_of_videos_are_columns() -> None:
+    videos = rows("videos", video_id=["1", "2"], views=[900, 100], views_1d=[5, 5], views_7d=[7, 7], views_30d=[8, 150])
+    found = only(audited(videos=videos))
+    assert (found["check"], found["entity"], found["column"]) == ("window_conflict", "2", "views_30d")
+    assert found["evidence"] == "views_30d is 150, more than views with 100 (observed 2026-06-01 12:00)"
+
+
+@pytest.mark.parametrize(("column", "severity"), [("followers_gained", "note"), ("likes_gained", "suspect")])
+def test_what_may_be_lost_may_be_more_in_a_shorter_window(column: str, severity: str) -> None:
+    windows = rows("creator_windows", user_id="1", window_days=[1, 7], **{column: [90, 20]})
+    assert only(audited(creator_windows=windows))["severity"] == severity
+
+
+def test_more_likes_than_views_cannot_be_of_a_video_and_hardly_of_a_creator() -> None:
+    found = audited(
+        videos=rows("videos", video_id=["1", "2"], views=[100, 100], likes=[101, 100]),
+        creators=rows("creators", user_id=["8", "9"], views=[100, 5000], likes=[140, 20]),
+    )
+    assert found[["check", "severity", "entity", "n"]].to_numpy().tolist() == [
+        ["impossible_count", "wrong", "1", 1],
+        ["impossible_count", "suspect", "8", 1],
+    ]
+    assert found["evidence"].tolist() == [
+        "likes is 101, more than views with 100 (observed 2026-06-01 12:00)",
+        "likes is 140, more than views with 100 (observed 2026-06-01 12:00)",
+    ]
+
+
+# frozen ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_column_that_stands_still_while_others_move() -> None:
+    likes, gained = 4_000 + 40 * np.arange(60), np.full(60, 40)
+    likes[45:], gained[45:] = likes[44], 0
+    found = audited(days_of("1", 60, likes=likes, likes_gained=gained), days_of("2", 60))
+    assert found[["check", "severity", "entity", "column", "n"]].to_numpy().tolist() == [
+        ["frozen", "suspect", "1", "likes", 15],
+        ["frozen", "suspect", "1", "likes_gained", 15],
+    ]
+    assert found["first"].tolist() == [FIRST + 45 * DAY] * 2
+    assert found["last"].tolist() == [FIRST + 59 * DAY] * 2
+    assert found["evidence"][0] == (
+        "likes stays 5,760 on 15 observed days, while comments, followers, followers_gained move; before, it stood "
+        "still on 0 of 45 days"
+    )
+
+
+def test_a_column_that_often_stands_still_is_not_frozen() -> None:
+    sold = np.zeros(60)
+    sold[[3, 9, 20, 31]] = 5
+    assert audited(days_of("1", 60, units_day_est=sold, gmv_day_est=20 * sold)).empty
+
+
+def test_thirteen_days_are_not_enough() -> None:
+    gained = np.full(60, 40)
+    gained[47:] = 0
+    frame = days_of("1", 60, likes_gained=gained)
+    assert audited(frame).empty
+    assert only(audited(frame, thresholds={"frozen": 13}))["column"] == "likes_gained"
+
+
+# revised_past, gap ----------------------------------------------------------------------------------------------
+
+
+def test_a_day_that_was_changed_when_it_was_final_is_suspect_and_before_a_note() -> None:
+    first = days_of("1", 30, observed_at=FIRST + 30 * DAY)
+    again = days_of("1", 30, observed_at=FIRST + 50 * DAY)
+    assert audited(first, again).empty
+    again.loc[10, "units_day_est"] = 9
+    found = only(audited(first, again))
+    assert (found["check"], found["severity"], found["column"]) == ("revised_past", "suspect", "units_day_est")
+    assert (found["first"], found["last"], found["n"]) == (FIRST + 10 * DAY, FIRST + 10 * DAY, 1)
+    assert found["evidence"] == (
+        "units_day_est of 2026-01-11 was 5 (observed 2026-01-31) and is 9 (observed 2026-02-20)"
+    )
+    again.loc[10, "units_day_est"] = 5
+    again.loc[29, "units_day_est"] = 9  # the day before the first answer
+    assert only(audited(first, again))["severity"] == "note"
+
+
+def test_days_missing_in_a_row_are_a_note_where_the_series_is_dense() -> None:
+    dense = days_of("1", 88)
+    found = only(audited(pd.concat([dense[:40], dense[48:]])))
+    assert (found["check"], found["severity"], found["column"], found["n"]) == ("gap", "note", "date", 8)
+    assert (found["first"], found["last"]) == (FIRST + 40 * DAY, FIRST + 47 * DAY)
+    assert found["evidence"] == "8 days in a row have no row, where 80 of 88 days have one. Missing is not zero"
+    sparse = days_of("1", 80).iloc[::6]
+    assert audited(sparse).empty
+
+
+# same_value -----------------------------------------------------------------------------------------------------
+
+
+def test_all_ids_of_a_request_with_the_same_number() -> None:
+    later = SEEN + DAY
+    creators = rows(
+        "creators", user_id=list("12345678"), followers=[5000] * 5 + [70, 80, 90], lives=[0] * 5 + [1] * 3,
+        videos=[3] * 8, observed_at=[SEEN] * 5 + [later] * 3,
+    )  # fmt: skip
+    found = only(audited(creators=creators))
+    assert (found["check"], found["severity"], found["column"], found["n"]) == ("same_value", "wrong", "followers", 5)
+    assert found["entity"] == "1, 2, 3, 4, 5"
+    assert found["evidence"] == "all 5 ids of one request have followers 5,000"
+    assert audited(creators=creators, thresholds={"same_value": 6}).empty
+
+
+# parameter_ignored ----------------------------------------------------------------------------------------------
+
+
+def offers(user_id: str, sort: str, ids: str, **columns: Any) -> pd.DataFrame:
+    """A creator's products in an order."""
+    return rows(
+        "creator_products", user_id=user_id, sorted_by=sort, position=np.arange(1, len(ids) + 1), product_id=list(ids),
+        **columns,
+    )  # fmt: skip
+
+
+def test_a_sort_that_changed_nothing() -> None:
+    gmv, price = [9.0, 7.0, 5.0, 3.0, 1.0], [2.0, 1.0, 4.0, 3.0, 5.0]
+    both = {"gmv_all_sellers_est": gmv, "price_avg": price}
+    same = pd.concat([offers("1", "gmv", "abcde", **both), offers("1", "price", "abcde", **both)])
+    found = only(audited(creator_products=same))
+    assert (found["check"], found["severity"], found["entity"], found["column"]) == (
+        "parameter_ignored", "wrong", "1", "sorted_by",
+    )  # fmt: skip
+    assert found["evidence"] == (
+        "the first 5 rows are the same by gmv and by price; by price, price_avg should never rise, but it does 2 times"
+    )
+    sorted_ = offers("1", "price", "ecdab", gmv_all_sellers_est=[1.0, 5.0, 3.0, 9.0, 7.0], price_avg=[5.0, 4, 3, 2, 1])
+    assert audited(creator_products=pd.concat([offers("1", "gmv", "abcde", **both), sorted_])).empty
+
+
+def test_sorts_that_agree_by_right_are_no_finding() -> None:
+    falling = [9.0, 7.0, 5.0, 3.0, 1.0]
+    both = {"gmv_all_sellers_est": falling, "price_avg": falling}
+    same = pd.concat([offers("1", "gmv", "abcde", **both), offers("1", "price", "abcde", **both)])
+    assert audited(creator_products=same).empty
+
+
+def ranking(region: str, values: Any, **columns: Any) -> pd.DataFrame:
+    return rows(
+        "product_rankings", region=region, date=FIRST, cycle="month", ranked_by="gmv", position=np.arange(1, 13),
+        product_id=list("abcdefghijkl"), gmv_period_est=values, **columns,
+    )  # fmt: skip
+
+
+def test_the_same_answer_for_two_regions() -> None:
+    values = 100.0 - np.arange(12)
+    found = only(audited(product_rankings=pd.concat([ranking("US", values), ranking("GB", values)])))
+    assert (found["check"], found["severity"], found["column"], found["n"]) == (
+        "parameter_ignored", "wrong", "region", 12,
+    )  # fmt: skip
+    assert found["evidence"] == "12 rows are the same, value by value, with region GB and US"
+    assert audited(product_rankings=pd.concat([ranking("US", values), ranking("GB", values + 1)])).empty
+
+
+def test_a_filter_that_removes_nothing_is_a_note() -> None:
+    values = 100.0 - np.arange(12)
+    filtered = ranking("US", values, filter_category_l1_id="601450")
+    found = only(audited(product_rankings=pd.concat([ranking("US", values), filtered])))
+    assert (found["severity"], found["column"]) == ("note", "filter_category_l1_id")
+
+
+def test_the_same_series_for_two_ids() -> None:
+    comments = 300 + 2 * np.arange(40)
+    same = [days_of(user_id, 40, comments=comments) for user_id in ("1", "3")]
+    found = only(audited(*same, days_of("2", 40)))
+    assert (found["check"], found["severity"], found["column"], found["n"]) == (
+        "parameter_ignored", "wrong", "user_id", 40,
+    )  # fmt: skip
+    assert found["evidence"] == "40 rows are the same, value by value, with user_id 1 and 3"
+
+
+@pytest.mark.parametrize(
+    ("ids", "value", "is_found"), [(2, 9_000, False), (2, 11_000, True), (4, 25, True), (4, 9, False)]
+)
+def test_small_numbers_are_alike_by_chance(ids: int, value: int, *, is_found: bool) -> None:
+    creators = rows("creators", user_id=[str(one) for one in range(ids)], followers=value, videos=np.arange(ids))
+    assert bool(len(audited(creators=creators))) == is_found
+
+
+# What a live user met -------------------------------------------------------------------------------------------
+
+
+def test_a_whole_market_at_zero_while_views_move() -> None:
+    """French creators had no sales on any day of two weeks, others in France had; their views moved on."""
+    market, other = [], []
+    for number in range(12):
+        sold = np.full(60, 4 + number)
+        sold[number % 5 :: 5] = 0  # not every day
+        other.append(days_of(str(100 + number), 60, units_day_est=sold, gmv_day_est=9.0 * sold))
+        sold = sold.copy()
+        sold[20:33] = 0
+        market.append(days_of(str(number), 60, units_day_est=sold, gmv_day_est=9.0 * sold))
+    creators = rows(
+        "creators", user_id=[*map(str, range(12)), *map(str, range(100, 112))],
+        creator_region=["FR"] * 12 + ["VN"] * 12,
+    )  # fmt: skip
+    found = audited(*market, *other, creators=creators)
+    assert found[["check", "severity", "table", "entity", "column", "n"]].to_numpy().tolist() == [
+        ["uncovered_zero", "wrong", "creator_days", "FR", "gmv_day_est", 13],
+        ["uncovered_zero", "wrong", "creator_days", "FR", "units_day_est", 13],
+    ]
+    assert set(found["first"]) == {FIRST + 20 * DAY}
+    assert set(found["last"]) == {FIRST + 32 * DAY}
+    assert found["evidence"][0] == (
+        "gmv_day_est is 0 on 13 days for all series in FR that usually have some (up to 12 of them a day): no data, "
+        "not no sales"
+    )
+    assert audited(*market, *other)["check"].eq("uncovered_zero").sum() == 0  # nobody knows of what market they are
+
+
+def test_two_creators_who_often_sell_nothing_are_no_market() -> None:
+    sold = np.tile([5, 0, 0, 0, 3], 12)
+    frames = [days_of(user_id, 60, units_day_est=sold, gmv_day_est=9.0 * sold) for user_id in ("1", "2")]
+    assert audited(*frames).empty
+
+
+@pytest.mark.parametrize("days", [14, 40])
+def test_an_account_that_froze_on_a_day(days: int) -> None:
+    """Two accounts stood still from a day on, in all their numbers, while they went on selling."""
+    frame = days_of("22", 100)
+    since = 100 - days
+    for name in ("followers", "views", "likes", "comments", "shares", "videos"):
+        frame.loc[since:, name] = frame.loc[since - 1, name]
+    for name in ("followers_gained", "likes_gained", "units_day_est", "gmv_day_est"):
+        frame.loc[since:, name] = 0
+    found = only(audited(frame, *(days_of(str(one), 100) for one in range(5))))
+    assert (found["check"], found["severity"], found["entity"], found["n"]) == ("frozen", "suspect", "22", days)
+    assert (found["first"], found["last"]) == (FIRST + since * DAY, FIRST + 99 * DAY)
+    assert found["evidence"].startswith(f"nothing moves on {days} observed days: comments, followers, ")
+
+
+def test_totals_of_all_sellers_are_not_a_creators(client: kr.Client) -> None:
+    """A creator's products summed to 3.55 million, of which the creator had sold 0.2 million."""
+    users = kr.fetch_creator_rankings(region="US", limit=10, client=client)["user_id"]
+    creators = kr.fetch_creators(users, client=client)
+    products = kr.fetch_creator_products(users, sort="gmv", client=client)
+    sums = products.groupby("user_id")["gmv_all_sellers_est"].sum()
+    own = creators.set_index("user_id")["gmv_est"].reindex(sums.index)
+    above = (sums > 1.5 * own).sum()
+    assert above > 5
+    found = kr.audit("creator_products", client=client)
+    assert found.empty  # the totals to hold them against are in another table
+    found = kr.audit(client=client)
+    found = found[(found["table"] == "creator_products") & (found["column"] == "gmv_all_sellers_est")]
+    note = only(found)
+    assert (note["check"], note["severity"], note["n"]) == ("impossible_count", "note", above)
+    most = sums.idxmax()
+    assert note["evidence"] == (
+        f"gmv_all_sellers_est adds up to more than gmv_est of the creator for {above} of {len(sums)} creators, here to "
+        f"{sums[most]:,.0f} against {own[most]:,.0f}: it is of the product over all sellers; do not sum it for a "
+        "creator"
+    )
+    assert note["entity"] == most
+
+
+def test_what_should_be_a_creators_own_and_is_of_all_sellers(sandbox: Sandbox, client: kr.Client) -> None:
+    """Nobody knows whose sales through videos those of a list are: where they cannot be the creator's, it is said."""
+
+    def of_all(path: str, _params: Mapping[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("influencer/products/analytics"):
+            for row in envelope["data"]:
+                row["total_video_sale_gmv_amt"] = row["total_sale_gmv_amt"]
+        return envelope
+
+    sandbox.mutate = of_all
+    users = kr.fetch_creator_rankings(region="US", limit=10, client=client)["user_id"]
+    creators = kr.fetch_creators(users, client=client).set_index("user_id")
+    products = kr.fetch_creator_products(users, sort="gmv", client=client)
+    found = kr.audit(client=client)
+    found = found[found["column"] == "video_gmv_est"]
+    assert found["severity"].eq("suspect").all()
+    sums = products.groupby("user_id")["video_gmv_est"].sum()
+    assert sorted(found["entity"]) == sorted(sums.index[sums > 1.5 * creators["gmv_est"].reindex(sums.index)])
+    assert len(found) > 5
+
+
+def test_a_sort_parameter_that_is_ignored(sandbox: Sandbox, client: kr.Client) -> None:
+    users = kr.fetch_creator_rankings(region="US", limit=6, client=client)["user_id"]
+    for sort in ("views", "posted"):
+        kr.fetch_creator_videos(users[:3], sort=sort, limit=10, client=client)
+    found = kr.audit(client=client)
+    assert found[found["check"] == "parameter_ignored"].empty
+    first: dict[str, Any] = {}
+
+    def whatever_the_sort(path: str, params: Mapping[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("influencer/videos/analytics"):
+            envelope["data"] = first.setdefault(params["user_id"], envelope["data"])
+        return envelope
+
+    sandbox.mutate = whatever_the_sort
+    for sort in ("posted", "views"):
+        kr.fetch_creator_videos(users[3:], sort=sort, limit=10, client=client)
+    found = kr.audit("creator_videos", client=client)
+    found = found[found["check"] == "parameter_ignored"]
+    assert found["entity"].tolist() == sorted(users[3:])
+    assert found[["severity", "column", "n"]].drop_duplicates().to_numpy().tolist() == [["wrong", "sorted_by", 10]]
+
+
+def test_sales_value_of_zero_everywhere_before_a_repair() -> None:
+    """In July 2026 the sales value of all videos was 0, units were not; two weeks later both were there."""
+    ids = [str(one) for one in range(30)]
+    units = np.arange(30) * 10
+    views = 1_000_000 + np.arange(30)
+    before = rows("videos", video_id=ids, views=views, units_sold_est=units, gmv_est=0.0)
+    found = only(audited(videos=before))
+    assert [found[name] for name in ("check", "severity", "column", "n")] == ["uncovered_zero", "wrong", "gmv_est", 29]
+    assert found["evidence"] == (
+        "gmv_est is 0 in 29 of 29 rows from 2026-06-01 to 2026-06-01 whose units_sold_est is above 0, up to 290"
+    )
+    after = rows(
+        "videos", video_id=ids, views=views + 10_000, units_sold_est=units, gmv_est=12.5 * units,
+        observed_at=SEEN + 13 * DAY,
+    )  # fmt: skip
+    assert audited(videos=after).empty
+    found = audited(videos=pd.concat([before, after]))
+    assert found["check"].tolist() == ["uncovered_zero", "uncovered_zero"]
+    assert found["evidence"].tolist()[0] == (
+        "gmv_est is 0 for all 30 ids observed before 2026-06-14 12:00, and above 0 for 29 of the 30 observed again, up "
+        "to 3,625, while their views rose by 1%: there were no data before, not no sales"
+    )
+
+
+def test_units_and_sales_value_of_zero_everywhere_before_a_repair() -> None:
+    ids = [str(one) for one in range(8)]
+    views = 1_000_000 + np.arange(8)
+    before = rows("videos", video_id=ids, views=views, units_sold_est=0, gmv_est=0.0)
+    assert audited(videos=before).empty  # nothing says that they sold
+    sold = np.arange(5, 13)
+    later = {"video_id": ids, "units_sold_est": sold, "gmv_est": 9.0 * sold, "observed_at": SEEN + 9 * DAY}
+    found = audited(videos=pd.concat([before, rows("videos", views=views + 100_000, **later)]))
+    assert found[["check", "severity", "column", "n"]].to_numpy().tolist() == [
+        ["uncovered_zero", "wrong", "gmv_est", 8],
+        ["uncovered_zero", "wrong", "units_sold_est", 8],
+    ]
+    new = rows("videos", views=views * 3, **later)  # most of the views came later, the sales may have, too
+    assert audited(videos=pd.concat([before, new])).empty
+
+
+def test_videos_with_products_none_of_which_sold_anything_are_suspect() -> None:
+    videos = rows(
+        "videos", video_id=[str(one) for one in range(25)], n_products=1, views=10**6, units_sold_est=0, gmv_est=0.0
+    )
+    found = audited(videos=videos.iloc[:19], thresholds={"same_value": 100})
+    assert found.empty
+    found = only(audited(videos=videos, thresholds={"same_value": 100}))
+    assert (found["severity"], found["column"], found["n"]) == ("suspect", "units_sold_est, gmv_est", 25)
+
+
+# A world --------------------------------------------------------------------------------------------------------
+
+
+def test_the_faults_of_a_world_are_found_and_no_others(make_client: MakeClient) -> None:
+    seed = "8"
+    with Sandbox(seed=seed) as server:
+        client = make_client(base_url=server.url, max_call_credits=None)
+        users = kr.fetch_creator_rankings(region="GB", cycle="month", limit=50, client=client)["user_id"].tolist()
+        kr.fetch_creators(users, client=client)
+        kr.fetch_creator_days(users, start="200D", client=client)
+        for sort in ("posted", "views"):
+            kr.fetch_creator_videos(users, sort=sort, limit=10, client=client)
+        sent = len(server.requests)
+        found = kr.audit(client=client)
+        assert len(server.requests) == sent
+    faults = []
+    for user in users:
+        creator = identity.creator_by_id(seed, user)
+        assert creator is not None
+        faults.append((ledgers.of_creator(Setting(seed), creator).fault, user))
+    planted = {(check, user) for check, user in faults if check and check != "revised_past"}  # days were fetched once
+    assert len(planted) >= 3
+    bad = found[found["severity"] != "note"]
+    hit = {one for one in planted if (found[found["entity"] == one[1]]["check"] == one[0]).any()}
+    assert hit == planted
+    assert set(bad["entity"]) <= {user for _, user in planted}
+
+
+def test_a_clean_world_has_notes_only(make_client: MakeClient) -> None:
+    with Sandbox(seed="9", clean=True) as server:
+        client = make_client(base_url=server.url, max_call_credits=None)
+        users = kr.fetch_creator_rankings(region=effects.UNCOVERED_MARKET, cycle="month", limit=30, client=client)
+        ids = users["user_id"].tolist()
+        kr.fetch_creators(ids, client=client)
+        kr.fetch_creator_days(ids, start="120D", client=client)
+        for sort in ("units", "gmv"):
+            kr.fetch_creator_products(ids, sort=sort, limit=10, client=client)
+        found = kr.audit(client=client)
+    assert found["severity"].eq("note").all(), found[found["severity"] != "note"].to_string()
+    assert (found["evidence"].str.count(r"\d") > 1).all()
+
+
+# Doors ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_table_and_all_of_them(client: kr.Client) -> None:
+    ids = kr.fetch_creator_rankings(region="US", limit=10, client=client)["user_id"]
+    kr.fetch_creators(ids, client=client)
+    assert kr.audit(client=client)["table"].isin(["creators", "creator_windows", "creator_rankings"]).all()
+    assert kr.audit("creator_windows", client=client)["table"].isin(["creator_windows"]).all()
+    assert kr.audit("videos", client=client).empty
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"table": "creatures"}, "creatures"),
+        ({"thresholds": [("gap", 3)]}, "thresholds must be a dict by check; got"),
+        ({"thresholds": {"gaps": 3}}, "there is no check 'gaps'. thresholds has falling_total, window_conflict"),
+        ({"thresholds": {"gap": "many"}}, "thresholds['gap'] must be a number of at least 0; got 'many'"),
+        ({"thresholds": {"gap": -1}}, "thresholds['gap'] must be a number of at least 0; got -1"),
+        ({"thresholds": {"gap": float("nan")}}, "thresholds['gap'] must be a number of at least 0; got nan"),
+        ({"thresholds": {"gap": True}}, "thresholds['gap'] must be a number of at least 0; got True"),
+    ],
+)
+def test_what_cannot_be_audited(client: kr.Client, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match=re.escape(message)):
+        kr.audit(**options, client=client)
+
+
+def test_a_frame_is_audited_by_the_answers_of_its_rows(sandbox: Sandbox, client: kr.Client) -> None:
+    def spoil(path: str, _params: Mapping[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("influencer/detail/analytics"):
+            for row in envelope["data"]:
+                row["total_sale_gmv_30d_amt"] = row["total_sale_gmv_amt"] * 2 + 1000
+        return envelope
+
+    sandbox.mutate = spoil
+    ids = kr.fetch_creator_rankings(region="US", limit=20, client=client)["user_id"]
+    creators = kr.fetch_creators(ids[:10], client=client)
+    kr.fetch_creators(ids[10:], client=client)
+    sent = len(sandbox.requests)
+    found = creators.keyapi.audit(client=client)
+    assert len(sandbox.requests) == sent
+    wrong = found[(found["check"] == "window_conflict") & (found["column"] == "gmv_window_est")]
+    assert wrong["table"].eq("creator_windows").all()  # another table of the same answers
+    assert sorted(wrong["entity"]) == sorted(creators["user_id"])
+    some = creators[:3].keyapi.audit(client=client, thresholds={"window_conflict": 10**9})
+    assert some["severity"].eq("note").all()
+    assert creators[:0].keyapi.audit(client=client).empty
