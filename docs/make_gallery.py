@@ -34,6 +34,11 @@ def pictures(client: kr.Client) -> dict[str, Callable[[], Axes]]:
     tags = kr.fetch_hashtag_audience([*PERFUME, *RUNNING, "ufc324"], period=30, client=client)
     sounds = kr.fetch_music_audience(SOUND, period=30, client=client)
     ranking = kr.fetch_product_insights(region="US", time_scope=7, limit=100, client=client)
+    for _ in range(25):  # the sandbox is three days on each time
+        tag = kr.fetch_hashtags("perfumetok", period=30, max_age=0, client=client)
+    windows = tag.keyapi.history(client=client).keyapi.trend(client=client)
+    seldom = windows["observed_at"].drop_duplicates().iloc[::8]
+    stitched = kr.stitch_trends(windows[windows["observed_at"].isin(seldom)])
     details = kr.fetch_product_audience(ranking["category_id"].head(3), region="US", time_scope=7, client=client)
     names = ranking[["category_id", "category"]]
     posts = kr.fetch_product_posts(ranking["category_id"].head(12), region="US", time_scope=7, client=client)
@@ -41,6 +46,7 @@ def pictures(client: kr.Client) -> dict[str, Callable[[], Axes]]:
     few = tags[tags["hashtag_name"].isin(["perfumetok", "smellgood", "ufc324"])]
     return {
         "trend": lambda: kr.plots.trend(trends),
+        "trend_stitched": lambda: kr.plots.trend(stitched),
         "trend_small_multiples": lambda: kr.plots.trend(scripts, small_multiples=True),
         "audience_age": lambda: kr.plots.audience(details.merge(names, on="category_id")),
         "audience_country": lambda: kr.plots.audience(few, dimension="country"),

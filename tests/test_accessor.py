@@ -88,7 +88,7 @@ ON = {
 }
 ON["fetch_creator_videos"] = ON["fetch_creator_products"] = ON["fetch_creators"]
 ON["fetch_product_creators"] = ON["fetch_products"] - {"videos"}
-ON_ALL = {"history", "raw", "provenance", "validate", "to_csv", "to_excel", "to_parquet"}
+ON_ALL = {"history", "raw", "provenance", "audit", "validate", "to_csv", "to_excel", "to_parquet"}
 GIVES = {
     ("trend", "hashtags"): "hashtag_trends",
     ("trend", "music"): "music_trends",
@@ -276,8 +276,9 @@ def test_an_unknown_name_is_an_attribute_error(unsent: World) -> None:
 
 def test_reprs_list_what_applies(unsent: World) -> None:
     assert repr(unsent["videos"].keyapi) == (
-        "<df.keyapi: products(), engagement(), history(), raw(), provenance(), validate(), to_csv(), to_excel(), "
-        "to_parquet(), fetch_creators(), fetch_products(), fetch_creator_videos(), fetch_creator_products()>"
+        "<df.keyapi: products(), engagement(), history(), raw(), provenance(), audit(), validate(), to_csv(), "
+        "to_excel(), to_parquet(), fetch_creators(), fetch_products(), fetch_creator_videos(), "
+        "fetch_creator_products()>"
     )
     assert repr(unsent["videos"].keyapi.plot) == "<df.keyapi.plot: engagement()>"
 

@@ -156,7 +156,7 @@ def test_a_window_that_has_more_than_a_longer_one_or_than_the_total() -> None:
         ["wrong", "5", "gmv_window_est",
          "gmv_window_est of 15 days is 900, more than the total, gmv_est, with 800 (observed 2026-06-01 12:00)"],
         ["wrong", "6", "units_window_est",
-         "units_window_est of 1 days is 80, more than units_window_est of 7 days with 20 (observed 2026-06-01 12:00)"],
+         "units_window_est of 1 day is 80, more than units_window_est of 7 days with 20 (observed 2026-06-01 12:00)"],
     ]  # fmt: skip
 
 
@@ -366,8 +366,8 @@ def test_a_whole_market_at_zero_while_views_move() -> None:
     assert set(found["first"]) == {FIRST + 20 * DAY}
     assert set(found["last"]) == {FIRST + 32 * DAY}
     assert found["evidence"][0] == (
-        "gmv_day_est is 0 on 13 days for all series in FR that usually have some (up to 12 of them a day): no data, "
-        "not no sales"
+        "gmv_day_est is 0 on 13 days for all series in FR that usually have some (up to 12 of them a day): missing "
+        "data, not a lack of sales"
     )
     assert audited(*market, *other)["check"].eq("uncovered_zero").sum() == 0  # nobody knows of what market they are
 
@@ -480,7 +480,7 @@ def test_sales_value_of_zero_everywhere_before_a_repair() -> None:
     assert found["check"].tolist() == ["uncovered_zero", "uncovered_zero"]
     assert found["evidence"].tolist()[0] == (
         "gmv_est is 0 for all 30 ids observed before 2026-06-14 12:00, and above 0 for 29 of the 30 observed again, up "
-        "to 3,625, while their views rose by 1%: there were no data before, not no sales"
+        "to 3,625, while their views rose by 1%: data were missing before, not sales"
     )
 
 

@@ -16,7 +16,12 @@ kr.replay("video-days.zip")
 assert fetch_video_days("7600000000000000001").equals(table)
 assert kr.status().credits_spent == 0
 """
-GUIDES = {"any-endpoint": (4, REPLAYED), "creators-and-products": (4, ""), "what-is-stored": (3, "")}
+GUIDES = {
+    "any-endpoint": (4, REPLAYED),
+    "creators-and-products": (4, ""),
+    "series-and-audits": (2, ""),
+    "what-is-stored": (3, ""),
+}
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -1370,3 +1370,54 @@ def test_the_gallery_shows_every_picture_and_is_light() -> None:
     assert all(any(name.startswith(plot) for name in found) for plot in NAMES)
     assert all(f"({name})" in page for name in found)
     assert all(path.stat().st_size < 150_000 for path in GALLERY.glob("*.png"))
+
+
+# Stitched trends --------------------------------------------------------------------------------------------
+
+
+def stitched(name: str, *pieces: list[float]) -> pd.DataFrame:
+    """A stitched series by hand: pieces that follow one another, known to 10 percent."""
+    values = [value for piece in pieces for value in piece]
+    numbers = [number for number, piece in enumerate(pieces, start=1) for _ in piece]
+    frame = pd.DataFrame({
+        "region": "US", "hashtag_name": name, "date": pd.date_range("2026-01-01", periods=len(values), tz="UTC"),
+        "value": values, "lower": [0.9 * one for one in values], "upper": [min(1.0, 1.1 * one) for one in values],
+        "windows": 1, "piece": numbers, "source": "keyapi",
+    })  # fmt: skip
+    return frame.astype({"hashtag_name": "string", "region": "string", "windows": "Int64", "piece": "Int64"})
+
+
+def band(ax: Axes) -> tuple[float, float]:
+    """The least and the greatest value of the first band."""
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    return float(heights.min()), float(heights.max())
+
+
+def test_a_stitched_series_has_a_band_and_breaks_between_pieces() -> None:
+    ax = plots.trend(stitched("a", [0.2, 0.5, 1.0], [0.4, 1.0]))
+    (line,) = ax.lines
+    assert np.asarray(line.get_ydata())[[0, 1, 2, 4, 5]].tolist() == [0.2, 0.5, 1.0, 0.4, 1.0]
+    assert np.flatnonzero(np.isnan(np.asarray(line.get_ydata()))).tolist() == [3]
+    assert len(ax.collections) == 1
+    assert band(ax) == (pytest.approx(0.18), 1.0)
+    assert ax.get_ylabel() == "popularity (share of the highest, 0 to 1)"
+    assert "Band: all values that fit the windows and their rounding." in footer(ax)
+    assert "on both sides of a break in a line, cannot be compared" in footer(ax)
+    assert "buckets are missing" not in footer(ax)
+
+
+def test_one_piece_says_nothing_of_breaks_and_two_series_are_not_compared() -> None:
+    one = stitched("a", [0.2, 0.5, 1.0])
+    assert "cannot be compared" not in footer(plots.trend(one))
+    both = plots.trend(pd.concat([one, stitched("b", [1.0, 0.3])]))
+    assert "Levels of two series" in footer(both)
+    assert len(both.collections) == 2
+    assert to_hex(both.collections[1].get_facecolor()[0]) == to_hex(both.lines[1].get_color())
+
+
+def test_stitched_series_as_small_multiples_and_from_the_accessor() -> None:
+    both = pd.concat([stitched("a", [0.2, 1.0]), stitched("b", [1.0], [0.3, 1.0]).assign(source="sandbox")])
+    first = both.keyapi.plot.trend(small_multiples=True)
+    assert [len(panel.collections) for panel in first.figure.axes] == [1, 1]
+    assert first.figure.get_supylabel() == "popularity (share of the highest, 0 to 1)"
+    assert texts(first, "synthetic") == ["SYNTHETIC"] * 2

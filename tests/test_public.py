@@ -158,6 +158,7 @@ METHOD_SIGNATURES = {
     "history": OF,
     "raw": OF,
     "provenance": OF,
+    "audit": "self, *, thresholds=None, of=None, client=None",
     "validate": OF,
     "to_csv": "self, path, *, excel=False, index=False, client=None",
     "to_excel": "self, path, *, client=None",

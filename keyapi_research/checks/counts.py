@@ -81,14 +81,18 @@ def _windows_as_rows(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[
     for name in gains:
         lengths = sorted(wide[name].columns) if name in wide else []  # not all windows are of all
         steps = [
-            (f"{name} of {short} days", f"{name} of {long} days", wide[name, short], wide[name, long])
+            (f"{name} of {_days(short)}", f"{name} of {_days(long)}", wide[name, short], wide[name, long])
             for short, long in pairwise(lengths)
         ]
         total = _total_of(name)
         if totals is not None and total in totals.columns and lengths:
             longest, known = lengths[-1], totals[total].reindex(wide.index)
-            steps.append((f"{name} of {longest} days", f"the total, {total},", wide[name, longest], known))
+            steps.append((f"{name} of {_days(longest)}", f"the total, {total},", wide[name, longest], known))
         yield from _more_than(held, "window_conflict", _window_severity(name), table, name, steps)
+
+
+def _days(count: int) -> str:
+    return f"{count} day" if count == 1 else f"{count} days"
 
 
 def _total_of(name: str) -> str:

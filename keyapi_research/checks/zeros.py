@@ -69,7 +69,7 @@ def _runs_of_zero(held: Held, table: Table, column: str, market: str, each: pd.D
         yield Finding(
             "uncovered_zero", "wrong", table.name, market, column, part.index[0], part.index[-1], len(part),
             f"{column} is 0 on {len(part)} days for {those} series{where} that usually "
-            f"have some (up to {part['n'].max()} of them a day): no data, not no sales",
+            f"have some (up to {part['n'].max()} of them a day): missing data, not a lack of sales",
         )  # fmt: skip
 
 
@@ -161,5 +161,5 @@ def _before_a_repair(table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
             "uncovered_zero", "wrong", table.name, "", column.name, moments.min(), moments.max(), len(before),
             f"{column.name} is 0 for all {len(before)} ids observed before {moment(repaired)}, and above 0 for "
             f"{len(risen)} of the {len(both)} observed again, up to {most:,.0f}, while their views rose by {grown:.0%}"
-            ": there were no data before, not no sales",
+            ": data were missing before, not sales",
         )  # fmt: skip
