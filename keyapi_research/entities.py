@@ -24,6 +24,7 @@ _NAMED: Final = (  # id, the column with its name, and what stands before the id
     ("clip_id", "title", "sound "),
     ("category_id", "category", "category "),
 )
+ENTITY_IDS: Final = tuple(name for name, _, _ in _NAMED)
 _LONGEST: Final = 28  # characters of a name
 
 
@@ -44,7 +45,8 @@ def check_columns(df: object, needs: Needs) -> None:
         )
     if why:
         raise InvalidArgumentError(f"{call} reads rows of {', '.join(tables)}. {why}{needs.advice}")
-    twice = [name for name in needed if isinstance(df[name], pd.DataFrame)]
+    read = dict.fromkeys([*needed, *(name for table in needs.tables for name in (*table.key, "observed_at", "source"))])
+    twice = [name for name in read if name in df.columns and isinstance(df[name], pd.DataFrame)]
     if twice:
         raise InvalidArgumentError(f"{call}: the frame has several columns named {', '.join(twice)}. Keep one of each.")
 
@@ -89,7 +91,7 @@ def find_entities(df: pd.DataFrame, needs: Needs) -> Entities:
     """Return the entities of a frame in order of appearance; two observations of a series are two."""
     keys = [name for table in needs.tables for name in table.key]
     identity = [name for name in dict.fromkeys(keys) if name not in needs.columns]
-    ids = [name for name, _, _ in _NAMED if name in identity]
+    ids = [name for name in ENTITY_IDS if name in identity]
     if not any(name in df.columns for name in ids):
         raise InvalidArgumentError(
             f"{needs.call} needs one of the columns {', '.join(ids)}, which say whose rows they are. {needs.advice}"

@@ -1,43 +1,37 @@
-"""Windows of one series, each relative to its own peak, as one series with the exact bounds of what is not known.
-
-A window shows the truth divided by its maximum, rounded. In logarithms every cell bounds the difference between the
-value of its date and the peak of its window on both sides, so shortest paths between windows give all that follows.
-That the peak of a window is the value of one of its dates, where several round to 1, is a bound that depends on others:
-the greatest values that obey it are found from above, step by step.
-"""
+"""Windows of a trend, each relative to its own peak, as one series; what newer windows contradict is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .bounds import SLACK, Bounds, Window, bounds_of, estimate
 from .columns import moments
-from .entities import Needs, check_columns, find_entities, typed
-from .errors import InvalidArgumentError, TrendConflictWarning, listed, shown, warn
+from .entities import ENTITY_IDS, Needs, check_columns, find_entities, name_rows, typed
+from .errors import IncompleteDataWarning, InvalidArgumentError, TrendConflictWarning, listed, shown, warn
 from .model import OBSERVED_AT, SOURCE
 from .settings import is_number
-
-Floats = npt.NDArray[np.float64]
 
 _DATE, _SHARE, _PERIOD = "date", "share_of_peak", "period"
 _NEEDS: Final = Needs(
     "stitch_trends",
     (_DATE, _SHARE, OBSERVED_AT.name),
-    "Several observations come from df.keyapi.history().keyapi.trend().",
+    "Several observations come from df.keyapi.history().keyapi.trend(), where df has hashtags or music.",
 )
 STITCHED: Final = (_DATE, "value", "lower", "upper", "piece")  # what pictures need of a stitched series
-_MONTH: Final = 28  # days that the shortest has: months are not equally long
-_SLACK: Final = 1e-12  # of a bound: what fits exactly shall not fail by a rounding error
-_WRONG: Final = 1e-9  # from here on windows contradict each other
-_MOST_STEPS: Final = 1000  # towards the greatest values; who stops earlier has wider bounds, never wrong ones
+_KINDS: Final = MappingProxyType({28: "monthly", 7: "weekly", 0: "daily"})  # by the least days from one to the next
 _MOST_DECIMALS: Final = 9
+_MOST_DAYS: Final = 100_000
 _MOST_NAMED: Final = 5
-_COARSE: Final = 1e-6  # of a step: what is not as many decimals
+_COARSE: Final = 1e-4  # of a step: what is not as many decimals
+_MANY: Final = 20  # shares that are not all rounded alike by chance
+_CUT: Final = 3  # windows, from which on it is no chance that all begin alike and grow
 _DAY: Final = 86_400_000_000  # microseconds
 
 
@@ -48,7 +42,8 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     ----------
     trends : pandas.DataFrame
         Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends of several observations:
-        `df.keyapi.history().keyapi.trend()`, or frames concatenated. Several series are stitched one by one.
+        `df.keyapi.history().keyapi.trend()` where `df` has hashtags or music, or frames concatenated. Windows must be
+        whole, with the dates of their peaks. Several series are stitched one by one.
     decimals : int, default 2
         To how many decimals the shares are rounded.
 
@@ -61,7 +56,8 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
         date : datetime64[us, UTC]
             Start of the bucket.
         value : float64
-            Share of the highest value of the piece, 0 to 1: the best estimate, within the bounds.
+            Share of the highest value of the piece, 0 to 1: the best estimate, within the bounds; missing where only
+            windows of zeros alone have the date, of which nobody knows the peak.
         lower, upper : float64
             The exact bounds: the least and the greatest share in any series that gives these windows when it is divided
             by its peak and rounded.
@@ -76,16 +72,20 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     Raises
     ------
     InvalidArgumentError
-        Columns are missing, shares are not from 0 to 1 or have more decimals, or daily and weekly windows are mixed.
+        Columns or ids are missing, shares are not from 0 to 1 or have more decimals, or daily and weekly windows are
+        mixed.
 
     Warns
     -----
     TrendConflictWarning
         Windows contradict each other beyond rounding: the past was revised. The newest observation counts.
+    IncompleteDataWarning
+        Windows seem to be cut.
 
     Notes
     -----
-    Costs nothing, sends nothing. Every window has its own peak, so windows must not be concatenated as they are.
+    Costs nothing, sends nothing. Every window has its own peak, so windows must not be concatenated as they are. The
+    last bucket of a weekly or monthly window may not be over when it is observed: a newer window that has it counts.
 
     Examples
     --------
@@ -103,18 +103,32 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     """
     rows, identity, names = _read(trends, decimals)
     source = [SOURCE.name] if SOURCE.name in rows else []
-    frames, conflicts = [], []
+    frames, conflicts, cut = [], [], []
     for _, series in rows.groupby("series", sort=False):
-        windows = _windows_of(series, names)
-        kept, of_these = _without_conflicts(windows, 0.5 * 10.0**-decimals)
-        conflicts += of_these
-        joined = _join(kept)
+        name = names[series["series"].iloc[0]]
+        windows, kind = _windows_of(series, name)
+        if not windows:
+            continue
+        if _seem_cut(windows):
+            cut.append(name)
+            windows = [replace(one, whole=False) for one in windows]
+        bounds, of_these = _without_conflicts(windows, 0.5 * 10.0**-decimals, kind)
+        conflicts += [f"{name} observed {listed(of_these, _MOST_NAMED)}"] if of_these else []
+        joined = _join(bounds)
         same = series[[*identity, *source]].iloc[[0] * len(joined)].reset_index(drop=True)
         frames.append(pd.concat([same[identity], joined, same[source]], axis=1))
+    if cut:
+        warn(
+            f"the windows of {listed(cut, _MOST_NAMED)} begin at the same date and grow: they seem to be cut, as by "
+            "history() of a table of trends, which has the dates of its rows only. Stitch whole windows: "
+            "df.keyapi.history().keyapi.trend(), where df has hashtags or music",
+            IncompleteDataWarning,
+        )
     if conflicts:
+        more = f"; {len(conflicts) - _MOST_NAMED:,} more series" if len(conflicts) > _MOST_NAMED else ""
         warn(
             "windows contradict each other beyond rounding, so the past was revised; the newest observation counts: "
-            f"{listed(conflicts, _MOST_NAMED)}",
+            f"{'; '.join(conflicts[:_MOST_NAMED])}{more}{_on_decimals(rows[_SHARE], decimals)}",
             TrendConflictWarning,
         )
     empty = pd.concat([rows[identity], _join(None), rows[source]], axis=1)
@@ -122,20 +136,6 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
 
 
 # Windows ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A window of a series: its name for users, when it was observed, its dates (days since 1970) and their shares."""
-
-    name: str
-    days: npt.NDArray[np.int64]
-    shares: Floats
-
-    def without(self, days: npt.NDArray[np.int64]) -> _Window:
-        """Return it without some of its dates."""
-        stays = ~np.isin(self.days, days)
-        return replace(self, days=self.days[stays], shares=self.shares[stays])
 
 
 def _read(trends: pd.DataFrame, decimals: int) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -150,87 +150,149 @@ def _read(trends: pd.DataFrame, decimals: int) -> tuple[pd.DataFrame, list[str],
     keys = dict.fromkeys(name for table in _NEEDS.tables for name in table.key)
     identity = [name for name in keys if name in trends.columns and name not in (_DATE, _PERIOD)]
     rows = typed(trends, [*identity, _PERIOD, *_NEEDS.columns, SOURCE.name]).assign(window=found.codes)
+    ids = [name for name in identity if name in ENTITY_IDS]
+    for names in ([_DATE], [OBSERVED_AT.name], ids):
+        if missing := int(rows[names].isna().all(axis=1).sum()):
+            raise InvalidArgumentError(
+                f"{missing:,} of {len(rows):,} rows have no {' and no '.join(names)}: nobody knows of which window or "
+                "series they are. Leave them out, or stitch shares as they were fetched"
+            )
     rows["series"] = rows.groupby(identity, dropna=False, sort=False).ngroup()
-    rows = rows.dropna(subset=[*_NEEDS.columns])
-    shares = rows[_SHARE].to_numpy()
+    shares = rows[_SHARE].to_numpy(dtype=np.float64, na_value=np.nan)
     if ((shares < 0) | (shares > 1)).any():
         raise InvalidArgumentError(f"{_SHARE} must be from 0 to 1. Stitch shares as they were fetched")
     if (np.abs(shares * 10**decimals - np.round(shares * 10**decimals)) > _COARSE).any():
         raise InvalidArgumentError(
             f"{_SHARE} has values with more than {decimals} decimals. Pass decimals=, or shares as they were fetched"
         )
-    return rows, identity, [name.label for name in found.names]
+    rows[_SHARE] = np.round(shares, decimals)
+    return rows, identity, [name.label for name in name_rows(rows.drop_duplicates("series"))]
 
 
-def _windows_of(series: pd.DataFrame, names: Sequence[str]) -> list[_Window]:
-    """Return the windows of a series, the newest first."""
-    windows = []
-    steps: dict[int, set[str]] = {}
+def _windows_of(series: pd.DataFrame, name: str) -> tuple[list[Window], str]:
+    """Return the windows of a series, the newest first, and of which kind their buckets are."""
+    windows: list[Window] = []
+    steps: dict[str, int] = {}
     for _, rows in series.groupby([OBSERVED_AT.name, "window"]):
-        name = names[rows["window"].iloc[0]]
+        period = f"period {rows[_PERIOD].iloc[0]:g}" if _PERIOD in rows and rows[_PERIOD].notna().all() else ""
         once = rows.drop_duplicates([_DATE, _SHARE]).sort_values(_DATE)
-        if once[_DATE].duplicated().any():
-            raise InvalidArgumentError(
-                f"{name} has two values of one date. Keep the rows of an observation as they were fetched"
-            )
         days = once[_DATE].dt.tz_convert(None).to_numpy(dtype="datetime64[D]").astype(np.int64)
-        windows.append(_Window(name, days, once[_SHARE].to_numpy(dtype=np.float64)))
-        if len(days) > 1:
-            steps.setdefault(min(int(np.diff(days).min()), _MONTH), set()).update(_periods(rows))
-    if len(steps) > 1:
-        described = "; ".join(f"{_bucket(step)} ({', '.join(sorted(steps[step]))})" for step in sorted(steps))
+        between = np.diff(days)
+        if (between == 0).any():
+            raise InvalidArgumentError(
+                f"{name} has two values of one date in one window. Keep the rows of an observation as they were fetched"
+            )
+        if len(days) > (1 if period else 2):  # of two dates alone nobody knows whether one is missing between them
+            of = period or " " * (len(windows) + 1)
+            steps[of] = min(int(between.min()), steps.get(of, _MOST_DAYS))
+        known = once[_SHARE].notna().to_numpy()
+        observed = f"{rows[OBSERVED_AT.name].iloc[0]:%Y-%m-%d %H:%M}"
+        shares = once[_SHARE].to_numpy(dtype=np.float64, na_value=np.nan)
+        windows.append(Window(name, observed, period, days[known], shares[known], whole=bool(known.all())))
+    kinds = {of: next(kind for least, kind in _KINDS.items() if step >= least) for of, step in steps.items()}
+    if len(set(kinds.values())) > 1:
         raise InvalidArgumentError(
-            f"{windows[0].name}: windows of different buckets cannot be joined: {described}. Stitch each kind by "
-            'itself: df[df["period"].isin([...])]'
+            f"{name}: windows of different buckets cannot be joined: {_described(kinds)}. Stitch each kind by itself: "
+            'df[df["period"].isin([...])]'
         )
-    return windows[::-1]
+    newest = sorted(windows, key=lambda one: (one.observed, one.days[-1:].tolist(), one.period), reverse=True)
+    return [one for one in newest if len(one.days)], next(iter(kinds.values()), "daily")
 
 
-def _periods(rows: pd.DataFrame) -> list[str]:
-    return [f"period {one:g}" for one in rows[_PERIOD].dropna().unique()] if _PERIOD in rows else []
+def _described(kinds: Mapping[str, str]) -> str:
+    """Say of which kind the buckets of which periods are."""
+    periods: dict[str, list[str]] = {}
+    for of in sorted(kinds):
+        periods.setdefault(kinds[of], []).extend([of] if of.strip() else [])
+    return "; ".join(f"{kind} ({', '.join(periods[kind])})" if periods[kind] else kind for kind in sorted(periods))
 
 
-def _bucket(step: int) -> str:
-    return {1: "daily", 7: "weekly", _MONTH: "monthly"}.get(step, f"every {step} days")
+def _seem_cut(windows: Sequence[Window]) -> bool:
+    """Whether windows of one period all begin at the same date, and the newer ones are longer."""
+    lengths: dict[tuple[str, int], list[int]] = {}
+    for one in windows:
+        lengths.setdefault((one.period, int(one.days[0])), []).append(len(one.days))
+    if len(lengths) > len({one.period for one in windows}):
+        return False
+    return any(len(each) >= _CUT and all(np.diff(each) < 0) for each in lengths.values())
+
+
+def _on_decimals(shares: pd.Series[float], decimals: int) -> str:
+    """Return a hint where no share has as many decimals as was said."""
+    known = shares.dropna()
+    if len(known) < _MANY:
+        return ""
+    used = next((least for least in range(decimals) if (known.round(least) == known).all()), decimals)
+    return f". All shares are rounded to {used} decimals: is decimals={decimals} right?" if used < decimals else ""
 
 
 # What contradicts -------------------------------------------------------------------------------------------
 
 
-def _without_conflicts(windows: Sequence[_Window], half: float) -> tuple[_Bounds, list[str]]:
+def _without_conflicts(windows: Sequence[Window], half: float, kind: str) -> tuple[Bounds | None, list[str]]:
     """Leave out what newer windows contradict, the newest coming first, and name it."""
-    whole = _bounds_of(windows, half)
-    if whole is not None:
-        return whole, []
-    kept: list[_Window] = []
-    named = []
+    windows, named = _without_zeros(windows)
+    bounds = bounds_of(windows, half)
+    if bounds is None and kind != "daily":
+        windows = _without_unfinished(windows)
+        bounds = bounds_of(windows, half)
+    if bounds is not None:
+        return bounds, named
+    kept: list[Window] = []
+    place, many = 0, 1
+    while place < len(windows):
+        some = windows[place : place + many]
+        if bounds_of([*kept, *some], half) is not None:
+            kept, place, many = [*kept, *some], place + many, 2 * many
+        elif many > 1:
+            many //= 2
+        else:
+            agreeing, found = _agreeing(kept, windows[place], half)
+            kept += [agreeing] if len(agreeing.days) else []
+            named.append(found)
+            place += 1
+    return bounds_of(kept, half), named
+
+
+def _without_zeros(windows: Sequence[Window]) -> tuple[list[Window], list[str]]:
+    """Leave out of windows of zeros alone, which have no peak, the dates that others have; name what differs."""
+    zeros = [one for one in windows if not one.shares.any()]
+    others = [one for one in windows if one.shares.any()]
+    if not zeros or not others:
+        return list(windows), []
+    days = np.concatenate([one.days for one in others])
+    above = np.concatenate([one.days[one.shares > 0] for one in others])
+    named = [f"{one.observed} (zeros alone, left out)" for one in zeros if np.isin(one.days, above).any()]
+    return [*others, *(left for one in zeros if len((left := one.without(days)).days))], named
+
+
+def _without_unfinished(windows: Sequence[Window]) -> list[Window]:
+    """Leave out the last buckets of older windows, which may not have been over, where newer ones have them."""
+    found: list[Window] = []
+    seen = np.empty(0, dtype=np.int64)
     for one in windows:
-        agreeing, found = _agreeing(kept, one, half)
-        kept += [agreeing] if len(agreeing.days) else []
-        named += [found] if found else []
-    bounds = _bounds_of(kept, half)
-    assert bounds is not None  # noqa: S101 - each was added only where all of them fit
-    return bounds, named
+        left = one.without(one.days[-1:][np.isin(one.days[-1:], seen)])
+        found += [left] if len(left.days) else []
+        seen = np.union1d(seen, one.days)
+    return found
 
 
-def _agreeing(kept: Sequence[_Window], one: _Window, half: float) -> tuple[_Window, str]:
+def _agreeing(kept: Sequence[Window], one: Window, half: float) -> tuple[Window, str]:
     """Return what of a window fits newer ones, and a name for what does not.
 
     Single dates that were revised are left out where more of those in common agree with one another; else all of it.
     """
-    if _bounds_of([*kept, one], half) is not None:
-        return one, ""
     revised = _revised(kept, one, half)
     trimmed = one.without(revised)
-    if len(revised) and _bounds_of([*kept, trimmed], half) is not None:
+    if len(revised) and bounds_of([*kept, trimmed], half) is not None:
         dates = [str(np.datetime64(int(day), "D")) for day in revised]
-        return trimmed, f"{one.name} at {listed(dates, _MOST_NAMED)}"
-    return one.without(one.days), f"{one.name} (left out)"
+        return trimmed, f"{one.observed} (at {listed(dates, _MOST_NAMED)})"
+    return one.without(one.days), f"{one.observed} (left out)"
 
 
-def _revised(kept: Sequence[_Window], one: _Window, half: float) -> npt.NDArray[np.int64]:
+def _revised(kept: Sequence[Window], one: Window, half: float) -> npt.NDArray[np.int64]:
     """Return the dates at which a window is not what most of its dates say, against the newer ones that share most."""
-    bounds = _bounds_of(kept, half)
+    bounds = bounds_of(kept, half)
     if bounds is None:
         return np.empty(0, dtype=np.int64)
     here = np.isin(one.days, bounds.days)
@@ -240,162 +302,28 @@ def _revised(kept: Sequence[_Window], one: _Window, half: float) -> npt.NDArray[
     place = np.searchsorted(bounds.days, one.days[here])
     # The peak of this window, as each date in common has it, in logarithms, against that of the piece.
     with np.errstate(divide="ignore"):
-        least = np.log(bounds.lower[place]) - np.log(np.minimum(one.shares[here] + half, 1)) - _SLACK
-        most = np.log(bounds.upper[place]) - np.log(np.maximum(one.shares[here] - half, 0)) + _SLACK
+        least = np.log(bounds.lower[place]) - np.log(np.minimum(one.shares[here] + half, 1)) - SLACK
+        most = np.log(bounds.upper[place]) - np.log(np.maximum(one.shares[here] - half, 0)) + SLACK
     agree = (least[:, None] <= least) & (least <= most[:, None])  # each date, where another one's interval begins
     best = agree.sum(axis=0).argmax()
     return one.days[here][~agree[:, best]] if 2 * agree[:, best].sum() > here.sum() else np.empty(0, dtype=np.int64)
 
 
-# Bounds -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """Of each date: the bounds of its share of the peak of its piece, the piece, and the number of its windows.
-
-    `shares` has the windows as rows, NaN where a window does not have a date.
-    """
-
-    days: npt.NDArray[np.int64]
-    lower: Floats
-    upper: Floats
-    piece: npt.NDArray[np.intp]
-    shares: Floats
-
-
-def _bounds_of(windows: Sequence[_Window], half: float) -> _Bounds | None:
-    """Return the bounds of all series that give these windows; None where there is no such series."""
-    days = np.unique(np.concatenate([one.days for one in windows]))
-    shares = np.full((len(windows), len(days)), np.nan)
-    for row, one in zip(shares, windows, strict=True):
-        row[np.searchsorted(days, one.days)] = one.shares
-    system = _System.of(shares, half)
-    if system is None:
-        return None
-    piece = _pieces(shares, system.between)
-    lower, upper = np.zeros(len(days)), np.ones(len(days))
-    for number in np.unique(piece):
-        here = np.flatnonzero(piece == number)
-        at_most = np.full((1, len(days)), np.inf)
-        at_most[:, here] = 0.0  # the peak of the piece is the measure
-        upper[here] = np.exp(np.minimum(system.greatest(at_most)[0, here], 0))
-        at_most = np.full((len(here), len(days)), np.inf)
-        at_most[np.arange(len(here)), here] = 0.0  # each date is the measure once
-        others = system.greatest(at_most)[:, here]
-        if (np.diag(others) < -_WRONG).any():
-            return None
-        lower[here] = np.exp(-np.maximum(others.max(axis=1), 0))
-    return _Bounds(days, lower, upper, piece, shares)
-
-
-@dataclass(frozen=True, slots=True)
-class _System:
-    """Bounds of differences, in logarithms, all that follows from them included.
-
-    `above` is how far a date may be above the peak of a window (a row for each window), `below` how far the peak may be
-    above the date, `between` how far the peak of a window (column) may be above that of another (row). `tied` has the
-    windows in which several dates may be the peak, and these dates.
-    """
-
-    above: Floats
-    below: Floats
-    between: Floats
-    tied: tuple[tuple[int, npt.NDArray[np.intp]], ...]
-
-    @classmethod
-    def of(cls, shares: Floats, half: float) -> _System | None:
-        """Read it from windows; None where they contradict each other."""
-        there = ~np.isnan(shares)
-        known = np.where(there, shares, 0.0)
-        with np.errstate(divide="ignore"):
-            above = np.where(there, np.log(np.minimum(known + half, 1)) + _SLACK, np.inf)
-            below = np.where(there, -np.log(np.maximum(known - half, 0)) + _SLACK, np.inf)
-        peaks = [np.flatnonzero(row) for row in there & (known + half >= 1 - _SLACK)]
-        for row, peak in zip(below, peaks, strict=True):
-            if len(peak) == 1:  # it is the peak itself
-                row[peak] = 0.0
-        between = np.array([(row + below).min(axis=1) for row in above])
-        np.fill_diagonal(between, np.minimum(np.diag(between), 0))
-        for one in range(len(between)):  # Floyd and Warshall
-            np.minimum(between, between[:, one, None] + between[one], out=between)
-        if (np.diag(between) < -_WRONG).any():
-            return None
-        return cls(above, below, between, tuple((w, peak) for w, peak in enumerate(peaks) if len(peak) > 1))
-
-    def greatest(self, at_most: Floats) -> Floats:
-        """Return the greatest values of all dates where some are at most so much, for each row by itself."""
-        peaks = self._follow(np.array([(at_most + row).min(axis=1) for row in self.below]).T)
-        for _ in range(_MOST_STEPS):
-            dates = self._dates(at_most, peaks)
-            lowered = peaks.copy()
-            for window, ways in self.tied:
-                lowered[:, window] = np.minimum(peaks[:, window], dates[:, ways].max(axis=1))
-            if not (lowered < peaks - _SLACK).any():
-                return dates
-            peaks = self._follow(lowered)
-        return self._dates(at_most, peaks)
-
-    def _follow(self, peaks: Floats) -> Floats:
-        return np.array([(peaks + column).min(axis=1) for column in self.between.T]).T
-
-    def _dates(self, at_most: Floats, peaks: Floats) -> Floats:
-        values = at_most.copy()
-        for date, column in enumerate(self.above.T):
-            windows = np.flatnonzero(np.isfinite(column))
-            values[:, date] = np.minimum(values[:, date], (peaks[:, windows] + column[windows]).min(axis=1))
-        return values
-
-
-def _pieces(shares: Floats, between: Floats) -> npt.NDArray[np.intp]:
-    """Return which piece each date is in, counted by first dates: one whose windows can be compared with one another.
-
-    A date in several pieces is in the one that has a value above 0 there, of these in the newest window's.
-    """
-    comparable = np.isfinite(between) & np.isfinite(between.T)
-    group = comparable.argmax(axis=1)  # the first window that each can be compared with
-    ranked = np.where(np.isnan(shares), -1, np.where(shares > 0, 1, 0))
-    of_date = group[ranked.argmax(axis=0)]  # the first of the highest: windows are newest first
-    _, first = np.unique(of_date, return_index=True)
-    numbers = {one: place for place, one in enumerate(of_date[np.sort(first)].tolist(), start=1)}
-    return np.array([numbers[one] for one in of_date.tolist()], dtype=np.intp)
-
-
 # One series -------------------------------------------------------------------------------------------------
 
 
-def _join(bounds: _Bounds | None) -> pd.DataFrame:
+def _join(bounds: Bounds | None) -> pd.DataFrame:
     """Return a series with its bounds, and estimates within them."""
     if bounds is None:
         empty = np.empty(0)
-        bounds = _Bounds(empty.astype(np.int64), empty, empty, empty.astype(np.intp), np.empty((0, 0)))
+        bounds = Bounds(empty.astype(np.int64), empty, empty, empty.astype(np.intp), np.empty((0, 0)))
     return pd.DataFrame(
         {
             _DATE: moments(bounds.days * _DAY),
-            "value": _estimate(bounds),
+            "value": estimate(bounds),
             "lower": bounds.lower,
             "upper": bounds.upper,
             "windows": pd.array((~np.isnan(bounds.shares)).sum(axis=0), dtype="Int64"),
             "piece": pd.array(bounds.piece, dtype="Int64"),
         }
     )
-
-
-def _estimate(bounds: _Bounds) -> Floats:
-    """Estimate shares by least squares of logarithms, each cell as exact as its rounding lets it be."""
-    value = np.full(len(bounds.days), np.nan)
-    known = np.where(bounds.shares > 0, bounds.shares, 0.0)  # NaN is not above 0
-    logs = np.log(np.where(known > 0, known, 1.0))
-    weight = known**2  # the error of a logarithm is that of the value, divided by it
-    total = weight.sum(axis=0)
-    part = weight / np.where(total > 0, total, 1.0)
-    matrix = np.diag(weight.sum(axis=1)) - weight @ part.T
-    peaks = np.linalg.lstsq(matrix, weight @ (part * logs).sum(axis=0) - (weight * logs).sum(axis=1), rcond=None)[0]
-    with np.errstate(divide="ignore"):
-        level = np.where(total > 0, np.exp((part * (logs + peaks[:, None])).sum(axis=0)), 0.0)
-    for number in np.unique(bounds.piece):
-        here = bounds.piece == number
-        top = level[here & (bounds.upper >= 1 - _WRONG)].max(initial=0.0)
-        if top > 0:
-            value[here] = np.clip(level[here] / top, bounds.lower[here], bounds.upper[here])
-    return value

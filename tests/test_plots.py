@@ -1406,6 +1406,12 @@ def test_a_stitched_series_has_a_band_and_breaks_between_pieces() -> None:
     assert "buckets are missing" not in footer(ax)
 
 
+def test_a_date_alone_has_its_band_as_a_line() -> None:
+    ax = plots.trend(stitched("a", [0.2, 1.0], [1.0], [0.5, 1.0]))
+    _, lone = ax.collections
+    assert [segment[:, 1].tolist() for segment in lone.get_segments()] == [[0.9, 1.0]]
+
+
 def test_one_piece_says_nothing_of_breaks_and_two_series_are_not_compared() -> None:
     one = stitched("a", [0.2, 0.5, 1.0])
     assert "cannot be compared" not in footer(plots.trend(one))
@@ -1418,6 +1424,6 @@ def test_one_piece_says_nothing_of_breaks_and_two_series_are_not_compared() -> N
 def test_stitched_series_as_small_multiples_and_from_the_accessor() -> None:
     both = pd.concat([stitched("a", [0.2, 1.0]), stitched("b", [1.0], [0.3, 1.0]).assign(source="sandbox")])
     first = both.keyapi.plot.trend(small_multiples=True)
-    assert [len(panel.collections) for panel in first.figure.axes] == [1, 1]
+    assert [len(panel.collections) for panel in first.figure.axes] == [1, 2]
     assert first.figure.get_supylabel() == "popularity (share of the highest, 0 to 1)"
     assert texts(first, "synthetic") == ["SYNTHETIC"] * 2

@@ -171,7 +171,7 @@ def test_one_common_date_is_enough_and_the_band_says_how_little_it_is() -> None:
 
 def test_zeros_in_common_say_nothing_about_levels() -> None:
     stitched = kr.stitch_trends(frame_of([(0, [1, 0, 0]), (1, [0, 0, 1])]))
-    assert columns(stitched, "value", "piece") == [[1, 1], [0, 2], [0, 2], [1, 2]]
+    assert columns(stitched, "value", "piece") == [[1, 1], [0, 1], [0, 1], [1, 2]]
     one_sided = kr.stitch_trends(frame_of([(0, [1, 0.5, 0.2]), (1, [0, 0, 1])]))  # the second peak is far higher
     assert columns(one_sided, "value", "piece") == [[1, 1], [0.5, 1], [0.2, 1], [1, 2]]
 
@@ -288,3 +288,125 @@ def test_what_cannot_be_stitched_is_refused(change: Any, what: str) -> None:
 def test_decimals_must_be_a_number_of_them(decimals: Any) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="decimals must be"):
         kr.stitch_trends(frame_of([(0, [0.5, 1])]), decimals=decimals)
+
+
+# What is not as it should be ------------------------------------------------------------------------------------
+
+
+def test_a_window_without_its_peak_still_has_the_truth_within_its_bounds() -> None:
+    """Two dates are shown as 1; the one that was the peak is left out, as it was revised or has no value."""
+    truth = np.array([50.45, 99.55, 30, 40, 20, 100])
+    later = np.array([99.55, 30, 40, 20, 30, 80])  # the peak of the first window was revised
+    windows = [(0, np.round(truth / 100, 2)), (1, np.round(later / 99.55, 2))]
+    with pytest.warns(kr.TrendConflictWarning, match="at 2026-01-06"):
+        stitched = kr.stitch_trends(frame_of(windows))
+    seen = np.array([50.45, *later]) / 99.55
+    assert (stitched["lower"] - 1e-9 <= seen).all()
+    assert (seen <= stitched["upper"] + 1e-9).all()
+
+    cut_out = frame_of([windows[0]])
+    cut_out.loc[5, "share_of_peak"] = np.nan
+    stitched = kr.stitch_trends(cut_out)
+    assert len(stitched) == 5
+    assert stitched["upper"].iloc[0] == pytest.approx(0.505 / 0.995)
+
+
+def test_windows_cut_at_the_newest_ones_dates_are_noticed() -> None:
+    truth = series("bursty", np.random.default_rng(3))
+    windows = [(30, shares[30 - first :]) for first, shares in cut(truth, 30, 7, 2)[:5]]
+    windows = [(first, shares) for first, shares in windows if len(shares)]
+    with pytest.warns(kr.IncompleteDataWarning, match=r"windows of #cats begin at the same date and grow.*history\(\)"):
+        kr.stitch_trends(frame_of(windows, period=30))
+
+
+def test_the_last_bucket_of_weekly_windows_may_not_be_over() -> None:
+    weeks = np.array([20.0, 40, 80, 60, 50, 30, 20, 10])
+    windows = []
+    for first in range(4):
+        part = weeks[first : first + 5].copy()
+        part[-1] /= 3  # three days of the week are still to come
+        windows.append((7 * first, np.round(part / part.max(), 2)))
+    stitched = kr.stitch_trends(frame_of(windows, step=7, period=120))
+    seen = weeks / 80
+    seen[-1] /= 3  # nobody has seen all of it
+    assert (stitched["lower"] - 1e-9 <= seen).all()
+    assert (seen <= stitched["upper"] + 1e-9).all()
+    daily = [(number, np.asarray(shares)) for number, (_, shares) in enumerate(windows)]
+    with pytest.warns(kr.TrendConflictWarning):  # a day is not expected to be unfinished
+        kr.stitch_trends(frame_of(daily, period=7))
+
+
+def test_missing_buckets_do_not_make_other_windows() -> None:
+    holes = frame_of([(0, [0.5, np.nan, 1]), (1, [0.6, 1, 0.3])], period=7).dropna(subset=["share_of_peak"])
+    assert len(kr.stitch_trends(holes)) == 4
+    assert len(kr.stitch_trends(holes.drop(columns="period"))) == 4
+    weeks = frame_of([(0, [0.5, 0.7, 1]), (0, [0.5, 0.7, 1])], step=7, period=120).drop(index=[1])
+    assert len(kr.stitch_trends(weeks)) == 3
+
+
+def test_zeros_alone_say_nothing_of_other_windows() -> None:
+    with pytest.warns(kr.TrendConflictWarning, match=r"zeros alone, left out"):
+        stitched = kr.stitch_trends(frame_of([(0, [1, 0.4, 0.3, 0.2]), (2, [0, 0, 0])]))
+    assert columns(stitched, "lower", "upper", "piece")[:4] == [
+        [1, 1, 1], [0.395, 0.405, 1], [0.295, 0.305, 1], [0.195, 0.205, 1],
+    ]  # fmt: skip
+    assert columns(stitched, "lower", "upper", "piece")[4:] == [[0, 1, 2]]
+    assert math.isnan(stitched["value"].iloc[4])
+    agreeing = kr.stitch_trends(frame_of([(0, [1, 0.4, 0, 0]), (2, [0, 0, 0])]))
+    assert columns(agreeing, "upper", "piece")[2:] == [[0.005, 1], [0.005, 1], [1, 2]]
+
+
+def test_a_zero_between_values_stays_with_them() -> None:
+    stitched = kr.stitch_trends(frame_of([(0, [0.3, 0, 1, 0, 0.2, 0, 0]), (2, [0, 0, 0, 0, 0, 0, 1])]))
+    assert stitched["piece"].is_monotonic_increasing
+    assert stitched["piece"].tolist() == [1, 1, 1, 1, 1, 1, 1, 2, 2]
+
+
+def test_shares_of_single_precision_are_read_as_they_were() -> None:
+    frame = frame_of([(0, [0.9, 1, 0.33]), (1, [1, 0.33, 0.17])])
+    assert kr.stitch_trends(frame.astype({"share_of_peak": "float32"})).equals(kr.stitch_trends(frame))
+
+
+def test_too_many_decimals_are_a_likely_cause_of_conflicts() -> None:
+    windows = cut(series("stable", np.random.default_rng(5)), 30, 7, 2)[:4]
+    with pytest.warns(kr.TrendConflictWarning, match="All shares are rounded to 2 decimals: is decimals=4 right"):
+        kr.stitch_trends(frame_of(windows), decimals=4)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("date", "1 of 2 rows have no date: nobody knows"),
+        ("observed_at", "1 of 2 rows have no observed_at"),
+        ("hashtag_name", "1 of 2 rows have no hashtag_name"),
+    ],
+)
+def test_rows_of_nobody_knows_what_are_refused(column: str, message: str) -> None:
+    frame = frame_of([(0, [0.5, 1])])
+    frame.loc[0, column] = None
+    with pytest.raises(kr.InvalidArgumentError, match=message):
+        kr.stitch_trends(frame)
+
+
+def test_hours_of_a_day_are_two_values_of_one_date() -> None:
+    frame = frame_of([(0, [0.5, 1, 0.3])])
+    frame["date"] = START + pd.to_timedelta([0, 6, 24], unit="h")
+    with pytest.raises(kr.InvalidArgumentError, match="#cats has two values of one date in one window"):
+        kr.stitch_trends(frame)
+
+
+@pytest.mark.parametrize("name", ["hashtag_name", "source", "share_of_peak"])
+def test_a_column_that_is_there_twice_is_refused(name: str) -> None:
+    frame = frame_of([(0, [0.5, 1])], source="sandbox")
+    with pytest.raises(kr.InvalidArgumentError, match=f"several columns named {name}"):
+        kr.stitch_trends(pd.concat([frame, frame[[name]]], axis=1))
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    truth = series("bursty", np.random.default_rng(9))
+    windows = cut(truth, 30, 7, 2)
+    windows[3] = (windows[3][0], np.r_[windows[3][1][:4], 0.01, windows[3][1][5:]])
+    frame = frame_of(windows)
+    with warnings.catch_warnings(action="ignore", category=kr.TrendConflictWarning):
+        first = kr.stitch_trends(frame)
+        assert kr.stitch_trends(frame.sample(frac=1, random_state=1)).equals(first)

@@ -117,7 +117,10 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> None:
     marked = np.flatnonzero(alone | (np.arange(len(known)) % every == 0))
     ax.plot(line.dates, line.values, **{"linewidth": 1.5, "markersize": 4, "markevery": marked.tolist(), **how})
     if line.band is not None:
-        ax.fill_between(line.dates, *line.band, color=ax.lines[-1].get_color(), alpha=0.25, linewidth=0)
+        color = ax.lines[-1].get_color()
+        ax.fill_between(line.dates, *line.band, color=color, alpha=0.25, linewidth=0)
+        if alone.any():  # a band has no width at a single date
+            ax.vlines(line.dates[alone], *(one[alone] for one in line.band), color=color, alpha=0.5)
 
 
 def _set_dates(ax: Axes, lines: list[Line]) -> None:
