@@ -14,9 +14,10 @@ from .client import Client
 from .errors import InvalidArgumentError, shown
 from .frames import reading_client
 from .holdings import find_table, held_names, whole_frame
-from .model import DTYPES, TABLES
+from .model import DTYPES, TABLES, Table
 from .settings import is_number
 
+_MOST: Final = 10**9  # of a threshold: it finds nothing
 _ORDER: Final = ("wrong", "suspect", "note")
 
 
@@ -91,21 +92,37 @@ def audit(
     ['check', 'severity', 'table', 'entity', 'column', 'first', 'last', 'n', 'evidence']
     """
     connection = reading_client(client)
-    names = [one for one in held_names(connection) if one in TABLES]
-    if table is not None:
-        names = [find_table(table, connection).name]
+    held = [one for one in held_names(connection) if one in TABLES]
+    names = held if table is None else [find_table(table, connection).name]
 
-    def read(name: str) -> pd.DataFrame:
-        return whole_frame(TABLES[name], connection, observations="all")
+    return audit_frames(names, reader(connection), thresholds, [one for one in held if one not in names])
 
-    return audit_frames(names, read, thresholds)
+
+def reader(client: Client) -> Callable[[str], pd.DataFrame]:
+    """Return what reads all observations of a table that are stored."""
+    return lambda name: whole_frame(TABLES[name], client, observations="all")
+
+
+def audit_answers(
+    tables: Iterable[Table],
+    read: Callable[[Table], pd.DataFrame],
+    client: Client,
+    thresholds: Mapping[str, float] | None,
+) -> pd.DataFrame:
+    """Audit the tables of some answers; the rest of the store is what they are held against."""
+    names, stored = [one.name for one in tables], reader(client)
+    beside = [one for one in held_names(client) if one in TABLES and one not in names] if names else []
+    return audit_frames(names, lambda name: read(TABLES[name]) if name in names else stored(name), thresholds, beside)
 
 
 def audit_frames(
-    names: Iterable[str], read: Callable[[str], pd.DataFrame], thresholds: Mapping[str, float] | None
+    names: Iterable[str],
+    read: Callable[[str], pd.DataFrame],
+    thresholds: Mapping[str, float] | None,
+    beside: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """Audit tables, each of which is read once."""
-    held = Held(cache(read), tuple(one for one in names if one in TABLES), {**THRESHOLDS, **_checked(thresholds)})
+    """Audit tables, each of which is read once; those `beside` them only say what they are held against."""
+    held = Held(cache(read), tuple(names), {**THRESHOLDS, **_checked(thresholds)}, tuple(beside))
     return _tabulate(one for check, _ in CHECKS.values() for one in check(held))
 
 
@@ -117,9 +134,11 @@ def _checked(thresholds: object) -> Mapping[str, float]:
     for name, value in thresholds.items():
         if name not in THRESHOLDS:
             raise InvalidArgumentError(f"there is no check {shown(name)}. thresholds has {', '.join(THRESHOLDS)}")
-        if not is_number(value) or not value >= 0:
-            raise InvalidArgumentError(f"thresholds[{name!r}] must be a number of at least 0; got {shown(value)}")
-    return dict(thresholds)
+        if not is_number(value) or not 0 <= value <= _MOST:
+            raise InvalidArgumentError(
+                f"thresholds[{name!r}] must be a number from 0 to {_MOST:,}; got {shown(value)}"
+            )
+    return {name: float(value) for name, value in thresholds.items()}
 
 
 def _tabulate(found: Iterable[Finding]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..audits import audit_frames
+from ..audits import audit_answers
 from ..client import Client, find_client, ledger_frame
 from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
@@ -277,8 +277,8 @@ class Methods(Fetching):
         """
         table = self._find_table("audit", of, for_answers=True)
         found = self._find(table, "audit", client)
-        names = [one.name for one in table.endpoint.tables] if found else []
-        return audit_frames(names, lambda name: answers.read(TABLES[name], found, client), thresholds)
+        tables = table.endpoint.tables if found else ()
+        return audit_answers(tables, lambda one: answers.read(one, found, client), reading_client(client), thresholds)
 
     @offer(None)
     def validate(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,7 +13,26 @@ import pandas as pd
 
 from ..errors import listed
 from ..model import OBSERVED_AT, Table
-from .findings import MAY_FALL, MOST_NAMED, Finding, Held, Severity, entity_at, ids_of, moment, numbers, words
+from .findings import (
+    MAY_FALL,
+    MOST_NAMED,
+    TINY,
+    Finding,
+    Floats,
+    Held,
+    Severity,
+    codes_of,
+    counted,
+    entity_at,
+    figures,
+    ids_of,
+    moment,
+    newest_of,
+    numbers,
+    places_by,
+    when_of,
+    words,
+)
 
 _PARTS: Final = (
     *((part, "views") for part in ("likes", "comments", "shares", "favorites")),
@@ -25,9 +44,17 @@ _LISTS: Final = MappingProxyType(  # by table: whose total its rows add up to, a
     {"creator_products": ("user_id", "creators"), "product_creators": ("product_id", "products")}
 )
 _OF_ALL: Final = "_all_sellers_"
-_APART: Final = pd.Timedelta(days=7)  # a list and a total further apart are not compared
+_BEFORE: Final = pd.Timedelta(days=1)  # a total may be so much older than a list that is held against it
 _BETWEEN: Final = 0.5  # share that may have come in between
-_ALIKE: Final = 1e4  # numbers of so many values are not alike by chance
+_MANY: Final = 100  # of likes, comments or shares: fewer may be somebody who takes them back, or comments often
+_CLEARLY: Final = 1.2  # times the longer window
+_CENT: Final = 1.0  # estimates are rounded in different ways
+_ALIKE: Final = 4.0  # decimal digits that several ids do not share by chance
+_LARGE: Final = 3.0  # the same, of each of several columns ...
+_TOGETHER: Final = 6.0  # ... and of them all
+_CAPPED: Final = frozenset({"following"})  # TikTok allows 10,000
+Pair = tuple[str, str, "pd.Series[Any]", "pd.Series[Any]"]  # what is held against what, in words and numbers
+Judge = Callable[[float, float], Severity]
 
 
 def falling_total(held: Held) -> Iterator[Finding]:
@@ -38,29 +65,42 @@ def falling_total(held: Held) -> Iterator[Finding]:
         totals = [column.name for column in table.columns if column.of == "total"]
         if not ids or not totals or any(column.of == "of the period" for column in table.columns):
             continue
-        when = table.key[1] if table.endpoint.series is not None else OBSERVED_AT.name
-        ordered = frame.sort_values([*ids, when, OBSERVED_AT.name])
-        ordered = ordered.drop_duplicates([*ids, when], keep="last").reset_index(drop=True)
-        entity = ordered.groupby(ids, sort=False).ngroup().to_numpy()
+        when = when_of(table)
+        ordered = newest_of(frame, [*ids, when])
+        entity = codes_of(ordered, ids)
+        posted = numbers(ordered["videos"]) if "videos" in totals and "user_id" in ids else np.zeros(len(ordered))
         for name in totals:
-            known = ordered[name].notna().to_numpy()
-            values, whose = numbers(ordered.loc[known, name]), entity[known]
-            moments, places = ordered.loc[known, when].to_numpy(), np.flatnonzero(known)
-            before, after = values[:-1], values[1:]
+            values = numbers(ordered[name])
+            known = np.flatnonzero(~np.isnan(values))
+            before, after = values[known[:-1]], values[known[1:]]
             with np.errstate(divide="ignore", invalid="ignore"):
                 lost = np.where(before > 0, (before - after) / before, 0.0)
-            fell = np.flatnonzero((whose[1:] == whose[:-1]) & (lost > 0) & (lost >= least))
-            for one in np.unique(whose[1:][fell]):
-                some = fell[whose[1:][fell] == one]
+            fell = np.flatnonzero((np.diff(entity[known]) == 0) & (lost > 0) & (lost >= least))
+            for those in places_by(entity[known[fell]]):
+                some = fell[those]
                 most = some[lost[some].argmax()]
-                first, last = (pd.Timestamp(moments[place + 1]) for place in (some[0], some[-1]))
-                severity: Severity = "note" if name in MAY_FALL else "suspect" if name.endswith("_est") else "wrong"
+                rows = ordered.iloc[[*known[some], *known[some + 1]]]
+                deleted = bool((posted[known[some + 1]] < posted[known[some]]).all())
+                was, is_ = figures(before[most], after[most])
+                old, new = (ordered[when].iloc[place] for place in (known[most], known[most + 1]))
                 yield Finding(
-                    "falling_total", severity, table.name, entity_at(ordered, ids, places[some[0]]), name, first,
-                    last, len(some),
-                    f"{name} fell from {before[most]:,.0f} ({moment(moments[most])}) to {after[most]:,.0f} "
-                    f"({moment(moments[most + 1])}), by {lost[most]:.1%}, though it is a total",
+                    "falling_total", _severity_of_loss(table, name, (before - after)[some].max(), deleted=deleted),
+                    table.name, entity_at(ordered, ids, known[most]), name, rows[when].iloc[len(some)],
+                    rows[when].iloc[-1], len(some),
+                    f"{name} fell from {was} ({moment(old)}) to {is_} ({moment(new)}), by {lost[most]:.1%}, though it "
+                    f"is a total{'; the number of videos fell, too' if deleted else ''}",
                 )  # fmt: skip
+
+
+def _severity_of_loss(table: Table, name: str, lost: float, *, deleted: bool) -> Severity:
+    """Return how bad it is that a total fell."""
+    if name in MAY_FALL or lost < TINY or deleted:
+        return "note"
+    # Estimates may be made anew, and with a video its views go.
+    return "suspect" if name.endswith("_est") or "video_id" not in table.key else "wrong"
+
+
+# More than the whole ----------------------------------------------------------------------------------------
 
 
 def window_conflict(held: Held) -> Iterator[Finding]:
@@ -77,22 +117,19 @@ def _windows_as_rows(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[
     gains = [column.name for column in table.columns if column.of == "of the window"]
     wide = frame.pivot_table(index=[whom, OBSERVED_AT.name], columns="window_days", values=gains, aggfunc="last")
     whole = next((one for one in table.endpoint.tables if one.key == (whom,)), None)
-    totals = held.read(whole.name).set_index([whom, OBSERVED_AT.name]) if whole and whole.name in held.names else None
+    totals = held.find(whole.name) if whole else None
     for name in gains:
         lengths = sorted(wide[name].columns) if name in wide else []  # not all windows are of all
-        steps = [
-            (f"{name} of {_days(short)}", f"{name} of {_days(long)}", wide[name, short], wide[name, long])
-            for short, long in pairwise(lengths)
+        said = {length: f"{name} of {counted(length, 'day')}" for length in lengths}
+        steps: list[Pair] = [
+            (said[short], said[long], wide[name, short], wide[name, long]) for short, long in pairwise(lengths)
         ]
         total = _total_of(name)
         if totals is not None and total in totals.columns and lengths:
-            longest, known = lengths[-1], totals[total].reindex(wide.index)
-            steps.append((f"{name} of {_days(longest)}", f"the total, {total},", wide[name, longest], known))
-        yield from _more_than(held, "window_conflict", _window_severity(name), table, name, steps)
-
-
-def _days(count: int) -> str:
-    return f"{count} day" if count == 1 else f"{count} days"
+            known = totals.drop_duplicates([whom, OBSERVED_AT.name]).set_index([whom, OBSERVED_AT.name])[total]
+            longest = lengths[-1]
+            steps.append((said[longest], f"the total, {total},", wide[name, longest], known.reindex(wide.index)))
+        yield from _more_than(held, "window_conflict", table, name, steps, _judge_of_window(name))
 
 
 def _total_of(name: str) -> str:
@@ -112,17 +149,21 @@ def _windows_as_columns(held: Held, table: Table, frame: pd.DataFrame) -> Iterat
     for total, windows in found.items():
         names = [name for _, name in sorted(windows)] + ([total] if total in table.names else [])
         for short, long in pairwise(names):
-            severity = _window_severity(short)
             step = (short, long, rows[short], rows[long])
-            yield from _more_than(held, "window_conflict", severity, table, short, [step])
+            yield from _more_than(held, "window_conflict", table, short, [step], _judge_of_window(short))
 
 
-def _window_severity(name: str) -> Severity:
+def _judge_of_window(name: str) -> Judge:
     """Return how bad it is that a window has more than a longer one: what may be lost may make it so."""
     gained = re.sub(r"_gained|_window|_\d+d", "", name)
-    if gained == "followers":  # people come and leave every day
-        return "note"
-    return "suspect" if gained in MAY_FALL else "wrong"
+
+    def judge(part: float, whole: float) -> Severity:
+        if gained not in MAY_FALL:
+            return "wrong" if part >= TINY else "note"
+        clearly = part - whole >= _MANY and part >= _CLEARLY * whole > 0
+        return "suspect" if gained != "followers" and clearly else "note"  # followers come and leave every day
+
+    return judge
 
 
 def impossible_count(held: Held) -> Iterator[Finding]:
@@ -131,60 +172,67 @@ def impossible_count(held: Held) -> Iterator[Finding]:
         ids = ids_of(table)
         here = {column.name for column in table.columns if column.of == "total"}
         ways = [(part, whole) for part, whole in _PARTS if {part, whole} <= here]
-        rows = frame.set_index([*ids, OBSERVED_AT.name]) if ids and ways else frame
+        rows = frame.set_index([*ids, when_of(table)]) if ids and ways else frame
         for part, whole in ways if ids else ():
-            # Views of videos that were deleted may be gone, the likes of them not.
-            severity: Severity = "wrong" if "video_id" in ids or part.endswith("_est") else "suspect"
             step = (part, whole, rows[part], rows[whole])
-            yield from _more_than(held, "impossible_count", severity, table, part, [step])
+            yield from _more_than(held, "impossible_count", table, part, [step], _judge_of_part(table, part))
         if table.name in _LISTS:
             yield from _lists_against_totals(held, table, frame)
 
 
+def _judge_of_part(table: Table, part: str) -> Judge:
+    """Return how bad it is that a part is more than the whole."""
+
+    def judge(count: float, whole: float) -> Severity:
+        if part.endswith("_est") or (part == "likes" and "video_id" in table.key and whole > 0):
+            return "wrong" if count >= TINY else "note"
+        # Views may be counted later; one may comment often; views of videos that were deleted may be gone.
+        return "suspect" if count >= _MANY else "note"
+
+    return judge
+
+
 def _more_than(
-    held: Held,
-    check: str,
-    severity: Severity,
-    table: Table,
-    column: str,
-    steps: Iterable[tuple[str, str, pd.Series[Any], pd.Series[Any]]],
+    held: Held, check: str, table: Table, column: str, steps: Iterable[Pair], judge: Judge
 ) -> Iterator[Finding]:
     """Find where the first of two columns is more than the second, by more than what is allowed."""
-    allowed = held.thresholds[check]
-    found: dict[Any, list[tuple[pd.Timestamp, float, str]]] = {}
+    allowed, rounding = held.thresholds[check], _CENT * column.endswith("_est")
+    found: dict[Any, list[tuple[pd.Timestamp, float, float, str, str]]] = {}
     for said, against, part, whole in steps:
         left, right = numbers(part), numbers(whole)
-        for place in np.flatnonzero((left > 0) & (left > np.maximum(right, 0) * (1 + allowed))).tolist():
-            *entity, observed = part.index[place]
-            text = f"{said} is {left[place]:,.0f}, more than {against} with {right[place]:,.0f}"
-            found.setdefault(tuple(entity), []).append((observed, left[place] / max(right[place], 1), text))
+        most = np.maximum(right, 0) * (1 + allowed)
+        for place in np.flatnonzero((left > 0) & (left > most) & (left - right > rounding)).tolist():
+            *entity, when = part.index[place]
+            found.setdefault(tuple(entity), []).append((when, left[place], right[place], said, against))
+    when = "on {}" if when_of(table) != OBSERVED_AT.name else "observed {}"
     for entity, each in found.items():
-        moments = [observed for observed, _, _ in each]
-        worst = max(each, key=lambda one: one[1])
+        moments = [one[0] for one in each]
+        day, part_, whole_, said, against = max(each, key=lambda one: one[1] / max(one[2], 1))
+        left_, right_ = figures(part_, whole_)
         yield Finding(
-            check, severity, table.name, words(entity), column, min(moments), max(moments), len(each),
-            f"{worst[2]} (observed {moment(worst[0])})",
+            check, judge(part_, whole_), table.name, words(entity), column, min(moments), max(moments), len(each),
+            f"{said} is {left_}, more than {against} with {right_} ({when.format(moment(day))})",
         )  # fmt: skip
 
 
 def _lists_against_totals(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
     """Find what the rows of a list add up to, where that is more than the total of the one whose list it is."""
     whom, whole = _LISTS[table.name]
-    if whole not in held.names or held.read(whole).empty:
+    totals = held.find(whole)
+    if totals is None or totals.empty:
         return
-    item = table.key[-1]
-    listed_ = frame.sort_values(OBSERVED_AT.name).drop_duplicates([whom, item], keep="last")
-    totals = held.read(whole).groupby(whom)[[*_SALES, OBSERVED_AT.name]].max()
-    seen = listed_.groupby(whom)[OBSERVED_AT.name].agg(["min", "max"])
-    known = totals.reindex(seen.index)
-    known = known[(seen["max"] - known[OBSERVED_AT.name]) <= _APART]
+    allowed = max(_BETWEEN, held.thresholds["impossible_count"])
+    newest = newest_of(frame, [whom, table.key[-1]])
+    seen = newest.groupby(whom)[OBSERVED_AT.name].agg(["min", "max", "size"])
+    known = totals.groupby(whom)[[*_SALES, OBSERVED_AT.name]].max().reindex(seen.index)
+    known = known[(known[OBSERVED_AT.name] >= seen["max"] - _BEFORE).to_numpy()]
     for column in table.columns:
         if column.of != "total" or not column.name.endswith("_est"):
             continue
         total = _SALES["gmv" in column.name]
-        sums = numbers(listed_.groupby(whom)[column.name].sum(min_count=1).reindex(known.index))
+        sums = numbers(newest.groupby(whom)[column.name].sum(min_count=1).reindex(known.index))
         most = numbers(known[total])
-        more = np.flatnonzero(sums > most * (1 + _BETWEEN))
+        more = np.flatnonzero((sums > most * (1 + allowed)) & (sums - most >= TINY))
         more = more[np.argsort(-sums[more])]
         those = [(str(known.index[place]), sums[place], most[place]) for place in more.tolist()]
         if _OF_ALL in column.name:
@@ -193,7 +241,7 @@ def _lists_against_totals(held: Held, table: Table, frame: pd.DataFrame) -> Iter
         for entity, sum_, own in those:
             yield Finding(
                 "impossible_count", "suspect", table.name, entity, column.name, seen["min"][entity],
-                seen["max"][entity], int((listed_[whom] == entity).sum()),
+                seen["max"][entity], int(seen["size"][entity]),
                 f"{column.name} of the rows adds up to {sum_:,.0f}, more than {total} of {whole} with {own:,.0f}: it "
                 "may be of all sellers",
             )  # fmt: skip
@@ -212,26 +260,40 @@ def _of_all(
         )  # fmt: skip
 
 
+# The same for all -------------------------------------------------------------------------------------------
+
+
 def same_value(held: Held) -> Iterator[Finding]:
     """Find requests in which all ids have the same value."""
     least = max(int(held.thresholds["same_value"]), 2)
     for table, frame in held.tables(series=False):
-        if table.endpoint.batch == 1 or len(table.key) > 1 or not ids_of(table):
+        is_window = table.key[1:] == ("window_days",)
+        if table.endpoint.batch == 1 or not ids_of(table) or not (is_window or len(table.key) == 1):
             continue
-        whom = table.key[0]
-        sizes = frame.groupby(OBSERVED_AT.name)[whom].transform("nunique")
-        batches = frame[sizes >= least]
-        for column in table.columns:
-            if column.of != "total" or batches.empty:
-                continue
-            grouped = batches.groupby(OBSERVED_AT.name)[column.name]
-            few, value, size = grouped.nunique(dropna=False), grouped.first(), grouped.size()
-            # Small numbers, and those of few ids, are alike by chance.
-            large = numbers(value) ** (size.to_numpy() - 1) >= _ALIKE
-            for observed in few.index[(few == 1) & large]:
-                ids = batches.loc[batches[OBSERVED_AT.name] == observed, whom].tolist()
-                yield Finding(
-                    "same_value", "wrong", table.name, listed(ids, MOST_NAMED), column.name, observed, observed,
-                    len(ids), f"all {len(ids)} ids of one request have {column.name} {value[observed]:,.0f}",
-                )  # fmt: skip
+        kind = "of the window" if is_window else "total"
+        names = [one.name for one in table.columns if one.of == kind and one.name not in _CAPPED]
+        values = {name: numbers(frame[name]) for name in names}
+        for those in places_by(codes_of(frame, [OBSERVED_AT.name, *table.key[1:]])):
+            if len(those) >= least:
+                yield from _alike(table, frame, those, {name: each[those] for name, each in values.items()}, least)
 
+
+def _alike(
+    table: Table, frame: pd.DataFrame, places: Any, values: dict[str, Floats], least: int
+) -> Iterator[Finding]:
+    """Find in one request what is too large to be the same by chance: in one column, or in several together."""
+    digits = {}
+    for name, each in values.items():
+        known = each[~np.isnan(each)]
+        if len(known) >= max(least, len(each) / 2) and (known == known[0]).all() and known[0] >= TINY:
+            digits[name] = (len(known) - 1) * float(np.log10(known[0]))
+    together = sum(each for each in digits.values() if each >= _LARGE) >= _TOGETHER
+    alike = [name for name, each in digits.items() if each >= _ALIKE or (together and each >= _LARGE)]
+    if alike:
+        ids = frame[table.key[0]].iloc[places].tolist()
+        said = " and ".join(f"{name} {values[name][~np.isnan(values[name])][0]:,.0f}" for name in alike)
+        observed = frame[OBSERVED_AT.name].iloc[places[0]]
+        yield Finding(
+            "same_value", "wrong", table.name, listed(ids, MOST_NAMED), ", ".join(alike), observed, observed, len(ids),
+            f"all {len(ids)} ids of one request have {said}",
+        )  # fmt: skip

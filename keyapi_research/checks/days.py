@@ -4,23 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..model import OBSERVED_AT, Table
-from .findings import FEW, UNLIKELY, Bools, Finding, Floats, Held, Severity, entity_at, moment, newest_of, numbers
+from .findings import (
+    FEW,
+    TINY,
+    Bools,
+    Finding,
+    Floats,
+    Held,
+    Severity,
+    codes_of,
+    counted,
+    entity_at,
+    figures,
+    moment,
+    newest_of,
+    numbers,
+    places_by,
+)
 
 _DAY: Final = pd.Timedelta(days=1)
 _FINAL: Final = 3 * _DAY  # after this long a day should not change any more
+_RARELY: Final = 1e-9  # of chance, as there are many columns of many series
 _EXPECTED: Final = 0.5  # runs that a series of such density has by itself
-_OTHERS: Final = 2  # columns that move beside one that does not, or stand still with it
+_OTHERS: Final = 2  # columns that move beside one that does not
+_STOPS: Final = 3  # columns that stand still together
 _DEVIATIONS: Final = 3  # of a rate that is not known exactly
-_MAY_STOP: Final = frozenset({"videos", "lives", "creators"})  # people stop posting, or selling, when they like
 _LIVELY: Final = 0.5  # share of days on which what lives moves
-_MOST_NAMED: Final = 3
+_PAUSE: Final = 28  # days without a sale that a creator may take off
+_MAY_STOP: Final = frozenset({"videos", "lives", "creators"})  # people stop posting when they like
 
 
 @dataclass(frozen=True)
@@ -36,19 +54,51 @@ class Days:
         """Read them from all observations."""
         whom, day = table.key
         newest = newest_of(frame, [whom, day])
-        codes = pd.factorize(newest[whom])[0].astype(np.intp)
         days = newest[day].dt.tz_convert(None).to_numpy(dtype="datetime64[D]").astype(np.int64)
-        return cls(newest, codes, days)
-
-    @property
-    def ends(self) -> list[tuple[int, int]]:
-        """First row of each series, and the one after its last."""
-        starts = np.flatnonzero(np.r_[True, np.diff(self.series) != 0])
-        return list(zip(starts.tolist(), [*starts[1:].tolist(), len(self.series)], strict=True))
+        return cls(newest, codes_of(newest, [whom]), days)
 
     def numbers(self, name: str) -> Floats:
         """Return a column as numbers."""
         return numbers(self.frame[name])
+
+
+# What stands still ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """In which of its known rows a column of one series moves, by places in the frame."""
+
+    places: npt.NDArray[np.intp]
+    moved: Bools
+
+    @property
+    def since(self) -> int:
+        """Place in `places` after the last move."""
+        found = np.flatnonzero(self.moved)
+        return int(found[-1]) + 1 if len(found) else 0
+
+    @property
+    def still(self) -> int:
+        """Known rows without a move, to the end."""
+        return len(self.places) - self.since
+
+    @property
+    def before(self) -> Bools:
+        """The moves before it stood still."""
+        return self.moved[: self.since]
+
+    def is_frozen(self, least: int) -> bool:
+        """Whether it stands still for longer than it would by itself, by how often it moved before."""
+        if self.still < least or len(self.before) <= FEW:
+            return False
+        by_itself: float = (1 - _least_rate(self.before)) ** self.still
+        return by_itself <= _RARELY
+
+    def rate_from(self, place: int) -> float:
+        """Return on which share of the rows from a place on it moves."""
+        moved = self.moved[self.places >= place]
+        return float(moved.mean()) if len(moved) else 0.0
 
 
 def frozen(held: Held) -> Iterator[Finding]:
@@ -56,74 +106,20 @@ def frozen(held: Held) -> Iterator[Finding]:
     least = int(held.thresholds["frozen"])
     for table, frame in held.tables(series=True):
         days = Days.of(table, frame)
-        moves = _moves_of(days, table)
-        # How often a column stands still in the series that it stands still in most.
-        rates = {
-            name: [1 - each[first + 1 : end].mean() for first, end in days.ends if end - first > FEW]
-            for name, each in moves.items()
+        values = {
+            column.name: (days.numbers(column.name), column.of == "total")
+            for column in sorted(table.columns, key=lambda one: one.name)
+            if column.of == "total" or (column.of == "of the day" and column.least is None)
         }
-        peers = {name: float(np.quantile(each, 0.9)) if each else 1.0 for name, each in rates.items()}
-        for first, end in days.ends:
-            here = {name: each[first:end] for name, each in moves.items()}
-            yield from _frozen_of(table, days, first, here, peers, least)
+        for rows in places_by(days.series):
+            yield from _frozen_of(table, days, {name: _moves(rows, *each) for name, each in values.items()}, least)
 
 
-def _frozen_of(
-    table: Table, days: Days, first: int, moves: Mapping[str, Bools], peers: Mapping[str, float], least: int
-) -> Iterator[Finding]:
-    """Find what stands still in one series, whose first row is given."""
-    still = {name: _still_since(each) for name, each in moves.items()}
-    found = []
-    for name, since in still.items():
-        length, before = len(moves[name]) - since, moves[name][:since]
-        usual = 1 - _least_rate(before) if len(before) > FEW else peers[name]
-        if length >= least and usual**length <= UNLIKELY**1.5:
-            found.append(name)
-    whom, day = table.key
-    entity, stops = entity_at(days.frame, [whom], first), []
-    for name in found:
-        since, length = still[name], len(moves[name]) - still[name]
-        last = days.frame[day].iloc[first + len(moves[name]) - 1]
-        others = [one for one in moves if one != name and moves[one][since:].mean() > _LIVELY]
-        if len(others) >= _OTHERS:
-            value, severity = days.frame[name].iloc[first + since], _severity_of(name)
-            yield Finding(
-                "frozen", severity, table.name, entity, name, days.frame[day].iloc[first + since], last, length,
-                f"{name} stays {value:,.0f} on {length} observed days, while {', '.join(others[:_MOST_NAMED])} move; "
-                f"before, it stood still on {(~moves[name][:since]).sum()} of {since} days",
-            )  # fmt: skip
-        elif not others:
-            stops.append(name)
-    if len(stops) > _OTHERS:
-        since = max(still[name] for name in stops)
-        length = len(moves[stops[0]]) - since
-        last = days.frame[day].iloc[first + len(moves[stops[0]]) - 1]
-        severity = "suspect" if whom == "user_id" else "note"  # products are taken off the market
-        yield Finding(
-            "frozen", severity, table.name, entity, ", ".join(stops), days.frame[day].iloc[first + since], last, length,
-            f"nothing moves on {length} observed days: {', '.join(stops)} stand still from the same time on, and moved "
-            f"on most of the {since} days before",
-        )  # fmt: skip
-
-
-def _severity_of(name: str) -> Severity:
-    """Return how bad it is that a column stands still."""
-    return "note" if name in _MAY_STOP else "suspect"
-
-
-def _moves_of(days: Days, table: Table) -> dict[str, Bools]:
-    """Return in which rows each column moves: a gain that is not 0, a total that is not what it was."""
-    found = {}
-    for column in sorted(table.columns, key=lambda one: one.name):
-        values = days.numbers(column.name) if column.of in ("of the day", "total") else np.empty(0)
-        if column.of == "of the day" and column.least is None:
-            moved = np.nan_to_num(values) != 0
-        elif column.of == "total":
-            moved = np.r_[True, (np.diff(values) != 0) | (np.diff(days.series) != 0)]
-        else:
-            continue
-        found[column.name] = np.asarray(moved & ~np.isnan(values), dtype=np.bool_)
-    return found
+def _moves(rows: npt.NDArray[np.intp], values: Floats, is_total: bool) -> _Moves:
+    """Return where a total is not what it was, or a gain is not 0."""
+    places = rows[~np.isnan(values[rows])]
+    known = values[places]
+    return _Moves(places, np.r_[True, np.diff(known) != 0][: len(known)] if is_total else known != 0)
 
 
 def _least_rate(moved: Bools) -> float:
@@ -133,30 +129,64 @@ def _least_rate(moved: Bools) -> float:
     return float(max((rate + squared / (2 * n) - spread) / (1 + squared / n), 0.0))
 
 
-def _still_since(moves: Bools) -> int:
-    """Return the place after the last move of a series."""
-    found = np.flatnonzero(moves)
-    return int(found[-1]) + 1 if len(found) else 0
+def _frozen_of(table: Table, days: Days, moves: Mapping[str, _Moves], least: int) -> Iterator[Finding]:
+    """Find what stands still in one series."""
+    whom, day = table.key
+    stops = []
+    for name, each in moves.items():
+        if not each.is_frozen(least):
+            continue
+        first, last = each.places[each.since], each.places[-1]
+        others = [one for one in moves if one != name and moves[one].rate_from(first) > _LIVELY]
+        if len(others) < _OTHERS:
+            stops.append(name)
+            continue
+        yield Finding(
+            "frozen", _severity(whom, name, each.still), table.name, entity_at(days.frame, [whom], first), name,
+            days.frame[day].iloc[first], days.frame[day].iloc[last], each.still,
+            f"{name} stays {days.frame[name].iloc[last]:,.0f} on {counted(each.still, 'observed day')}, while "
+            f"{', '.join(others[:_STOPS])} move; before, it stood still on {(~each.before).sum()} of "
+            f"{counted(len(each.before), 'day')}",
+        )  # fmt: skip
+    if len(stops) >= _STOPS:
+        latest = max((moves[name] for name in stops), key=lambda one: int(one.places[one.since]))
+        first, last = latest.places[latest.since], latest.places[-1]
+        others = [one for one in moves if moves[one].rate_from(first) > _LIVELY]
+        severity: Severity = "suspect" if whom == "user_id" else "note"  # products are taken off the market
+        yield Finding(
+            "frozen", severity, table.name, entity_at(days.frame, [whom], first), ", ".join(stops),
+            days.frame[day].iloc[first], days.frame[day].iloc[last], latest.still,
+            f"{', '.join(stops)} stand still on {counted(latest.still, 'observed day')} or more, after they moved on "
+            f"most days before; {' and '.join(others) if others else 'nothing'} still moves",
+        )  # fmt: skip
+
+
+def _severity(whom: str, name: str, still: int) -> Severity:
+    """Return how bad it is that a column stands still: people and products may stop selling for a while."""
+    is_sale = name.endswith("_est")
+    return "note" if name in _MAY_STOP or (is_sale and (whom != "user_id" or still < _PAUSE)) else "suspect"
+
+
+# What is missing, or changed --------------------------------------------------------------------------------
 
 
 def gap(held: Held) -> Iterator[Finding]:
     """Find days of a series that are missing in a row, more than the rest of it lets expect."""
-    least = int(held.thresholds["gap"])
+    least = max(int(held.thresholds["gap"]), 1)
     for table, frame in held.tables(series=True):
+        whom, day = table.key
         days = Days.of(table, frame)
-        for first, end in days.ends:
-            here = days.days[first:end]
-            missing = np.diff(here) - 1
-            usual = 1 - len(here) / (here[-1] - here[0] + 1)
-            for place in np.flatnonzero(missing >= max(least, 1)):
-                if max(usual, 0.01) ** missing[place] * len(here) > _EXPECTED:
-                    continue
-                start, stop = (days.frame[table.key[1]].iloc[first + place + step] for step in (0, 1))
+        for rows in places_by(days.series):
+            here = days.days[rows]
+            missing, span = np.diff(here) - 1, here[-1] - here[0] + 1
+            usual = max(1 - len(here) / span, 0.01)
+            for place in np.flatnonzero((missing >= least) & (usual**missing * len(here) <= _EXPECTED)):
+                start, stop = (days.frame[day].iloc[rows[place + step]] for step in (0, 1))
                 yield Finding(
-                    "gap", "note", table.name, entity_at(days.frame, table.key[:1], first), table.key[1],
-                    start + _DAY, stop - _DAY, int(missing[place]),
-                    f"{missing[place]} days in a row have no row, where {len(here)} of {here[-1] - here[0] + 1} days "
-                    "have one. Missing is not zero",
+                    "gap", "note", table.name, entity_at(days.frame, [whom], rows[0]), day, start + _DAY, stop - _DAY,
+                    int(missing[place]),
+                    f"{counted(missing[place], 'day')} in a row have no row, where {len(here)} of "
+                    f"{counted(span, 'day')} have one. Missing is not zero",
                 )  # fmt: skip
 
 
@@ -166,27 +196,34 @@ def revised_past(held: Held) -> Iterator[Finding]:
     for table, frame in held.tables(series=True):
         whom, day = table.key
         several = frame[frame.duplicated([whom, day], keep=False)].sort_values([whom, day, OBSERVED_AT.name])
-        if several.empty:
-            continue
-        final = (several[OBSERVED_AT.name] - several[day] >= _FINAL).to_numpy()[:-1]
         same = several.duplicated([whom, day]).to_numpy()[1:]
-        for column in table.columns:
-            if not column.of:
-                continue
-            values = numbers(several[column.name])
+        entity, observed = codes_of(several, [whom])[1:], several[OBSERVED_AT.name]
+        final = (observed - several[day] >= _FINAL).to_numpy()[:-1]  # when it was seen first
+        for column in table.columns if len(several) else ():
+            values = numbers(several[column.name]) if column.of else np.zeros(len(several))
             before, after = values[:-1], values[1:]
             with np.errstate(divide="ignore", invalid="ignore"):
                 change = np.abs(after - before) / np.maximum(np.abs(before), 1)
             found = np.flatnonzero(same & (change > least))
-            whose = several[whom].to_numpy()[1:][found]
-            for entity in pd.unique(whose):
-                some = found[whose == entity]
-                most = some[change[some].argmax()]
-                moments = several[day].iloc[some + 1]
-                yield Finding(
-                    "revised_past", "suspect" if final[some].any() else "note", table.name, str(entity), column.name,
-                    moments.min(), moments.max(), len(some),
-                    f"{column.name} of {several[day].iloc[most]:%Y-%m-%d} was {before[most]:,.0f} "
-                    f"(observed {moment(several[OBSERVED_AT.name].iloc[most])}) and is {after[most]:,.0f} "
-                    f"(observed {moment(several[OBSERVED_AT.name].iloc[most + 1])})",
-                )  # fmt: skip
+            for those in places_by(entity[found]):
+                yield _revision(table, several, column.name, found[those], (before, after, change, final))
+
+
+def _revision(
+    table: Table, rows: pd.DataFrame, name: str, places: npt.NDArray[np.intp], numbers_: tuple[Any, ...]
+) -> Finding:
+    """Describe what was changed of one column of one series."""
+    before, after, change, final = numbers_
+    whom, day = table.key
+    most = places[change[places].argmax()]
+    large = final[places] & (np.abs(after - before)[places] >= TINY)
+    was, is_ = figures(before[most], after[most])
+    days, observed = rows[day], rows[OBSERVED_AT.name]
+    changed = [moment(one) for one in days.iloc[places + 1].drop_duplicates()]
+    return Finding(
+        "revised_past", "suspect" if large.any() else "note", table.name, entity_at(rows, [whom], most), name,
+        days.iloc[places + 1].min(), days.iloc[places + 1].max(), len(changed),
+        f"{name} of {moment(days.iloc[most])} was {was} (observed {moment(observed.iloc[most])}) and is {is_} "
+        f"(observed {moment(observed.iloc[most + 1])}); {counted(len(changed), 'day')} "
+        f"{'was' if len(changed) == 1 else 'were'} changed",
+    )  # fmt: skip

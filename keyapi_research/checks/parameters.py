@@ -2,101 +2,169 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from ..entities import ENTITY_IDS
+from ..errors import listed
 from ..model import OBSERVED_AT, SOURCE, Table
-from .findings import Finding, Held, newest_of, words
+from .findings import (
+    IDS,
+    MOST_NAMED,
+    NEARLY_ALL,
+    Finding,
+    Held,
+    Severity,
+    codes_of,
+    counted,
+    newest_of,
+    numbers,
+    places_by,
+    words,
+)
 
 _SORTS: Final = ("sorted_by", "ranked_by")
+_WHOSE: Final = (*IDS, *ENTITY_IDS, "username")
 _MANY: Final = 10  # rows that are not alike by chance
-_DIFFERENT: Final = 3  # values of a column that has some shape
+_CLEARLY: Final = 1.25  # times the value before: a sort may be by newer numbers than it shows
+_DIFFERENT: Final = 6.0  # decimal digits of what differs within a series: two that have it all in common are one
+_MOST_ALIKE: Final = 5  # lists or series that share a row; one that more share is an empty one
 _NAMED: Final = {"posted": "created_at", "price": "price_avg"}
 
 
 def parameter_ignored(held: Held) -> Iterator[Finding]:
     """Find the same answer for different parameters: lists by several sorts, and other tables by any of their keys."""
-    least = int(held.thresholds["parameter_ignored"])
+    least = max(int(min(held.thresholds["parameter_ignored"], 1e9)), 2)
     for table, frame in held.tables():
         sort = next((name for name in table.key if name in _SORTS), None)
-        if sort is not None:
-            yield from _sorts_ignored(table, frame, sort, least)
-        if len(table.key) > 1 and "window_days" not in table.key:
-            yield from _same_answers(table, frame, [name for name in table.key[:-1] if name != sort], max(least, _MANY))
+        if sort is not None and "position" in table.names:
+            yield from _sorts_ignored(table, _listed(table, frame), sort, least)
+        is_part = table.endpoint.ranking and table is not table.endpoint.tables[0]  # the same whatever the list
+        if len(table.key) > 1 and "window_days" not in table.key and not is_part:
+            yield from _same_answers(table, _listed(table, frame), max(least, _MANY))
 
 
-def _sorts_ignored(table: Table, frame: pd.DataFrame, sort: str, least: int) -> Iterator[Finding]:
-    item = table.key[-1]
-    whose = [name for name in table.key if name not in (sort, item)]
-    newest = newest_of(frame, [*whose, sort, item])
-    for entity, rows in newest.sort_values("position").groupby(whose, dropna=False):
-        for (one, first), (other, second) in combinations(rows.groupby(sort, sort=False), 2):
-            common = min(len(first), len(second))
-            if first[item].tolist()[:common] != second[item].tolist()[:common] or common < max(least, 2):
+def _listed(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest rows: of lists the newest at each position, which are those of the newest pull."""
+    by = [*table.key[:-1], "position"] if "position" in table.names else list(table.key)
+    return newest_of(frame, by)
+
+
+# Sorts ------------------------------------------------------------------------------------------------------
+
+
+def _sorts_ignored(table: Table, rows: pd.DataFrame, sort: str, least: int) -> Iterator[Finding]:
+    """Find lists that have the same order by two sorts, one of which is the wrong one."""
+    whose = [name for name in table.key[:-1] if name != sort]
+    items = pd.factorize(rows[table.key[-1]])[0]
+    lists = codes_of(rows, [*whose, sort])
+    places = {int(lists[each[0]]): each for each in places_by(lists)}
+    columns = {str(by): _sorted_column(table, sort, str(by)) for by in rows[sort].dropna().unique()}
+    values = {by: _sortable(rows[column]) for by, column in columns.items() if column}
+    owners = codes_of(rows, whose)
+    by_owner: dict[int, list[int]] = {}
+    for number, each in places.items():
+        by_owner.setdefault(int(owners[each[0]]), []).append(number)
+    for numbered in by_owner.values():
+        for one, other in combinations(numbered, 2):
+            common = min(len(places[one]), len(places[other]))
+            first, second = places[one][:common], places[other][:common]
+            if common < least or (items[first] != items[second]).any():
                 continue
-            for by, part in ((str(one), first), (str(other), second)):
-                column = _sorted_column(table, by)
-                values = part[column].iloc[:common] if column else pd.Series(dtype=float)
-                rises = int((values.to_numpy()[1:] > values.to_numpy()[:-1]).sum())
-                if not rises:
-                    continue
-                moments = pd.concat([first[OBSERVED_AT.name], second[OBSERVED_AT.name]])
-                yield Finding(
-                    "parameter_ignored", "wrong", table.name, words(entity), sort, moments.min(), moments.max(),
-                    common,
-                    f"the first {common} rows are the same by {one!s} and by {other!s}; by {by}, {column} should never "
-                    f"rise, but it does {rises} times",
-                )  # fmt: skip
-                break
+            for each in (first, second):
+                by = str(rows[sort].iloc[each[0]])
+                shown = values[by][each] if by in values else np.zeros(1)
+                rises = int((shown[1:] > shown[:-1] * _CLEARLY).sum())
+                if rises:
+                    both = rows.iloc[[*first, *second]]
+                    names = " and by ".join(str(rows[sort].iloc[those[0]]) for those in (first, second))
+                    yield Finding(
+                        "parameter_ignored", "wrong", table.name, words(rows[whose].iloc[each[0]]), sort,
+                        both[OBSERVED_AT.name].min(), both[OBSERVED_AT.name].max(), common,
+                        f"the first {common} rows are the same by {names}; by {by}, {columns[by]} should never rise, "
+                        f"but it does {counted(rises, 'time')}",
+                    )  # fmt: skip
+                    break
 
 
-def _sorted_column(table: Table, by: str) -> str | None:
-    """Return the column that a sort is by, if one has its name."""
+def _sorted_column(table: Table, sort: str, by: str) -> str | None:
+    """Return the column that a sort is by, if one has its name: of rankings a gain of the period."""
     named = _NAMED.get(by, by)
-    ways = (named, f"{named}_est", f"{named}_gained", f"{named}_period_est")
-    found = [name for name in ways if name in table.names]
+    if sort == "ranked_by":
+        return next((c.name for c in table.columns if c.of == "of the period" and c.name.startswith(f"{named}_")), None)
+    found = [name for name in (named, f"{named}_est") if name in table.names]
     found += [name for name in table.names if name.startswith(f"{named}_") and name.endswith("_est")]
     return next(iter(found), None)
 
 
-def _same_answers(table: Table, frame: pd.DataFrame, parameters: list[str], least: int) -> Iterator[Finding]:
-    """Find groups of rows that are the same but for one parameter."""
-    rest = [name for name in table.names if name not in {*parameters, OBSERVED_AT.name, SOURCE.name, *_SORTS}]
-    newest = newest_of(frame, table.key)
-    newest["group"] = newest.groupby(parameters, dropna=False, sort=False).ngroup()
-    newest = newest[newest["group"].map(newest["group"].value_counts()) >= least]
-    if len(newest["group"].unique()) <= 1:
-        return
-    newest = newest.assign(rows=pd.util.hash_pandas_object(newest[rest], index=False))
-    each = newest.groupby("group")["rows"].agg(lambda rows: hash(tuple(rows)))
-    for _, alike in each.groupby(each):
-        if len(alike) > 1:
-            yield from _alike(table, newest, parameters, alike.index.tolist())
+def _sortable(values: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Return what a list is sorted by as numbers; of times, which have no share, the newest day as the largest."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        days = (values - values.min()).dt.days
+        return np.asarray(_CLEARLY ** days.to_numpy(dtype=np.float64, na_value=np.nan))
+    return numbers(values)
 
 
-def _alike(table: Table, newest: pd.DataFrame, parameters: list[str], groups: list[int]) -> Iterator[Finding]:
-    texts = newest.drop_duplicates("group").set_index("group")[parameters].astype("string").fillna("")
-    shown = newest[newest["group"] == groups[0]]
-    measures = [name for name in table.names if name not in {*table.key, OBSERVED_AT.name, SOURCE.name, "position"}]
-    if max(shown[name].nunique() for name in measures) < _DIFFERENT:
-        return
-    found: dict[tuple[str, tuple[Any, ...]], list[int]] = {}
-    for group in groups:
-        for name in parameters:
-            others = tuple(texts.loc[group, one] for one in parameters if one != name)
-            found.setdefault((name, others), []).append(group)
-    for (name, others), some in found.items():
-        if len(some) == 1:
+# Answers that are the same ----------------------------------------------------------------------------------
+
+
+def _same_answers(table: Table, newest: pd.DataFrame, least: int) -> Iterator[Finding]:
+    """Find lists and series that are the same but for one parameter."""
+    parameters = [name for name in table.key[:-1] if name not in _SORTS]
+    left_out = {*table.key[:-1], OBSERVED_AT.name, SOURCE.name, *(one for one in table.names if one.endswith("_url"))}
+    rest = [name for name in table.names if name not in left_out]
+    measures = [name for name in rest if name not in (*table.key, "position")]
+    group = codes_of(newest, table.key[:-1])
+    size = np.bincount(group)
+    rows = pd.util.hash_pandas_object(newest[rest], index=False).to_numpy()
+    pairs: Counter[tuple[int, int]] = Counter()
+    for those in places_by(rows):
+        if 1 < len(those) <= _MOST_ALIKE:
+            pairs.update(combinations(sorted(set(group[those].tolist())), 2))
+    places = {int(group[each[0]]): each for each in places_by(group)} if pairs else {}
+    found: dict[tuple[str, str, Severity, str], list[tuple[str, npt.NDArray[np.intp]]]] = {}
+    for (one, other), common in pairs.items():
+        if common < max(least, NEARLY_ALL * min(size[one], size[other])):
             continue
-        values = [str(texts.loc[group, name]) for group in some]
-        moments = newest.loc[newest["group"].isin(some), OBSERVED_AT.name]
-        is_filter = name.startswith("filter_") or name == "new_only"
+        ways = [newest[parameters].iloc[places[each][0]].astype("string").fillna("") for each in (one, other)]
+        differing = [name for name in parameters if ways[0][name] != ways[1][name]]
+        if len(differing) != 1 or _digits(newest.iloc[places[one]], measures) < _DIFFERENT:
+            continue
+        name, both = differing[0], np.r_[places[one], places[other]]
+        values = sorted(way[name] for way in ways)
+        severity, why = _severity(table, name, values)
+        entity = listed(values, MOST_NAMED) if name in _WHOSE else words(way for way in ways[0].drop(name))
+        said = f"{name} {' and '.join(values)}" if all(values) else f"{name} {values[1]} and without"
+        found.setdefault((name, said, severity, why), []).append((entity, both))
+    for (name, said, severity, why), each in found.items():
+        moments = newest[OBSERVED_AT.name].iloc[np.concatenate([both for _, both in each])]
+        rows_of_one = len(each[0][1]) // 2
+        more = f" (and so for {counted(len(each) - 1, 'other')})" if len(each) > 1 else ""
         yield Finding(
-            "parameter_ignored", "note" if is_filter else "wrong", table.name, words(others), name,
-            moments.min(), moments.max(), len(shown),
-            f"{len(shown)} rows are the same, value by value, with {name} {' and '.join(values[:2])}"
-            + (": the filter removes nothing, or is ignored" if is_filter else ""),
+            "parameter_ignored", severity, table.name, listed([entity for entity, _ in each], MOST_NAMED), name,
+            moments.min(), moments.max(), rows_of_one,
+            f"{counted(rows_of_one, 'row')} are the same, value by value, with {said}{more}{why}",
         )  # fmt: skip
+
+
+def _digits(rows: pd.DataFrame, measures: list[str]) -> float:
+    """Return how many decimal digits tell such rows from others, by the orders that their values could have."""
+    return sum(math.lgamma(rows[name].nunique() + 1) for name in measures) / math.log(10)
+
+
+def _severity(table: Table, name: str, values: list[str]) -> tuple[Severity, str]:
+    """Return how bad it is that a parameter changed nothing, and why it may be so."""
+    if name in _WHOSE or (table.endpoint.ranking and name in ("region", "date", "cycle", "period")):
+        return "wrong", ""
+    if name.startswith("filter_") and all(values):
+        return "suspect", ""
+    if table.endpoint.ranking:
+        return "note", ": it removes nothing, or is ignored"
+    return "note", ": it may make no difference, or be ignored"
