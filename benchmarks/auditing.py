@@ -18,7 +18,7 @@ from keyapi_research.sandbox.identity import Setting
 
 from .common import Measure, clocked, fill, hashtag_answers, in_turns
 
-FAULTY = ("41", "42", "43", "44", "45", "46")  # 1, 3 and 21 were used while tuning, 2, 5 and 31 of the clean worlds
+FAULTY = ("41", "42", "43", "44", "45", "46", "47")  # while tuning 1, 3 and 21 were used, of the clean ones 2, 5, 31
 CLEAN = ("51", "52", "53", "54")
 MARKETS = ("US", effects.UNCOVERED_MARKET, "GB")
 EACH = 60  # creators, or products, of a market

@@ -323,7 +323,7 @@ def test_the_same_answer_for_two_regions() -> None:
     assert (found["check"], found["severity"], found["column"], found["n"]) == (
         "parameter_ignored", "wrong", "region", 12,
     )  # fmt: skip
-    assert found["evidence"] == "12 rows are the same, value by value, with region GB and US"
+    assert found["evidence"] == "12 rows are the same, value by value, with region GB, US"
     assert audited(product_rankings=pd.concat([ranking("US", values), ranking("GB", values + 1)])).empty
 
 
@@ -341,7 +341,7 @@ def test_the_same_series_for_two_ids() -> None:
     assert (found["check"], found["severity"], found["column"], found["n"]) == (
         "parameter_ignored", "wrong", "user_id", 40,
     )  # fmt: skip
-    assert found["evidence"] == "40 rows are the same, value by value, with user_id 1 and 3"
+    assert found["evidence"] == "40 rows are the same, value by value, with user_id 1, 3"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +35,7 @@ _WHOSE: Final = (*IDS, *ENTITY_IDS, "username")
 _MANY: Final = 10  # rows that are not alike by chance
 _CLEARLY: Final = 1.25  # times the value before: a sort may be by newer numbers than it shows
 _DIFFERENT: Final = 6.0  # decimal digits of what differs within a series: two that have it all in common are one
-_MOST_ALIKE: Final = 5  # lists or series that share a row; one that more share is an empty one
+_MOST_ALIKE: Final = 5  # lists or series that share a row and are held each against each
 _NAMED: Final = {"posted": "created_at", "price": "price_avg"}
 
 
@@ -126,32 +126,48 @@ def _same_answers(table: Table, newest: pd.DataFrame, least: int) -> Iterator[Fi
     rows = pd.util.hash_pandas_object(newest[rest], index=False).to_numpy()
     pairs: Counter[tuple[int, int]] = Counter()
     for those in places_by(rows):
-        if 1 < len(those) <= _MOST_ALIKE:
-            pairs.update(combinations(sorted(set(group[those].tolist())), 2))
+        alike = sorted(set(group[those].tolist()))
+        pairs.update(combinations(alike, 2) if len(alike) <= _MOST_ALIKE else pairwise(alike))
     places = {int(group[each[0]]): each for each in places_by(group)} if pairs else {}
-    found: dict[tuple[str, str, Severity, str], list[tuple[str, npt.NDArray[np.intp]]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for (one, other), common in pairs.items():
         if common < max(least, NEARLY_ALL * min(size[one], size[other])):
             continue
-        ways = [newest[parameters].iloc[places[each][0]].astype("string").fillna("") for each in (one, other)]
-        differing = [name for name in parameters if ways[0][name] != ways[1][name]]
-        if len(differing) != 1 or _digits(newest.iloc[places[one]], measures) < _DIFFERENT:
-            continue
-        name, both = differing[0], np.r_[places[one], places[other]]
-        values = sorted(way[name] for way in ways)
+        first, second = (newest[parameters].iloc[places[each][0]] for each in (one, other))
+        differing = [name for name in parameters if words([first[name]]) != words([second[name]])]
+        if len(differing) == 1 and _digits(newest.iloc[places[one]], measures) >= _DIFFERENT:
+            others = words(first.drop(differing[0])) if differing[0] not in _WHOSE else ""
+            found.setdefault((differing[0], others), []).append((one, other))
+    told: dict[tuple[str, tuple[str, ...]], list[tuple[str, list[int]]]] = {}
+    for (name, others), alike in found.items():
+        for groups in _joined(alike):
+            texts = sorted({words([newest[name].iloc[places[each][0]]]) for each in groups})
+            told.setdefault((name, tuple(texts)), []).append((others, groups))
+    for (name, values), each in told.items():
         severity, why = _severity(table, name, values)
-        entity = listed(values, MOST_NAMED) if name in _WHOSE else words(way for way in ways[0].drop(name))
-        said = f"{name} {' and '.join(values)}" if all(values) else f"{name} {values[1]} and without"
-        found.setdefault((name, said, severity, why), []).append((entity, both))
-    for (name, said, severity, why), each in found.items():
-        moments = newest[OBSERVED_AT.name].iloc[np.concatenate([both for _, both in each])]
-        rows_of_one = len(each[0][1]) // 2
+        entity = listed(list(values), MOST_NAMED) if name in _WHOSE else listed([one for one, _ in each], MOST_NAMED)
+        moments = newest[OBSERVED_AT.name].iloc[np.concatenate([places[one] for _, groups in each for one in groups])]
+        rows_of_one = len(places[each[0][1][0]])
         more = f" (and so for {counted(len(each) - 1, 'other')})" if len(each) > 1 else ""
         yield Finding(
-            "parameter_ignored", severity, table.name, listed([entity for entity, _ in each], MOST_NAMED), name,
-            moments.min(), moments.max(), rows_of_one,
-            f"{counted(rows_of_one, 'row')} are the same, value by value, with {said}{more}{why}",
+            "parameter_ignored", severity, table.name, entity, name, moments.min(), moments.max(), rows_of_one,
+            f"{counted(rows_of_one, 'row')} are the same, value by value, with {_said(name, values)}{more}{why}",
         )  # fmt: skip
+
+
+def _said(name: str, values: Sequence[str]) -> str:
+    """Name the values of a parameter, one of which may be none."""
+    known = [one for one in values if one]
+    return f"{name} {listed(known, MOST_NAMED)}{'' if len(known) == len(values) else ' and without'}"
+
+
+def _joined(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Put together what is the same as something in common."""
+    found: list[set[int]] = []
+    for pair in pairs:
+        touched = [one for one in found if one & set(pair)]
+        found = [one for one in found if one not in touched] + [set(pair).union(*touched)]
+    return [sorted(one) for one in found]
 
 
 def _digits(rows: pd.DataFrame, measures: list[str]) -> float:
@@ -159,7 +175,7 @@ def _digits(rows: pd.DataFrame, measures: list[str]) -> float:
     return sum(math.lgamma(rows[name].nunique() + 1) for name in measures) / math.log(10)
 
 
-def _severity(table: Table, name: str, values: list[str]) -> tuple[Severity, str]:
+def _severity(table: Table, name: str, values: Sequence[str]) -> tuple[Severity, str]:
     """Return how bad it is that a parameter changed nothing, and why it may be so."""
     if name in _WHOSE or (table.endpoint.ranking and name in ("region", "date", "cycle", "period")):
         return "wrong", ""

@@ -20,7 +20,7 @@ from .findings import (
     Finding,
     Floats,
     Held,
-    Severity,
+    codes_of,
     counted,
     entity_at,
     ids_of,
@@ -36,6 +36,7 @@ _MARKETS: Final = ("creator_region", "market")
 _OFTEN: Final = 0.25  # of the days of a series: what is rarer says little
 _SEVERAL: Final = 5  # series or ids that say that it cannot be ...
 _SOME: Final = 3  # ... or hardly
+_NEAR: Final = 3  # days that are the same: one before and one after
 _RARELY: Final = 1e-3
 _MOVED: Final = 0.9  # of the views were there before, at least
 _UNITS: Final = {"gmv_est": "units_sold_est"}  # else the name says it
@@ -101,7 +102,7 @@ def _runs_of_zero(
                 _chance(values[rows[each]], inside[each]) for each in places_by(days.series[rows]) if inside[each].any()
             ]
             telling = [one for one in chances if one < 1]
-            chance = float(np.prod(telling)) if len(telling) >= _SOME else 1.0
+            chance = float(np.prod(sorted(telling)[1:])) if len(telling) >= _SOME else 1.0  # one is free to begin
             if chance > _RARELY:
                 continue
             sure = len(telling) >= _SEVERAL and chance <= UNLIKELY
@@ -120,19 +121,19 @@ def _runs_of_zero(
 
 def _chance(values: Floats, inside: Bools) -> float:
     """Return how likely a series is at zero by itself just then; 1 where that says nothing, as it often is."""
-    zero = values == 0
+    zero, count = values == 0, len(values)
     wanted = np.flatnonzero(inside & zero)
-    if len(wanted) < NEARLY_ALL * inside.sum():
+    if len(wanted) < NEARLY_ALL * inside.sum() or inside.all():
         return 1.0
-    longest, others = 0, 0
-    for start, end in runs(zero):
-        if start <= wanted[0] < end:
-            longest = end - start
-        else:
-            others = max(others, end - start)
-    if others >= len(wanted):
+    lengths = {(start, end): end - start for start, end in runs(zero)}
+    start, end = next(one for one in lengths if one[0] <= wanted[0] < one[1])
+    if max((length for one, length in lengths.items() if one != (start, end)), default=0) >= len(wanted):
         return 1.0
-    return max(float(np.mean(zero[~inside])) ** len(wanted) if (~inside).any() else 1.0, longest / len(values))
+    begins, ends = (abs(one - other) <= 1 for one, other in ((start, wanted[0]), (end - 1, wanted[-1])))
+    pause = (end - start) / count  # it is at zero so long, at some time
+    if begins and ends and start > 0 and end < count:
+        pause = min(pause, (_NEAR / count) ** 2)  # ... and from and to the same days
+    return max(float(np.mean(zero[~inside])) ** len(wanted), pause)
 
 
 # Beside other columns ---------------------------------------------------------------------------------------
@@ -157,19 +158,18 @@ def _worth_nothing(table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
             here = day.between(each.index[start], each.index[end - 1]).to_numpy()
             if rows.loc[here, ids].drop_duplicates().shape[0] >= _SEVERAL:
                 everywhere |= here
-                yield _nothing(table, name, units, "", rows[here], when, "wrong")
-        alone = rows[~everywhere & rows["zero"].to_numpy() & (rows["sold"] >= TINY).to_numpy()]
-        for those in places_by(alone.groupby(ids, sort=False).ngroup().to_numpy()):
-            yield _nothing(table, name, units, entity_at(alone, ids, those[0]), alone.iloc[those], when, "wrong")
+                yield _nothing(table, name, units, "", rows[here], when)
+        alone = rows[~everywhere & rows["zero"].to_numpy()]
+        for those in places_by(codes_of(alone, ids)):
+            if alone["sold"].iloc[those].sum() >= TINY:
+                yield _nothing(table, name, units, entity_at(alone, ids, those[0]), alone.iloc[those], when)
 
 
-def _nothing(
-    table: Table, name: str, units: str, entity: str, rows: pd.DataFrame, when: str, severity: Severity
-) -> Finding:
+def _nothing(table: Table, name: str, units: str, entity: str, rows: pd.DataFrame, when: str) -> Finding:
     first, last = rows[when].min(), rows[when].max()
     span = moment(first) if moment(first) == moment(last) else f"{moment(first)} to {moment(last)}"
     return Finding(
-        "uncovered_zero", severity, table.name, entity, name, first, last, int(rows["zero"].sum()),
+        "uncovered_zero", "wrong", table.name, entity, name, first, last, int(rows["zero"].sum()),
         f"{name} is 0 in {rows['zero'].sum():,} of {counted(len(rows), 'row')} whose {units} is above 0, up to "
         f"{rows['sold'].max():,.0f} ({span})",
     )  # fmt: skip
