@@ -29,8 +29,8 @@ def audit(
     Parameters
     ----------
     table : str, optional
-        Name of one table; by default all that are stored. Some checks compare tables, such as windows and totals: they
-        find most where all are audited.
+        Name of one table; by default all that are stored. Others are still looked up: totals that a list is held
+        against, the market of a creator.
     thresholds : dict, optional
         By check, from which size on something is a finding, instead of the defaults below.
     client : Client, optional
@@ -44,10 +44,11 @@ def audit(
         check : string
             What was looked for, see below.
         severity : string
-            "wrong" cannot be; "suspect" is hardly possible, look before you use it; "note" happens, and matters for
-            what is computed of it.
+            "wrong" cannot be; "suspect" hardly ever happens by itself, look before you use it; "note" happens, and
+            matters for what is computed.
         table, entity, column : string
-            Where: the ids of the entity (several for one request), and the column.
+            Where: the ids or parameters it is about (the market, of a whole one; empty, of all rows), and the column
+            (several where they stand still or are the same together).
         first, last : datetime64[us, UTC]
             The first and last day, or moment of observation, that it concerns.
         n : Int64
@@ -58,7 +59,7 @@ def audit(
     Raises
     ------
     InvalidArgumentError
-        There is no such table or check, or a threshold is not a number.
+        There is no such table or check, or a threshold is not a number that it can be.
 
     Notes
     -----
@@ -70,17 +71,20 @@ def audit(
     window_conflict (0.01)
         A window has more than a longer one or than the total, by more than this share.
     frozen (14)
-        A column of a series stands still to the end, on at least so many days, while others of the series move.
+        A column of a series stands still to the end, on at least so many observed days, while others of the series
+        move; or all of an account stops.
     uncovered_zero (2)
-        On at least so many days in a row nearly everybody in a market has zero of what they usually have.
+        On at least so many days in a row nearly everybody in a market has zero of what they usually have. Sales value
+        of zero where units were sold, and totals that are zero for all up to a day, are found whatever the threshold.
     revised_past (0.01)
         A day has another value in a later answer, by more than this share; suspect where the day was final.
     parameter_ignored (4)
-        At least so many rows are in the same order by two sorts, and not in the order that was requested.
+        At least so many rows are in the same order by two sorts, and not in the order that was requested; or ten rows
+        are the same for two regions, days or ids.
     impossible_count (0)
         A part is more than the whole, such as more likes than views, by more than this share.
     same_value (2)
-        All ids of one request, at least so many, have the same value.
+        All ids of one request, at least so many, have the same large value.
     gap (7)
         At least so many days in a row are missing, more than the density of the series lets expect.
 
@@ -94,7 +98,6 @@ def audit(
     connection = reading_client(client)
     held = [one for one in held_names(connection) if one in TABLES]
     names = held if table is None else [find_table(table, connection).name]
-
     return audit_frames(names, reader(connection), thresholds, [one for one in held if one not in names])
 
 

@@ -59,6 +59,12 @@ def only(findings: pd.DataFrame) -> dict[str, Any]:
     return findings.iloc[0].to_dict()
 
 
+def bad(findings: pd.DataFrame) -> list[list[str]]:
+    """What is not only a note."""
+    some = findings[findings["severity"] != "note"]
+    return some[["check", "severity", "entity", "column"]].to_numpy().tolist()
+
+
 # What findings look like ----------------------------------------------------------------------------------------
 
 
@@ -531,7 +537,14 @@ def test_the_faults_of_a_world_are_found_and_no_others(make_client: MakeClient) 
     seed = "8"
     with Sandbox(seed=seed) as server:
         client = make_client(base_url=server.url, max_call_credits=None)
-        users = kr.fetch_creator_rankings(region="GB", cycle="month", limit=50, client=client)["user_id"].tolist()
+        everybody = kr.fetch_creator_rankings(region="GB", cycle="month", limit=80, client=client)["user_id"]
+        faults = {}
+        for user in everybody:
+            creator = identity.creator_by_id(seed, user)
+            assert creator is not None
+            faults[user] = ledgers.of_creator(Setting(seed), creator).fault
+        sound = [user for user, fault in faults.items() if not fault]
+        users = [*(user for user, fault in faults.items() if fault), *sound[:6]]
         kr.fetch_creators(users, client=client)
         kr.fetch_creator_days(users, start="200D", client=client)
         for sort in ("posted", "views"):
@@ -539,26 +552,21 @@ def test_the_faults_of_a_world_are_found_and_no_others(make_client: MakeClient) 
         sent = len(server.requests)
         found = kr.audit(client=client)
         assert len(server.requests) == sent
-    faults = []
-    for user in users:
-        creator = identity.creator_by_id(seed, user)
-        assert creator is not None
-        faults.append((ledgers.of_creator(Setting(seed), creator).fault, user))
-    planted = {(check, user) for check, user in faults if check and check != "revised_past"}  # days were fetched once
-    assert len(planted) >= 3
-    bad = found[found["severity"] != "note"]
+    planted = {(check, user) for user, check in faults.items() if check not in ("", "revised_past")}  # fetched once
+    assert len(planted) >= 5
+    assert len({check for check, _ in planted}) >= 3
     hit = {one for one in planted if (found[found["entity"] == one[1]]["check"] == one[0]).any()}
     assert hit == planted
-    assert set(bad["entity"]) <= {user for _, user in planted}
+    assert {one[2] for one in bad(found)} <= {user for _, user in planted}
 
 
 def test_a_clean_world_has_notes_only(make_client: MakeClient) -> None:
     with Sandbox(seed="9", clean=True) as server:
         client = make_client(base_url=server.url, max_call_credits=None)
-        users = kr.fetch_creator_rankings(region=effects.UNCOVERED_MARKET, cycle="month", limit=30, client=client)
+        users = kr.fetch_creator_rankings(region=effects.UNCOVERED_MARKET, cycle="month", limit=20, client=client)
         ids = users["user_id"].tolist()
         kr.fetch_creators(ids, client=client)
-        kr.fetch_creator_days(ids, start="120D", client=client)
+        kr.fetch_creator_days(ids, start="60D", client=client)
         for sort in ("units", "gmv"):
             kr.fetch_creator_products(ids, sort=sort, limit=10, client=client)
         found = kr.audit(client=client)
@@ -614,3 +622,246 @@ def test_a_frame_is_audited_by_the_answers_of_its_rows(sandbox: Sandbox, client:
     some = creators[:3].keyapi.audit(client=client, thresholds={"window_conflict": 10**9})
     assert some["severity"].eq("note").all()
     assert creators[:0].keyapi.audit(client=client).empty
+
+
+# What happens by itself -----------------------------------------------------------------------------------------
+
+
+def test_who_never_sold_and_what_is_not_known_is_not_frozen() -> None:
+    never = days_of("1", 60, units_day_est=0, gmv_day_est=0.0)
+    unknown = days_of("2", 60)
+    unknown.loc[30:, ["shares", "units_day_est"]] = pd.NA
+    new = days_of("3", 25)
+    new.loc[8:, ["units_day_est", "gmv_day_est"]] = 0
+    assert audited(never, unknown, new, *(days_of(str(one), 60) for one in range(10, 20))).empty
+
+
+def test_sellers_may_stop_for_some_weeks() -> None:
+    pausing = days_of("1", 80)
+    pausing.loc[60:, ["units_day_est", "gmv_day_est"]] = 0
+    assert audited(pausing)["severity"].tolist() == ["note", "note"]
+    pausing.loc[50:, ["units_day_est", "gmv_day_est"]] = 0
+    assert audited(pausing)["severity"].tolist() == ["suspect", "suspect"]
+
+
+def test_an_account_of_which_one_number_still_moves_is_frozen() -> None:
+    frame = days_of("1", 80)
+    for name in ("views", "likes", "comments", "shares"):
+        frame.loc[50:, name] = frame.loc[49, name]
+    frame.loc[50:, ["likes_gained", "followers_gained", "units_day_est", "gmv_day_est"]] = 0
+    found = only(audited(frame))
+    assert (found["check"], found["severity"], found["n"]) == ("frozen", "suspect", 30)
+    assert found["evidence"].endswith("most days before; followers still moves")
+
+
+@pytest.mark.parametrize("length", [2, 10, 20])
+def test_pauses_and_weekends_are_no_missing_data(length: int) -> None:
+    markets = {"FR": 12, "VN": 3}
+    frames, ids = [], {}
+    for market, count in markets.items():
+        for number in range(count):
+            sold = np.full(140, 5)
+            first = 5 + (number * 29) % 100
+            sold[first : first + length] = 0
+            if market == "FR":
+                sold[5::7] = sold[6::7] = 0
+            ids[f"{market}{number}"] = market
+            frames.append(days_of(str(len(ids)), 140, units_day_est=sold, gmv_day_est=3.0 * sold))
+    creators = rows("creators", user_id=[str(one + 1) for one in range(15)], creator_region=list(ids.values()))
+    assert bad(audited(*frames, creators=creators)) == []
+
+
+def test_a_market_of_three_is_suspect_and_products_have_one_too() -> None:
+    def sold_but(first: int, last: int) -> pd.DataFrame:
+        sold = np.full(80, 6)
+        sold[first:last] = 0
+        return days_of("1", 80, units_day_est=sold, gmv_day_est=2.0 * sold)
+
+    three = [sold_but(30, 40).assign(user_id=str(one), comments=300 + one + np.arange(80)) for one in range(3)]
+    creators = rows("creators", user_id=list("012"), creator_region="FR")
+    assert [one[:3] for one in bad(audited(*three, creators=creators))] == [["uncovered_zero", "suspect", "FR"]] * 2
+
+    dates = FIRST + np.arange(60) * DAY
+    days = [
+        rows(
+            "product_days", product_id=str(one), date=dates, units_sold_est=100 + one + 9 * np.arange(60),
+            units_day_est=np.r_[np.full(25, 9), np.zeros(15), np.full(20, 9)],
+        )
+        for one in range(8)
+    ]  # fmt: skip
+    products = rows("products", product_id=[str(one) for one in range(8)], market="FR")
+    assert bad(audited(product_days=pd.concat(days), products=products)) == [
+        ["uncovered_zero", "wrong", "FR", "units_day_est"]
+    ]
+
+
+def test_a_market_is_zero_on_days_in_a_row_only() -> None:
+    sold = np.full(60, 5)
+    sold[[29, 30]] = 0
+    frames = [days_of(str(one), 60, units_day_est=sold) for one in range(8)]
+    assert audited(*frames)["n"].tolist() == [2]
+    for frame in frames:  # four months lie between them
+        frame["date"] = [*frame["date"][:30], *(frame["date"][30:] + 120 * DAY)]
+    assert audited(*frames)["check"].unique().tolist() == ["gap"]
+
+
+def test_estimates_are_rounded_in_different_ways() -> None:
+    value = np.arange(40) * 7.37 + 3.3
+    products = rows(
+        "products", product_id=[str(one) for one in range(40)], gmv_est=np.floor(value), video_gmv_est=value,
+        live_gmv_est=0.0, reviews=np.arange(40) + 50,
+    )  # fmt: skip
+    assert audited(products=products).empty
+    clear = products.assign(video_gmv_est=value + 20)
+    assert audited(products=clear)["check"].unique().tolist() == ["impossible_count"]
+
+
+def test_numbers_that_differ_little_are_told_apart() -> None:
+    again = days_of("1", 30, observed_at=FIRST + 50 * DAY)
+    again.loc[4, "gmv_day_est"] = 99.9
+    found = only(audited(days_of("1", 30, observed_at=FIRST + 40 * DAY), again, thresholds={"revised_past": 0}))
+    assert "was 99.5 (observed 2026-02-10) and is 99.9 (observed" in found["evidence"]
+
+
+def test_comments_on_a_new_video_may_come_before_its_views() -> None:
+    new = rows("videos", video_id=["1", "2"], views=[0, 2], comments=[1, 3], likes=[1, 0], units_sold_est=0)
+    assert audited(videos=new)["severity"].unique().tolist() == ["note"]
+    assert bad(audited(videos=rows("videos", video_id="1", views=[2000], shares=2500))) == [
+        ["impossible_count", "suspect", "1", "shares"]
+    ]
+
+
+def test_the_views_of_a_deleted_video_go_with_it() -> None:
+    views, videos = 50_000 + 700 * np.arange(60), np.full(60, 12)
+    views[30:] -= 6_000
+    assert bad(audited(days_of("1", 60, views=views, videos=videos))) == [["falling_total", "suspect", "1", "views"]]
+    videos[30:] -= 1
+    found = audited(days_of("1", 60, views=views, videos=videos))
+    assert bad(found) == []
+    assert found["evidence"].str.endswith("the number of videos fell, too").any()
+
+
+def test_what_happens_on_one_day_of_a_series_says_on_which() -> None:
+    likes = 4_000 + 40 * np.arange(60)
+    likes[20] = 99_999_999
+    found = audited(days_of("1", 60, likes=likes))
+    found = only(found[found["check"] == "impossible_count"])
+    assert (found["first"], found["last"]) == (FIRST + 20 * DAY, FIRST + 20 * DAY)
+    assert found["evidence"] == "likes is 99,999,999, more than views with 64,000 (on 2026-01-21)"
+
+
+@pytest.mark.parametrize("ids", [1, 4])
+def test_one_that_sold_hundreds_of_units_for_nothing_is_enough(ids: int) -> None:
+    videos = rows(
+        "videos", video_id=[str(one) for one in range(6)], views=np.arange(6) * 1000 + 9000,
+        units_sold_est=500 + np.arange(6), gmv_est=[0.0] * ids + [900.0 + one for one in range(6 - ids)],
+    )  # fmt: skip
+    found = audited(videos=videos)
+    assert bad(found) == [["uncovered_zero", "wrong", str(one), "gmv_est"] for one in range(ids)]
+    assert audited(videos=videos.assign(units_sold_est=1)).empty
+
+
+# Lists ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_lists_are_held_against_each_other() -> None:
+    values = 100.0 - np.arange(12)
+    earlier = ranking("US", values + 7, observed_at=SEEN - 7 * DAY).assign(product_id=list("mnopqrstuvwx"))
+    lists = [earlier, ranking("US", values), ranking("GB", values)]
+    assert only(audited(product_rankings=pd.concat(lists)))["column"] == "region"
+
+
+def test_addresses_of_pictures_differ_between_answers() -> None:
+    def videos(region: str) -> pd.DataFrame:
+        return rows(
+            "video_rankings", region=region, date=FIRST, cycle="week", ranked_by="views", position=np.arange(1, 13),
+            video_id=list("abcdefghijkl"), views_gained=99 - np.arange(12), cover_url=f"https://x/{region}",
+        )  # fmt: skip
+
+    assert only(audited(video_rankings=pd.concat([videos("US"), videos("GB")])))["column"] == "region"
+
+
+def test_many_that_are_the_same_are_told_once() -> None:
+    values = 100.0 - np.arange(12)
+    regions = ["BR", "DE", "ES", "FR", "GB", "ID", "IT", "US"]
+    found = only(audited(product_rankings=pd.concat([ranking(one, values) for one in regions])))
+    assert found["evidence"].endswith("with region BR, DE, ES, FR, GB and 3 more")
+    comments = 300 + 2 * np.arange(40)
+    series = [days_of(str(one), 40, comments=comments) for one in range(4)]
+    assert only(audited(*series))["entity"] == "0, 1, 2, 3"
+
+
+def test_a_trend_is_the_same_in_whatever_list_its_sound_is() -> None:
+    def trend(**parameters: Any) -> pd.DataFrame:
+        return rows(
+            "trending_music_trends", region="US", period=30, clip_id="5", date=FIRST + np.arange(30) * DAY,
+            share_of_peak=np.arange(1, 31) / 30, **parameters,
+        )  # fmt: skip
+
+    lists = [trend(), trend(commercial_only=True), trend(search="love")]
+    assert audited(trending_music_trends=pd.concat(lists)).empty
+
+
+def test_small_series_are_alike_by_chance() -> None:
+    frames = []
+    for one in range(30):
+        frame = days_of(str(one), 20, followers=7, followers_gained=0, views=30, likes=2, likes_gained=0, comments=1)
+        frames.append(frame.assign(shares=0, videos=1, units_day_est=0, gmv_day_est=0.0))
+    assert audited(*frames).empty
+
+
+def test_a_ranking_is_by_what_was_gained() -> None:
+    def by(what: str) -> pd.DataFrame:
+        return rows(
+            "creator_rankings", region="US", date=FIRST, cycle="day", ranked_by=what, position=np.arange(1, 6),
+            user_id=list("abcde"), units_period_est=[50, 40, 30, 20, 10], followers_gained=[9, 8, 7, 6, 5],
+            followers=[100, 900, 400, 800, 300],
+        )  # fmt: skip
+
+    both = pd.concat([by("units"), by("followers")])
+    assert audited(creator_rankings=both).empty
+    wrong = both.assign(followers_gained=[9, 3, 7, 1, 5] * 2)
+    assert only(audited(creator_rankings=wrong))["column"] == "ranked_by"
+
+
+def test_a_sort_may_be_by_newer_numbers_than_it_shows() -> None:
+    gmv, price = [100.0, 110.0, 90.0, 95.0], [9.0, 8.0, 7.0, 6.0]
+    both = {"gmv_all_sellers_est": gmv, "price_avg": price}
+    lists = pd.concat([offers("1", "gmv", "abcd", **both), offers("1", "price", "abcd", **both)])
+    assert audited(creator_products=lists).empty
+
+
+def test_two_ids_that_share_several_numbers() -> None:
+    both = rows("creators", user_id=["1", "2"], followers=5_231, likes=8_120, views=9_811, videos=[4, 9])
+    found = only(audited(creators=both))
+    assert (found["check"], found["column"]) == ("same_value", "followers, views, likes")
+    assert found["evidence"] == "all 2 ids of one request have followers 5,231 and views 9,811 and likes 8,120"
+    assert audited(creators=both.assign(likes=[7, 8], views=[90, 91])).empty
+
+
+def test_windows_may_be_the_same_for_all() -> None:
+    windows = rows(
+        "creator_windows", user_id=list("abcde") * 2, window_days=[7] * 5 + [30] * 5,
+        likes_gained=[77] * 5 + [*range(200, 205)],
+    )  # fmt: skip
+    assert bad(audited(creator_windows=windows)) == [["same_value", "wrong", "a, b, c, d, e", "likes_gained"]]
+
+
+# Tables of one's own --------------------------------------------------------------------------------------------
+
+
+def test_tables_that_users_declare_are_audited_as_far_as_they_go(client: kr.Client) -> None:
+    path, vid = "/v1/tiktok/influencer/videos/analytics", {"vid": ("id", "video_id")}
+    paging = ("page_num", "page_size", 10)
+    keys = {"sorted": ["user_id", "sorted_by", "vid"], "only_keys": ["user_id", "plain", "vid"], "windows": ["vid"]}
+    users = kr.fetch_creator_rankings(region="US", limit=3, client=client)["user_id"]
+    for name, key in keys.items():
+        parameters = dict.fromkeys(key[1:-1], "1")
+        columns = {**vid, "window_days": ("count", "duration")} if name == "windows" else vid
+        fetch = kr.declare(
+            name, path, credits=1, by="user_id", params=parameters, paging=paging, rows="[]", key=key, columns=columns
+        )
+        for value in ("1", "2") if parameters else ("",):
+            assert len(fetch(users, limit=20, client=client, **dict.fromkeys(parameters, value)))
+        assert kr.audit(name, client=client).empty
+    assert kr.audit(client=client)["table"].isin(list(TABLES)).all()

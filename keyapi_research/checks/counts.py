@@ -67,7 +67,7 @@ def falling_total(held: Held) -> Iterator[Finding]:
             continue
         when = when_of(table)
         ordered = newest_of(frame, [*ids, when])
-        entity = codes_of(ordered, ids)
+        entity, moments = codes_of(ordered, ids), ordered[when]
         posted = numbers(ordered["videos"]) if "videos" in totals and "user_id" in ids else np.zeros(len(ordered))
         for name in totals:
             values = numbers(ordered[name])
@@ -79,14 +79,12 @@ def falling_total(held: Held) -> Iterator[Finding]:
             for those in places_by(entity[known[fell]]):
                 some = fell[those]
                 most = some[lost[some].argmax()]
-                rows = ordered.iloc[[*known[some], *known[some + 1]]]
                 deleted = bool((posted[known[some + 1]] < posted[known[some]]).all())
                 was, is_ = figures(before[most], after[most])
-                old, new = (ordered[when].iloc[place] for place in (known[most], known[most + 1]))
+                old, new, first, last = moments.iloc[known[[most, most + 1, some[0] + 1, some[-1] + 1]]]
                 yield Finding(
                     "falling_total", _severity_of_loss(table, name, (before - after)[some].max(), deleted=deleted),
-                    table.name, entity_at(ordered, ids, known[most]), name, rows[when].iloc[len(some)],
-                    rows[when].iloc[-1], len(some),
+                    table.name, entity_at(ordered, ids, known[most]), name, first, last, len(some),
                     f"{name} fell from {was} ({moment(old)}) to {is_} ({moment(new)}), by {lost[most]:.1%}, though it "
                     f"is a total{'; the number of videos fell, too' if deleted else ''}",
                 )  # fmt: skip

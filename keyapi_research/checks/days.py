@@ -219,11 +219,11 @@ def _revision(
     large = final[places] & (np.abs(after - before)[places] >= TINY)
     was, is_ = figures(before[most], after[most])
     days, observed = rows[day], rows[OBSERVED_AT.name]
-    changed = [moment(one) for one in days.iloc[places + 1].drop_duplicates()]
+    changed = days.iloc[places + 1].nunique()
     return Finding(
         "revised_past", "suspect" if large.any() else "note", table.name, entity_at(rows, [whom], most), name,
-        days.iloc[places + 1].min(), days.iloc[places + 1].max(), len(changed),
+        days.iloc[places + 1].min(), days.iloc[places + 1].max(), changed,
         f"{name} of {moment(days.iloc[most])} was {was} (observed {moment(observed.iloc[most])}) and is {is_} "
-        f"(observed {moment(observed.iloc[most + 1])}); {counted(len(changed), 'day')} "
-        f"{'was' if len(changed) == 1 else 'were'} changed",
+        f"(observed {moment(observed.iloc[most + 1])}); {counted(changed, 'day')} "
+        f"{'was' if changed == 1 else 'were'} changed",
     )  # fmt: skip
