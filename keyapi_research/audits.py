@@ -14,7 +14,7 @@ from .client import Client
 from .errors import InvalidArgumentError, shown
 from .frames import reading_client
 from .holdings import find_table, held_names, whole_frame
-from .model import DTYPES, TABLES, Table
+from .model import DTYPES, TABLES, Endpoint, Table
 from .settings import is_number
 
 _MOST: Final = 10**9  # of a threshold: it finds nothing
@@ -107,14 +107,16 @@ def reader(client: Client) -> Callable[[str], pd.DataFrame]:
 
 
 def audit_answers(
-    tables: Iterable[Table],
+    endpoint: Endpoint,
     read: Callable[[Table], pd.DataFrame],
-    client: Client,
+    client: Client | None,
     thresholds: Mapping[str, float] | None,
 ) -> pd.DataFrame:
-    """Audit the tables of some answers; the rest of the store is what they are held against."""
-    names, stored = [one.name for one in tables], reader(client)
-    beside = [one for one in held_names(client) if one in TABLES and one not in names] if names else []
+    """Audit the tables of some answers; the rest of the store is what they are held against. None: no answers."""
+    if client is None:
+        return audit_frames((), lambda name: read(TABLES[name]), thresholds)
+    names, stored = [one.name for one in endpoint.tables], reader(client)
+    beside = [one for one in held_names(client) if one in TABLES and one not in names]
     return audit_frames(names, lambda name: read(TABLES[name]) if name in names else stored(name), thresholds, beside)
 
 

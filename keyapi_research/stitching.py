@@ -24,7 +24,6 @@ _NEEDS: Final = Needs(
     (_DATE, _SHARE, OBSERVED_AT.name),
     "Several observations come from df.keyapi.history().keyapi.trend(), where df has hashtags or music.",
 )
-STITCHED: Final = (_DATE, "value", "lower", "upper", "piece")  # what pictures need of a stitched series
 _KINDS: Final = MappingProxyType({28: "monthly", 7: "weekly", 0: "daily"})  # by the least days from one to the next
 _MOST_DECIMALS: Final = 9
 _MOST_DAYS: Final = 100_000

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..audits import audit_answers
 from ..client import Client, find_client, ledger_frame
 from ..entities import why_not
 from ..errors import InvalidArgumentError, shown
@@ -275,10 +274,12 @@ class Methods(Fetching):
         >>> kr.fetch_videos("7117191641181555995").keyapi.audit()["check"].tolist()
         []
         """
+        from ..audits import audit_answers  # noqa: PLC0415 - not at the first Tab
+
         table = self._find_table("audit", of, for_answers=True)
         found = self._find(table, "audit", client)
-        tables = table.endpoint.tables if found else ()
-        return audit_answers(tables, lambda one: answers.read(one, found, client), reading_client(client), thresholds)
+        connection = reading_client(client) if found else None
+        return audit_answers(table.endpoint, lambda one: answers.read(one, found, client), connection, thresholds)
 
     @offer(None)
     def validate(self, *, of: str | None = None, client: Client | None = None) -> pd.DataFrame:

@@ -16,8 +16,7 @@ from ..docstrings import complete
 from ..entities import why_not
 from ..fetch import call_checked
 from ..frames import columns_of
-from ..plots.reading import NEEDS
-from ..stitching import STITCHED
+from ..plots.reading import NEEDS, STITCHED
 from .methods import Methods
 from .recognise import AccessorError, describe, joined
 

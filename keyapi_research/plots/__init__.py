@@ -49,7 +49,8 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
     ----------
     df : pandas.DataFrame
         Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, also several
-        concatenated: date, share_of_peak, and hashtag_name or clip_id.
+        concatenated: date, share_of_peak, and hashtag_name or clip_id. Of a frame that `stitch_trends` made each
+        series has its band; its line breaks between pieces.
     small_multiples : bool, default False
         A panel for each series (up to 30) in a new figure; the first is returned, all are in `ax.figure.axes`.
 

@@ -23,6 +23,7 @@ _READ: Final = (
     replace(RATED, call="engagement"),
     Needs("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
 )
+STITCHED: Final = ("date", "value", "lower", "upper", "piece")  # what `trend` reads of a stitched series
 NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _READ})
 
 

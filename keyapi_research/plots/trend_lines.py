@@ -19,9 +19,8 @@ from ..entities import Name, check_columns, find_entities, typed
 from ..errors import InvalidArgumentError
 from ..frames import columns_of
 from ..measures import Floats
-from ..stitching import STITCHED
 from . import style
-from .reading import NEEDS, Origin, find_origin
+from .reading import NEEDS, STITCHED, Origin, find_origin
 
 Dates = npt.NDArray[np.datetime64]
 
