@@ -18,8 +18,8 @@ from keyapi_research.sandbox.identity import Setting
 
 from .common import Measure, clocked, fill, hashtag_answers, in_turns
 
-FAULTY = ("41", "42", "43", "44", "45", "46", "47")  # while tuning 1, 3 and 21 were used, of the clean ones 2, 5, 31
-CLEAN = ("51", "52", "53", "54")
+FAULTY = ("41", "42", "43", "44", "45", "46", "47")  # not used while tuning, as 1, 3, 21 ...
+CLEAN = ("51", "53", "55", "56")  # ... and the clean 2, 5, 31, 52, 54
 MARKETS = ("US", effects.UNCOVERED_MARKET, "GB")
 EACH = 60  # creators, or products, of a market
 BATCH = 3  # ids of a request for details, so that there are many requests

@@ -24,17 +24,22 @@ _MOST_STEPS: Final = 1000  # towards the greatest values; who stops earlier has 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window of a series: its name for users, when it was observed, its dates (days since 1970) and their shares.
+    """A window of a series: when it was observed (also in words), its dates (days since 1970) and their shares.
 
     Of one that is not whole nobody knows whether its peak is among its dates.
     """
 
-    name: str
-    observed: str
+    observed: tuple[int, str]
     period: str
     days: npt.NDArray[np.int64]
     shares: Floats
     whole: bool
+
+    @property
+    def name(self) -> str:
+        """What it is called: its dates, and when it was observed."""
+        first, last = (str(np.datetime64(int(self.days[place]), "D")) for place in (0, -1))
+        return f"{first} to {last}, observed {self.observed[1]}"
 
     def without(self, days: npt.NDArray[np.int64]) -> Window:
         """Return it without some of its dates."""

@@ -244,10 +244,10 @@ def needed(module: str, extra: str, purpose: str) -> ModuleType:
         ) from error
 
 
-def listed(items: list[str], most: int = 5) -> str:
+def listed(items: list[str], most: int = 5, between: str = ", ") -> str:
     """Write a few items, and how many more there are."""
     rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+    return between.join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def shown(value: object, most: int = 80) -> str:

@@ -112,7 +112,7 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
             cut.append(name)
             windows = [replace(one, whole=False) for one in windows]
         bounds, of_these = _without_conflicts(windows, 0.5 * 10.0**-decimals, kind)
-        conflicts += [f"{name} observed {listed(of_these, _MOST_NAMED)}"] if of_these else []
+        conflicts += [f"{name} {listed(of_these, _MOST_NAMED, '; ')}"] if of_these else []
         joined = _join(bounds)
         same = series[[*identity, *source]].iloc[[0] * len(joined)].reset_index(drop=True)
         frames.append(pd.concat([same[identity], joined, same[source]], axis=1))
@@ -185,9 +185,10 @@ def _windows_of(series: pd.DataFrame, name: str) -> tuple[list[Window], str]:
             of = period or " " * (len(windows) + 1)
             steps[of] = min(int(between.min()), steps.get(of, _MOST_DAYS))
         known = once[_SHARE].notna().to_numpy()
-        observed = f"{rows[OBSERVED_AT.name].iloc[0]:%Y-%m-%d %H:%M}"
+        moment = rows[OBSERVED_AT.name].iloc[0]
+        observed = moment.value, f"{moment:%Y-%m-%d %H:%M}"
         shares = once[_SHARE].to_numpy(dtype=np.float64, na_value=np.nan)
-        windows.append(Window(name, observed, period, days[known], shares[known], whole=bool(known.all())))
+        windows.append(Window(observed, period, days[known], shares[known], whole=bool(known.all())))
     kinds = {of: next(kind for least, kind in _KINDS.items() if step >= least) for of, step in steps.items()}
     if len(set(kinds.values())) > 1:
         raise InvalidArgumentError(
@@ -261,7 +262,7 @@ def _without_zeros(windows: Sequence[Window]) -> tuple[list[Window], list[str]]:
         return list(windows), []
     days = np.concatenate([one.days for one in others])
     above = np.concatenate([one.days[one.shares > 0] for one in others])
-    named = [f"{one.observed} (zeros alone, left out)" for one in zeros if np.isin(one.days, above).any()]
+    named = [f"{one.name} (zeros alone, left out)" for one in zeros if np.isin(one.days, above).any()]
     return [*others, *(left for one in zeros if len((left := one.without(days)).days))], named
 
 
@@ -285,8 +286,8 @@ def _agreeing(kept: Sequence[Window], one: Window, half: float) -> tuple[Window,
     trimmed = one.without(revised)
     if len(revised) and bounds_of([*kept, trimmed], half) is not None:
         dates = [str(np.datetime64(int(day), "D")) for day in revised]
-        return trimmed, f"{one.observed} (at {listed(dates, _MOST_NAMED)})"
-    return one.without(one.days), f"{one.observed} (left out)"
+        return trimmed, f"{one.name} (at {listed(dates, _MOST_NAMED)})"
+    return one.without(one.days), f"{one.name} (left out)"
 
 
 def _revised(kept: Sequence[Window], one: Window, half: float) -> npt.NDArray[np.int64]:

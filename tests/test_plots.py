@@ -1400,10 +1400,19 @@ def test_a_stitched_series_has_a_band_and_breaks_between_pieces() -> None:
     assert np.flatnonzero(np.isnan(np.asarray(line.get_ydata()))).tolist() == [3]
     assert len(ax.collections) == 1
     assert band(ax) == (pytest.approx(0.18), 1.0)
-    assert ax.get_ylabel() == "popularity (share of the highest, 0 to 1)"
-    assert "Band: all values that fit the windows and their rounding." in footer(ax)
+    assert ax.get_ylabel() == "popularity (share of highest, 0 to 1)"
+    assert "Band: all values that fit the windows and their rounding" in footer(ax)
     assert "on both sides of a break in a line, cannot be compared" in footer(ax)
     assert "buckets are missing" not in footer(ax)
+
+
+def test_dates_without_a_value_have_no_band() -> None:
+    frame = stitched("a", [0.2, 1.0], [0.0, 0.0])
+    frame.loc[2:, ["value", "lower", "upper"]] = [np.nan, 0.0, 1.0]
+    ax = plots.trend(frame)
+    assert band(ax) == (pytest.approx(0.18), 1.0)
+    assert len(ax.collections) == 1
+    assert np.isnan(np.asarray(ax.lines[0].get_ydata())[2:]).all()
 
 
 def test_a_date_alone_has_its_band_as_a_line() -> None:
@@ -1425,5 +1434,5 @@ def test_stitched_series_as_small_multiples_and_from_the_accessor() -> None:
     both = pd.concat([stitched("a", [0.2, 1.0]), stitched("b", [1.0], [0.3, 1.0]).assign(source="sandbox")])
     first = both.keyapi.plot.trend(small_multiples=True)
     assert [len(panel.collections) for panel in first.figure.axes] == [1, 2]
-    assert first.figure.get_supylabel() == "popularity (share of the highest, 0 to 1)"
+    assert first.figure.get_supylabel() == "popularity (share of highest, 0 to 1)"
     assert texts(first, "synthetic") == ["SYNTHETIC"] * 2

@@ -49,7 +49,7 @@ _BETWEEN: Final = 0.5  # share that may have come in between
 _MANY: Final = 100  # of likes, comments or shares: fewer may be somebody who takes them back, or comments often
 _CLEARLY: Final = 1.2  # times the longer window
 _CENT: Final = 1.0  # estimates are rounded in different ways
-_ALIKE: Final = 4.0  # decimal digits that several ids do not share by chance
+_ALIKE: Final = 6.0  # decimal digits that several ids do not share by chance
 _LARGE: Final = 3.0  # the same, of each of several columns ...
 _TOGETHER: Final = 6.0  # ... and of them all
 _CAPPED: Final = frozenset({"following"})  # TikTok allows 10,000
@@ -126,7 +126,7 @@ def _windows_as_rows(held: Held, table: Table, frame: pd.DataFrame) -> Iterator[
         if totals is not None and total in totals.columns and lengths:
             known = totals.drop_duplicates([whom, OBSERVED_AT.name]).set_index([whom, OBSERVED_AT.name])[total]
             longest = lengths[-1]
-            steps.append((said[longest], f"the total, {total},", wide[name, longest], known.reindex(wide.index)))
+            steps.append((said[longest], f"the total, {total}", wide[name, longest], known.reindex(wide.index)))
         yield from _more_than(held, "window_conflict", table, name, steps, _judge_of_window(name))
 
 
@@ -209,7 +209,8 @@ def _more_than(
         left_, right_ = figures(part_, whole_)
         yield Finding(
             check, judge(part_, whole_), table.name, words(entity), column, min(moments), max(moments), len(each),
-            f"{said} is {left_}, more than {against} with {right_} ({when.format(moment(day))})",
+            f"{said} is {left_}, more than the {right_} of {against} ({when.format(moment(day))}"
+            f"{f'; {len(each):,} such pairs in all' if len(each) > 1 else ''})",
         )  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def _lists_against_totals(held: Held, table: Table, frame: pd.DataFrame) -> Iter
             yield Finding(
                 "impossible_count", "suspect", table.name, entity, column.name, seen["min"][entity],
                 seen["max"][entity], int(seen["size"][entity]),
-                f"{column.name} of the rows adds up to {sum_:,.0f}, more than {total} of {whole} with {own:,.0f}: it "
+                f"{column.name} of the rows adds up to {sum_:,.0f}, more than the {own:,.0f} of {total} in {whole}: it "
                 "may be of all sellers",
             )  # fmt: skip
 
@@ -252,9 +253,9 @@ def _of_all(
     if those:
         entity, sum_, own = those[0]
         yield Finding(
-            "impossible_count", "note", table.name, entity, column, seen["min"].min(), seen["max"].max(), len(those),
-            f"{column} adds up to more than {total} of the creator for {len(those)} of {of} creators, here to "
-            f"{sum_:,.0f} against {own:,.0f}: it is of the product over all sellers; do not sum it for a creator",
+            "impossible_count", "note", table.name, "", column, seen["min"].min(), seen["max"].max(), len(those),
+            f"for {len(those)} of {of} creators {column} adds up to more than the creator's {total}, for {entity} to "
+            f"{sum_:,.0f} against {own:,.0f}. It is of the product over all sellers: do not sum it for a creator",
         )  # fmt: skip
 
 
@@ -293,5 +294,5 @@ def _alike(
         observed = frame[OBSERVED_AT.name].iloc[places[0]]
         yield Finding(
             "same_value", "wrong", table.name, listed(ids, MOST_NAMED), ", ".join(alike), observed, observed, len(ids),
-            f"all {len(ids)} ids of one request have {said}",
+            f"all {len(ids)} ids of one request have {said}; different ids should differ",
         )  # fmt: skip

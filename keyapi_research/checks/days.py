@@ -145,8 +145,8 @@ def _frozen_of(table: Table, days: Days, moves: Mapping[str, _Moves], least: int
             "frozen", _severity(whom, name, each.still), table.name, entity_at(days.frame, [whom], first), name,
             days.frame[day].iloc[first], days.frame[day].iloc[last], each.still,
             f"{name} stays {days.frame[name].iloc[last]:,.0f} on {counted(each.still, 'observed day')}, while "
-            f"{', '.join(others[:_STOPS])} move; before, it stood still on {(~each.before).sum()} of "
-            f"{counted(len(each.before), 'day')}",
+            f"{', '.join(others[:_STOPS])} change; in the {len(each.before):,} days before it did not change on "
+            f"{(~each.before).sum():,}",
         )  # fmt: skip
     if len(stops) >= _STOPS:
         latest = max((moves[name] for name in stops), key=lambda one: int(one.places[one.since]))
@@ -156,8 +156,8 @@ def _frozen_of(table: Table, days: Days, moves: Mapping[str, _Moves], least: int
         yield Finding(
             "frozen", severity, table.name, entity_at(days.frame, [whom], first), ", ".join(stops),
             days.frame[day].iloc[first], days.frame[day].iloc[last], latest.still,
-            f"{', '.join(stops)} stand still on {counted(latest.still, 'observed day')} or more, after they moved on "
-            f"most days before; {' and '.join(others) if others else 'nothing'} still moves",
+            f"{', '.join(stops)} do not change on {counted(latest.still, 'observed day')} or more, and did on most "
+            f"days before; {f'only {others[0]} still changes' if others else 'no column still changes'}",
         )  # fmt: skip
 
 
@@ -185,8 +185,8 @@ def gap(held: Held) -> Iterator[Finding]:
                 yield Finding(
                     "gap", "note", table.name, entity_at(days.frame, [whom], rows[0]), day, start + _DAY, stop - _DAY,
                     int(missing[place]),
-                    f"{counted(missing[place], 'day')} in a row have no row, where {len(here)} of "
-                    f"{counted(span, 'day')} have one. Missing is not zero",
+                    f"{counted(missing[place], 'day')} in a row have no row ({len(here)} of {counted(span, 'day')} "
+                    "have one). Missing is not zero",
                 )  # fmt: skip
 
 

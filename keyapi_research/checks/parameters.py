@@ -88,8 +88,8 @@ def _sorts_ignored(table: Table, rows: pd.DataFrame, sort: str, least: int) -> I
                     yield Finding(
                         "parameter_ignored", "wrong", table.name, words(rows[whose].iloc[each[0]]), sort,
                         both[OBSERVED_AT.name].min(), both[OBSERVED_AT.name].max(), common,
-                        f"the first {common} rows are the same by {names}; by {by}, {columns[by]} should never rise, "
-                        f"but it does {counted(rises, 'time')}",
+                        f"the first {common} rows are the same by {names}; sorted by {by}, {columns[by]} should not "
+                        f"rise down the list, but it does {counted(rises, 'time')}",
                     )  # fmt: skip
                     break
 
@@ -148,7 +148,7 @@ def _same_answers(table: Table, newest: pd.DataFrame, least: int) -> Iterator[Fi
         entity = listed(list(values), MOST_NAMED) if name in _WHOSE else listed([one for one, _ in each], MOST_NAMED)
         moments = newest[OBSERVED_AT.name].iloc[np.concatenate([places[one] for _, groups in each for one in groups])]
         rows_of_one = len(places[each[0][1][0]])
-        more = f" (and so for {counted(len(each) - 1, 'other')})" if len(each) > 1 else ""
+        more = f" (also for {counted(len(each) - 1, 'other')})" if len(each) > 1 else ""
         yield Finding(
             "parameter_ignored", severity, table.name, entity, name, moments.min(), moments.max(), rows_of_one,
             f"{counted(rows_of_one, 'row')} are the same, value by value, with {_said(name, values)}{more}{why}",
@@ -182,5 +182,5 @@ def _severity(table: Table, name: str, values: Sequence[str]) -> tuple[Severity,
     if name.startswith("filter_") and all(values):
         return "suspect", ""
     if table.endpoint.ranking:
-        return "note", ": it removes nothing, or is ignored"
-    return "note", ": it may make no difference, or be ignored"
+        return "note", ": the filter removes nothing, or it is ignored"
+    return "note", ": it may make no difference, or it is ignored"

@@ -114,8 +114,8 @@ def _runs_of_zero(
                 days.frame[table.key[1]].iloc[those].min(), days.frame[table.key[1]].iloc[those].max(), last - first,
                 f"{column} is 0 in {'all' if share == 1 else f'{share:.0%} of'} {counted(len(those), 'row')} of "
                 f"{len(chances)} series{f' in {market}' if market else ''} on "
-                f"{counted(last - first, 'day')}, {len(telling)} of which are never at 0 for so long else: missing "
-                "data, not a lack of sales",
+                f"{counted(last - first, 'day')}. {len(telling)} of the series never have so long a run of zeros at "
+                "other times: data are missing",
             )  # fmt: skip
 
 
@@ -228,5 +228,5 @@ def _before_a_repair(table: Table, frame: pd.DataFrame) -> Iterator[Finding]:
             before[OBSERVED_AT.name].min(), before[OBSERVED_AT.name].max(), len(before),
             f"{column.name} is 0 for all {len(before)} ids observed before {moment(repaired)}, and above 0 for "
             f"{len(risen)} of the {len(both)} observed again, up to {most:,.0f}, while their views rose by {grown:.0%}"
-            ": data were missing before, not sales",
+            ": data were missing before",
         )  # fmt: skip

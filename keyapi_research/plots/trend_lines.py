@@ -32,10 +32,10 @@ _MOST_TICKS: Final = 8
 _FEW: Final = 40  # points of a line that all have a marker
 _OWN_PEAK: Final = "Each series is relative to its own peak in its window: compare shapes and dates, never levels."
 _PIECES: Final = "Levels of two series, or on both sides of a break in a line, cannot be compared."
-_BAND: Final = "Band: all values that fit the windows and their rounding."
+_BAND: Final = "Stitched. Band: all values that fit the windows and their rounding, often narrower than the line."
 _DATE: Final = f"start of the bucket ({HASHTAG_TRENDS['date'].unit})"
 _SHARE: Final = f"popularity ({HASHTAG_TRENDS['share_of_peak'].unit}, 0 to 1)"
-_OF_HIGHEST: Final = "popularity (share of the highest, 0 to 1)"
+_OF_HIGHEST: Final = "popularity (share of highest, 0 to 1)"
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
@@ -173,6 +173,7 @@ def _line(name: Name, rows: pd.DataFrame) -> Line:
     shown = ["share_of_peak"]
     if "piece" in rows:
         shown = ["value", "lower", "upper"]
+        rows = rows.assign(**{one: rows[one].where(rows["value"].notna()) for one in shown})
         after = np.union1d(after, np.flatnonzero(np.diff(rows["piece"])) + 1)
     broken = dates[after - 1] + np.timedelta64(1, "us")
     values, *band = (np.insert(rows[one].to_numpy(dtype="float64"), after, np.nan) for one in shown)
