@@ -32,7 +32,7 @@ def audit(
         Name of one table; by default all that are stored. Others are still looked up: totals that a list is held
         against, the market of a creator.
     thresholds : dict, optional
-        By check, from which size on something is a finding, instead of the defaults below.
+        By check, the size from which something is reported, instead of the defaults below.
     client : Client, optional
         The connection; the default one if omitted.
 
@@ -44,22 +44,22 @@ def audit(
         check : string
             What was looked for, see below.
         severity : string
-            "wrong" cannot be; "suspect" hardly ever happens by itself, look before you use it; "note" happens, and
-            matters for what is computed.
+            "wrong": two numbers cannot both be true, or a zero stands for missing data; "suspect": rarely happens in
+            correct data; "note": normal, but may affect your calculations.
         table, entity, column : string
-            Where: the ids or parameters it is about (the market, of a whole one; empty, of all rows), and the column
-            (several where they stand still or are the same together).
+            Where: the ids or parameters (the market if a whole market is concerned; empty if all rows are), and the
+            column, or several that are found together.
         first, last : datetime64[us, UTC]
             The first and last day, or moment of observation, that it concerns.
         n : Int64
-            How many days, observations, rows or ids show it.
+            How many days, observations, rows, ids or pairs of windows show it.
         evidence : string
             A sentence with the numbers that show it.
 
     Raises
     ------
     InvalidArgumentError
-        There is no such table or check, or a threshold is not a number that it can be.
+        There is no such table or check, or a threshold is not a valid number.
 
     Notes
     -----
@@ -67,7 +67,7 @@ def audit(
 
     falling_total (0.005)
         A total since the beginning loses at least this share. People leave, take likes back and delete what they
-        posted: of these totals it is a note.
+        posted: for these totals it is a note.
     window_conflict (0.01)
         A window has more than a longer one or than the total, by more than this share.
     frozen (14)
@@ -86,7 +86,7 @@ def audit(
     same_value (2)
         All ids of one request, at least so many, have the same large value.
     gap (7)
-        At least so many days in a row are missing, more than the density of the series lets expect.
+        At least so many days in a row are missing, more than the density of the series suggests.
 
     Examples
     --------

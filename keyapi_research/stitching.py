@@ -56,7 +56,7 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
             Start of the bucket.
         value : float64
             Share of the highest value of the piece, 0 to 1: the best estimate, within the bounds; missing where only
-            windows of zeros alone have the date, of which nobody knows the peak.
+            windows of zeros alone have the date, whose peak is unknown.
         lower, upper : float64
             The exact bounds: the least and the greatest share in any series that gives these windows when it is divided
             by its peak and rounded.
@@ -79,7 +79,7 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     TrendConflictWarning
         Windows contradict each other beyond rounding: the past was revised. The newest observation counts.
     IncompleteDataWarning
-        Windows seem to be cut.
+        Windows seem to be incomplete.
 
     Notes
     -----

@@ -385,8 +385,8 @@ def test_a_whole_market_at_zero_while_views_move() -> None:
     assert set(found["first"]) == {FIRST + 20 * DAY}
     assert set(found["last"]) == {FIRST + 32 * DAY}
     assert found["evidence"][0] == (
-        "gmv_day_est is 0 in all 156 rows of 12 series in FR on 13 days. 12 of the series never have so long a run "
-        "of zeros at other times: data are missing"
+        "gmv_day_est is 0 in all 156 rows of 12 series in FR on 13 days. None of them has so long a run of zeros "
+        "at other times: data are missing"
     )
     assert audited(*market, *other).empty  # nobody knows of what market they are
     tables = {"creator_days": pd.concat(market), "creators": creators}
@@ -433,8 +433,8 @@ def test_totals_of_all_sellers_are_not_a_creators(client: kr.Client) -> None:
     most = sums.idxmax()
     assert note["evidence"] == (
         f"for {above} of {len(sums)} creators gmv_all_sellers_est adds up to more than the creator's gmv_est, for "
-        f"{most} to {sums[most]:,.0f} against {own[most]:,.0f}. It is of the product over all sellers: do not sum it for "
-        "a creator"
+        f"{most} to {sums[most]:,.0f} against {own[most]:,.0f}. It is of the product over all sellers: do not sum it "
+        "for a creator"
     )
     assert note["entity"] == ""
 

@@ -19,7 +19,7 @@ assert kr.status().credits_spent == 0
 GUIDES = {
     "any-endpoint": (4, REPLAYED),
     "creators-and-products": (4, ""),
-    "series-and-audits": (2, ""),
+    "series-and-audits": (3, ""),
     "what-is-stored": (3, ""),
 }
 

@@ -675,12 +675,12 @@ TWICE = {
 def test_a_second_ctrl_c_leaves_though_the_answer_needs_minutes(
     how: str, start: Callable[[str], Program], gate: Gate
 ) -> None:
-    program = start(TWICE[how])
+    program = start("        options['timeout'] = 600" + TWICE[how])
     gate.wait_for(1)
     for _ in range(2):
         program.interrupt()
         time.sleep(0.5)
-    program.wait(15)  # nobody opens the gate
+    program.wait(2 * PATIENCE)  # nobody opens the gate
 
 
 BESIDE = """

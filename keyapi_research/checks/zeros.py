@@ -114,9 +114,13 @@ def _runs_of_zero(
                 days.frame[table.key[1]].iloc[those].min(), days.frame[table.key[1]].iloc[those].max(), last - first,
                 f"{column} is 0 in {'all' if share == 1 else f'{share:.0%} of'} {counted(len(those), 'row')} of "
                 f"{len(chances)} series{f' in {market}' if market else ''} on "
-                f"{counted(last - first, 'day')}. {len(telling)} of the series never have so long a run of zeros at "
-                "other times: data are missing",
+                f"{counted(last - first, 'day')}. {_never(len(telling), len(chances))} so long a run of zeros at other "
+                "times: data are missing",
             )  # fmt: skip
+
+
+def _never(telling: int, of: int) -> str:
+    return "None of them has" if telling == of else f"{telling} of them never have"
 
 
 def _chance(values: Floats, inside: Bools) -> float:
