@@ -833,6 +833,19 @@ def test_a_sort_may_be_by_newer_numbers_than_it_shows() -> None:
     assert audited(creator_products=lists).empty
 
 
+def test_a_list_by_time_may_reach_back_for_years() -> None:
+    def listed(sort: str, created: list[str]) -> pd.DataFrame:
+        return rows(
+            "creator_videos", user_id="1", sorted_by=sort, position=[1, 2, 3, 4], video_id=list("abcd"),
+            views=[9, 8, 7, 6], created_at=pd.to_datetime(created, utc=True, format="ISO8601"),
+        )  # fmt: skip
+
+    falling = ["2026-01-09 08:00", "2026-01-09 20:00", "2021-05-01", "2012-01-01"]  # within a day is no order
+    assert audited(creator_videos=pd.concat([listed("posted", falling), listed("views", falling)])).empty
+    found = only(audited(creator_videos=pd.concat([listed(sort, falling[::-1]) for sort in ("posted", "views")])))
+    assert found["evidence"].endswith("sorted by posted, created_at should not rise down the list, but it does 2 times")
+
+
 def test_two_ids_that_share_several_numbers() -> None:
     both = rows("creators", user_id=["1", "2"], followers=5_231, likes=8_120, views=9_811, videos=[4, 9])
     found = only(audited(creators=both))

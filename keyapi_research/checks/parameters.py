@@ -9,7 +9,6 @@ from itertools import combinations, pairwise
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..entities import ENTITY_IDS
@@ -34,6 +33,7 @@ _SORTS: Final = ("sorted_by", "ranked_by")
 _WHOSE: Final = (*IDS, *ENTITY_IDS, "username")
 _MANY: Final = 10  # rows that are not alike by chance
 _CLEARLY: Final = 1.25  # times the value before: a sort may be by newer numbers than it shows
+_A_DAY: Final = pd.Timedelta(days=1)
 _DIFFERENT: Final = 6.0  # decimal digits of what differs within a series: two that have it all in common are one
 _MOST_ALIKE: Final = 5  # lists or series that share a row and are held each against each
 _NAMED: Final = {"posted": "created_at", "price": "price_avg"}
@@ -67,7 +67,7 @@ def _sorts_ignored(table: Table, rows: pd.DataFrame, sort: str, least: int) -> I
     lists = codes_of(rows, [*whose, sort])
     places = {int(lists[each[0]]): each for each in places_by(lists)}
     columns = {str(by): _sorted_column(table, sort, str(by)) for by in rows[sort].dropna().unique()}
-    values = {by: _sortable(rows[column]) for by, column in columns.items() if column}
+    values = {by: rows[column] for by, column in columns.items() if column}
     owners = codes_of(rows, whose)
     by_owner: dict[int, list[int]] = {}
     for number, each in places.items():
@@ -80,8 +80,7 @@ def _sorts_ignored(table: Table, rows: pd.DataFrame, sort: str, least: int) -> I
                 continue
             for each in (first, second):
                 by = str(rows[sort].iloc[each[0]])
-                shown = values[by][each] if by in values else np.zeros(1)
-                rises = int((shown[1:] > shown[:-1] * _CLEARLY).sum())
+                rises = _rises(values[by].iloc[each]) if by in values else 0
                 if rises:
                     both = rows.iloc[[*first, *second]]
                     names = " and by ".join(str(rows[sort].iloc[those[0]]) for those in (first, second))
@@ -104,12 +103,12 @@ def _sorted_column(table: Table, sort: str, by: str) -> str | None:
     return next(iter(found), None)
 
 
-def _sortable(values: pd.Series[Any]) -> npt.NDArray[np.float64]:
-    """Return what a list is sorted by as numbers; of times, which have no share, the newest day as the largest."""
+def _rises(values: pd.Series[Any]) -> int:
+    """Count how often a list that should fall rises, by more than may have come since it was sorted."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        days = (values - values.min()).dt.days
-        return np.asarray(_CLEARLY ** days.to_numpy(dtype=np.float64, na_value=np.nan))
-    return numbers(values)
+        return int((values.diff() > _A_DAY).sum())
+    shown = numbers(values)
+    return int((shown[1:] > shown[:-1] * _CLEARLY).sum())
 
 
 # Answers that are the same ----------------------------------------------------------------------------------
