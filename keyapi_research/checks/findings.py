@@ -139,7 +139,7 @@ def moment(value: Any) -> str:
 
 
 def figures(*values: float) -> list[str]:
-    """Return numbers as text, with as many decimals as tell them apart."""
+    """Return numbers as text, with as many decimals as they differ in."""
     for decimals in range(_MOST_DECIMALS + 1):
         texts = [f"{value:,.{decimals}f}" for value in values]
         if len(set(texts)) == len(set(values)):

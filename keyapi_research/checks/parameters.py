@@ -137,12 +137,12 @@ def _same_answers(table: Table, newest: pd.DataFrame, least: int) -> Iterator[Fi
         if len(differing) == 1 and _digits(newest.iloc[places[one]], measures) >= _DIFFERENT:
             others = words(first.drop(differing[0])) if differing[0] not in _WHOSE else ""
             found.setdefault((differing[0], others), []).append((one, other))
-    told: dict[tuple[str, tuple[str, ...]], list[tuple[str, list[int]]]] = {}
+    reports: dict[tuple[str, tuple[str, ...]], list[tuple[str, list[int]]]] = {}
     for (name, others), alike in found.items():
         for groups in _joined(alike):
             texts = sorted({words([newest[name].iloc[places[each][0]]]) for each in groups})
-            told.setdefault((name, tuple(texts)), []).append((others, groups))
-    for (name, values), each in told.items():
+            reports.setdefault((name, tuple(texts)), []).append((others, groups))
+    for (name, values), each in reports.items():
         severity, why = _severity(table, name, values)
         entity = listed(list(values), MOST_NAMED) if name in _WHOSE else listed([one for one, _ in each], MOST_NAMED)
         moments = newest[OBSERVED_AT.name].iloc[np.concatenate([places[one] for _, groups in each for one in groups])]
