@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..entities import ENTITY_IDS
@@ -125,23 +126,30 @@ def _same_answers(table: Table, newest: pd.DataFrame, least: int) -> Iterator[Fi
     rows = pd.util.hash_pandas_object(newest[rest], index=False).to_numpy()
     pairs: Counter[tuple[int, int]] = Counter()
     for those in places_by(rows):
-        alike = sorted(set(group[those].tolist()))
-        pairs.update(combinations(alike, 2) if len(alike) <= _MOST_ALIKE else pairwise(alike))
-    places = {int(group[each[0]]): each for each in places_by(group)} if pairs else {}
+        groups = sorted(set(group[those].tolist()))
+        pairs.update(combinations(groups, 2) if len(groups) <= _MOST_ALIKE else pairwise(groups))
+    alike = [pair for pair, common in pairs.items() if common >= max(least, NEARLY_ALL * size[list(pair)].min())]
+    if not alike:
+        return
+    some = np.flatnonzero(np.isin(group, list({one for pair in alike for one in pair})))
+    places = {int(group[some[each[0]]]): some[each] for each in places_by(group[some])}
+    heads = newest.iloc[[each[0] for each in places.values()]]
+    columns = [[words([one]) for one in heads[name]] for name in parameters]
+    texts = dict(zip(places, zip(*columns, strict=True), strict=True))
+    digits = _digits(newest.iloc[some], group[some], measures)
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for (one, other), common in pairs.items():
-        if common < max(least, NEARLY_ALL * min(size[one], size[other])):
-            continue
-        first, second = (newest[parameters].iloc[places[each][0]] for each in (one, other))
-        differing = [name for name in parameters if words([first[name]]) != words([second[name]])]
-        if len(differing) == 1 and _digits(newest.iloc[places[one]], measures) >= _DIFFERENT:
-            others = words(first.drop(differing[0])) if differing[0] not in _WHOSE else ""
-            found.setdefault((differing[0], others), []).append((one, other))
+    for one, other in alike:
+        both = zip(parameters, texts[one], texts[other], strict=True)
+        differing = [name for name, left, right in both if left != right]
+        if len(differing) == 1 and digits[one] >= _DIFFERENT:
+            name = differing[0]
+            others = words(each for each, of in zip(texts[one], parameters, strict=True) if of != name)
+            found.setdefault((name, "" if name in _WHOSE else others), []).append((one, other))
     reports: dict[tuple[str, tuple[str, ...]], list[tuple[str, list[int]]]] = {}
-    for (name, others), alike in found.items():
-        for groups in _joined(alike):
-            texts = sorted({words([newest[name].iloc[places[each][0]]]) for each in groups})
-            reports.setdefault((name, tuple(texts)), []).append((others, groups))
+    for (name, others), pairs_of in found.items():
+        for joined in _joined(pairs_of):
+            values = tuple(sorted({texts[each][parameters.index(name)] for each in joined}))
+            reports.setdefault((name, values), []).append((others, joined))
     for (name, values), each in reports.items():
         severity, why = _severity(table, name, values)
         entity = listed(list(values), MOST_NAMED) if name in _WHOSE else listed([one for one, _ in each], MOST_NAMED)
@@ -162,16 +170,27 @@ def _said(name: str, values: Sequence[str]) -> str:
 
 def _joined(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Put together what is the same as something in common."""
-    found: list[set[int]] = []
-    for pair in pairs:
-        touched = [one for one in found if one & set(pair)]
-        found = [one for one in found if one not in touched] + [set(pair).union(*touched)]
-    return [sorted(one) for one in found]
+    above: dict[int, int] = {}
+
+    def top(one: int) -> int:
+        while above.setdefault(one, one) != one:
+            above[one] = above[above[one]]
+            one = above[one]
+        return one
+
+    for one, other in pairs:
+        above[top(one)] = top(other)
+    found: dict[int, list[int]] = {}
+    for one in sorted(above):
+        found.setdefault(top(one), []).append(one)
+    return list(found.values())
 
 
-def _digits(rows: pd.DataFrame, measures: list[str]) -> float:
-    """Return how many decimal digits tell such rows from others, by the orders that their values could have."""
-    return sum(math.lgamma(rows[name].nunique() + 1) for name in measures) / math.log(10)
+def _digits(rows: pd.DataFrame, group: npt.NDArray[np.intp], measures: list[str]) -> dict[int, float]:
+    """Return how many decimal digits tell the rows of each group from others, by the orders their values could have."""
+    different = rows[measures].groupby(group).nunique()
+    orders = np.array([math.lgamma(count + 1) for count in range(int(different.to_numpy().max(initial=0)) + 1)])
+    return dict(zip(different.index.tolist(), (orders[different].sum(axis=1) / math.log(10)).tolist(), strict=True))
 
 
 def _severity(table: Table, name: str, values: Sequence[str]) -> tuple[Severity, str]:
