@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from .checks import CHECKS, THRESHOLDS, Finding, Held
+from .checks import CHECKS, SEVERITIES, THRESHOLDS, Finding, Held
 from .client import Client
 from .errors import InvalidArgumentError, shown
 from .frames import reading_client
@@ -18,7 +18,6 @@ from .model import DTYPES, TABLES, Endpoint, Table
 from .settings import is_number
 
 _MOST: Final = 10**9  # of a threshold: it finds nothing
-_ORDER: Final = ("wrong", "suspect", "note")
 
 
 def audit(
@@ -147,7 +146,7 @@ def _checked(thresholds: object) -> Mapping[str, float]:
 
 
 def _tabulate(found: Iterable[Finding]) -> pd.DataFrame:
-    rows = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.check, one.table, one.entity, one.column))
+    rows = sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.check, one.table, one.entity, one.column))
     cells = {field.name: [getattr(one, field.name) for one in rows] for field in fields(Finding)}
     frame = pd.DataFrame(cells)
     dtypes = dict.fromkeys(("check", "severity", "table", "entity", "column", "evidence"), DTYPES["text"])

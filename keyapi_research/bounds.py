@@ -50,7 +50,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of each date: the bounds of its share of the peak of its piece, the piece, and the number of its windows.
+    """Of each date: the bounds of its share of the peak of its piece, and the piece.
 
     `shares` has the windows as rows, NaN where a window does not have a date.
     """

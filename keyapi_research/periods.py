@@ -19,7 +19,7 @@ from .settings import is_number
 
 CYCLES: Final = ("day", "week", "month")
 _RANKING_SETTLES: Final = timedelta(days=2)  # after the end of its cycle
-_DAY_SETTLES: Final = timedelta(days=3)  # after the day itself
+DAY_SETTLES: Final = timedelta(days=3)  # after the day itself
 MOST_DAYS: Final = 3660  # of a series
 _DAY: Final = timedelta(days=1)
 _LENGTH: Final = re.compile(r"([0-9]{1,5})\s*[dD]")
@@ -79,7 +79,7 @@ def ranking_final_on(values: Mapping[str, Value]) -> date:
 
 def day_final_on(values: Mapping[str, Value]) -> date:
     """Return the day from which the figures of a day are final."""
-    return date.fromisoformat(str(values["date"])) + _DAY_SETTLES
+    return date.fromisoformat(str(values["date"])) + DAY_SETTLES
 
 
 def days_between(start: object, end: object, today: date) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,44 @@ def test_the_docstring_has_the_checks_and_their_thresholds() -> None:
         name: f"{least:g}" for name, least in THRESHOLDS.items()
     }
     assert list(CHECKS) == list(THRESHOLDS)
+    guide = (Path(__file__).parents[1] / "docs" / "series-and-audits.md").read_text("utf-8")
+    assert dict(re.findall(r"^\| `(\w+)` \(([\d.]+):", guide, re.MULTILINE)) == {
+        name: f"{least:g}" for name, least in THRESHOLDS.items()
+    }
+
+
+def test_the_evidence_shows_what_the_severity_is_for() -> None:
+    """A small number may differ by a larger share than a large one, which is the worse of the two."""
+    windows = rows(
+        "product_windows", product_id="5", window_days=[1, 7] * 2, units_window_est=[4, 0, 900, 600],
+        observed_at=[SEEN, SEEN, SEEN + DAY, SEEN + DAY],
+    )  # fmt: skip
+    found = only(audited(product_windows=windows))
+    assert (found["severity"], found["n"]) == ("wrong", 2)
+    assert found["evidence"].startswith("units_window_est of 1 day is 900, more than the 600 of")
+
+    both = rows("videos", video_id="1", shares=[5, 3, 2_000, 1_900], observed_at=SEEN + np.arange(4) * DAY)
+    found = only(audited(videos=both))
+    assert found["severity"] == "wrong"
+    assert found["evidence"].startswith("shares fell from 2,000")
+
+    views, videos = 50_000 + 700 * np.arange(60), np.full(60, 12)
+    views[20:] -= 20_000  # with a video
+    videos[20:] -= 1
+    views[40:] -= 3_000
+    found = audited(days_of("1", 60, views=views, videos=videos))
+    assert found.loc[found["column"] == "views", "severity"].tolist() == ["suspect"]
+    assert "(2026-02-10)" in found.loc[found["column"] == "views", "evidence"].item()
+
+    first, again = (days_of("1", 30, observed_at=FIRST + days * DAY) for days in (40, 50))
+    again.loc[3, "shares"] = first.loc[3, "shares"] + 5
+    first.loc[3, "shares"] = 1
+    again.loc[[8], "units_day_est"] = 1
+    again.loc[[9], "units_day_est"] = 90
+    found = audited(first, again)
+    found = only(found[found["column"] == "units_day_est"])
+    assert found["severity"] == "suspect"
+    assert "is 90 (observed" in found["evidence"]
 
 
 # falling_total --------------------------------------------------------------------------------------------------
@@ -856,6 +895,13 @@ def test_two_ids_that_share_several_numbers() -> None:
     assert audited(creators=both.assign(likes=[7, 8], views=[90, 91])).empty
 
 
+def test_ids_whose_number_is_not_known_do_not_count_as_the_same() -> None:
+    creators = rows("creators", user_id=list("abcde"), followers=[5_000] * 4 + [pd.NA])
+    found = only(audited(creators=creators))
+    assert found["n"] == 4
+    assert found["evidence"].startswith("4 of 5 ids of one request have followers 5,000")
+
+
 def test_windows_may_be_the_same_for_all() -> None:
     windows = rows(
         "creator_windows", user_id=list("abcde") * 2, window_days=[7] * 5 + [30] * 5,
@@ -882,3 +928,15 @@ def test_tables_that_users_declare_are_audited_as_far_as_they_go(client: kr.Clie
             assert len(fetch(users, limit=20, client=client, **dict.fromkeys(parameters, value)))
         assert kr.audit(name, client=client).empty
     assert kr.audit(client=client)["table"].isin(list(TABLES)).all()
+
+
+def test_a_frame_of_days_is_held_against_the_markets_of_the_store(client: kr.Client) -> None:
+    market = effects.UNCOVERED_MARKET
+    users = kr.fetch_creator_rankings(region=market, cycle="month", limit=12, client=client)["user_id"]
+    kr.fetch_creators(users, client=client)
+    days = kr.fetch_creator_days(users, start="60D", client=client)
+    found = days.keyapi.audit(client=client)
+    zero = found[found["check"] == "uncovered_zero"]
+    assert set(zero["entity"]) == {market}
+    assert set(zero["first"].dt.date) == {effects.UNCOVERED_DAYS[0]}
+    assert found["table"].unique().tolist() == ["creator_days"]

@@ -1430,6 +1430,12 @@ def test_one_piece_says_nothing_of_breaks_and_two_series_are_not_compared() -> N
     assert to_hex(both.collections[1].get_facecolor()[0]) == to_hex(both.lines[1].get_color())
 
 
+def test_what_stitch_trends_returns_is_drawn_with_its_band() -> None:
+    ax = kr.stitch_trends(series("a", days(1, 2, 3, 100 // 4))).keyapi.plot.trend()
+    assert len(ax.collections) > 0
+    assert ax.get_ylabel() == "popularity (share of highest, 0 to 1)"
+
+
 def test_stitched_series_as_small_multiples_and_from_the_accessor() -> None:
     both = pd.concat([stitched("a", [0.2, 1.0]), stitched("b", [1.0], [0.3, 1.0]).assign(source="sandbox")])
     first = both.keyapi.plot.trend(small_multiples=True)

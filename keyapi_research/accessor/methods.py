@@ -262,7 +262,7 @@ class Methods(Fetching):
         Parameters
         ----------
         thresholds : dict, optional
-            By check, from which size on something is a finding; `kr.audit` has the checks and their defaults.
+            By check, the size from which something is reported; `kr.audit` has the checks and their defaults.
 
         Returns
         -------

@@ -8,7 +8,7 @@ from typing import Final
 
 from .counts import falling_total, impossible_count, same_value, window_conflict
 from .days import frozen, gap, revised_past
-from .findings import Check, Finding, Held
+from .findings import SEVERITIES, Check, Finding, Held
 from .parameters import parameter_ignored
 from .zeros import uncovered_zero
 
@@ -26,4 +26,4 @@ CHECKS: Final[Mapping[str, tuple[Check, float]]] = MappingProxyType(
     }
 )
 THRESHOLDS: Final = MappingProxyType({name: least for name, (_, least) in CHECKS.items()})
-__all__ = ["CHECKS", "THRESHOLDS", "Finding", "Held"]
+__all__ = ["CHECKS", "SEVERITIES", "THRESHOLDS", "Finding", "Held"]

@@ -11,18 +11,19 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ..client.call import counted
 from ..errors import listed
 from ..model import OBSERVED_AT, Table
 from .findings import (
     MAY_FALL,
     MOST_NAMED,
+    SEVERITIES,
     TINY,
     Finding,
     Floats,
     Held,
     Severity,
     codes_of,
-    counted,
     entity_at,
     figures,
     ids_of,
@@ -48,7 +49,7 @@ _BEFORE: Final = pd.Timedelta(days=1)  # a total may be so much older than a lis
 _BETWEEN: Final = 0.5  # share that may have come in between
 _MANY: Final = 100  # of likes, comments or shares: fewer may be somebody who takes them back, or comments often
 _CLEARLY: Final = 1.2  # times the longer window
-_CENT: Final = 1.0  # estimates are rounded in different ways
+_ROUNDING: Final = 1.0  # estimates are rounded in different ways
 _ALIKE: Final = 6.0  # decimal digits that several ids do not share by chance
 _LARGE: Final = 3.0  # the same, of each of several columns ...
 _TOGETHER: Final = 6.0  # ... and of them all
@@ -78,12 +79,14 @@ def falling_total(held: Held) -> Iterator[Finding]:
             fell = np.flatnonzero((np.diff(entity[known]) == 0) & (lost > 0) & (lost >= least))
             for those in places_by(entity[known[fell]]):
                 some = fell[those]
-                most = some[lost[some].argmax()]
-                deleted = bool((posted[known[some + 1]] < posted[known[some]]).all())
+                loss, gone = (before - after)[some], posted[known[some + 1]] < posted[known[some]]
+                # What is shown is the worst: not one that a deleted video explains, if there is another.
+                worst = int(np.lexsort((loss, ~gone & (loss >= TINY)))[-1])
+                most, deleted = some[worst], bool(gone[worst])
                 was, is_ = figures(before[most], after[most])
                 old, new, first, last = moments.iloc[known[[most, most + 1, some[0] + 1, some[-1] + 1]]]
                 yield Finding(
-                    "falling_total", _severity_of_loss(table, name, (before - after)[some].max(), deleted=deleted),
+                    "falling_total", _severity_of_loss(table, name, loss[worst], deleted=deleted),
                     table.name, entity_at(ordered, ids, known[most]), name, first, last, len(some),
                     f"{name} fell from {was} ({moment(old)}) to {is_} ({moment(new)}), by {lost[most]:.1%}, though it "
                     f"is a total{'; the number of videos fell, too' if deleted else ''}",
@@ -194,7 +197,7 @@ def _more_than(
     held: Held, check: str, table: Table, column: str, steps: Iterable[Pair], judge: Judge
 ) -> Iterator[Finding]:
     """Find where the first of two columns is more than the second, by more than what is allowed."""
-    allowed, rounding = held.thresholds[check], _CENT * column.endswith("_est")
+    allowed, rounding = held.thresholds[check], _ROUNDING * column.endswith("_est")
     found: dict[Any, list[tuple[pd.Timestamp, float, float, str, str]]] = {}
     for said, against, part, whole in steps:
         left, right = numbers(part), numbers(whole)
@@ -205,10 +208,12 @@ def _more_than(
     when = "on {}" if when_of(table) != OBSERVED_AT.name else "observed {}"
     for entity, each in found.items():
         moments = [one[0] for one in each]
-        day, part_, whole_, said, against = max(each, key=lambda one: one[1] / max(one[2], 1))
+        judged = [(judge(part_, whole_), part_ / max(whole_, 1)) for _, part_, whole_, *_ in each]
+        worst = min(range(len(each)), key=lambda place: (SEVERITIES.index(judged[place][0]), -judged[place][1]))
+        day, part_, whole_, said, against = each[worst]
         left_, right_ = figures(part_, whole_)
         yield Finding(
-            check, judge(part_, whole_), table.name, words(entity), column, min(moments), max(moments), len(each),
+            check, judged[worst][0], table.name, words(entity), column, min(moments), max(moments), len(each),
             f"{said} is {left_}, more than the {right_} of {against} ({when.format(moment(day))}"
             f"{f'; {len(each):,} such pairs in all' if len(each) > 1 else ''})",
         )  # fmt: skip
@@ -292,7 +297,9 @@ def _alike(
         ids = frame[table.key[0]].iloc[places].tolist()
         said = " and ".join(f"{name} {values[name][~np.isnan(values[name])][0]:,.0f}" for name in alike)
         observed = frame[OBSERVED_AT.name].iloc[places[0]]
+        known_ = min(int((~np.isnan(values[name])).sum()) for name in alike)
+        those = f"all {len(ids)}" if known_ == len(ids) else f"{known_} of {len(ids)}"
         yield Finding(
-            "same_value", "wrong", table.name, listed(ids, MOST_NAMED), ", ".join(alike), observed, observed, len(ids),
-            f"all {len(ids)} ids of one request have {said}; different ids should differ",
+            "same_value", "wrong", table.name, listed(ids, MOST_NAMED), ", ".join(alike), observed, observed, known_,
+            f"{those} ids of one request have {said}; different ids should differ",
         )  # fmt: skip

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..client.call import counted
 from ..model import OBSERVED_AT, Table
+from ..periods import DAY_SETTLES
 from .findings import (
     FEW,
     TINY,
@@ -20,7 +22,6 @@ from .findings import (
     Held,
     Severity,
     codes_of,
-    counted,
     entity_at,
     figures,
     moment,
@@ -30,7 +31,6 @@ from .findings import (
 )
 
 _DAY: Final = pd.Timedelta(days=1)
-_FINAL: Final = 3 * _DAY  # after this long a day should not change any more
 _RARELY: Final = 1e-9  # of chance, as there are many columns of many series
 _EXPECTED: Final = 0.5  # runs that a series of such density has by itself
 _OTHERS: Final = 2  # columns that move beside one that does not
@@ -171,7 +171,7 @@ def _severity(whom: str, name: str, still: int) -> Severity:
 
 
 def gap(held: Held) -> Iterator[Finding]:
-    """Find days of a series that are missing in a row, more than the rest of it lets expect."""
+    """Find days of a series that are missing in a row, more than its density explains."""
     least = max(int(held.thresholds["gap"]), 1)
     for table, frame in held.tables(series=True):
         whom, day = table.key
@@ -198,7 +198,7 @@ def revised_past(held: Held) -> Iterator[Finding]:
         several = frame[frame.duplicated([whom, day], keep=False)].sort_values([whom, day, OBSERVED_AT.name])
         same = several.duplicated([whom, day]).to_numpy()[1:]
         entity, observed = codes_of(several, [whom])[1:], several[OBSERVED_AT.name]
-        final = (observed - several[day] >= _FINAL).to_numpy()[:-1]  # when it was seen first
+        final = (observed - several[day] >= DAY_SETTLES).to_numpy()[:-1]  # when it was seen first
         for column in table.columns if len(several) else ():
             values = numbers(several[column.name]) if column.of else np.zeros(len(several))
             before, after = values[:-1], values[1:]
@@ -215,8 +215,9 @@ def _revision(
     """Describe what was changed of one column of one series."""
     before, after, change, final = numbers_
     whom, day = table.key
-    most = places[change[places].argmax()]
     large = final[places] & (np.abs(after - before)[places] >= TINY)
+    telling = places[large] if large.any() else places  # what is shown is why it is suspect
+    most = telling[change[telling].argmax()]
     was, is_ = figures(before[most], after[most])
     days, observed = rows[day], rows[OBSERVED_AT.name]
     changed = days.iloc[places + 1].nunique()

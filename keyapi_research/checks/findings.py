@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import pandas as pd
 from ..model import OBSERVED_AT, TABLES, Table
 
 Severity = Literal["wrong", "suspect", "note"]
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)  # the worst first
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -145,8 +146,3 @@ def figures(*values: float) -> list[str]:
         if len(set(texts)) == len(set(values)):
             break
     return texts
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number and a noun: 1 day, 2 days."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

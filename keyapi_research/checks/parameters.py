@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..client.call import counted
 from ..entities import ENTITY_IDS
 from ..errors import listed
 from ..model import OBSERVED_AT, SOURCE, Table
@@ -23,7 +24,6 @@ from .findings import (
     Held,
     Severity,
     codes_of,
-    counted,
     newest_of,
     numbers,
     places_by,

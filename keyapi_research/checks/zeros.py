@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ..client.call import counted
 from ..model import OBSERVED_AT, TABLES, Table
 from .days import Days
 from .findings import (
@@ -21,7 +22,6 @@ from .findings import (
     Floats,
     Held,
     codes_of,
-    counted,
     entity_at,
     ids_of,
     moment,

@@ -58,8 +58,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool) -> Axes:
             _draw_line(ax, line, color=style.GREY, linewidth=0.7)
     if lines:
         _set_dates(ax, lines)
-    notes = list(labels.notes)
-    notes = [*_level_notes(lines, stitched=stitched), *notes]
+    notes = [*_level_notes(lines, stitched=stitched), *labels.notes]
     if len(lines) > 1:
         named = style.Labels(labels.texts[:most], labels.style, [])
         style.add_legend(ax, ax.lines[-len(lines) :][:most], named)
