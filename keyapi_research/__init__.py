@@ -90,16 +90,19 @@ if typing.TYPE_CHECKING:
     from .importing import import_store
     from .inventory import stored
     from .measures import audience_similarity
+    from .panels import Panel, panel
     from .probing import probe
     from .stitching import stitch_trends
 
 _LATE = {  # what most cells do not need is imported when it is first used
     "plots": "plots",
+    "Panel": "panels",
     "audit": "audits",
     "audience_similarity": "measures",
     "export_store": "export",
     "freeze": "export",
     "import_store": "importing",
+    "panel": "panels",
     "probe": "probing",
     "read_csv": "export",
     "read_excel": "export",
@@ -129,6 +132,7 @@ __all__ = [
     "NetworkError",
     "NotFoundError",
     "NotStoredError",
+    "Panel",
     "Plan",
     "RateLimitedError",
     "SchemaDriftWarning",
@@ -187,6 +191,7 @@ __all__ = [
     "import_store",
     "ledger",
     "limit_store",
+    "panel",
     "plan",
     "plots",
     "probe",

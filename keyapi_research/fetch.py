@@ -124,13 +124,19 @@ def fetch_function(table: Table) -> Callable[[Callable[P, Call]], Callable[P, pd
 
 def run(call: Call) -> pd.DataFrame:
     """Return the table of a call, paying for what is not stored; warn of what its numbers do not show."""
+    frame, _ = run_with_answers(call)
+    return frame
+
+
+def run_with_answers(call: Call) -> tuple[pd.DataFrame, list[Answer]]:
+    """Run a call; return its table and the answers that were found for it."""
     if not call.queries:
-        return empty_frame(call.table)
+        return empty_frame(call.table), []
     client = find_client(call.client)
     client.records.note_read(call.read)
     collection = client.collect(call)
     try:
-        return _conclude(collection, client)
+        return _conclude(collection, client), collection.answers
     except StoreError as error:
         if error.frame is None:  # the store broke, or was closed, while the table was made
             error.frame, error.failures = empty_frame(call.table), failures_frame(collection.failures, error)

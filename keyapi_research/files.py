@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import secrets
 import shutil
+import sqlite3
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,6 +23,8 @@ from .errors import InvalidArgumentError, StoreError, shown
 
 # A Path has one slash left.
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|postgres(?:ql)?):[/\\]", re.IGNORECASE)
+_LOG: Final = logging.getLogger("keyapi_research")
+_LOOKS_AGAIN: Final = 0.1  # seconds, where another program holds a lock
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
 _FIRST: Final = {errno.ENOSPC: "Free some space", errno.EDQUOT: "Free some space", errno.ENOENT: "Create its folder"}
 
@@ -154,6 +159,36 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file: all of it, or what was there stays as it was."""
     with replacing(path) as file:
         file.write(content)
+
+
+@contextlib.contextmanager
+def locked(path: Path, busy: str = "", *, wait: bool = False) -> Iterator[None]:
+    """Hold a file that one program at a time can hold; it is free again when that ends, however it ends.
+
+    If another program holds it, wait, or raise a StoreError with the text `busy`.
+    """
+    try:
+        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be made: {error}. Make its folder writable, or choose another") from error
+    waited = False
+    with contextlib.closing(lock):
+        while True:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+                lock.execute("PRAGMA user_version = 1")  # a file that is only read was not locked: this says so
+                break
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    advice = "Make it writable, or choose another folder"
+                    raise StoreError(f"{path} cannot be locked: {error}. {advice}") from error
+                if not wait:
+                    raise StoreError(busy) from error
+            if not waited:
+                _LOG.warning("waiting for another program, which holds %s", path)
+            waited = True
+            time.sleep(_LOOKS_AGAIN)
+        yield
 
 
 def unfinished_name(path: Path) -> str:

@@ -109,6 +109,7 @@ SIGNATURES = {
     "freeze": "path, *, partial=False, personal=False, client=None",
     "import_store": "path, *, client=None",
     "ledger": "*, client=None",
+    "panel": "path, *, client=None",
     "limit_store": "credits, *, per='month', client=None",
     "plan": "fetch, *args, **kwargs",
     "plots.audience": "df, *, dimension=None, ax=None",
@@ -131,6 +132,7 @@ SIGNATURES = {
     "tables": "",
     "write_package": "folder, tables, *, client=None",
 }
+PANEL = {"plan": "self", "run": "self", "status": "self", "table": "self, name"}
 OF = "self, *, of=None, client=None"
 METHODS = {name: one for name, one in methods.METHODS.items() if name != "plot"}
 METHOD_SIGNATURES = {
@@ -199,9 +201,14 @@ def test_signatures_of_the_accessor() -> None:
     assert set(PICTURES) == {"trend", "audience", "products", "categories", "engagement", "overlap"}
 
 
+def test_signatures_of_a_panel() -> None:
+    public = {name: one for name, one in vars(kr.Panel).items() if not name.startswith("_")}
+    assert {name: written(method) for name, method in public.items()} == PANEL
+
+
 def test_all_names_are_public_and_no_others() -> None:
     names = {name.partition(".")[0] for name in SIGNATURES} | set(ERRORS) | set(WARNINGS)
-    names |= {"KeyAPIError", "KeyAPIWarning", "Plan"}
+    names |= {"KeyAPIError", "KeyAPIWarning", "Panel", "Plan"}
     assert kr.__all__ == sorted(names)
     assert dir(kr) == sorted(names)
     assert all(getattr(kr, name) is getattr(kr, name) for name in names)
@@ -286,9 +293,11 @@ def test_the_type_checker_finds_types() -> None:
 # Docstrings ------------------------------------------------------------------------------------------------------
 
 METHOD = "keyapi_research.accessor.methods.Methods."
+OF_PANEL = "keyapi_research.Panel."
 DOCUMENTED = {
     **{f"keyapi_research.{name}": find(name) for name in SIGNATURES},
     **{f"{METHOD}{name}": method for name, method in METHODS.items()},
+    **{f"{OF_PANEL}{name}": getattr(kr.Panel, name) for name in PANEL},
 }
 
 
@@ -308,7 +317,7 @@ def test_docstrings_list_all_parameters_and_what_comes_back(name: str) -> None:
     lines = [line for line in found.get("Parameters", []) if " : " in line or "\\" not in line]
     told = [one.strip().lstrip("*") for line in lines for one in line.partition(" : ")[0].split(",")]
     wanted = list(inspect.signature(function).parameters)
-    assert [one for one in told if one] == wanted[name.startswith(METHOD) :]  # self goes without
+    assert [one for one in told if one] == wanted[name.startswith((METHOD, OF_PANEL)) :]  # self goes without
     if function is not kr.Client:
         assert all(" : " in line or line.startswith("*") for line in lines), lines
         hint = inspect.signature(function).return_annotation

@@ -30,7 +30,8 @@ class Call:
     `partial`: what cannot be fetched is left out. `read` are stored answers that led to it. `probing`: it only finds
     out whether there is an answer, so an answer that does not come is not missing from a study. `since` has the ids of
     the last answer and request that its maker knew of: what others requested since then is not requested again. `today`
-    is the day that its dates are relative to, if they are.
+    is the day that its dates are relative to, if they are. `not_before` is a moment: only what came since, or is final,
+    serves.
     """
 
     table: Table
@@ -44,6 +45,7 @@ class Call:
     probing: bool = False
     since: tuple[int, int] | None = None
     today: date | None = None
+    not_before: int | None = None
 
     @property
     def one_page(self) -> bool:

@@ -26,6 +26,7 @@ _LEAVE_OUT: Final = (
     "has the token in it, which would be stored and shown. Leave it out: it goes into a header by itself"
 )
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
+_EVER: Final = timedelta.max
 
 
 def _is_sandbox_here(base_url: str) -> bool:
@@ -89,6 +90,12 @@ class Policy:
         max_age = self.settings.max_age if call.max_age is None else call.max_age
         if self.offline or max_age == "any":
             return True
+        if call.not_before is not None:
+            came = call.not_before <= one.observed_at and is_within(one.observed_at, _EVER)
+            return came or self.is_final(query, one)
+        return self._is_fresh(query, one, max_age, since)
+
+    def _is_fresh(self, query: Query, one: Observation, max_age: timedelta | str | None, since: int | None) -> bool:
         if since is not None and self.store.came_since(one, since):
             return True
         if isinstance(max_age, timedelta) and not max_age:

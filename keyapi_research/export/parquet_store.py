@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +22,7 @@ from ..client import Client
 from ..client.call import ledger_frame
 from ..client.display import Facts
 from ..errors import InvalidArgumentError, StoreError, listed, needed, shown
-from ..files import as_path, reason_of, unfinished_name, whole_path, write_bytes
+from ..files import as_path, locked, reason_of, unfinished_name, whole_path, write_bytes
 from ..frames import reading_client
 from ..holdings import LEDGER, find_table, frames_of, held_names, last_answer
 from ..model import Column, Table, Untyped
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _WINDOW: Final = 20_000  # stored answers that a part is made of, at most: bounds memory
 _SETTLED: Final = timedelta(hours=1) // timedelta(microseconds=1)  # an answer comes within it, or never
 _PART: Final = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
-_LOCK: Final = ".lock"  # SQLite's lock ends with the process, whatever ends that
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, repr=False)
@@ -263,19 +262,9 @@ def _locked(target: Path, client: Client) -> Iterator[dict[str, Any]]:
         trial = target / unfinished_name(target / DESCRIPTOR)  # the system says why not, SQLite does not
         trial.touch()
         trial.unlink(missing_ok=True)
-        lock = sqlite3.connect(target / _LOCK, timeout=0, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise StoreError(f"{target} cannot be written: {reason_of(error)}. Choose another folder") from error
-    with contextlib.closing(lock):
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-            lock.execute("PRAGMA user_version = 1")  # a file that is only read was not locked: this says so
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                text = f"another program is exporting into {target}. Run this again when it is done"
-            else:
-                text = f"{target / _LOCK} cannot be locked: {error}. Make it writable, or choose another folder"
-            raise StoreError(text) from error
+    with locked(target / _LOCK, f"another program is exporting into {target}. Run this again when it is done"):
         for unfinished in target.glob(f".{DESCRIPTOR}.*.part"):
             unfinished.unlink(missing_ok=True)
         yield _check_ours(target, client)

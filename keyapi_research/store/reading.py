@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..errors import StoreError
 from . import bodies
-from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json
+from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json, this_process
 from .sqlite import SQLite
 
 _BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
@@ -62,6 +62,7 @@ class Reader:
         self.path = path
         self._db = database
         self._process = os.getpid()
+        self.sender = this_process()  # whom the ledger names for requests from here
         self._source: str | None = None
 
     @property
@@ -94,6 +95,11 @@ class Reader:
     def _fact(self, name: str) -> str | None:
         rows = self._rows("SELECT value, checksum FROM keyapi_meta WHERE name = ?", (name,))
         return self._checked_fact(name, *rows[0]) if rows else None
+
+    def facts(self, beginning: str) -> dict[str, str]:
+        """Return what the store knows of itself under the names that begin so."""
+        sql = "SELECT name, value, checksum FROM keyapi_meta WHERE substr(name, 1, ?) = ? ORDER BY name"
+        return {name: self._checked_fact(name, *rest) for name, *rest in self._rows(sql, (len(beginning), beginning))}
 
     def _checked_fact(self, name: str, value: Any, checksum: Any) -> str:
         if type(value) is not str or checksum != bodies.checksum((name, value)):

@@ -214,7 +214,7 @@ def _is_new(file: Path, *, read_only: bool) -> bool:
         raise StoreError(f"{file} is not a regular file. Choose another store=")
     if not file.exists() and read_only:
         raise StoreError(
-            f"there is no store at {file}, and offline=True needs one. Check the path, or fetch first without offline"
+            f"there is no store at {file}, so there is nothing to read yet. Check the path, or fetch online first"
         )
     if not file.parent.is_dir():
         raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")

@@ -28,7 +28,6 @@ from .facts import (
     claim_of,
     compact_json,
     now_us,
-    this_process,
 )
 from .formats import put_row, put_totals
 from .limits import Counted, LimitReader, drop_limit, period_of, put_limit
@@ -104,6 +103,13 @@ class Store(LimitReader):
                 now = now_us()
                 put_limit(db, self._counted(Counted(per, credits, period_of(now, per)[0]), now))
 
+    def change_fact(self, name: str, change: Callable[[str | None], str]) -> str:
+        """Write what the store shall know of itself under a name, made from what it knew; nobody comes in between."""
+        with self._transaction() as db:
+            value = change(self._fact(name))
+            put_row(db, "keyapi_meta", (name, value))
+        return value
+
     # Writing ------------------------------------------------------------------------------------------------
 
     def begin(
@@ -146,7 +152,7 @@ class Store(LimitReader):
             request = totals.requests + 1
             self._reserve(db, request, price, sent_at, f"a request of {endpoint}")
             row = (request, sent_at, endpoint, compact_json(dict(describe(claimed))), len(claimed), attempt)
-            put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), this_process(), 0])
+            put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), self.sender, 0])
             put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
             db.execute("DELETE FROM keyapi_claims WHERE until < ?", (now,))
             db.executemany(
