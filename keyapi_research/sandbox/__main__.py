@@ -37,18 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m keyapi_research.sandbox",
         description="A KeyAPI-compatible server on this machine: synthetic data, no key, no credits.",
     )
+    add_options(parser)
+    return serve(parser.parse_args(arguments))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the server to a parser."""
     for name, kind, default, text, _, _ in _OPTIONS:
-        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
-    options = vars(parser.parse_args(arguments))
+        metavar = {int: "N", float: "SECONDS"}.get(kind, name.upper())
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=text)
+    parser.set_defaults(refuse=parser.error)
+
+
+def serve(given: argparse.Namespace) -> int:
+    """Serve until interrupted, print what it would have cost, and return the exit status."""
+    options = {name.replace("-", "_"): getattr(given, name.replace("-", "_")) for name, *_ in _OPTIONS}
     for (name, *_, allows, allowed), value in zip(_OPTIONS, options.values(), strict=True):
         if not allows(value):
-            parser.error(f"--{name} is {allowed}, not {value!r}")
+            given.refuse(f"--{name} is {allowed}, not {value!r}")
     sandbox = Sandbox(**options)
     try:
         sandbox.start()
     except OSError as error:
         reason = error.strerror or error
-        parser.error(
+        given.refuse(
             f"port {options['port']} cannot be used ({reason}): choose another with --port, or 0 for a free one"
         )
     # Another seed on the same port has the same address: without a store of its own its answers would be mixed
