@@ -1632,6 +1632,7 @@ def test_nothing_heavy_is_loaded_before_a_plot_is_drawn() -> None:
 # Never a request --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_but_fetch_methods_ever_sends(world: World, tmp_path: Path) -> None:
     before, spent = world.sent, world.client.credits_spent
     for table in TABLES:

@@ -574,6 +574,7 @@ def test_videos_with_products_none_of_which_sold_anything_are_noted() -> None:
 # A world --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_faults_of_a_world_are_found_and_no_others(make_client: MakeClient) -> None:
     seed = "8"
     with Sandbox(seed=seed) as server:
@@ -601,6 +602,7 @@ def test_the_faults_of_a_world_are_found_and_no_others(make_client: MakeClient) 
     assert {one[2] for one in bad(found)} <= {user for _, user in planted}
 
 
+@pytest.mark.slow
 def test_a_clean_world_has_notes_only(make_client: MakeClient) -> None:
     with Sandbox(seed="9", clean=True) as server:
         client = make_client(base_url=server.url, max_call_credits=None)

@@ -698,6 +698,7 @@ def test_a_former_function_of_a_ranking_still_works(sandbox: Sandbox, client: kr
         assert repr(kr.freeze(archive, client=replayed)) == repr(frozen)
 
 
+@pytest.mark.slow
 def test_threads_declare_and_fetch_at_once(sandbox: Sandbox, client: kr.Client) -> None:
     serve(sandbox, lambda _: [{"n": 1}])
     start = threading.Barrier(8)
@@ -862,6 +863,7 @@ def random_declaration(chance: random.Random) -> dict[str, Any]:
     return {"rows": chance.choice(rows), "key": key, "columns": columns, **some}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::keyapi_research.KeyAPIWarning")
 def test_random_declarations_and_answers_give_a_frame_or_a_typed_error(sandbox: Sandbox, client: kr.Client) -> None:
     chance = random.Random(20261128)

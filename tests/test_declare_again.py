@@ -185,6 +185,7 @@ def test_its_columns_are_described_as_yours_and_it_is_listed(twin: Twin) -> None
     assert row["credits"] == twin.of.endpoint.credits
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_files(twin: Twin, client: kr.Client, tmp_path: Path) -> None:
     frame = twin.fetch_twin(client=client)
     frame.keyapi.to_csv(tmp_path / "own.csv")
@@ -201,6 +202,7 @@ def sort(frame: pd.DataFrame, twin: Twin) -> pd.DataFrame:
     return frame.sort_values([*TABLES[twin.name].key, "observed_at"], kind="stable", ignore_index=True)
 
 
+@pytest.mark.slow
 def test_the_methods_find_the_answers_behind_its_rows(twin: Twin, make_client: Make) -> None:
     client = make_client()
     first = twin.fetch_twin(client=client)
@@ -230,6 +232,7 @@ def keys(frame: pd.DataFrame, twin: Twin) -> list[tuple[Any, ...]]:
     return list(frame[list(TABLES[twin.name].key)].astype(str).itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 def test_stored_answers_are_read_offline_and_as_of(twin: Twin, make_client: Make, tmp_path: Path) -> None:
     client = make_client()
     first = twin.fetch_twin(client=client)
@@ -266,6 +269,7 @@ with open(sys.argv[2], "wb") as file:
 """
 
 
+@pytest.mark.slow
 def test_a_frozen_study_is_replayed_in_a_new_process(client: kr.Client, tmp_path: Path) -> None:
     twins = [declare_twin(*one) for one in TWINS]
     frames = {one.name: one.fetch_twin(client=client) for one in twins}

@@ -240,7 +240,7 @@ def test_normal_answers_arrive_whole(name: str) -> None:
         assert breaches(table, frame, case.queries) == []
 
 
-@budget(30, 2_000)
+@budget(20, 2_000)
 @pytest.mark.parametrize("name", CASES)
 def test_any_answer_is_a_table_or_a_typed_error(name: str, examples: int) -> None:
     reached: Counter[str] = Counter()

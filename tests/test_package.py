@@ -64,6 +64,7 @@ def resource_of(folder: Path, name: str) -> dict[str, Any]:
 # Written ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_all_tables_come_back(client: kr.Client, tmp_path: Path) -> None:
     frames = every_table(client)
     write_package(tmp_path / "all", frames, client=client)

@@ -56,7 +56,10 @@ def series(kind: str, rng: np.random.Generator, days: int = 180) -> Floats:
 
 
 @pytest.mark.parametrize("kind", ["bursty", "stable", "decaying"])
-@pytest.mark.parametrize(("length", "every", "decimals"), [(30, 7, 2), (7, 5, 2), (30, 20, 1), (14, 4, 3)])
+@pytest.mark.parametrize(
+    ("length", "every", "decimals"),
+    [(30, 7, 2), (7, 5, 2), *(pytest.param(*one, marks=pytest.mark.slow) for one in [(30, 20, 1), (14, 4, 3)])],
+)
 def test_the_truth_and_the_value_are_within_the_bounds(kind: str, length: int, every: int, decimals: int) -> None:
     rng = np.random.default_rng([ord(kind[0]), length, decimals])
     for _ in range(3):
