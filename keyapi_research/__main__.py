@@ -55,6 +55,10 @@ class Result(NamedTuple):
     code: int = 0
 
 
+class _OutputError(Exception):
+    """What was to be shown cannot be written; why, unless its reader has enough."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -69,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options.command, options)
     except KeyboardInterrupt:
-        _print("stopped; what was fetched is kept", sys.stderr)
+        _tell("stopped; what was fetched is kept")
         return _STOPPED
-    except OSError as error:  # of the output: whoever read it has enough, or its disk is full
+    except _OutputError as error:  # whoever read it has enough, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            _print(f"the output cannot be written: {reason_of(error)}", sys.stderr)
+        if str(error):
+            _tell(f"the output cannot be written: {error}")
         return _FAILED
 
 
@@ -87,7 +91,7 @@ def _run(command: Callable[[argparse.Namespace], Result], options: argparse.Name
     except KeyAPIError as error:
         if options.json:
             _print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        _print(f"{type(error).__name__}: {error}", sys.stderr)
+        _tell(f"{type(error).__name__}: {error}")
         return _BUDGET if isinstance(error, BudgetExceededError) else _FAILED
     if options.json:
         _print(json.dumps(_plain(result.data), indent=1))
@@ -96,15 +100,26 @@ def _run(command: Callable[[argparse.Namespace], Result], options: argparse.Name
     return result.code
 
 
-def _print(text: str, stream: TextIO | None = None) -> None:
-    stream = sys.stdout if stream is None else stream
-    if stream is not None:  # it was closed before Python began
+def _print(text: str) -> None:
+    _write(text, sys.stdout)
+
+
+def _tell(text: str) -> None:
+    _write(text, sys.stderr)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # it was closed before Python began
+        return
+    try:
         print(text, file=stream, flush=True)
+    except OSError as error:
+        raise _OutputError("" if isinstance(error, BrokenPipeError) else reason_of(error)) from None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """Show a warning without a line of source, which means nothing to the user of a shell."""
-    _print(f"{category.__name__}: {message}", sys.stderr)
+    _tell(f"{category.__name__}: {message}")
 
 
 def _table(frame: pd.DataFrame) -> str:

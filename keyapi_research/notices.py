@@ -72,7 +72,7 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
     """Warn, once for each table, of rows older than a day where nothing was said of their age."""
     call = collection.call
     policy = client.policy
-    aged = (call.max_age, client.settings.max_age) != (None, None)
+    aged = (call.max_age, client.settings.max_age, call.not_before) != (None, None, None)
     quiet = policy.offline or policy.synthetic or aged
     if quiet or ("stale", call.table.name) in client.told:
         return

@@ -251,6 +251,12 @@ def test_output_that_cannot_be_written_is_said(run: Run, stored: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
 
 
+def test_what_goes_wrong_is_not_among_the_output(run: Run) -> None:
+    line = f"{sys.executable} -m keyapi_research status --store none.sqlite 2>&-"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_json_is_ascii_whatever_the_terminal(run: Run, stored: Path) -> None:
     stored.rename(stored.with_name("é😀.sqlite"))
     code, output, _ = run("status", "--json", "--store", "é😀.sqlite")

@@ -343,25 +343,23 @@ RUN = "import sys, keyapi_research as kr; print(kr.panel(sys.argv[1]).run().stat
 
 
 def test_two_runs_at_once_pay_once(write: Write, sandbox: Sandbox) -> None:
-    """Each is a program of its own; the answers wait until both have begun."""
+    """Each is a program of its own; the first gets no answer until the second waits for it."""
     ids = ", ".join(f'"tag{number}"' for number in range(8))
-    begins = pd.Timestamp.now("UTC").floor("D").date().isoformat()
-    path = write(LISTED.replace('"perfume"', ids), starts=begins)
-    both = threading.Barrier(3)
-    began = itertools.count()
+    path = write(LISTED.replace('"perfume"', ids), starts=pd.Timestamp.now("UTC").date().isoformat())
+    begun, go_on = threading.Event(), threading.Event()
 
     def hold(path: str, params: Mapping[str, str]) -> None:
-        if next(began) == 0:
-            both.wait()
+        begun.set()
+        assert go_on.wait(120)
 
     sandbox.on_request = hold
-    programs = [
-        subprocess.Popen([sys.executable, "-c", RUN, path], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    waiting = [threading.Thread(target=both.wait, daemon=True) for _ in range(2)]
-    for one in waiting:
-        one.start()
-    assert [one.communicate()[0] for one in programs] == ["done\n"] * 2
+    run = [sys.executable, "-c", RUN, path]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as first:
+        assert begun.wait(120)
+        with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert "waiting for another program" in second.stderr.readline()
+            go_on.set()
+            assert [one.communicate()[0] for one in (first, second)] == ["done\n"] * 2
     assert Counter(one.params["hashtag_name"] for one in sandbox.requests).most_common(1)[0][1] == 1
     assert sandbox.charged == 20
     status = panel(path).status()
@@ -527,6 +525,64 @@ def test_old_answers_do_not_fill_a_round_that_was_cut_off(write: Write, sandbox:
     assert table[["round", "hashtag_name"]].to_numpy().tolist() == [
         [1, "perfume"], [1, "scentoftheday"], [1, "vanillaperfume"], [2, "perfume"],
     ]  # fmt: skip
+
+
+def test_the_age_that_a_connection_allows_makes_no_round_of_old_answers(
+    write: Write, sandbox: Sandbox, clock: Clock
+) -> None:
+    path = write()
+    panel(path).run()
+    kr.connect(store=":memory:", max_age="any")
+    clock.set("2026-12-08 10:00")
+    assert panel(path).run().credits_spent == 12
+    kr.connect(store=":memory:", max_age=0)
+    clock.set("2026-12-15 10:00")
+    assert panel(path).run().credits_spent == 18
+    assert panel(path).run().credits_spent == 18
+
+
+def test_answers_of_the_round_are_not_stale(write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path) -> None:
+    sandbox.extra_headers = {"X-KeyAPI-Source": "127.0.0.1"}  # of synthetic data nothing is said
+    path = write()
+    sandbox.on_request = lambda path, params: Fault(status=400) if params["hashtag_name"] == "perfume" else None
+    with pytest.raises(kr.FetchIncompleteError):
+        panel(path).run()
+    sandbox.on_request = None
+    clock.set("2026-12-06 10:00")
+    assert panel(path).run().credits_spent == 6
+    assert set(panel(path).table("hashtags")["source"]) == {"127.0.0.1"}
+
+
+def test_pages_smaller_than_any_that_was_seen_do_not_pass_the_budget(
+    write: Write, sandbox: Sandbox, clock: Clock
+) -> None:
+    sandbox.page_cap = 4
+    path = write(RANKED, credits_per_round="5")
+    assert panel(path).plan().fetches[0] == ("fetch_trending_hashtags", 4)
+    with pytest.raises(kr.BudgetExceededError, match=r"round 1 of perfume is incomplete.*Set credits_per_round to at"):
+        panel(path).run()
+    assert sandbox.charged == 4 == panel(path).status().credits_spent
+
+
+def test_ids_from_a_table_of_many_rows_an_answer_are_limited_by_the_budget_alone(
+    write: Write, sandbox: Sandbox, clock: Clock
+) -> None:
+    path = write("""
+[[fetch]]
+function = "fetch_product_posts"
+ids = ["601583"]
+
+[[fetch]]
+function = "fetch_videos"
+from = "product_posts.video_id"
+""", credits_per_round="20")
+    plan = panel(path).plan()
+    assert plan.fetches == (("fetch_product_posts", 2), ("fetch_videos", None))
+    assert (plan.credits_per_round, plan.credits_per_year) == (20, 53 * 20)
+    assert "how many ids come from another table is not known in advance" in plan.note
+    assert panel(path).run().state == "done"
+    assert 2 < sandbox.charged <= 20
+    assert set(panel(path).table("videos")["video_id"]) <= set(panel(path).table("product_posts")["video_id"])
 
 
 def test_days_that_are_final_are_paid_once(write: Write, clock: Clock, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Policy:
     def serves(self, call: Call, query: Query, one: Observation, since: int | None) -> bool:
         """Whether a stored answer is fresh enough for a call; what came after answer `since` always is."""
         max_age = self.settings.max_age if call.max_age is None else call.max_age
-        if self.offline or max_age == "any":
+        if self.offline:
             return True
         if call.not_before is not None:
             came = call.not_before <= one.observed_at and is_within(one.observed_at, _EVER)
@@ -96,6 +96,8 @@ class Policy:
         return self._is_fresh(query, one, max_age, since)
 
     def _is_fresh(self, query: Query, one: Observation, max_age: timedelta | str | None, since: int | None) -> bool:
+        if max_age == "any":
+            return True
         if since is not None and self.store.came_since(one, since):
             return True
         if isinstance(max_age, timedelta) and not max_age:

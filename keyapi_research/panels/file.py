@@ -94,7 +94,7 @@ class Fetch:
     def from_dict(cls, known: Mapping[str, Any]) -> Fetch:
         """Read what `to_dict` returned, possibly in another version of the package."""
         if known["function"] not in _FUNCTIONS:
-            raise StoreError(f"a round used {known['function']}, which this version of the package does not have")
+            raise StoreError(f"a round used {known['function']}, which this version does not have: use an older one")
         ids, source = known["ids"], known["source"]
         return cls(known["function"], known["options"], None if ids is None else tuple(ids), source and tuple(source))
 

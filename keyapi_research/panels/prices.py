@@ -15,7 +15,7 @@ _ANY_ID: Final = "7000000000000000001"  # only its price is wanted
 
 
 def most(plan: Plan) -> int:
-    """Return what a call costs at most; of a list whose length is not known, a page."""
+    """Return what a call costs at most; TOML has no null, so that every list of a panel has a limit."""
     return plan.credits if plan.credits_max is None else plan.credits_max
 
 
@@ -27,8 +27,7 @@ def prices_of(file: PanelFile, empty: Client) -> list[int | None]:
 def _price_of(place: int, file: PanelFile, empty: Client) -> int | None:
     one = _as_it_may_be(file.fetches[place], file, empty)
     if one.source is None:
-        unknown = one.table.endpoint.ranking and one.limit is None and not one.without_ids.one_page
-        return None if unknown else most(empty.plan(one.call(one.ids or (), client=empty)))
+        return most(empty.plan(one.call(one.ids or (), client=empty)))
     count = _most_ids(place, file)
     each = most(empty.plan(one.call((_ANY_ID,), client=empty)))
     batch = one.table.endpoint.batch if one.table.endpoint.series is None else 1
@@ -58,7 +57,7 @@ def _most_rows(place: int, file: PanelFile) -> int | None:
     """Return how many ids the rows of a fetch have at most; None where nobody knows."""
     one = file.fetches[place]
     endpoint, limit = one.table.endpoint, one.limit
-    if endpoint.ranking and (limit is None or one.table is not endpoint.tables[0]):
+    if endpoint.ranking and one.table is not endpoint.tables[0]:  # several rows an item of the list
         return None
     if not endpoint.ranking and len(one.table.key) > len(endpoint.columns):
         return None

@@ -66,7 +66,7 @@ def fetches_of(store: Store, file: PanelFile, this: Round) -> tuple[Fetch, ...]:
     name = f"{_panel(file)} file {this.digest}"
     text = store.facts(name).get(name)
     if text is None:
-        raise StoreError(f"{store.path} is damaged: the fetches of round {this.number} of {file.name} are not noted")
+        raise _damaged(store, f"the fetches of round {this.number} of {file.name}")
     return tuple(map(Fetch.from_dict, json.loads(text)))
 
 
@@ -74,7 +74,7 @@ def answers_of(store: Store, file: PanelFile, number: int) -> list[list[int]]:
     """Read which answers a round had when it was done, in the order of the rows of each of its fetches."""
     text = store.facts(_answers(file, number)).get(_answers(file, number))
     if text is None:
-        raise StoreError(f"{store.path} is damaged: the answers of round {number} of {file.name} are not noted")
+        raise _damaged(store, f"the answers of round {number} of {file.name}")
     return [[one for first, last in runs for one in range(first, last + 1)] for runs in json.loads(text)]
 
 
@@ -143,6 +143,10 @@ def same_since(rounds: Sequence[Round], digest: str) -> int:
             break
         first = one.number
     return first
+
+
+def _damaged(store: Store, what: str) -> StoreError:
+    return StoreError(f"{store.path} is damaged: {what} are not noted in it. Go back to a copy of the file")
 
 
 def _panel(file: PanelFile) -> str:

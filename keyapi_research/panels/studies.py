@@ -114,7 +114,7 @@ class Panel(Facts):
         Returns
         -------
         PanelPlan
-            round, credits, credits_per_round, rounds, credits_per_year, fetches.
+            round, credits, credits_per_round, rounds, credits_per_year, fetches, note.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class Panel(Facts):
         if needs > file.credits_per_round:
             notes.append(f"a round may need {needs:,} credits, so credits_per_round may stop it before its end")
         if len(known) < len(prices):
-            notes.append("a list without a limit, and what comes from it, can cost up to credits_per_round")
+            notes.append("how many ids come from another table is not known in advance: up to credits_per_round")
         return PanelPlan(
             round=number,
             credits=left,
@@ -344,7 +344,7 @@ def _online(file: PanelFile, in_use: Client | None) -> Client:
         )
     if in_use is None or file.sandbox:
         return Client(store=file.store, sandbox=file.sandbox, max_call_credits=None, replay=False)
-    return Client.of(replace(in_use.settings, store=file.store, max_age=None, max_call_credits=None))
+    return Client.of(replace(in_use.settings, store=file.store, max_call_credits=None))
 
 
 def _is_done(client: Client | None, file: PanelFile, number: int) -> bool:

@@ -61,7 +61,10 @@ def _had(client: Client, file: PanelFile, this: Round) -> list[list[Answer]]:
         for one in ids:
             query = query_behind(there[one], ways) or query_behind(there[one])
             if query is None:
-                raise StoreError(f"{client.store.path}: round {this.number} has an answer of no known endpoint")
+                raise StoreError(
+                    f"{client.store.path}: round {this.number} has an answer of an endpoint that this version does not "
+                    "know. Read it with the version that stored it"
+                )
             answers.append(Answer(query, there[one]))
         found.append(answers)
     return found
