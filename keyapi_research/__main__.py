@@ -73,12 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options.command, options)
     except KeyboardInterrupt:
-        _tell("stopped; what was fetched is kept")
+        _report("stopped; what was fetched is kept")
         return _STOPPED
     except _OutputError as error:  # whoever read it has enough, or its disk is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if str(error):
-            _tell(f"the output cannot be written: {error}")
+            _report(f"the output cannot be written: {error}")
         return _FAILED
 
 
@@ -91,7 +90,7 @@ def _run(command: Callable[[argparse.Namespace], Result], options: argparse.Name
     except KeyAPIError as error:
         if options.json:
             _print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        _tell(f"{type(error).__name__}: {error}")
+        _report(f"{type(error).__name__}: {error}")
         return _BUDGET if isinstance(error, BudgetExceededError) else _FAILED
     if options.json:
         _print(json.dumps(_plain(result.data), indent=1))
@@ -101,25 +100,31 @@ def _run(command: Callable[[argparse.Namespace], Result], options: argparse.Name
 
 
 def _print(text: str) -> None:
-    _write(text, sys.stdout)
+    error = _written(text, sys.stdout)
+    if error is not None:
+        raise _OutputError("" if isinstance(error, BrokenPipeError) else reason_of(error))
 
 
-def _tell(text: str) -> None:
-    _write(text, sys.stderr)
+def _report(text: str) -> None:
+    """Say what went wrong. If that cannot be written, there is no other place to say so, and the command goes on."""
+    _written(text, sys.stderr)
 
 
-def _write(text: str, stream: TextIO | None) -> None:
+def _written(text: str, stream: TextIO | None) -> OSError | None:
+    """Write a line; return why it could not be written, and write no more to that stream."""
     if stream is None:  # it was closed before Python began
-        return
+        return None
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
-        raise _OutputError("" if isinstance(error, BrokenPipeError) else reason_of(error)) from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the end of the program would try it again
+        return error
+    return None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """Show a warning without a line of source, which means nothing to the user of a shell."""
-    _tell(f"{category.__name__}: {message}")
+    _report(f"{category.__name__}: {message}")
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -251,6 +251,18 @@ def test_output_that_cannot_be_written_is_said(run: Run, stored: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_log_that_cannot_be_written_stops_no_round(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A warning in the middle of what is paid for must not end it; and the exit code still says how it went."""
+    (tmp_path / "tags.toml").write_text(PANEL.replace("perfume", "missingtag"))
+    for command, code in (("panel run tags.toml", 0), ("status --store none.sqlite", 1)):
+        line = f"{sys.executable} -m keyapi_research {command} 2> /dev/full"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout
+    assert "done               1" in run("panel", "status", "tags.toml")[1]
+    assert sandbox.charged == 4
+
+
 def test_what_goes_wrong_is_not_among_the_output(run: Run) -> None:
     line = f"{sys.executable} -m keyapi_research status --store none.sqlite 2>&-"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
