@@ -17,6 +17,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
+from datetime import timedelta
 from hashlib import blake2b, sha256
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +26,9 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from keyapi_research.sandbox import SOURCE_HEADER, TOKEN, WORLD_VERSION, Fault, Sandbox, chance, effects, world
+from keyapi_research.sandbox import SOURCE_HEADER, TOKEN, WORLD_VERSION, Fault, Sandbox, chance, curves, effects, world
 from keyapi_research.sandbox.__main__ import main
+from keyapi_research.sandbox.identity import Setting
 from keyapi_research.sandbox.query import movement
 from keyapi_research.sandbox.routes import ROUTES
 from keyapi_research.sandbox.words import BY_ID, BY_NAME, CATEGORIES, COUNTRIES
@@ -168,6 +170,29 @@ def test_a_second_answer_about_a_documented_entity_has_moved_on(sandbox):
     assert second[1]["info"]["publish_cnt_all"] > 34146
 
 
+@pytest.mark.parametrize("days", [0, 1, 3, 7])
+def test_how_much_later_the_next_answer_is_can_be_chosen(days):
+    with Sandbox(days_between_answers=days) as sandbox:
+        for path, params, last in (
+            (HASHTAG, {"hashtag_name": "perfumetok"}, lambda data: data["info"]["trend"][-1]["time"]),
+            (HASHTAGS, {"region": "US"}, lambda data: max(row["trend"][-1]["time"] for row in data["list"])),
+            (SOUND, {"clip_id": "7498251163905427713"}, lambda data: data["sound"]["trend"][-1]["time"]),
+        ):
+            found = [last(query(sandbox, path, **params).data) for _ in range(4)]
+            assert np.diff(found).tolist() == [days * 86400] * 3, path
+        who = {"user_ids": "6144029478790867105"}
+        totals = [query(sandbox, "influencer/detail/analytics", **who).data[0]["total_views_cnt"] for _ in range(3)]
+        row = {"user_id": who["user_ids"], "start_date": "2025-12-01", "end_date": "2026-02-02", "page_size": "10"}
+        if days == 0:
+            assert len(set(totals)) == 1
+        else:
+            assert totals[0] < totals[1] < totals[2]
+            sandbox.today += timedelta(days)  # the first answer of that day is the second of today
+            sandbox.reset()
+            assert query(sandbox, "influencer/detail/analytics", **who).data[0]["total_views_cnt"] == totals[1]
+        assert query(sandbox, "influencer/trends/analytics", page_num="1", **row).data
+
+
 # ---- determinism ---------------------------------------------------------------------------------------------------
 
 GOLDEN_REQUESTS = (
@@ -182,8 +207,8 @@ GOLDEN_REQUESTS = (
     (SOUNDS, {"region": "JP"}),
 )
 GOLDEN = {
-    "1": "9cf39116ef6780d4",
-    "another": "0f96638806a33fef",
+    "1": "e1a19f16d4c8d263",
+    "another": "62db0bf6633ab65c",
 }
 
 
@@ -206,7 +231,8 @@ def test_the_world_is_the_same_everywhere(seed):
 def test_the_world_is_the_same_in_another_process_and_order():
     code = (
         "import json, sys; from keyapi_research.sandbox import world\n"
-        "answer = lambda name, **params: world.answer('1', name, params, 1, page_cap=20)\n"
+        "from keyapi_research.sandbox.identity import Setting\n"
+        "answer = lambda name, **params: world.answer(Setting('1'), name, params, 1, page_cap=20)\n"
         "out = [answer('trending/music', search_keyword='FALSE', page='1', limit='20', period='7', region='JP',"
         " new_to_top_100='false', commercial_music='false'),"
         " answer('trending/hashtag/detail', hashtag_name='perfumetok', region='all_regions', period='30')]\n"
@@ -959,7 +985,8 @@ def test_what_is_planted_in_rankings_shows(sandbox):
 def all_of(seed, n, scope, region="US"):
     """Return all rows of a ranking by name, without a server."""
     params = {"time_scope": scope, "region": region, "search_keyword": "FALSE", "ecom_category_id": None, "limit": "20"}
-    pages = [world.answer(seed, PRODUCTS, {**params, "page": str(page)}, n, page_cap=20) for page in range(1, 26)]
+    sent = [{**params, "page": str(page)} for page in range(1, 26)]
+    pages = [world.answer(Setting(seed), PRODUCTS, page, n, page_cap=20) for page in sent]
     return {name_of(row): row for page in pages for row in page["list"]}
 
 
@@ -997,7 +1024,7 @@ def test_a_month_that_is_over_has_no_later_videos(sandbox):
 def test_totals_of_hashtags_grow_by_what_is_posted():
     for name in ("studytok", "drtok", "examseason", "perfumetok", "valentinesday", "grammys2026", "tag7", "ufc324"):
         params = {"hashtag_name": name, "region": "all_regions", "period": "7"}
-        found = [world.answer("1", HASHTAG, params, n, page_cap=20)["info"] for n in range(1, 31)]
+        found = [world.answer(Setting("1"), HASHTAG, params, n, page_cap=20)["info"] for n in range(1, 31)]
         for before, after in pairwise(found):
             added = after["publish_cnt_all"] - before["publish_cnt_all"]
             # The last three of the seven days: some posts, and no more than the week has.
@@ -1028,12 +1055,36 @@ def test_details_of_hashtags(sandbox):
 
 def of_hashtag(name, *, seed="1", n=1, region="all_regions", period="7"):
     params = {"hashtag_name": name, "region": region, "period": period}
-    return world.answer(seed, HASHTAG, params, n, page_cap=20)["info"]
+    return world.answer(Setting(seed), HASHTAG, params, n, page_cap=20)["info"]
 
 
 def of_sound(clip_id, *, seed="1", n=1, region="US", period="7"):
     params = {"clip_id": clip_id, "region": region, "period": period}
-    return world.answer(seed, SOUND, params, n, page_cap=20)["sound"]
+    return world.answer(Setting(seed), SOUND, params, n, page_cap=20)["sound"]
+
+
+def test_bursts_fall_slower_than_they_rise_but_not_in_the_null_world():
+    ratios = {True: [], False: []}
+    for number in range(6000):
+        days = np.arange(curves.FIRST_DAY - 2, curves.FIRST_DAY + 66)
+        name = f"burst{number}"
+        found = [curves._burst("1", name, int(stretch)) for stretch in range(days[0] // 64 - 2, days[-1] // 64 + 3)]
+        inside = [burst for burst in found if burst is not None and days[0] + 20 < burst[0] < days[-1] - 20]
+        if len(inside) != 1 or sum(burst is not None for burst in found) > 1:
+            continue
+        [(peak, rise, fall, height)] = inside
+        for planted in (True, False):
+            level = curves._own_bursts(Setting("1", effects=planted), name, days)
+            before, after = level[days < peak][::-1], level[days > peak]
+            assert level[days == peak] == pytest.approx(height)
+            assert before[:15] == pytest.approx(height / (1 + (np.arange(1, 16) / rise) ** 2))
+            x = np.arange(1, 16) / fall
+            expected = height / (1 + x + x**2 / 2 + x**3 / 6) if planted else before[:15]
+            assert after[:15] == pytest.approx(expected)
+            ratios[planted].append(after[:15].sum() / before[:15].sum())
+    assert len(ratios[True]) > 10
+    assert np.median(ratios[True]) > 1.3
+    assert ratios[False] == pytest.approx([1.0] * len(ratios[False]))
 
 
 PLANTED = (*(name for family in effects.FAMILIES.values() for name in family), *effects.SEASONAL_HASHTAGS)
@@ -1062,7 +1113,8 @@ def test_lists_have_all_families_and_repeat_none_that_is_planted():
             params = {"region": region, "period": period, "industry_id": "nothing", "new_to_top_100": "false"}
             names = Counter()
             for page in range(1, 6):
-                rows = world.answer("1", HASHTAGS, {**params, "page": str(page), "limit": "20"}, 1, page_cap=20)["list"]
+                of_page = {**params, "page": str(page), "limit": "20"}
+                rows = world.answer(Setting("1"), HASHTAGS, of_page, 1, page_cap=20)["list"]
                 names.update(row["hashtag_name"] for row in rows)
             assert names.total() == 100
             assert set(names) > {name for family in effects.FAMILIES.values() for name in family}, (region, period)
@@ -1203,7 +1255,7 @@ def test_the_documentation_has_the_planted_sizes():
     for name, size in stated_in_docs.items():
         assert float(size) == getattr(effects, name), name
     ranges = re.findall(r"\| `([A-Z_]+)` \| (-?[\d.]+) to (-?[\d.]+) \|", text)
-    assert len(ranges) == 8
+    assert len(ranges) == 10
     for name, low, high in ranges:
         assert (float(low), float(high)) == getattr(effects, name), name
     for name, size in re.findall(r"`([A-Z_]+)` (-?\d[\d.]*\d)", text):

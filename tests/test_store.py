@@ -297,7 +297,7 @@ def test_rows_are_told_apart_whatever_is_in_their_texts(text: str) -> None:
 
 def test_the_sandbox_has_a_store_of_its_own() -> None:
     client = kr.connect(sandbox=True)
-    assert Path(client.settings.store).name == "sandbox-world-3.sqlite"
+    assert Path(client.settings.store).name == "sandbox-world-4.sqlite"
     assert client.settings.requests_per_second is None
     assert os.environ["XDG_DATA_HOME"] in client.settings.store
     client.close()

@@ -86,9 +86,9 @@ def fetch_creator_videos(
     --------
     >>> kr.fetch_creator_videos("6144029478790867105", sort="views", limit=3)[["position", "video_id", "views"]]
        position             video_id    views
-    0         1  7393071920657184496  2281150
-    1         2  7580096745671994448   934954
-    2         3  7507377057229425530   933077
+    0         1  7393071920657184496  1763436
+    1         2  7580096745671994448  1503174
+    2         3  7591486941802505153  1182299
     """
     return call_of(CREATOR_VIDEOS, locals())
 

@@ -486,9 +486,9 @@ def fetch_creator_days(
     >>> days = kr.fetch_creator_days("3993047", start="2026-01-01", end="2026-01-04")
     >>> days[["date", "followers", "followers_gained", "units_day_est"]]
                            date  followers  followers_gained  units_day_est
-    0 2026-01-02 00:00:00+00:00       1194                 0              0
-    1 2026-01-03 00:00:00+00:00       1193                -1              0
-    2 2026-01-04 00:00:00+00:00       1194                 1              0
+    0 2026-01-02 00:00:00+00:00      20058                 0              0
+    1 2026-01-03 00:00:00+00:00      20057                -1              0
+    2 2026-01-04 00:00:00+00:00      20058                 1              0
 
     Days that are stored cost nothing: 25 more are 3 pages.
 

@@ -169,7 +169,7 @@ def _mean(counts: Iterable[int]) -> int:
 def details(setting: Setting, today: int, answers: dict[Creator, int]) -> list[dict[str, Any]]:
     """Return the rows of creators, by id, each of its n-th answer."""
     rows = [
-        detail(setting, creator, today + effects.DAYS_BETWEEN_ANSWERS * (n - 1), n)
+        detail(setting, creator, today + setting.later(n), n)
         for creator, n in sorted(answers.items(), key=lambda item: (int(item[0].user_id), item[0].unique_id))
     ]
     ledgers.same_value(setting, rows, "total_followers_cnt", [row["user_id"] for row in rows])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import chance, effects, words
+from .identity import Setting
 
 Levels = npt.NDArray[np.float64]
 Days = npt.NDArray[np.int64]
@@ -44,11 +45,6 @@ def number_of(day: date) -> int:
 FIRST_DAY = number_of(effects.TODAY)
 
 
-def today(n: int) -> int:
-    """Return the day of an entity's n-th answer."""
-    return FIRST_DAY + effects.DAYS_BETWEEN_ANSWERS * (n - 1)
-
-
 def month_start(day: int, back: int = 0) -> int:
     """Return the first day of the month so many months before the day's."""
     current = date.fromordinal(day + _EPOCH)
@@ -60,9 +56,8 @@ def month_start(day: int, back: int = 0) -> int:
 MONTHS = [f"{date.fromordinal(month_start(FIRST_DAY, back) + _EPOCH):%Y-%m}" for back in range(5)]
 
 
-def windows(time_scope: str, n: int) -> tuple[range, range]:
-    """Return the days that a time scope stands for, and those they are compared with."""
-    now = today(n)
+def windows(time_scope: str, now: int) -> tuple[range, range]:
+    """Return the days that a time scope stands for on a day, and those they are compared with."""
     if "-" not in time_scope:
         days = int(time_scope)
         return range(now - days, now), range(now - 2 * days, now - days)
@@ -108,12 +103,14 @@ def _burst(seed: str, name: str, stretch: int) -> tuple[int, float, float, float
     return stretch * _STRETCH + peak, rise, fall, min(9.0, 0.5 + 1.2 / (1.05 - dice.unit()))
 
 
-def _own_bursts(seed: str, name: str, days: Days) -> Levels:
+def _own_bursts(setting: Setting, name: str, days: Days) -> Levels:
     stretches = range((days[0] - _BURST_SEEN) // _STRETCH, (days[-1] + _BURST_SEEN) // _STRETCH + 1)
-    found = [_burst(seed, name, stretch) for stretch in stretches]
+    found = [_burst(setting.seed, name, stretch) for stretch in stretches]
     bursts: Levels = np.array([burst for burst in found if burst is not None]).reshape(-1, 4, 1)
     distance = days - bursts[:, 0]
     height = bursts[:, 3] * (np.abs(distance) <= _BURST_SEEN)
+    if not setting.effects:
+        distance = -np.abs(distance)  # each falls as it rises
     levels: Levels = (height * bump(distance, bursts[:, 1], bursts[:, 2])).sum(axis=0)
     return levels
 
@@ -126,7 +123,8 @@ def _wobble(seed: str, name: str, region: str, days: Days) -> Levels:
     return levels
 
 
-def _synthetic(seed: str, name: str, region: str, days: Days) -> Levels:
+def _synthetic(setting: Setting, name: str, region: str, days: Days) -> Levels:
+    seed = setting.seed
     traits, here = chance.Dice(seed, "curve", name), chance.Dice(seed, "curve", name, region)
     weekend, growth = traits.between(*effects.WEEKEND_LIFT), traits.between(*effects.YEARLY_GROWTH)
     level: Levels = np.maximum(0.2, 1.0 + growth * (days - FIRST_DAY) / _YEAR)
@@ -140,30 +138,30 @@ def _synthetic(seed: str, name: str, region: str, days: Days) -> Levels:
         peak, rise, fall, height = effects.EVENTS[name]
         level = effects.EVENT_USUAL * level + height * bump(days - number_of(peak), rise, fall)
     else:
-        level += _own_bursts(seed, name, days + (0 if region == ALL else here.whole(-2, 2)))
+        level += _own_bursts(setting, name, days + (0 if region == ALL else here.whole(-2, 2)))
     noise = effects.OWN_NOISE if family is None and seasonal is None else effects.FAMILY_NOISE
     return level * (1.0 + noise * _wobble(seed, name, region, days))
 
 
 @lru_cache(maxsize=4096)
-def _levels(seed: str, name: str, region: str, first: int, end: int) -> Levels:
-    level = _synthetic(seed, name, region, np.arange(first, end))
+def _levels(setting: Setting, name: str, region: str, first: int, end: int) -> Levels:
+    level = _synthetic(setting, name, region, np.arange(first, end))
     if words.DOCUMENTED_REGIONS.get(name) == region:  # on documented days, as documented
         rows = words.DOCUMENTED_TRENDS[name]["trend"]
         days, values = (np.array([row[key] for row in rows]) for key in ("time", "value"))
         days //= SECONDS_A_DAY
-        scale = total(_synthetic(seed, name, region, days)) / total(values)
+        scale = total(_synthetic(setting, name, region, days)) / total(values)
         seen = (first <= days) & (days < end)
         level[days[seen] - first] = values[seen] * scale
     return level
 
 
-def levels(seed: str, name: str, region: str, period: int, now: int) -> Levels:
+def levels(setting: Setting, name: str, region: str, period: int, now: int) -> Levels:
     """Return how often a hashtag or a sound is used in a region, relative to its usual level, on the days before today.
 
     These are the days of a period, and some before it. Markets follow one another within days.
     """
-    return _levels(seed, name, region, now - period - _MARGIN, now)
+    return _levels(setting, name, region, now - period - _MARGIN, now)
 
 
 def _buckets(period: int, now: int) -> list[range]:
@@ -178,19 +176,19 @@ def _buckets(period: int, now: int) -> list[range]:
     return [range(week, min(week + 7, now)) for week in range(last - 7 * (weeks - 1), last + 1, 7)]
 
 
-def trend(seed: str, name: str, region: str, period: int, now: int) -> list[dict[str, Any]]:
+def trend(setting: Setting, name: str, region: str, period: int, now: int) -> list[dict[str, Any]]:
     """Return the trend of a period as the answers have it: each level a share of the highest.
 
     It may have an issue, which does not depend on the day: a short series stays short.
     """
-    level = levels(seed, name, region, period, now)
+    level = levels(setting, name, region, period, now)
     first = now - len(level)
     found = [
         (days.start * SECONDS_A_DAY, total(level[days.start - first : days.stop - first]) / len(days))
         for days in _buckets(period, now)
     ]
     free = name in effects.PLANTED or words.DOCUMENTED_REGIONS.get(name) == region
-    issue = "" if free else chance.Dice(seed, "trend issue", name, region, period).outcome(_ISSUES)
+    issue = "" if free else chance.Dice(setting.seed, "trend issue", name, region, period).outcome(_ISSUES)
     peak = max(value for _, value in found) * (1.08 if issue == "peak cut" else 1.0)
     middle = len(found) // 2
     found = {

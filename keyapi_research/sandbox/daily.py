@@ -126,9 +126,23 @@ def activity(setting: Setting, creator: Creator) -> Activity:
     before = {"views": int(usual * dice.between(200, 1500))}
     lost = following * max(0.0, leaving - 0.95) * LENGTH  # in all days, a bit more than what may become of it
     before["followers"] = int(usual * (dice.between(0.2, 1.5) + lost)) + 50
+    gains["followers"] += _breakthroughs(setting.seed, creator, before["followers"] + np.cumsum(gains["followers"]))
     before |= {name: int(before["views"] * rate) for name, rate in rates.items()}
     before |= {"lives": dice.whole(0, 2 * live), "videos": dice.whole(5, 4 * posts)}
     return Activity(gains, before, _demand(setting, creator, bits))
+
+
+def _breakthroughs(seed: str, creator: Creator, totals: Whole) -> Whole:
+    """Return the followers that come, from day to day, when a creator becomes known; `totals` are those without."""
+    found = np.zeros(LENGTH, np.int64)
+    for stretch in range(0, LENGTH, effects.BREAKTHROUGH_EVERY):
+        dice = chance.Dice(seed, "becomes known", creator.user_id, stretch)
+        days, times = dice.whole(*effects.BREAKTHROUGH_DAYS), dice.between(*effects.BREAKTHROUGH_TIMES)
+        first = stretch + dice.whole(0, effects.BREAKTHROUGH_EVERY - days)
+        if first + days <= LENGTH:
+            had = int(totals[first] + found[:first].sum())
+            found[first : first + days] = int(had * (times - 1.0) / days)
+    return found
 
 
 def _demand(setting: Setting, creator: Creator, bits: Bits) -> Factor:

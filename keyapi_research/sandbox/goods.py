@@ -114,7 +114,7 @@ def detail(setting: Setting, product: Product, now: int) -> dict[str, Any]:
 def details(setting: Setting, today: int, answers: dict[Product, int]) -> list[dict[str, Any]]:
     """Return the rows of products, by id, each of its n-th answer."""
     rows = [
-        detail(setting, product, today + effects.DAYS_BETWEEN_ANSWERS * (n - 1))
+        detail(setting, product, today + setting.later(n))
         for product, n in sorted(answers.items(), key=lambda item: int(item[0].product_id))
     ]
     ledgers.same_value(setting, rows, "total_sale_cnt", [row["product_id"] for row in rows])

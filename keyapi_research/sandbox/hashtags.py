@@ -9,6 +9,7 @@ from typing import Any
 
 from . import audiences, chance, curves, effects, words
 from .curves import ALL
+from .identity import Setting
 from .query import Place, Query, chart
 
 TOP = 100
@@ -37,9 +38,9 @@ class _Facts:
     views_of_older: float
 
 
-def _posted(seed: str, name: str, region: str, days: int, now: int) -> float:
+def _posted(setting: Setting, name: str, region: str, days: int, now: int) -> float:
     """Return how much is posted in the days before today, in days of the usual level."""
-    return curves.total(curves.levels(seed, name, region, days, now)[-days:])
+    return curves.total(curves.levels(setting, name, region, days, now)[-days:])
 
 
 def _industry(seed: str, name: str) -> int:
@@ -51,11 +52,11 @@ def _industry(seed: str, name: str) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _facts(seed: str, name: str) -> _Facts:
+def _facts(setting: Setting, name: str) -> _Facts:
     if name == words.HASHTAG_NAME:
-        return _documented_facts(seed)
+        return _documented_facts(setting)
     language = words.LANGUAGE_OF_HASHTAG.get(name)
-    dice = chance.Dice(seed, "hashtag", name)
+    dice = chance.Dice(setting.seed, "hashtag", name)
     digits = f"{dice.whole(10**7, 10**8 - 1)}{dice.whole(0, 9_999_999):07}"
     identifier = f"1{digits}" if dice.chance(0.6) else f"7{digits}{dice.whole(100, 999)}"
     has_industry = not dice.chance(effects.INDUSTRY_MISSING) and language is None
@@ -67,7 +68,7 @@ def _facts(seed: str, name: str) -> _Facts:
     return _Facts(
         name=name,
         id=_DOCUMENTED_IDS.get(name, identifier),
-        industry=_industry(seed, name),
+        industry=_industry(setting.seed, name),
         industry_known=has_industry or name in effects.PLANTED,
         language=language,
         promoted=dice.chance(effects.PROMOTED),
@@ -78,9 +79,9 @@ def _facts(seed: str, name: str) -> _Facts:
     )
 
 
-def _documented_facts(seed: str) -> _Facts:
+def _documented_facts(setting: Setting) -> _Facts:
     """Return facts from which follows what is documented of the hashtag's last seven days and of all its days."""
-    week, ever = (_posted(seed, words.HASHTAG_NAME, ALL, days, curves.FIRST_DAY) for days in (7, _LONGEST))
+    week, ever = (_posted(setting, words.HASHTAG_NAME, ALL, days, curves.FIRST_DAY) for days in (7, _LONGEST))
     daily_posts, views_a_post = _INFO["publish_cnt"] / week, _INFO["video_views"] / _INFO["publish_cnt"]
     return _Facts(
         name=words.HASHTAG_NAME,
@@ -108,19 +109,19 @@ def _share(seed: str, facts: _Facts, region: str) -> float:
 
 
 @lru_cache(maxsize=8192)
-def _days_ever(seed: str, name: str) -> float:
+def _days_ever(setting: Setting, name: str) -> float:
     """Return how much was posted before the first of the sandbox's days, in days of the usual level."""
-    return _facts(seed, name).days_before + _posted(seed, name, ALL, _LONGEST, curves.FIRST_DAY)
+    return _facts(setting, name).days_before + _posted(setting, name, ALL, _LONGEST, curves.FIRST_DAY)
 
 
 def _counts(query: Query, facts: _Facts) -> dict[str, int]:
-    seed, name, region, now = query.seed, facts.name, query.region, query.now
-    days_ever, views = _days_ever(seed, name), facts.views_a_post
+    setting, name, region, now = query.setting, facts.name, query.region, query.now
+    days_ever, views = _days_ever(setting, name), facts.views_a_post
     if now > curves.FIRST_DAY:
-        days_ever += _posted(seed, name, ALL, now - curves.FIRST_DAY, now)
+        days_ever += _posted(setting, name, ALL, now - curves.FIRST_DAY, now)
     if region != ALL:
-        views *= 0.85 + 0.3 * chance.Dice(seed, "views a post", name, region).unit()
-    within = facts.daily_posts * _share(seed, facts, region) * _posted(seed, name, region, query.period, now)
+        views *= 0.85 + 0.3 * chance.Dice(setting.seed, "views a post", name, region).unit()
+    within = facts.daily_posts * _share(setting.seed, facts, region) * _posted(setting, name, region, query.period, now)
     posts = max(1, int(min(within, 0.9 * facts.daily_posts * days_ever)))
     posts_ever = max(posts + 1, int(facts.daily_posts * days_ever + 0.5))
     return {
@@ -145,7 +146,7 @@ def _head(query: Query, facts: _Facts) -> dict[str, Any]:
         "country_info": country,
         **({"industry_info": words.industry_info(facts.industry)} if facts.industry_known else {}),
         "is_promoted": facts.promoted,
-        "trend": curves.trend(query.seed, facts.name, query.region, query.period, query.now),
+        "trend": curves.trend(query.setting, facts.name, query.region, query.period, query.now),
         **_counts(query, facts),
     }
 
@@ -161,13 +162,13 @@ def _related(query: Query, facts: _Facts) -> list[dict[str, str]]:
     language = facts.language or dice.pick(("en", "es", "th", "ar", "ja"))
     far = dice.sample(others(words.LANGUAGES[language].hashtags), 1)
     chosen = dict.fromkeys([*family, *near, *far])
-    return [_named(_facts(query.seed, name)) for name in list(chosen)[:5]]
+    return [_named(_facts(query.setting, name)) for name in list(chosen)[:5]]
 
 
 def detail(query: Query) -> dict[str, Any]:
     """Return what is known of a hashtag."""
     name = query.text("hashtag_name")
-    facts = _facts(query.seed, name)
+    facts = _facts(query.setting, name)
     audience = audiences.of_trend(
         query, name, industry=facts.industry, language=facts.language, ages_null=effects.AGES_NULL
     )
@@ -180,11 +181,12 @@ def detail(query: Query) -> dict[str, Any]:
     return {"info": info}
 
 
-def _pool(seed: str, region: str, industry: int | None) -> Iterable[str]:
+def _pool(setting: Setting, region: str, industry: int | None) -> Iterable[str]:
     """Return the names from which a list is made."""
     if industry is not None:
         known = [*words.INDUSTRY_OF_HASHTAG, *words.BY_STEM]
-        return [name for name in known if _industry(seed, name) == industry and _facts(seed, name).industry_known]
+        known = [name for name in known if _industry(setting.seed, name) == industry]
+        return [name for name in known if _facts(setting, name).industry_known]
     local: Iterable[str] = words.LANGUAGE_OF_HASHTAG
     if region != ALL:
         local = words.LANGUAGES[words.COUNTRIES[region].language].hashtags
@@ -192,12 +194,12 @@ def _pool(seed: str, region: str, industry: int | None) -> Iterable[str]:
 
 
 @lru_cache(maxsize=256)
-def _candidates(seed: str, region: str, industry: int | None) -> list[tuple[str, float]]:
+def _candidates(setting: Setting, region: str, industry: int | None) -> list[tuple[str, float]]:
     """Return the hashtags that may be in the list of a region, those that are large there, with their size."""
     scored = []
-    for name in set(_pool(seed, region, industry)):
-        facts = _facts(seed, name)
-        size = chance.power(facts.daily_posts, 0.3) * _share(seed, facts, region)
+    for name in set(_pool(setting, region, industry)):
+        facts = _facts(setting, name)
+        size = chance.power(facts.daily_posts, 0.3) * _share(setting.seed, facts, region)
         in_front = name in effects.PLANTED or name in effects.EVENTS
         scored.append((not in_front, -size, name))
     return [
@@ -207,10 +209,11 @@ def _candidates(seed: str, region: str, industry: int | None) -> list[tuple[str,
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, industry: int | None, n: int) -> list[Place]:
-    rows = chart(_candidates(seed, region, industry), seed, region, period, n, most=TOP)
+def _top(setting: Setting, region: str, period: int, industry: int | None, n: int) -> list[Place]:
+    now = curves.FIRST_DAY + setting.later(n)
+    rows = chart(_candidates(setting, region, industry), setting, region, period, now, most=TOP)
     places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and rows[place][0] not in effects.PLANTED]
-    dice = chance.Dice(seed, "twice", region, period, n)
+    dice = chance.Dice(setting.seed, "twice", region, period, n)
     if places and dice.chance(effects.LIST_TWICE):
         place = dice.pick(places)
         rows.pop(max(at for at, (name, _) in enumerate(rows) if name not in effects.FAMILY_OF))
@@ -233,7 +236,7 @@ def _creators(query: Query, name: str) -> list[dict[str, str]]:
 
 
 def _row(query: Query, name: str) -> dict[str, Any]:
-    row = _head(query, _facts(query.seed, name))
+    row = _head(query, _facts(query.setting, name))
     nearly = chance.Dice(query.seed, "list and detail", name, query.region, query.period, query.n).between(0.94, 1.06)
     for count in ("publish_cnt", "video_views"):
         row[count] = int(row[count] * nearly) + 1
@@ -246,5 +249,5 @@ def top(query: Query) -> dict[str, Any]:
     """Return one page of the list of trending hashtags."""
     industry = query.filter("industry_id", "nothing")
     number = None if industry is None else words.industry_number(int(industry))
-    places = _top(query.seed, query.region, query.period, number, query.n)
+    places = _top(query.setting, query.region, query.period, number, query.n)
     return query.top("list", places, lambda name: _row(query, name))

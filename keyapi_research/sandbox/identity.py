@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from . import chance, effects, words
+from .effects import DAYS_BETWEEN_ANSWERS
 from .words import Category
 
 CREATORS = 24  # of one category in one region
@@ -28,11 +29,16 @@ _ABSENT = "000000"
 
 @dataclass(frozen=True)
 class Setting:
-    """Which world: its seed, whether it is free of faults, whether the effects of `effects` hold in it."""
+    """Which world: its seed, whether it is free of faults and has its effects, how fast its time goes."""
 
     seed: str
     clean: bool = False
     effects: bool = True
+    days_between_answers: int = DAYS_BETWEEN_ANSWERS
+
+    def later(self, n: int) -> int:
+        """Return how many days after the first answer about an entity the n-th is."""
+        return self.days_between_answers * (n - 1)
 
 
 @dataclass(frozen=True, eq=False)  # one object a creator: quick to look up

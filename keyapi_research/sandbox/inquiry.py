@@ -27,7 +27,7 @@ class Inquiry:
     @property
     def now(self) -> int:
         """Day of the answer about an entity or of a list of its own, which moves on."""
-        return self.today + effects.DAYS_BETWEEN_ANSWERS * (self.n - 1)
+        return self.today + self.setting.later(self.n)
 
     def text(self, name: str) -> str:
         """Return a parameter, an empty text where it was left out."""

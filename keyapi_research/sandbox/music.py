@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from . import audiences, chance, curves, effects, videos, words
+from .identity import Setting
 from .query import Place, Query, chart
 from .words import L3, Category
 
@@ -139,7 +140,7 @@ def _row(query: Query, clip_id: str) -> dict[str, Any]:
         "rank": None,
         "rank_diff": None,
         "related_items": _related_items(query, sound),
-        "trend": curves.trend(query.seed, clip_id, query.region, query.period, query.now),
+        "trend": curves.trend(query.setting, clip_id, query.region, query.period, query.now),
     }
 
 
@@ -164,7 +165,8 @@ def _liked_here(seed: str, clip_id: str, region: str) -> float:
 
 
 @lru_cache(maxsize=256)
-def _top(seed: str, region: str, period: int, n: int) -> list[Place]:
+def _top(setting: Setting, region: str, period: int, n: int) -> list[Place]:
+    seed, now = setting.seed, curves.FIRST_DAY + setting.later(n)
     # Those that are liked here; two are among them however they are liked.
     liked = {clip_id: _liked_here(seed, clip_id, region) for clip_id in _pool(seed)}
     order = sorted(liked, key=lambda clip_id: (clip_id not in {effects.TWIN_SOUND, words.CLIP_ID}, -liked[clip_id]))
@@ -172,7 +174,7 @@ def _top(seed: str, region: str, period: int, n: int) -> list[Place]:
         (clip_id, chance.power(liked[clip_id], 0.7) * (_TWIN_BOOST if clip_id == effects.TWIN_SOUND else 1.0))
         for clip_id in order[:_CANDIDATES]
     ]
-    return chart(sizes, seed, region, period, n, most=TOP)
+    return chart(sizes, setting, region, period, now, most=TOP)
 
 
 def top(query: Query) -> dict[str, Any]:
@@ -184,6 +186,6 @@ def top(query: Query) -> dict[str, Any]:
         found = any((search or "").casefold() in columns[which].casefold() for which in ("title", "author"))
         return found and (columns["if_cml"] or not commercial_only)
 
-    places = _top(query.seed, query.region, query.period, query.n)
+    places = _top(query.setting, query.region, query.period, query.n)
     is_search = {"is_search": search is not None}
     return query.top("sound_list", places, lambda clip_id: _row(query, clip_id) | is_search, is_wanted)

@@ -65,7 +65,7 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
     dice = chance.Dice(seed, "posts", category.id, region, scope, window.start)
     posts = _size(region, len(window)) * share * chance.exp(noise * _spread(category) * dice.normal())
     if category in _OPPORTUNITIES:
-        latest, _ = curves.windows("30" if scope == "month" else scope, 1)
+        latest, _ = curves.windows("30" if scope == "month" else scope, curves.FIRST_DAY)
         posts *= chance.power(1.0 + effects.OPPORTUNITY_GROWTH / 100.0, (window.start - latest.start) / grows_in)
     if category in _SEASONS:
         posts *= curves.total(curves.season(_SEASONS[category], window)) / len(window)
@@ -73,9 +73,9 @@ def _posts(seed: str, category: Category, region: str, time_scope: str, window: 
 
 
 @lru_cache(maxsize=256)
-def _ranking(seed: str, region: str, time_scope: str, n: int) -> list[tuple[Category, float]]:
+def _ranking(seed: str, region: str, time_scope: str, now: int) -> list[tuple[Category, float]]:
     """Return the categories of a ranking, with their posts."""
-    window, _ = curves.windows(time_scope, n)
+    window, _ = curves.windows(time_scope, now)
     rows = [(category, _posts(seed, category, region, time_scope, window)) for category in _RANKED]
     rows.sort(key=lambda row: (-row[1], row[0].index))
     if region == ALL:
@@ -121,7 +121,7 @@ def _row(query: Query, category: Category, posts: float) -> dict[str, Any]:
         row: dict[str, Any] = words.documented("insights/products")["list"][0]
         return row
     traits = _traits(seed, category, region)
-    window, window_before = curves.windows(time_scope, query.n)
+    window, window_before = curves.windows(time_scope, query.now)
     now = chance.Dice(seed, "shop", category.id, region, time_scope, window.start)
     ctr, cvr = traits["ctr"] * now.between(0.92, 1.08), traits["cvr"] * now.between(0.88, 1.12)
     impressions = posts * traits["impressions_a_post"] * now.between(0.85, 1.15)
@@ -156,7 +156,7 @@ def ranking(query: Query) -> dict[str, Any]:
     category_id, search = query.params["ecom_category_id"], (query.filter("search_keyword", "FALSE") or "").casefold()
     rows = [
         (category, posts)
-        for category, posts in _ranking(query.seed, query.region, query.text("time_scope"), query.n)
+        for category, posts in _ranking(query.seed, query.region, query.text("time_scope"), query.now)
         if (category_id is None or any(category_id == identifier for identifier, _ in category.path))
         and any(search in name.casefold() for _, name in category.path)
     ]
@@ -175,7 +175,7 @@ def _hashtags(query: Query, category: Category) -> list[str]:
 
 def _videos(query: Query, category: Category) -> list[str]:
     seed, region, time_scope = query.seed, query.region, query.text("time_scope")
-    window, _ = curves.windows(time_scope, query.n)
+    window, _ = curves.windows(time_scope, query.now)
     count = min(_POSTS_OF_DETAIL, max(3, int(_posts(seed, category, region, time_scope, window) / 6.0)))
     order = chance.Dice(seed, "product posts", category.id, region, time_scope).sample(range(videos.POOL), videos.POOL)
     if "-" in time_scope:  # a month has no videos of later ones, and stays as it was

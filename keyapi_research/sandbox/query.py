@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import curves, effects
+from .identity import Setting
 
 T = TypeVar("T")
 Place = tuple[str, int | None]  # an entry of a list, and its rank in the list of the period before
@@ -17,7 +18,7 @@ _KNOWN_BEFORE = 0.85  # of the candidates: where there are too few for a cut, th
 class Query:
     """A request to a world: parameters, checked and in canonical form; which answer about them it gets; on what day."""
 
-    seed: str
+    setting: Setting
     n: int
     now: int
     region: str
@@ -27,6 +28,11 @@ class Query:
     def text(self, name: str) -> str:
         """Return a parameter that always has a value."""
         return str(self.params[name])
+
+    @property
+    def seed(self) -> str:
+        """Seed of the world."""
+        return self.setting.seed
 
     @property
     def period(self) -> int:
@@ -67,12 +73,14 @@ class Query:
         )
 
 
-def chart(sizes: Iterable[tuple[str, float]], seed: str, region: str, period: int, n: int, *, most: int) -> list[Place]:
+def chart(
+    sizes: Iterable[tuple[str, float]], setting: Setting, region: str, period: int, now: int, *, most: int
+) -> list[Place]:
     """Return the list of a day, of entries with their size; those of a family are in it however they do."""
-    recent, now = max(3, period // 6), curves.today(n)
+    recent = max(3, period // 6)
     current, earlier = [], []
     for name, size in sizes:
-        levels = curves.levels(seed, name, region, period, now)
+        levels = curves.levels(setting, name, region, period, now)
         current.append((-size * curves.total(levels[-recent:]), name))
         earlier.append((-size * curves.total(levels[-period - recent : -period]), name))
     known = min(most, int(len(earlier) * _KNOWN_BEFORE))

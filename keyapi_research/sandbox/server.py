@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 from ..settings import SANDBOX_TODAY, SOURCE_HEADER
 from . import commerce, curves, world
 from .answers import Answer, Fault, Request, error, success
+from .effects import DAYS_BETWEEN_ANSWERS
 from .identity import Setting
 from .listed import LISTED, Listed
 from .listener import LOOPBACK, Listener
@@ -45,7 +46,8 @@ class Sandbox:
 
     ``port`` 0 takes a free one; ``seed`` is which world; ``token`` None accepts any that is not blank; ``latency`` is
     in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless; ``today`` is the day of creators,
-    products and rankings, ``clean`` whether they are free of faults, ``effects`` whether what is planted in them holds.
+    products and rankings, ``clean`` whether they are free of faults, ``effects`` whether what is planted in them holds;
+    ``days_between_answers`` is how much later each answer about the same entity is.
     docs/sandbox.md describes these and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which
     may be set while the server runs.
 
@@ -68,10 +70,11 @@ class Sandbox:
         today: date = SANDBOX_TODAY,
         clean: bool = False,
         effects: bool = True,
+        days_between_answers: int = DAYS_BETWEEN_ANSWERS,
     ) -> None:
         self.seed = str(seed)
         self.today = today
-        self._setting = Setting(self.seed, clean, effects)
+        self._setting = Setting(self.seed, clean, effects, days_between_answers)
         self.latency = latency
         self.page_cap = page_cap
         self.credits = credits
@@ -241,7 +244,7 @@ class Sandbox:
             return _usual(commerce.answer_of(self._setting, today, route.name, params, self._count, cap))
         entity = (route.name, *(item for item in params.items() if item[0] not in {"page", "limit"}))
         n = self._count(entity, (params.get("page"), params.get("limit")))
-        return _usual(partial(world.answer, self.seed, route.name, params, n, page_cap=max(1, int(self.page_cap))))
+        return _usual(partial(world.answer, self._setting, route.name, params, n, page_cap=max(1, int(self.page_cap))))
 
     def _count(self, entity: tuple[object, ...], page: object = None) -> int:
         """Return which answer about an entity this is. All pages are of one answer, until one is fetched again."""

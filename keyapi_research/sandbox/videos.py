@@ -254,8 +254,7 @@ def facts(setting: Setting, identifier: str) -> tuple[dict[str, Any], tuple[Prod
     return video.columns, video.products
 
 
-def _row(video: _Video, n: int) -> dict[str, Any]:
-    now = curves.today(n)
+def _row(video: _Video, now: int) -> dict[str, Any]:
     total = _views(video, now)
     counts = {name: int(total * rate) for name, rate in video.rates.items()}
     added = {1: 0, 7: 0, 30: total} if video.stale else {days: total - _views(video, now - days) for days in (1, 7, 30)}
@@ -286,7 +285,7 @@ def rows(setting: Setting, answers: Mapping[str, int]) -> list[dict[str, Any]]:
     return [
         _documented_row(answers[identifier])
         if identifier == words.VIDEO_ID
-        else _row(_video(setting, identifier), answers[identifier])
+        else _row(_video(setting, identifier), curves.FIRST_DAY + setting.later(answers[identifier]))
         for identifier in sorted(answers, key=lambda text: (int(text), text))
         if not identifier.endswith("000000")
     ]

@@ -1,7 +1,7 @@
 """The synthetic world: what each endpoint answers, as a function of seed, endpoint, parameters and n.
 
-The n-th answer about an entity is ``effects.DAYS_BETWEEN_ANSWERS`` days after the one before it, so that
-a refresh moves on and starting over does not differ.
+Each answer about an entity is some days after the one before it (``Setting.days_between_answers``), so that a refresh
+moves on and starting over does not differ.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from ..settings import SANDBOX_WORLD
 from . import chance, curves, hashtags, music, products, words
+from .identity import Setting
 from .query import Query
 from .routes import DEFAULTS
 from .videos import rows as videos
@@ -28,12 +29,12 @@ _DETAILS: dict[str, tuple[str, str, Callable[[Query], dict[str, Any] | None]]] =
 __all__ = ["SEED", "WORLD_VERSION", "answer", "videos"]
 
 
-def answer(seed: str, name: str, params: Mapping[str, str | None], n: int, *, page_cap: int) -> Any:
+def answer(setting: Setting, name: str, params: Mapping[str, str | None], n: int, *, page_cap: int) -> Any:
     """Return the ``data`` of the n-th answer of an endpoint to these checked parameters; of videos, see `videos`."""
     if n == 1 and params == DEFAULTS[name] and name in words.DOCUMENTED:
         return words.documented(name)
     lists = {"insights/products": products.ranking, "trending/hashtags": hashtags.top, "trending/music": music.top}
-    query = Query(seed, n, curves.today(n), str(params["region"]), params, page_cap)
+    query = Query(setting, n, curves.FIRST_DAY + setting.later(n), str(params["region"]), params, page_cap)
     return lists[name](query) if name in lists else _detail(name, query)
 
 
