@@ -89,7 +89,7 @@ if typing.TYPE_CHECKING:
     from .export.database import sql
     from .importing import import_store
     from .inventory import stored
-    from .measures import audience_similarity
+    from .measures import audience_similarity, half_times
     from .panels import Panel, panel
     from .probing import probe
     from .stitching import stitch_trends
@@ -101,6 +101,7 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "audience_similarity": "measures",
     "export_store": "export",
     "freeze": "export",
+    "half_times": "measures",
     "import_store": "importing",
     "panel": "panels",
     "probe": "probing",
@@ -188,6 +189,7 @@ __all__ = [
     "fetch_videos",
     "find",
     "freeze",
+    "half_times",
     "import_store",
     "ledger",
     "limit_store",

@@ -107,6 +107,7 @@ SIGNATURES = {
     "export_store": "folder, *, tables=None, client=None",
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",
+    "half_times": "trends",
     "import_store": "path, *, client=None",
     "ledger": "*, client=None",
     "panel": "path, *, client=None",
