@@ -199,7 +199,7 @@ def open_client(client: Client | None) -> Client | None:
 
 
 def ledger(*, client: Client | None = None) -> pd.DataFrame:
-    """Tabulate every request ever sent into this store, in the order of sending; imported ones came later.
+    """Tabulate every request ever sent into this store, as each was recorded just before it was sent.
 
     Parameters
     ----------

@@ -358,7 +358,7 @@ class Reader:
     # Reading the ledger -------------------------------------------------------------------------------------
 
     def ledger(self, ids: Iterable[int] | None = None) -> list[Row]:
-        """Read ledger rows in the order of sending: id, sent_at, endpoint, params and so on, client, imported."""
+        """Read ledger rows in the order of recording: id, sent_at, endpoint, params and so on, client, imported."""
         if ids is not None:
             return self._requests(sorted(set(ids)))
         for _ in range(_MOST_READS):
@@ -403,7 +403,7 @@ class Reader:
         )
 
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
-        """Read the ledger rows of one request, in the order of sending: it may have been sent several times."""
+        """Read the ledger rows of one request, in the order of recording: it may have been sent several times."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
         rows = self._rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
         return self._intact(rows, len(OF_REQUEST))
