@@ -653,6 +653,15 @@ def test_ctrl_c_ends_a_ranking_in_another_thread_after_its_page(
 
 # A second Ctrl-C -----------------------------------------------------------------------------------------------
 
+NOTED = """
+    raising = signal.default_int_handler
+    def note(number, frame):
+        say("noted")
+        raising(number, frame)
+    signal.default_int_handler = note
+    signal.signal(signal.SIGINT, note)
+    options["timeout"] = 600
+"""
 TWICE = {
     "a client in a block": """
         with kr.Client(store=store, **options) as client:
@@ -675,10 +684,11 @@ TWICE = {
 def test_a_second_ctrl_c_leaves_though_the_answer_needs_minutes(
     how: str, start: Callable[[str], Program], gate: Gate
 ) -> None:
-    program = start("        options['timeout'] = 600" + TWICE[how])
+    program = start(textwrap.dedent(NOTED) + textwrap.dedent(TWICE[how]))
     gate.wait_for(1)
     for _ in range(2):
         program.interrupt()
+        assert program.hear() == "noted"  # two that Python has not handled yet are one
         time.sleep(0.5)
     program.wait(2 * PATIENCE)  # nobody opens the gate
 
