@@ -42,7 +42,8 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
     trends : pandas.DataFrame
         Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends of several observations:
         `df.keyapi.history().keyapi.trend()` where `df` has hashtags or music, or frames concatenated. Windows must be
-        whole, with the dates of their peaks. Several series are stitched one by one.
+        whole, with the dates of their peaks; one that is shorter than its `period` may lack its peak. Several series
+        are stitched one by one.
     decimals : int, default 2
         To how many decimals the shares are rounded.
 
@@ -172,6 +173,7 @@ def _windows_of(series: pd.DataFrame, name: str) -> tuple[list[Window], str]:
     """Return the windows of a series, the newest first, and of which kind their buckets are."""
     windows: list[Window] = []
     steps: dict[str, int] = {}
+    missing: list[float] = []  # days of each period that its window does not have
     for _, rows in series.groupby([OBSERVED_AT.name, "window"]):
         period = f"period {rows[_PERIOD].iloc[0]:g}" if _PERIOD in rows and rows[_PERIOD].notna().all() else ""
         once = rows.drop_duplicates([_DATE, _SHARE]).sort_values(_DATE)
@@ -189,6 +191,11 @@ def _windows_of(series: pd.DataFrame, name: str) -> tuple[list[Window], str]:
         observed = moment.value, f"{moment:%Y-%m-%d %H:%M}"
         shares = once[_SHARE].to_numpy(dtype=np.float64, na_value=np.nan)
         windows.append(Window(observed, period, days[known], shares[known], whole=bool(known.all())))
+        missing.append(rows[_PERIOD].iloc[0] - (days[-1] - days[0]) if period else 0)
+    windows = [  # one shorter than its period may have been cut after it was divided by its peak
+        replace(one, whole=one.whole and left_out <= 2 * steps.get(one.period, 1))
+        for one, left_out in zip(windows, missing, strict=True)
+    ]
     kinds = {of: next(kind for least, kind in _KINDS.items() if step >= least) for of, step in steps.items()}
     if len(set(kinds.values())) > 1:
         raise InvalidArgumentError(

@@ -23,7 +23,7 @@ GUIDES = {
     "any-endpoint": (4, REPLAYED),
     "creators-and-products": (4, ""),
     "panels": (2, ""),
-    "series-and-audits": (3, ""),
+    "series-and-audits": (4, ""),
     "what-is-stored": (3, ""),
 }
 

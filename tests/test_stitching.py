@@ -314,6 +314,21 @@ def test_a_window_without_its_peak_still_has_the_truth_within_its_bounds() -> No
     assert stitched["upper"].iloc[0] == pytest.approx(0.505 / 0.995)
 
 
+@pytest.mark.parametrize("kind", ["bursty", "stable", "decaying"])
+def test_a_window_shorter_than_its_period_may_have_its_peak_outside(kind: str) -> None:
+    """As it may have been cut after it was divided: a 1 in it need not be its peak, which is a little higher here."""
+    for seed in range(20):
+        truth = series(kind, np.random.default_rng(seed), 60)
+        cuts = [(first, truth[first : first + 14]) for first in range(47)]
+        windows = [(first, np.round(part / (1.004 * part.max()), 2)) for first, part in cuts]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            stitched = kr.stitch_trends(frame_of(windows, period=30))
+        seen = truth / truth.max()
+        assert (stitched["lower"] - 1e-9 <= seen).all()
+        assert (seen <= stitched["upper"] + 1e-9).all()
+
+
 def test_windows_cut_at_the_newest_ones_dates_are_noticed() -> None:
     truth = series("bursty", np.random.default_rng(3))
     windows = [(30, shares[30 - first :]) for first, shares in cut(truth, 30, 7, 2)[:5]]
