@@ -192,7 +192,9 @@ def _windows_of(series: pd.DataFrame, name: str) -> tuple[list[Window], str]:
         shares = once[_SHARE].to_numpy(dtype=np.float64, na_value=np.nan)
         windows.append(Window(observed, period, days[known], shares[known], whole=bool(known.all())))
         missing.append(rows[_PERIOD].iloc[0] - (days[-1] - days[0]) if period else 0)
-    windows = [  # one shorter than its period may have been cut after it was divided by its peak
+    # A window that is shorter than its period, by more than its last bucket and a rest at its beginning, may have been
+    # cut after it was divided by its peak.
+    windows = [
         replace(one, whole=one.whole and left_out <= 2 * steps.get(one.period, 1))
         for one, left_out in zip(windows, missing, strict=True)
     ]

@@ -208,16 +208,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(place: Path) -> World:
     """Give the run of a notebook from clean, or fail with its error, without the colours of a terminal."""
-    others = [name for name in NAMES if name not in STUDIES]
 
     @functools.cache
-    def all_with(name: str) -> dict[str, Run | BaseException]:
-        return asyncio.run(execute_all(place, STUDIES if name in STUDIES else others))
+    def all_of(names: tuple[str, ...]) -> dict[str, Run | BaseException]:
+        return asyncio.run(execute_all(place, names))
 
     def of(name: str) -> Run:
         if name in STUDIES:
             pytest.importorskip("statsmodels", reason="the studies need the extra analysis")
-        run = all_with(STUDIES[0] if name in STUDIES else others[0])[name]
+        run = all_of(STUDIES if name in STUDIES else tuple(one for one in NAMES if one not in STUDIES))[name]
         if isinstance(run, BaseException):
             pytest.fail(re.sub(r"\x1b\[[0-9;]*m", "", str(run)), pytrace=False)
         return run

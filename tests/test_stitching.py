@@ -329,6 +329,17 @@ def test_a_window_shorter_than_its_period_may_have_its_peak_outside(kind: str) -
         assert (seen <= stitched["upper"] + 1e-9).all()
 
 
+@pytest.mark.parametrize(
+    ("period", "step", "length"), [(7, 1, 7), (30, 1, 30), (120, 7, 17), (120, 7, 18), (365, 30, 12)]
+)
+def test_a_window_as_long_as_its_period_has_its_peak(period: int, step: int, length: int) -> None:
+    truth = series("bursty", np.random.default_rng(4), 2 * length)
+    windows = cut(truth, length, length // 3, 2)
+    known = kr.stitch_trends(frame_of(windows, step=step, period=period))
+    bounds = ["value", "lower", "upper"]
+    pd.testing.assert_frame_equal(known[bounds], kr.stitch_trends(frame_of(windows, step=step))[bounds])
+
+
 def test_windows_cut_at_the_newest_ones_dates_are_noticed() -> None:
     truth = series("bursty", np.random.default_rng(3))
     windows = [(30, shares[30 - first :]) for first, shares in cut(truth, 30, 7, 2)[:5]]

@@ -199,7 +199,7 @@ def open_client(client: Client | None) -> Client | None:
 
 
 def ledger(*, client: Client | None = None) -> pd.DataFrame:
-    """Tabulate every request ever sent into this store, as each was recorded just before it was sent.
+    """Tabulate every request ever sent into this store, in the order in which they were recorded, just before sending.
 
     Parameters
     ----------

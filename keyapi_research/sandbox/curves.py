@@ -45,6 +45,11 @@ def number_of(day: date) -> int:
 FIRST_DAY = number_of(effects.TODAY)
 
 
+def day_of(setting: Setting, n: int) -> int:
+    """Return the day of the n-th answer about a hashtag, a sound, a video or a category."""
+    return FIRST_DAY + setting.later(n)
+
+
 def month_start(day: int, back: int = 0) -> int:
     """Return the first day of the month so many months before the day's."""
     current = date.fromordinal(day + _EPOCH)

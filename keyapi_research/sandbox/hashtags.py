@@ -210,8 +210,8 @@ def _candidates(setting: Setting, region: str, industry: int | None) -> list[tup
 
 @lru_cache(maxsize=256)
 def _top(setting: Setting, region: str, period: int, industry: int | None, n: int) -> list[Place]:
-    now = curves.FIRST_DAY + setting.later(n)
-    rows = chart(_candidates(setting, region, industry), setting, region, period, now, most=TOP)
+    day = curves.day_of(setting, n)
+    rows = chart(_candidates(setting, region, industry), setting, region, period, day, most=TOP)
     places = [place for place in _BEFORE_THE_CUT if len(rows) == TOP and rows[place][0] not in effects.PLANTED]
     dice = chance.Dice(setting.seed, "twice", region, period, n)
     if places and dice.chance(effects.LIST_TWICE):

@@ -166,7 +166,7 @@ def _liked_here(seed: str, clip_id: str, region: str) -> float:
 
 @lru_cache(maxsize=256)
 def _top(setting: Setting, region: str, period: int, n: int) -> list[Place]:
-    seed, now = setting.seed, curves.FIRST_DAY + setting.later(n)
+    seed = setting.seed
     # Those that are liked here; two are among them however they are liked.
     liked = {clip_id: _liked_here(seed, clip_id, region) for clip_id in _pool(seed)}
     order = sorted(liked, key=lambda clip_id: (clip_id not in {effects.TWIN_SOUND, words.CLIP_ID}, -liked[clip_id]))
@@ -174,7 +174,7 @@ def _top(setting: Setting, region: str, period: int, n: int) -> list[Place]:
         (clip_id, chance.power(liked[clip_id], 0.7) * (_TWIN_BOOST if clip_id == effects.TWIN_SOUND else 1.0))
         for clip_id in order[:_CANDIDATES]
     ]
-    return chart(sizes, setting, region, period, now, most=TOP)
+    return chart(sizes, setting, region, period, curves.day_of(setting, n), most=TOP)
 
 
 def top(query: Query) -> dict[str, Any]:

@@ -285,7 +285,7 @@ def rows(setting: Setting, answers: Mapping[str, int]) -> list[dict[str, Any]]:
     return [
         _documented_row(answers[identifier])
         if identifier == words.VIDEO_ID
-        else _row(_video(setting, identifier), curves.FIRST_DAY + setting.later(answers[identifier]))
+        else _row(_video(setting, identifier), curves.day_of(setting, answers[identifier]))
         for identifier in sorted(answers, key=lambda text: (int(text), text))
         if not identifier.endswith("000000")
     ]

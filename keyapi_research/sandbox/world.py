@@ -34,7 +34,7 @@ def answer(setting: Setting, name: str, params: Mapping[str, str | None], n: int
     if n == 1 and params == DEFAULTS[name] and name in words.DOCUMENTED:
         return words.documented(name)
     lists = {"insights/products": products.ranking, "trending/hashtags": hashtags.top, "trending/music": music.top}
-    query = Query(setting, n, curves.FIRST_DAY + setting.later(n), str(params["region"]), params, page_cap)
+    query = Query(setting, n, curves.day_of(setting, n), str(params["region"]), params, page_cap)
     return lists[name](query) if name in lists else _detail(name, query)
 
 
