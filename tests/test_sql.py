@@ -394,3 +394,22 @@ print(kr.sql("SELECT hashtag_name, [views] AS list FROM hashtags").shape)
 def test_half_of_a_character_is_no_query(client: kr.Client) -> None:
     with pytest.raises(kr.InvalidArgumentError, match="lone surrogate"):
         kr.sql("SELECT '\ud800'", client=client)
+
+
+@pytest.mark.parametrize("widgets", [False, True])
+def test_in_jupyterlab_without_ipywidgets(widgets: bool) -> None:
+    """DuckDB draws its progress with ipywidgets there, and refuses to be told not to where they are missing."""
+    code = """
+import sys
+from types import SimpleNamespace
+import IPython
+
+IPython.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}})  # how DuckDB recognizes a kernel
+if sys.argv[1] == "False":
+    sys.modules["ipywidgets"] = None
+import keyapi_research as kr
+kr.connect(sandbox=True, store=":memory:", progress=False)
+print(kr.sql("SELECT current_setting('enable_progress_bar') AS shown").shown[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(widgets)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["False"], done.stderr

@@ -126,7 +126,9 @@ def run(query: str, client: Client, *, memory: str | None = None) -> pd.DataFram
     with duckdb.connect(":memory:", config=settings) as base:
         base.execute("SET pandas_analyze_sample = 0")  # objects are text; nothing is guessed from their first values
         base.execute("SET TimeZone = 'UTC'")
-        base.execute("SET enable_progress_bar = false")
+        if base.sql("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+            # To switch it off needs ipywidgets in JupyterLab; where that is missing, it is off.
+            base.execute("SET enable_progress_bar = false")
         try:
             query = _checked(query, base)
             _load(query, base, client)
