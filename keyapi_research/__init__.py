@@ -89,8 +89,9 @@ if typing.TYPE_CHECKING:
     from .export.database import sql
     from .importing import import_store
     from .inventory import stored
-    from .measures import audience_similarity, half_times
+    from .measures import audience_similarity
     from .panels import Panel, panel
+    from .peaks import bursts, half_times
     from .probing import probe
     from .stitching import stitch_trends
 
@@ -99,9 +100,10 @@ _LATE = {  # what most cells do not need is imported when it is first used
     "Panel": "panels",
     "audit": "audits",
     "audience_similarity": "measures",
+    "bursts": "peaks",
     "export_store": "export",
     "freeze": "export",
-    "half_times": "measures",
+    "half_times": "peaks",
     "import_store": "importing",
     "panel": "panels",
     "probe": "probing",
@@ -146,6 +148,7 @@ __all__ = [
     "audience_similarity",
     "audit",
     "budget",
+    "bursts",
     "connect",
     "declare",
     "describe",

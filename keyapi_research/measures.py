@@ -14,7 +14,7 @@ import pandas as pd
 
 from .catalogue.hashtags import HASHTAG_AUDIENCE
 from .columns import Array, moments, read_column, read_times
-from .entities import ENTITY_IDS, Entities, Name, Needs, check_columns, find_entities, numbered, typed
+from .entities import Entities, Name, Needs, check_columns, find_entities, numbered, typed
 from .errors import InvalidArgumentError, shown
 from .frames import check_partners, columns_of
 from .model import DTYPES, OBSERVED_AT, SOURCE, Column, Table
@@ -47,16 +47,6 @@ AVERAGE: Final = 100.0  # of an index, by its declaration
 AUDIENCE: Final = ("dimension", "segment_id", "segment", "score")
 FILLED: Final = "filled"  # the column that fill_days adds
 _DAY: Final = 86_400_000_000  # microseconds
-_SHAPE: Final = MappingProxyType(
-    {
-        "peak": DTYPES["time"], "days_up": "float64", "up_seen": "boolean", "days_down": "float64",
-        "down_seen": "boolean",
-    }
-)  # fmt: skip
-_DATE, _SHARE, _VALUE, _PIECE = "date", "share_of_peak", "value", "piece"  # of trends; the last two of stitched ones
-_HALF: Final = Needs(
-    "half_times", (_DATE, _SHARE), "From hashtags or music: kr.half_times(df.keyapi.trend())."
-)
 _SIMILARITY: Final = Needs(
     "audience_similarity", AUDIENCE, "From hashtags or music: kr.audience_similarity(df.keyapi.audience())."
 )
@@ -188,102 +178,6 @@ class Similarity:
     similarity: Floats
     common: npt.NDArray[np.intp]
     shared: str
-
-
-# Rises and falls --------------------------------------------------------------------------------------------
-
-
-def half_times(trends: pd.DataFrame) -> pd.DataFrame:
-    """Return how long each series takes from half of its peak up to it, and from the peak down to half of it.
-
-    Parameters
-    ----------
-    trends : pandas.DataFrame
-        Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, each observation a
-        series of its own; or what `kr.stitch_trends` made of them, each piece a series.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per series, in order of appearance: what identifies it (and `observed_at` or `piece`), then
-
-        peak : datetime64[us, UTC]
-            First date of its highest value.
-        days_up, days_down : float64
-            Days from the last crossing of half of the peak to the peak, and from the last date of the peak to the first
-            crossing; between two dates on a straight line. If the series does not cross half of its peak on this side,
-            the days to its end: it took at least so long (right-censored).
-        up_seen, down_seen : boolean
-            Whether it crosses half of its peak on this side.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns or ids are missing, or a series has two values of one date.
-
-    Notes
-    -----
-    Costs nothing. Only the highest peak of a series counts. Noise makes half times shorter on both sides: the highest
-    of noisy values is too high, and the first crossing comes too early. Do not leave out what is not seen, or slow
-    ones become rare: use a method for censored data, such as the estimator of Kaplan and Meier.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2026-01-01", periods=6, tz="UTC")
-    >>> trend = pd.DataFrame({"hashtag_name": "cats", "date": days, "share_of_peak": [0.1, 0.4, 1.0, 0.9, 0.8, 0.6]})
-    >>> kr.half_times(trend)[["days_up", "up_seen", "days_down", "down_seen"]].round(2)
-       days_up  up_seen  days_down  down_seen
-    0     0.83     True        3.0      False
-    """
-    stitched = isinstance(trends, pd.DataFrame) and _SHARE not in trends.columns and _PIECE in trends.columns
-    frame = trends.rename(columns={_VALUE: _SHARE}) if stitched else trends
-    check_columns(frame, _HALF)
-    found = find_entities(frame, _HALF)
-    keys = dict.fromkeys(name for table in _HALF.tables for name in table.key if name != _DATE)
-    identity = [name for name in (*keys, _PIECE, OBSERVED_AT.name) if name in frame.columns]
-    rows = typed(frame, [*identity, _DATE, _SHARE])
-    pieces = rows[_PIECE].to_numpy() if _PIECE in rows else np.zeros(len(rows))
-    rows["series"] = rows.assign(entity=found.codes, piece=pieces).groupby(["entity", "piece"], sort=False).ngroup()
-    ids = [name for name in identity if name in ENTITY_IDS]
-    if missing := int((rows[_DATE].isna() | rows[ids].isna().all(axis=1)).sum()):
-        raise InvalidArgumentError(f"{missing:,} of {len(rows):,} rows have no date or no id. Leave them out")
-    if rows.duplicated(["series", _DATE]).any():
-        raise InvalidArgumentError(
-            "a series has two values of one date. Join several observations with kr.stitch_trends first, or keep "
-            "observed_at"
-        )
-    known = rows.dropna(subset=_SHARE).sort_values(["series", _DATE])
-    shapes = pd.DataFrame(
-        [(number, *_shape(series)) for number, series in known.groupby("series")], columns=["series", *_SHAPE]
-    ).set_index("series")
-    first = rows.drop_duplicates("series").set_index("series").index
-    made = trends.loc[~pd.Series(rows["series"].to_numpy()).duplicated().to_numpy(), identity].reset_index(drop=True)
-    shapes = shapes.reindex(first).reset_index(drop=True).astype(_SHAPE)
-    return pd.concat([made, shapes], axis=1)
-
-
-def _shape(series: pd.DataFrame) -> tuple[object, float, bool | None, float, bool | None]:
-    """Return the date of the peak, and days to half of it on both sides, with whether they are seen."""
-    days = series[_DATE].dt.tz_convert(None).to_numpy(dtype="datetime64[us]").astype(np.int64) / _DAY
-    values = series[_SHARE].to_numpy()
-    highest = np.flatnonzero(values == values.max())
-    first, last = highest[0], highest[-1]
-    if values[first] <= 0:
-        return pd.NaT, np.nan, None, np.nan, None
-    up = _to_half(days[first] - days[first::-1], values[first::-1])
-    down = _to_half(days[last:] - days[last], values[last:])
-    return series[_DATE].iloc[first], *up, *down
-
-
-def _to_half(days: Floats, values: Floats) -> tuple[float, bool]:
-    """Return the days from a peak to half of it, and whether it gets there."""
-    half = values[0] / 2
-    below = np.flatnonzero(values < half)
-    if not len(below):
-        return float(days[-1]), False
-    after = below[0]
-    share = (values[after - 1] - half) / (values[after - 1] - values[after])
-    return float(days[after - 1] + share * (days[after] - days[after - 1])), True
 
 
 # Series without gaps ----------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ SIGNATURES = {
                             "client=None",
     "fetch_videos": "video_ids, *, max_age=None, errors='raise', client=None",
     "audit": "table=None, *, thresholds=None, client=None",
+    "bursts": "trends",
     "export_store": "folder, *, tables=None, client=None",
     "find": "text",
     "freeze": "path, *, partial=False, personal=False, client=None",
