@@ -125,101 +125,178 @@ def _is_inside(frame: FrameType) -> bool:
 
 
 class InvalidArgumentError(KeyAPIError, ValueError):
-    """An argument is not valid; nothing was sent."""
+    """An argument is not valid; nothing was sent.
+
+    The message says what is valid: correct the call.
+    """
 
 
 class MissingTokenError(KeyAPIError):
-    """A request is needed and there is no token."""
+    """A request is needed and there is no token.
+
+    Set `KEYAPI_TOKEN` and call `kr.connect()`. Without a key: `kr.connect(sandbox=True)`.
+    """
 
 
 class InvalidRequestError(KeyAPIError):
-    """400: KeyAPI refused the parameters."""
+    """400: KeyAPI refused the parameters.
+
+    `message` has KeyAPI's reason, `params` what was sent. The same call will be refused again.
+    """
 
 
 class AuthenticationError(KeyAPIError):
-    """401: KeyAPI does not know the token."""
+    """401: KeyAPI does not know the token.
+
+    Check the key: copy it again from your KeyAPI account, and connect anew.
+    """
 
 
 class CreditsExhaustedError(KeyAPIError):
-    """402: the account has no credits left."""
+    """402: the account has no credits left.
+
+    Add credits to the account and run the call again: it pays only for what is missing. Until then
+    `kr.connect(offline=True)` reads what is stored.
+    """
 
 
 class AccessDeniedError(KeyAPIError):
-    """403: the account may not use this endpoint."""
+    """403: the account may not use this endpoint.
+
+    Ask KeyAPI whether your plan includes the endpoint; `endpoint` and `request_id` identify the request.
+    """
 
 
 class NotFoundError(KeyAPIError):
-    """404: there is no such endpoint."""
+    """404: there is no such endpoint.
+
+    Look for the path with `kr.find`; it may have been removed.
+    """
 
 
 class RateLimitedError(KeyAPIError):
-    """429: too many requests; `retry_after` has the seconds to wait where the service names them."""
+    """429: too many requests, also after retries.
+
+    Wait `retry_after` seconds where KeyAPI says so, and run the call again. `connect(requests_per_second=...)` sets a
+    slower pace.
+    """
 
     retryable_by_default = True
 
 
 class ServerError(KeyAPIError):
-    """5xx, or another code the service uses for its own failures."""
+    """5xx, or another code that KeyAPI uses for its own failures, also after retries.
+
+    Run the call again later. If it stays, report `request_id` to KeyAPI.
+    """
 
     retryable_by_default = True
 
 
 class NetworkError(KeyAPIError):
-    """No usable answer came back."""
+    """No usable answer came back.
+
+    Check the network and run the call again. A request that was sent may have been charged: the ledger has it without
+    credits.
+    """
 
     retryable_by_default = True
 
 
 class UnexpectedResponseError(KeyAPIError):
-    """An answer came to something else, or in another shape; `answer` has it. It is never served."""
+    """The answer is about something else, or has another shape; it is never served.
+
+    `answer` has it. If all calls of an endpoint fail like this, KeyAPI changed it: `kr.probe()` says which endpoints
+    still answer as declared.
+    """
 
 
 class BudgetExceededError(KeyAPIError):
-    """The call would cost more than was allowed; nothing was spent beyond the limit."""
+    """The call would cost more than was allowed; nothing was spent beyond the limit.
+
+    `kr.plan` has the price. Request less, or raise the limit: `kr.budget`, `max_call_credits`, `max_credits` or
+    `kr.limit_store`.
+    """
 
 
 class NotStoredError(KeyAPIError):
-    """Offline, and some of what was requested is not in the store."""
+    """Some of what was requested is not in the store, and nothing may be sent.
+
+    Offline: connect without `offline=True`. In a replay: the archive does not have it. From `df.keyapi`: fetch it
+    first; the message has the price.
+    """
 
 
 class StoreError(KeyAPIError):
-    """The store cannot be opened, read or written; `answer` lists paid answers that could not be kept."""
+    """The store cannot be opened, read or written.
+
+    The message says why: a damaged file, a full disk, another version. `answer` lists paid answers that could not be
+    stored: save them before you go on.
+    """
 
 
 class MissingPackageError(KeyAPIError, ImportError):
-    """A package that only some functions need is not installed; the message has the line that installs it."""
+    """A package that only some functions need is not installed.
+
+    Run the line in the message.
+    """
 
 
 class FetchIncompleteError(KeyAPIError):
-    """Some ids failed, and the others are stored; a rerun pays only for what is missing."""
+    """Some ids failed; the others are stored.
+
+    `failures` lists them, `frame` has the rows that came. Run the call again: it pays only for what is missing.
+    """
 
 
 class KeyAPIWarning(UserWarning):
-    """Base of every warning of this package."""
+    """Base of every warning of this package.
+
+    To make an error of one kind: `warnings.simplefilter("error", kr.StaleDataWarning)`.
+    """
 
 
 class MissingDataWarning(KeyAPIWarning):
-    """KeyAPI has nothing for some of the requested ids."""
+    """KeyAPI has nothing for some of the requested ids.
+
+    They have no row. Check the ids. They are requested, and may be charged, again after a day, or with `max_age=0`.
+    """
 
 
 class IncompleteDataWarning(KeyAPIWarning):
-    """Some ids failed (`errors="warn"`), or their stored answers are about other ids; they are not in the table."""
+    """Some of what was requested is not in the table.
+
+    Ids that failed (`errors="warn"`), answers about other ids, or a round of a panel that is not finished. Run the call
+    again before you count rows.
+    """
 
 
 class StaleDataWarning(KeyAPIWarning):
-    """Stored rows older than a day were served."""
+    """Stored rows older than a day were served.
+
+    Pass `max_age="1D"` to pay for newer ones; the message has the price.
+    """
 
 
 class SchemaDriftWarning(KeyAPIWarning):
-    """Answers, or files with their columns, differ from what this package knows of them."""
+    """Answers, or files with their columns, differ from what this package knows.
+
+    New fields are kept in `df.keyapi.raw()`. Compare some rows with the source before you use columns that are named.
+    """
 
 
 class TrendConflictWarning(KeyAPIWarning):
-    """Windows of a trend contradict each other beyond rounding: the past was revised."""
+    """Windows of a trend contradict each other beyond rounding: KeyAPI revised the past.
+
+    The newest window counts where they contradict. `windows` has how many windows each value rests on.
+    """
 
 
 class UnexpectedMarketWarning(KeyAPIWarning):
-    """An answer names another market than the requested region."""
+    """An answer names another market than the requested region.
+
+    Check `market` before you use the rows: KeyAPI may have ignored the region.
+    """
 
 
 def warn(text: str, category: type[KeyAPIWarning]) -> None:

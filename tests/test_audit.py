@@ -101,7 +101,7 @@ def test_the_docstring_has_the_checks_and_their_thresholds() -> None:
         name: f"{least:g}" for name, least in THRESHOLDS.items()
     }
     assert list(CHECKS) == list(THRESHOLDS)
-    guide = (Path(__file__).parents[1] / "docs" / "series-and-audits.md").read_text("utf-8")
+    guide = (Path(__file__).parents[1] / "docs" / "guide" / "series-and-audits.md").read_text("utf-8")
     assert dict(re.findall(r"^\| `(\w+)` \(([\d.]+):", guide, re.MULTILINE)) == {
         name: f"{least:g}" for name, least in THRESHOLDS.items()
     }
@@ -424,8 +424,8 @@ def test_a_whole_market_at_zero_while_views_move() -> None:
     assert set(found["first"]) == {FIRST + 20 * DAY}
     assert set(found["last"]) == {FIRST + 32 * DAY}
     assert found["evidence"][0] == (
-        "gmv_day_est is 0 in all 156 rows of 12 series in FR on 13 days. None of them has so long a run of zeros "
-        "at other times: data are missing"
+        "gmv_day_est is 0 in all 156 rows of 12 series in FR on 13 days. None of these series has so long a run of "
+        "zeros at other times: data are missing"
     )
     assert audited(*market, *other).empty  # nobody knows of what market they are
     tables = {"creator_days": pd.concat(market), "creators": creators}

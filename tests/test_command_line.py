@@ -100,6 +100,8 @@ def test_where_there_is_no_store_it_says_so(run: Run, tmp_path: Path) -> None:
     assert code == 1
     assert json.loads(output)["error"] == "StoreError"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tags.toml"]
+    Path(re.findall(r"no store at (.+?\.sqlite)", errors)[0]).with_name("sandbox-world-4.sqlite").touch()
+    assert "Check the path (beside it: sandbox-world-4.sqlite), or" in run("status")[2]
 
 
 # Panels ---------------------------------------------------------------------------------------------------------

@@ -1365,7 +1365,7 @@ def test_pictures_of_the_sandbox_are_stamped(world: kr.Client) -> None:
 
 
 def test_the_gallery_shows_every_picture_and_is_light() -> None:
-    page = (GALLERY / "README.md").read_text(encoding="utf-8")
+    page = (GALLERY / "index.md").read_text(encoding="utf-8")
     found = {path.name for path in GALLERY.glob("*.png")}
     assert all(any(name.startswith(plot) for name in found) for plot in NAMES)
     assert all(f"({name})" in page for name in found)

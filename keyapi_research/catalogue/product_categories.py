@@ -115,7 +115,7 @@ PRODUCT_INSIGHTS = declare(Table(
         Column("view_6s_pct", "number", Field("list[].play_six_rate"), "Views of 6 seconds or more, of all views.",
                "inferred: the percent scale; TikTok's top-ads page documents the concept", "percent", 0),
         Column("cpa", "number", Field("list[].cpa"),
-               "Cost per action. 0 beside a cvr of 0 means no conversions, not free, and is missing here.",
+               "Cost per conversion (an action). Missing where it is 0 beside a cvr of 0: there were no conversions.",
                f"inferred: {_CURRENCY}", f"{_SMALL_MONEY}, per conversion", 0, zero_beside="cvr_pct"),
         Column("cost", "number", Field("list[].cost"), "Ad spend, rounded to about 3 digits.",
                f"inferred: {_CURRENCY}", _SMALL_MONEY, 0),

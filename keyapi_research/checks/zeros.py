@@ -120,7 +120,7 @@ def _runs_of_zero(
 
 
 def _never(telling: int, of: int) -> str:
-    return "None of them has" if telling == of else f"{telling} of them never have"
+    return "None of these series has" if telling == of else f"{telling} of these series never have"
 
 
 def _chance(values: Floats, inside: Bools) -> float:

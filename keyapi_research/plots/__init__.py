@@ -28,13 +28,15 @@ F = TypeVar("F", bound=Callable[..., object])
 AxesOrMany = TypeVar("AxesOrMany", bound="Axes | Sequence[Axes] | npt.NDArray[np.object_]")
 
 _AX = "ax : matplotlib.axes.Axes, optional\n    Where to draw; by default a new figure."
+_RETURNS = """matplotlib.axes.Axes
+    The Axes drawn into; `ax.figure.savefig("picture.png")` saves the picture."""
 
 __all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp", "trend"]
 
 
 def _drawn(picture: F) -> F:
     """Complete a docstring by what all pictures take and return."""
-    return complete(picture, {"ax": _AX}, Returns="matplotlib.axes.Axes\n    The Axes drawn into.")
+    return complete(picture, {"ax": _AX}, Returns=_RETURNS)
 
 
 @_drawn

@@ -48,8 +48,8 @@ class Sandbox:
     in seconds; ``page_cap`` is the most rows of a page; ``credits`` None is endless; ``today`` is the day of creators,
     products and rankings, ``clean`` whether they are free of faults, ``effects`` whether what is planted in them holds;
     ``days_between_answers`` is how much later each answer about the same entity is.
-    docs/sandbox.md describes these and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``, which
-    may be set while the server runs.
+    docs/sandbox.md describes these, and the hooks ``faults``, ``on_request``, ``mutate`` and ``extra_headers``,
+    which may be set while the server runs.
 
     Examples
     --------

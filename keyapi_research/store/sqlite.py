@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from ..errors import CLOSED, StoreError
+from ..errors import CLOSED, StoreError, listed
 from ..settings import MEMORY
 from . import formats
 from .facts import Row, in_this_process
@@ -213,8 +213,11 @@ def _is_new(file: Path, *, read_only: bool) -> bool:
     if file.exists() and not file.is_file():
         raise StoreError(f"{file} is not a regular file. Choose another store=")
     if not file.exists() and read_only:
+        others = sorted(one.name for one in file.parent.glob("*.sqlite"))
+        there = f" (beside it: {listed(others)})" if others else ""
         raise StoreError(
-            f"there is no store at {file}, so there is nothing to read yet. Check the path, or fetch online first"
+            f"there is no store at {file}, so there is nothing to read yet. Check the path{there}, or fetch online "
+            "first"
         )
     if not file.parent.is_dir():
         raise StoreError(f"the folder {file.parent} does not exist; create it or choose another store=")
