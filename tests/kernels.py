@@ -1,9 +1,14 @@
-"""What a kernel of the tests is started with, whether a notebook is run by nbclient or in JupyterLab."""
+"""What a kernel of the tests is started with, by nbclient or in JupyterLab; and the browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run", "--disable-quic"]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernels import environment
+from kernels import CHROMIUM, FLAGS, environment
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_quickstart.ipynb"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run", "--disable-quic"]
 BAR = """
 import keyapi_research as kr
 client = kr.connect(sandbox=True, store=":memory:")
 _ = kr.fetch_hashtags([f"bar{n}" for n in range(8)])
+kr.status()
 """
 
 pytestmark = [

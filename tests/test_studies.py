@@ -118,7 +118,6 @@ def conclude(number: str, seed: int, *, planted: bool) -> dict[str, Interval]:
 
 def conclude_all(number: str, seeds: Sequence[int], *, planted: bool) -> list[dict[str, Interval]]:
     """Run a study in many worlds, two at a time."""
-    pytest.importorskip("statsmodels", reason="the studies need the extra analysis")
     with ProcessPoolExecutor(2) as pool:
         return list(pool.map(partial(conclude, number, planted=planted), seeds))
 
