@@ -1,4 +1,4 @@
-"""The dictionary: every column with dtype, unit, meaning, place and status; and the page is in step with it."""
+"""The dictionary: every column with dtype, unit, meaning, place and status; and the pages are in step with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keyapi_research.dictionary import describe, tables
 from keyapi_research.model import TABLES
 
 DOCS = Path(__file__).parents[1] / "docs"
-page = runpy.run_path(str(DOCS / "make_dictionary.py"))["page"]
+pages = runpy.run_path(str(DOCS / "make_pages.py"))["pages"]
 
 
 def facts(table: str, column: str) -> dict[str, str]:
@@ -88,37 +88,70 @@ def test_tables_lists_them_with_their_prices() -> None:
     assert all(callable(getattr(kr, name)) for name in listed["fetch"])
 
 
-# The page ---------------------------------------------------------------------------------------------------
+# The pages --------------------------------------------------------------------------------------------------
 
 
-def test_the_page_is_in_step_with_the_declarations() -> None:
-    written = (DOCS / "data-dictionary.md").read_text(encoding="utf-8")
-    assert written == page(), "run python docs/make_dictionary.py"
+def test_the_pages_are_in_step_with_the_declarations() -> None:
+    for path, text in pages().items():
+        assert (DOCS / path).read_text(encoding="utf-8") == text, "run python docs/make_pages.py"
 
 
-def test_the_script_writes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[tuple[str, str]] = []
-    monkeypatch.setattr(Path, "write_text", lambda path, text, encoding: written.append((path.name, text)))
-    runpy.run_path(str(DOCS / "make_dictionary.py"), run_name="__main__")
-    assert written == [("data-dictionary.md", page())]
+def test_the_script_writes_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr(
+        Path, "write_text", lambda path, text, encoding: written.update({str(path.relative_to(DOCS)): text})
+    )
+    runpy.run_path(str(DOCS / "make_pages.py"), run_name="__main__")
+    assert written == pages()
 
 
-def test_the_page_has_every_column_once_with_all_that_is_known() -> None:
-    chapters = dict(part.split("\n", 1) for part in page().split("\n## ")[1:])
+def test_the_pages_have_every_column_once_with_all_that_is_known() -> None:
+    of_tables = [text for path, text in pages().items() if path.startswith("tables/") and "index" not in path]
+    chapters = dict(part.split("\n", 1) for text in of_tables for part in text.split("\n## ")[1:])
+    assert set(chapters) == set(TABLES)
     for table in TABLES:
         rows = [line for line in chapters[table].split("\n") if line.startswith("| ")][2:]
         for line, (_, column) in zip(rows, describe(table).iterrows(), strict=True):
-            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-            assert cells[0].strip("*") == column["column"]
-            assert (cells[0] != column["column"]) is (column["column"] in TABLES[table].key)
-            status, _, reason = cells[5].partition(": ")
-            shown = [cells[1], cells[2], cells[4].strip("`"), status.strip("*"), reason]
-            assert shown == column[["dtype", "unit", "source", "status", "reason"]].tolist()
+            name, kind, meaning, known = (cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1])
+            assert name.strip("*") == column["column"]
+            assert (name != column["column"]) is (column["column"] in TABLES[table].key)
+            assert kind == ", ".join(filter(None, (column["dtype"], column["unit"])))
+            assert meaning
+            place, status, reason = re.fullmatch(r"`(.*)`; \*\*(\w+)\*\*: (.*)", known).groups()
+            assert [place, status, reason] == column[["source", "status", "reason"]].tolist()
         assert f"kr.fetch_{table}`" in chapters[table]
 
 
-def test_the_page_says_what_to_be_careful_with() -> None:
-    cautions = page().split("## What to be careful with")[1].split("\n## ")[0]
+def test_the_list_of_tables_leads_to_all_of_them() -> None:
+    index = pages()["tables/index.md"]
+    for table in TABLES:
+        [page] = re.findall(rf"\[{table}\]\(([a-z-]+\.md)#{table}\)", index)
+        assert f"\n## {table}\n" in pages()[f"tables/{page}"]
+
+
+def test_the_list_of_endpoints_has_all_and_their_prices() -> None:
+    text = pages()["endpoints.md"]
+    rows = {cells[1]: cells for cells in (re.split(r" *\| *", line) for line in text.split("\n")) if len(cells) == 6}
+    for row in kr.endpoints().itertuples():
+        _, _, price, paging, tables_of, _ = rows[f"`{row.path}`<br>{row.title}"]
+        assert price == ("unknown" if pd.isna(row.credits) else str(row.credits))
+        assert paging == ("unknown" if pd.isna(row.paging) else row.paging)
+        assert re.findall(r"\[(\w+)\]", tables_of) == ([] if pd.isna(row.tables) else row.tables.split(", "))
+
+
+def test_every_error_and_warning_says_what_it_means_and_what_to_do() -> None:
+    rows = re.findall(r"^\| `kr\.(\w+)` \| (.+) \| (.+) \|$", pages()["errors.md"], re.MULTILINE)
+    kinds = [getattr(kr, name) for name in kr.__all__]
+    raised = {one.__name__ for one in kinds if isinstance(one, type) and issubclass(one, BaseException)}
+    assert {name for name, _, _ in rows} == raised - {"KeyAPIError", "KeyAPIWarning"}
+    for name, meaning, what_to_do in rows:
+        assert meaning.endswith(".")
+        assert what_to_do.endswith((".", "`")), name
+        assert meaning != what_to_do
+
+
+def test_the_pages_say_what_to_be_careful_with() -> None:
+    cautions = pages()["tables/index.md"].split("## What to be careful with")[1].split("```{toctree}")[0]
     said = " ".join(cautions.split())
     for caution in (
         "Products (18 = 18-24, 25 = 25-34, 35 = 35-44, 45 = 45-54, 55 = 55+)",

@@ -13,7 +13,7 @@ import pytest
 
 import keyapi_research as kr
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent / "docs" / "guide"
 REPLAYED = """
 kr.replay("video-days.zip")
 assert fetch_video_days("7600000000000000001").equals(table)
@@ -24,7 +24,7 @@ GUIDES = {
     "creators-and-products": (4, ""),
     "panels": (2, ""),
     "series-and-audits": (4, ""),
-    "what-is-stored": (3, ""),
+    "stores": (3, ""),
 }
 
 

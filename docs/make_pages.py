@@ -1,21 +1,37 @@
-"""Write docs/data-dictionary.md from the declarations: python docs/make_dictionary.py."""  # noqa: INP001 - a script
+"""Write the pages that follow from declarations: tables, endpoints, errors: python docs/make_pages.py."""  # noqa: INP001 - a script
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
+import pandas as pd
+
+import keyapi_research as kr
+from keyapi_research.catalogue import creator_lists, creators, hashtags, music, product_categories, products, videos
 from keyapi_research.catalogue.audiences import AGE_BANDS
-from keyapi_research.model import TABLES, Column, Endpoint, Table, endpoints
+from keyapi_research.errors import KeyAPIError, KeyAPIWarning
+from keyapi_research.model import Column, Endpoint, Table
 from keyapi_research.places import Field
 from keyapi_research.spelling import NOT_AVAILABLE
 
-PAGE = Path(__file__).with_name("data-dictionary.md")
+DOCS = Path(__file__).parent
+FAMILIES: Final = {  # page, title and the files of its declarations
+    "product-categories": ("Product categories", (product_categories,)),
+    "videos": ("Videos", (videos,)),
+    "hashtags": ("Hashtags", (hashtags,)),
+    "music": ("Music", (music,)),
+    "creators": ("Creators", (creators, creator_lists)),
+    "products": ("Products", (products,)),
+}
 
 _HEAD: Final = """\
-# Data dictionary
+# Tables
 
-Written from the declarations in `keyapi_research/catalogue` by
-`python docs/make_dictionary.py`; do not edit it. In a notebook: `kr.tables()`, `kr.describe("hashtags")`.
+What every column of every table means, in what unit, where in the answer it comes from, and how certain that is. In a
+notebook: `kr.tables()`, `kr.describe("hashtags")`. Written from the declarations in `keyapi_research/catalogue` by
+`python docs/make_pages.py`; do not edit it.
 
 Every column has a **status**:
 
@@ -38,6 +54,22 @@ def _bands(*, of_products: bool) -> str:
     """List the codes of one of the two systems; those of products are ages."""
     lowest = min(int(band[:2]) for band in AGE_BANDS.values())
     return ", ".join(f"{code} = {band}" for code, band in AGE_BANDS.items() if (code >= lowest) is of_products)
+
+
+_ERRORS: Final = """\
+# Errors and warnings
+
+Every error is a `kr.KeyAPIError`, every warning a `kr.KeyAPIWarning`. The message says what happened and what to do;
+the fields of an error (`status_code`, `code`, `request_id`, `params`, `frame`, `failures` and more) are for programs.
+Written from the docstrings by `python docs/make_pages.py`; do not edit it.
+
+```python
+try:
+    tags = kr.fetch_hashtags(["ufc324", "perfume"])
+except kr.FetchIncompleteError as error:
+    tags, failed = error.frame, error.failures
+```
+"""
 
 
 _CAUTIONS: Final = f"""\
@@ -93,17 +125,80 @@ _CAUTIONS: Final = f"""\
 """
 
 
-def page() -> str:
-    """Write the page: the tables with keys and prices, the cautions, and every column of every table."""
+def pages() -> dict[str, str]:
+    """Write the pages: their paths in this folder, and their texts."""
+    families = {page: list(_tables_of(modules)) for page, (_, modules) in FAMILIES.items()}
     listing = _grid(
-        ("table", "one row per", "key", "from", "price"),
+        ("table", "one row per", "key", "price"),
         (
-            (f"[{t.name}](#{t.name})", t.row, ", ".join(t.key), f"`{t.endpoint.path}`", _price(t))
-            for t in TABLES.values()
+            (f"[{t.name}]({page}.md#{t.name})", t.row, ", ".join(t.key), _price(t))
+            for page, found in families.items()
+            for t in found
         ),
     )
-    chapters = [_chapter(table) for endpoint in endpoints() for table in endpoint.tables if table.endpoint is endpoint]
-    return "\n".join([_HEAD, "## Tables\n", listing, _CAUTIONS, *chapters])
+    contents = "\n".join(["```{toctree}", ":hidden:", "", *families, "```", ""])
+    made = {"tables/index.md": f"{_HEAD}\n## All tables\n\n{listing}\n{_CAUTIONS}\n{contents}"}
+    for page, found in families.items():
+        title = f"# {FAMILIES[page][0]}\n"
+        made[f"tables/{page}.md"] = "\n".join([title, *map(_chapter, found)])
+    return made | {"endpoints.md": _endpoints(), "errors.md": _errors()}
+
+
+def _tables_of(modules: Iterable[ModuleType]) -> Iterable[Table]:
+    """List the tables that are declared in some files, those of one endpoint together."""
+    for module in modules:
+        declared = [one for one in vars(module).values() if isinstance(one, Endpoint)]
+        for endpoint in dict.fromkeys(declared):
+            yield from (table for table in endpoint.tables if table.endpoint is endpoint)
+
+
+def _endpoints() -> str:
+    """Write the list of KeyAPI's endpoints."""
+    listed = kr.endpoints()
+    lines = [
+        "# KeyAPI's endpoints\n",
+        f"The {len(listed)} GET endpoints for TikTok that are known of KeyAPI, as `kr.endpoints()` lists them. Those\n"
+        "with tables have fetch functions; any other is fetched by its path: [Any endpoint](guide/any-endpoint.md). "
+        "Prices are\n"
+        "those that KeyAPI documents. Where one is *unknown*, look it up before you pass it as `credits`. Written by\n"
+        "`python docs/make_pages.py`; do not edit it.\n",
+    ]
+    for family, found in listed.groupby("family", sort=False):
+        rows = (
+            (f"`{row.path}`<br>{row.title}", _known(row.credits), _known(row.paging), _linked(row.tables))
+            for row in found.itertuples()
+        )
+        lines += [f"## {str(family).capitalize()}\n", _grid(("path", "credits", "pages", "tables"), rows)]
+    return "\n".join(lines)
+
+
+def _known(value: object) -> str:
+    return "unknown" if pd.isna(value) else str(value)
+
+
+def _linked(names: object) -> str:
+    """Link tables to their chapters."""
+    pages_of = {t.name: page for page, (_, modules) in FAMILIES.items() for t in _tables_of(modules)}
+    if not isinstance(names, str):
+        return "none"
+    return ", ".join(f"[{name}](tables/{pages_of[name]}.md#{name})" for name in names.split(", "))
+
+
+def _errors() -> str:
+    """Write what each error and warning means, and what to do, from their docstrings."""
+    public = (getattr(kr, name) for name in kr.__all__)
+    kinds = [one for one in public if isinstance(one, type) and issubclass(one, BaseException)]
+    ordered = sorted(kinds, key=lambda kind: inspect.getsourcelines(kind)[1])
+    parts = {"Errors": KeyAPIError, "Warnings": KeyAPIWarning}
+    lines = [_ERRORS]
+    for title, base in parts.items():
+        rows = []
+        for kind in ordered:
+            if issubclass(kind, base) and kind is not base:
+                meaning, _, what_to_do = inspect.getdoc(kind).partition("\n\n")
+                rows.append((f"`kr.{kind.__name__}`", meaning, " ".join(what_to_do.split())))
+        lines += [f"## {title}\n", _grid(("", "what it means", "what to do"), rows)]
+    return "\n".join(lines)
 
 
 def _price(table: Table) -> str:
@@ -116,7 +211,7 @@ def _price(table: Table) -> str:
 def _chapter(table: Table) -> str:
     endpoint = table.endpoint
     columns = _grid(
-        ("column", "dtype", "unit", "meaning", "place in the answer", "status"),
+        ("column", "dtype and unit", "meaning", "where from, and how certain"),
         (_line(column, is_key=column.name in table.key) for column in table.columns),
     )
     text = (
@@ -129,8 +224,8 @@ def _chapter(table: Table) -> str:
 
 def _line(column: Column, *, is_key: bool) -> tuple[str, ...]:
     name = f"**{column.name}**" if is_key else column.name
-    known = f"**{column.status}**: {column.reason}"
-    return name, column.dtype, column.measured, column.meaning, f"`{column.place}`", known
+    dtype = ", ".join(filter(None, (column.dtype, column.measured)))
+    return name, dtype, column.meaning, f"`{column.place}`; **{column.status}**: {column.reason}"
 
 
 def _inputs(endpoint: Endpoint, ways: Iterable[Endpoint]) -> Iterable[str]:
@@ -152,4 +247,5 @@ def _grid(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        (DOCS / path).write_text(text, encoding="utf-8")
