@@ -104,7 +104,7 @@ VALUES = {
         "similarity": list(fit["median"].head(2)),
         "lead": leads.idxmax(),
         "last_peak": f"{daily.idxmax():%Y-%m-%d}",
-        "coming": [f"{day:%Y-%m-%d}" for day in coming],
+        "coming": [str(day)[:10] for day in coming],
         "stands_at": daily.iloc[-1],
         "cpa_to_level_1": cpa[CATEGORY] / cpa.median(),
         "brief": brief,
@@ -699,8 +699,22 @@ def test_the_brief_names_family_sound_and_time(world: World) -> None:
     left = 1 + effects.FAMILY_HEIGHT / (1 + x + x**2 / 2 + x**3 / 6)
     assert found["stands_at"] == pytest.approx(left / (1 + effects.FAMILY_HEIGHT), abs=effects.FAMILY_NOISE)
     numbers = (f"{one:.2f}" for one in (best, next_best, found["stands_at"]))
-    for claim in (*found["cluster"], effects.TWIN_SOUND, *numbers):
+    for claim in (*found["cluster"], effects.TWIN_SOUND, *numbers, f"gaps, mean {every_days} days"):
         assert claim in found["brief"]
+    ages = re.findall(r"([\d+-]+) (\d+) % \((\d+) to (\d+)\)", found["brief"])
+    assert [age for age, *_ in ages] == ["18-24", "25-34", "35-44", "45-54", "55+"]
+    assert 98 <= sum(int(own) for _, own, *_ in ages) <= 102  # percents, rounded
+    assert all(int(low) <= int(high) for *_, low, high in ages)
+
+
+@pytest.mark.slow
+def test_the_brief_of_a_keyword_that_nothing_goes_with_says_what_is_not_known(tmp_path: Path) -> None:
+    with Sandbox(seed=3) as server:
+        found = asyncio.run(execute("05_campaign_brief", tmp_path, url=server.url)).values
+    assert found["cluster"] == ["perfume"]
+    assert "**Hashtags**: #perfume." in found["brief"]
+    assert "nothing is known about the next one" in found["brief"]
+    assert "peaks between" not in found["brief"]
 
 
 def test_the_brief_is_a_template_of_eighty_lines() -> None:
