@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .docstrings import complete
 from .entities import ENTITY_IDS, Needs, check_columns, find_entities, typed
 from .errors import InvalidArgumentError
 from .model import DTYPES, OBSERVED_AT
 
+F = TypeVar("F", bound=Callable[..., object])
 Floats = npt.NDArray[np.float64]
 
 _SHAPE: Final = MappingProxyType(
@@ -32,19 +34,26 @@ _HIGH, _LOW = 0.5, 0.4  # of the highest value: a burst is at the first, and ove
 _DAY: Final = 86_400_000_000  # microseconds
 _DATE, _SHARE, _VALUE, _PIECE = "date", "share_of_peak", "value", "piece"  # of trends; the last two of stitched ones
 
+_TRENDS: Final = """\
+trends : pandas.DataFrame
+    Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, each observation a series of
+    its own; or what `kr.stitch_trends` made of them, each piece a series."""
+_RAISES: Final = """\
+InvalidArgumentError
+    Columns or ids are missing, or a series has two values of one date."""
+
+
+def _documented(function: F) -> F:
+    return complete(function, {"trends": _TRENDS}, Raises=_RAISES)
+
 
 def _needs(name: str) -> Needs:
     return Needs(name, (_DATE, _SHARE), f"From hashtags or music: kr.{name}(df.keyapi.trend()).")
 
 
+@_documented
 def half_times(trends: pd.DataFrame) -> pd.DataFrame:
     """Return how long each series takes from half of its peak up to it, and from the peak down to half of it.
-
-    Parameters
-    ----------
-    trends : pandas.DataFrame
-        Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, each observation a
-        series of its own; or what `kr.stitch_trends` made of them, each piece a series.
 
     Returns
     -------
@@ -59,11 +68,6 @@ def half_times(trends: pd.DataFrame) -> pd.DataFrame:
             the days to its end: it took at least so long (right-censored).
         up_seen, down_seen : boolean
             Whether it crosses half of its peak on this side.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns or ids are missing, or a series has two values of one date.
 
     Notes
     -----
@@ -84,17 +88,12 @@ def half_times(trends: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([identity, shapes], axis=1)
 
 
+@_documented
 def bursts(trends: pd.DataFrame) -> pd.DataFrame:
     """Return when each series stands high: its bursts, with their first, middle and last dates.
 
     A burst is where the series is at half of its highest value or above. If it does not fall below 0.4 of that value in
     between, it is one burst, so that noise around a half does not make many of one.
-
-    Parameters
-    ----------
-    trends : pandas.DataFrame
-        Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, each observation a
-        series of its own; or what `kr.stitch_trends` made of them, each piece a series.
 
     Returns
     -------
@@ -113,11 +112,6 @@ def bursts(trends: pd.DataFrame) -> pd.DataFrame:
         complete : boolean
             False where the burst is under way on the first or last date: it may be longer and higher, and its centre
             lies elsewhere.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Columns or ids are missing, or a series has two values of one date.
 
     Notes
     -----

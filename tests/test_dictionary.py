@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import runpy
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import keyapi_research as kr
+from keyapi_research.accessor.methods import Methods
 from keyapi_research.dictionary import describe, tables
 from keyapi_research.model import TABLES
 
@@ -137,6 +139,39 @@ def test_the_list_of_endpoints_has_all_and_their_prices() -> None:
         assert price == ("unknown" if pd.isna(row.credits) else str(row.credits))
         assert paging == ("unknown" if pd.isna(row.paging) else row.paging)
         assert re.findall(r"\[(\w+)\]", tables_of) == ([] if pd.isna(row.tables) else row.tables.split(", "))
+
+
+def test_the_prices_of_the_guide_are_the_declared_ones() -> None:
+    text = (DOCS / "guide" / "money.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`kr\.fetch_.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    named = []
+    for functions, what, price in rows:
+        names = re.findall(r"`kr\.fetch_(\w+)`", functions)
+        [endpoint] = {TABLES[name].endpoint for name in names}
+        assert len(what.split("; ")) == len(names)
+        assert re.findall(r"\d+", price) == re.findall(r"\d+", endpoint.price), names
+        named += names
+    assert sorted(named) == sorted(TABLES)
+
+
+def test_every_name_in_the_documentation_exists() -> None:
+    texts = [path for path in DOCS.rglob("*.md") if not {"_build", "notebooks", "generated"} & set(path.parts)]
+    assert len(texts) > 25
+    for path in (*texts, DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"\bkr\.((?:plots\.|sandbox\.)?[A-Za-z]\w*)", text):
+            assert operator.attrgetter(name)(kr) is not None, path
+        for name in re.findall(r"\w\.keyapi\.(?!ai\b)([a-z]\w*)", text):
+            assert hasattr(Methods, name), (path, name)
+
+
+def test_the_chinese_page_has_the_code_of_the_english_one() -> None:
+    def code(page: str) -> list[str]:
+        blocks = re.findall(r"^```(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        return [re.sub(r"(\balt:|#).*", "", block) for block in blocks]  # what is said, not done
+
+    assert len(code("start.md")) > 5
+    assert code("start.md") == code("zh/index.md")
 
 
 def test_every_error_and_warning_says_what_it_means_and_what_to_do() -> None:

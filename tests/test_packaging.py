@@ -80,6 +80,14 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
+def test_the_site_is_built_by_the_same_command_everywhere() -> None:
+    [command] = re.findall(r"^(.*sphinx-build.*?)(?: +#.*)?$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    install, build = command.split(" && ")
+    for page in ("README.md", "CHANGELOG.md"):
+        assert f"`{install}`" in (ROOT / page).read_text()
+        assert f"`{build}`" in (ROOT / page).read_text()
+
+
 def test_every_function_the_readme_names_exists() -> None:
     named = set(re.findall(r"\b(?:kr\.([a-z_]+)|(fetch_[a-z_]+))\(?", (ROOT / "README.md").read_text()))
     names = {one or other for one, other in named} - {"fetch_details"}  # a method of df.keyapi

@@ -18,6 +18,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from matplotlib import dates as mdates
@@ -25,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 import keyapi_research as kr
 from keyapi_research import entities, plots
@@ -1370,6 +1372,27 @@ def test_the_gallery_shows_every_picture_and_is_light() -> None:
     assert all(any(name.startswith(plot) for name in found) for plot in NAMES)
     assert all(f"({name})" in page for name in found)
     assert all(path.stat().st_size < 150_000 for path in GALLERY.glob("*.png"))
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_gallery_are_what_its_code_draws(tmp_path: Path) -> None:
+    command = [sys.executable, str(GALLERY.parent / "make_gallery.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    there = {path.name for path in GALLERY.glob("*.png")}
+    assert {path.name for path in tmp_path.glob("*.png")} == there
+    if not all(map(style._is_drawable, SCRIPTS["Thai"] + SCRIPTS["CJK"] + SCRIPTS["Hangul"])):
+        there.remove("trend_small_multiples.png")  # without these fonts it has other names, and a note
+
+    def coarse(path: Path) -> npt.NDArray[np.float64]:
+        """Without the day at the bottom, and without what one more pixel of a line changes."""
+        with Image.open(path) as picture:
+            gray = picture.convert("L").crop((0, 0, picture.width, picture.height - 20))
+            return np.asarray(gray.resize((gray.width // 8, gray.height // 8)), dtype=np.float64)
+
+    for name in there:
+        drawn, kept = coarse(tmp_path / name), coarse(GALLERY / name)
+        assert drawn.shape == kept.shape, name
+        assert np.abs(drawn - kept).mean() < 1, f"{name}: run python docs/make_gallery.py"
 
 
 # Stitched trends --------------------------------------------------------------------------------------------

@@ -397,16 +397,15 @@ def test_half_of_a_character_is_no_query(client: kr.Client) -> None:
 
 
 @pytest.mark.parametrize("widgets", [False, True])
-def test_in_jupyterlab_without_ipywidgets(widgets: bool) -> None:
+def test_in_jupyterlab_with_and_without_ipywidgets(widgets: bool) -> None:
     """DuckDB draws its progress with ipywidgets there, and refuses to be told not to where they are missing."""
     code = """
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 import IPython
 
 IPython.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}})  # how DuckDB recognizes a kernel
-if sys.argv[1] == "False":
-    sys.modules["ipywidgets"] = None
+sys.modules["ipywidgets"] = ModuleType("ipywidgets") if sys.argv[1] == "True" else None
 import keyapi_research as kr
 kr.connect(sandbox=True, store=":memory:", progress=False)
 print(kr.sql("SELECT current_setting('enable_progress_bar') AS shown").shown[0])
