@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -266,7 +267,11 @@ def test_with_fewer_threads_than_workers_all_is_sent(
 ) -> None:
     client = make_client(max_workers=4)
     sandbox.latency = 0.02
-    start, refused = threading.Thread.start, []
+    start, run, refused = threading.Thread.start, threading.Thread.run, []
+
+    def lingering(thread: threading.Thread) -> None:
+        run(thread)
+        time.sleep(0.01)
 
     def one_at_a_time(thread: threading.Thread) -> None:
         if thread.name == "keyapi" and any(one.name == "keyapi" for one in threading.enumerate()):
@@ -274,6 +279,7 @@ def test_with_fewer_threads_than_workers_all_is_sent(
             raise RuntimeError("can't start new thread")
         start(thread)
 
+    monkeypatch.setattr(threading.Thread, "run", lingering)  # a thread is there a little longer than its work
     monkeypatch.setattr(threading.Thread, "start", one_at_a_time)
     assert len(kr.fetch_hashtags(TAGS, client=client)) == 8
     assert sandbox.charged == 16

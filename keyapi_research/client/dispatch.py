@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..envelope import Found
 from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LEASE: Final = 10.0  # seconds a claim holds unless it is renewed: so long one waits for a killed program
 _LOOKS_AGAIN: Final = (0.01, 0.25)  # seconds between looks at a claim, at first and later
+_Arrived: TypeAlias = tuple[Delivered | BaseException, threading.Thread]  # what a request brought, and who sent it
 
 
 class _Shared:
@@ -136,7 +137,7 @@ class Sender:
         After a hard stop, when the call is stopped, or where none of the first answers can be used, nothing more is
         sent: it stays in `left`.
         """
-        arrived: SimpleQueue[Delivered | BaseException] = SimpleQueue()
+        arrived: SimpleQueue[_Arrived] = SimpleQueue()
         needed = math.ceil(len(left) / template.endpoint.batch)  # as many as are needed if all are free
         in_flight, run.renewed = 0, time.monotonic()
         broken: BaseException | None = None
@@ -169,7 +170,7 @@ class Sender:
         if broken is not None:
             raise broken
 
-    def _wait(self, arrived: SimpleQueue[Delivered | BaseException], run: Run) -> Delivered | BaseException:
+    def _wait(self, arrived: SimpleQueue[_Arrived], run: Run) -> Delivered | BaseException:
         """Wait for what a request brings; meanwhile renew the claims of all that are in flight."""
         while True:
             left = run.renewed + self._lease / 3 - time.monotonic()
@@ -178,9 +179,11 @@ class Sender:
                     self._store.renew(run.rows, self._lease)
                 run.renewed, left = time.monotonic(), self._lease / 3
             with contextlib.suppress(Empty):
-                return arrived.get(timeout=left)
+                got, thread = arrived.get(timeout=left)
+                thread.join()  # it ends now, and only then does its place go to the next
+                return got
 
-    def _start(self, one: Delivery, arrived: SimpleQueue[Delivered | BaseException]) -> None:
+    def _start(self, one: Delivery, arrived: SimpleQueue[_Arrived]) -> None:
         """Send a request from a thread of its own, when one of the client's slots is free."""
 
         def work() -> None:
@@ -191,7 +194,7 @@ class Sender:
             except BaseException as error:  # noqa: BLE001 - raised where the call waits
                 got = error
             finally:
-                arrived.put(got)
+                arrived.put((got, threading.current_thread()))
 
         # Daemons, unlike a pool's threads: after a second Ctrl-C the program need not wait for them.
         threading.Thread(target=work, name="keyapi", daemon=True).start()

@@ -113,6 +113,7 @@ def in_order(work: Callable[[], Result], stop: threading.Event, abandon: Callabl
             raise no_thread(error) from error
         while not over.wait(_LOOKS_EVERY):
             interrupts.check()
+        worker.join()  # it ends now, and only then does its place go to another call
         return outcome.result()
     except BaseException as error:
         stop.set()
