@@ -22,7 +22,8 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # The cells of the cookbook run on the sandbox, with nothing of the user who builds.
 for variable in [name for name in os.environ if name.startswith("KEYAPI_")]:
     del os.environ[variable]
-os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="site-")
+data = tempfile.TemporaryDirectory(prefix="site-")  # gone when the build ends
+os.environ["XDG_DATA_HOME"] = data.name
 
 project = "keyapi_research"
 copyright = "the keyapi_research authors"  # noqa: A001 - Sphinx reads it

@@ -95,10 +95,12 @@ def test_every_function_the_readme_names_exists() -> None:
     assert [name for name in sorted(names) if not hasattr(kr, name)] == []
 
 
-def test_the_version_is_the_changelogs() -> None:
+def test_the_version_is_the_changelogs_and_who_cites_has_it_too() -> None:
     newest = re.search(r"^## ([0-9.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE).group(1)
     assert kr.__version__ == version("keyapi-research")
     assert kr.__version__.removesuffix(".dev0") == newest
+    cited = dict(re.findall(r"^([a-z]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert (cited["version"], cited["license"]) == (kr.__version__, PROJECT["license"])
 
 
 def test_no_path_of_a_machine_is_in_the_files() -> None:
