@@ -392,6 +392,33 @@ def test_a_lock_is_waited_for(client: kr.Client, sandbox: Sandbox, tmp_path: Pat
     assert sandbox.charged == 4
 
 
+def test_others_that_write_on_and_on_are_waited_for_longer_than_one_lock_that_stays(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = 2.0
+    monkeypatch.setattr(SQLite, "patience", patience)
+    client = make_client()
+    kr.fetch_hashtags(tags(0), client=client)
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE notes (text)")
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")  # it has the file from its first write to its end
+    other.execute("INSERT INTO notes VALUES (0)")
+    began = time.monotonic()
+
+    def write() -> None:
+        while time.monotonic() - began < 2 * patience:
+            other.execute("INSERT INTO notes VALUES (1)")
+            time.sleep(0.02)
+        other.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert len(kr.fetch_hashtags(tags(0, 1), client=client)) == 2
+    assert time.monotonic() - began >= 2 * patience
+    writer.join()
+    assert sandbox.charged == 4
+
+
 def test_a_lock_that_stays_stops_before_the_first_send(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

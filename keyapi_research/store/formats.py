@@ -86,7 +86,14 @@ def put_totals(db: sqlite3.Connection, totals: Totals) -> None:
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
     """Do all of it or nothing."""
-    db.execute(f"BEGIN {kind}")
+    with whole(db):
+        db.execute(f"BEGIN {kind}")
+        yield
+
+
+@contextlib.contextmanager
+def whole(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit a transaction that is begun here, or undo all of it."""
     try:
         yield
         db.execute("COMMIT")

@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from ..errors import CLOSED, StoreError, listed
 from ..settings import MEMORY
@@ -30,14 +30,16 @@ _HEADER: Final = b"SQLite format 3\x00"
 _WAL: Final = 2  # how the header's two version bytes name the write-ahead log
 _FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where its message quotes a damaged name
 _LEAST_FREE: Final = 256 * 1024
+_ASKS_AGAIN: Final = (0.001, 0.01)  # the shortest and the longest pause, in seconds, before a lock is tried again
 
 Connect = Callable[[str], sqlite3.Connection]
+T = TypeVar("T")
 
 
 class SQLite:
     """The open file of a store, or one in memory; tests shorten its patience and make it small."""
 
-    patience: ClassVar[float] = 20.0  # seconds that a lock of another program is waited for
+    patience: ClassVar[float] = 20.0  # seconds that a lock is waited for while nobody writes
     pragmas: ClassVar[tuple[str, ...]] = ("trusted_schema = OFF", "cache_size = -16384")  # of each connection
 
     def __init__(self, path: str, *, read_only: bool) -> None:
@@ -57,6 +59,7 @@ class SQLite:
             raise StoreError(f"the store cannot be opened: {what}: {path}; choose another path with store=") from error
         self._closing = weakref.finalize(self, in_this_process(self._db.close))
         self.file = None if path == MEMORY else _file_id(path)
+        self._wait_in_sqlite(0)
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         db = sqlite3.connect(uri, timeout=self.patience, isolation_level=None, check_same_thread=False, uri=True)
@@ -111,31 +114,59 @@ class SQLite:
         """Read rows."""
         try:
             # On one line: an interrupt between two lines cannot leave the lock taken.
-            with self._lock: return self._db.execute(sql, values).fetchall()  # noqa: E701
+            with self._lock: return self._when_free(lambda: self._read(sql, values), self.patience)  # noqa: E701
         except _FAILURES as error:
             raise StoreError(f"the store cannot be read: {_advice(error, self.path, self.patience)}") from error
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        return self._db.execute(sql, values).fetchall()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all of it or nothing."""
-        began = time.monotonic()
         with self._lock:
-            # Who stood in line here has waited, too; and what was just waited for in vain is not waited for again.
-            now = time.monotonic()
-            self._wait_for_locks(0.1 if now - self._gave_up < 1 else self.patience - (now - began))
+            # What was just waited for in vain, by another thread here, is not waited for again.
+            patience = 0.1 if time.monotonic() - self._gave_up < 1 else self.patience
             try:
-                with formats.transaction(self._db, "IMMEDIATE"):
+                with formats.whole(self._db):
+                    self._when_free(lambda: self._db.execute("BEGIN IMMEDIATE"), patience)
+                    self._wait_in_sqlite(self.patience)  # to commit: until who reads just now has read
                     yield self._db
             except _FAILURES as error:
                 if _is_locked(error):
                     self._gave_up = time.monotonic()
                 raise StoreError(f"the store cannot be written: {_advice(error, self.path, self.patience)}") from error
             finally:
-                self._wait_for_locks(self.patience)
+                self._wait_in_sqlite(0)
 
-    def _wait_for_locks(self, seconds: float) -> None:
+    def _when_free(self, act: Callable[[], T], patience: float) -> T:
+        """Do it once no other program keeps the file; give up on a lock that stays while nothing is written.
+
+        SQLite would ask less often the longer it waits: among programs that write much, the last to come would be the
+        first to get the file, and some would never.
+        """
+        began, written = time.monotonic(), self._last_write()
+        while True:
+            try:
+                return act()
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() - began >= patience:
+                    raise
+            time.sleep(random.uniform(*_ASKS_AGAIN))  # noqa: S311 - no secret depends on it
+            before, written = written, self._last_write()
+            if written != before:
+                began = time.monotonic()
+
+    def _last_write(self) -> int:
+        """When somebody last wrote to the file, by its own clock."""
+        try:
+            return 0 if self.path == MEMORY else Path(self.path).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _wait_in_sqlite(self, seconds: float) -> None:
         with contextlib.suppress(sqlite3.ProgrammingError):  # closed: what is done next raises
-            self._db.execute(f"PRAGMA busy_timeout = {int(max(seconds, 0.0) * 1000)}")
+            self._db.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
 # Opening ----------------------------------------------------------------------------------------------------
@@ -301,7 +332,7 @@ def _advice(error: Exception, path: str, patience: float) -> str:  # noqa: PLR09
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and in_file and _is_full(Path(path))):
         return f"the disk with {path} is full. Free some space and run the call again"
     if _is_locked(error):
-        return f"another program has locked {path} (waited {patience:.0f} s). Close it and run the call again"
+        return f"another program has locked {path} (no write for {patience:.0f} s). Close it and run the call again"
     if isinstance(error, sqlite3.ProgrammingError):
         return CLOSED
     return f"{path}: {error}. If the file is damaged, restore a copy"
