@@ -161,6 +161,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def is_locked(error: Exception) -> bool:
+    """Whether an SQLite file cannot be used because another program keeps it locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 @contextlib.contextmanager
 def locked(path: Path, busy: str = "", *, wait: bool = False) -> Iterator[None]:
     """Hold a file that one program at a time can hold; it is free again when that ends, however it ends.
@@ -179,7 +184,7 @@ def locked(path: Path, busy: str = "", *, wait: bool = False) -> Iterator[None]:
                 lock.execute("PRAGMA user_version = 1")  # a file that is only read was not locked: this says so
                 break
             except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if not is_locked(error):
                     advice = "Make it writable, or choose another folder"
                     raise StoreError(f"{path} cannot be locked: {error}. {advice}") from error
                 if not wait:

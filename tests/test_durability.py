@@ -392,8 +392,9 @@ def test_a_lock_is_waited_for(client: kr.Client, sandbox: Sandbox, tmp_path: Pat
     assert sandbox.charged == 4
 
 
+@pytest.mark.parametrize("opened_before", [True, False])
 def test_others_that_write_on_and_on_are_waited_for_longer_than_one_lock_that_stays(
-    make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened_before: bool, make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patience = 2.0
     monkeypatch.setattr(SQLite, "patience", patience)
@@ -413,10 +414,17 @@ def test_others_that_write_on_and_on_are_waited_for_longer_than_one_lock_that_st
 
     writer = threading.Thread(target=write)
     writer.start()
+    if not opened_before:
+        client = make_client()
     assert len(kr.fetch_hashtags(tags(0, 1), client=client)) == 2
     assert time.monotonic() - began >= 2 * patience
     writer.join()
     assert sandbox.charged == 4
+
+
+def test_sqlite_itself_does_not_wait_ever_longer_for_a_lock(client: kr.Client) -> None:
+    kr.fetch_hashtags(tags(0), client=client)
+    assert client.store._db.rows("PRAGMA busy_timeout") == [(0,)]
 
 
 def test_a_lock_that_stays_stops_before_the_first_send(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from ..errors import CLOSED, StoreError, listed
+from ..files import is_locked
 from ..settings import MEMORY
 from . import formats
 from .facts import Row, in_this_process
@@ -51,7 +52,9 @@ class SQLite:
                 self._db, self.read_only = self._connect("file::memory:"), False
                 formats.create(self._db)
             else:
-                self._db, self.read_only = _open_file(Path(path), self._connect, read_only, self.patience)
+                self._db, self.read_only = self._when_free(
+                    lambda: _open_file(Path(path), self._connect, read_only, self.patience), self.patience
+                )
         except _FAILURES as error:
             raise StoreError(f"the store cannot be opened: {_advice(error, self.path, self.patience)}") from error
         except OSError as error:
@@ -133,7 +136,7 @@ class SQLite:
                     self._wait_in_sqlite(self.patience)  # to commit: until who reads just now has read
                     yield self._db
             except _FAILURES as error:
-                if _is_locked(error):
+                if is_locked(error):
                     self._gave_up = time.monotonic()
                 raise StoreError(f"the store cannot be written: {_advice(error, self.path, self.patience)}") from error
             finally:
@@ -150,12 +153,14 @@ class SQLite:
             try:
                 return act()
             except sqlite3.OperationalError as error:
-                if not _is_locked(error) or time.monotonic() - began >= patience:
+                if not is_locked(error):
+                    raise
+                before, written = written, self._last_write()
+                if written != before:
+                    began = time.monotonic()
+                elif time.monotonic() - began >= patience:
                     raise
             time.sleep(random.uniform(*_ASKS_AGAIN))  # noqa: S311 - no secret depends on it
-            before, written = written, self._last_write()
-            if written != before:
-                began = time.monotonic()
 
     def _last_write(self) -> int:
         """When somebody last wrote to the file, by its own clock."""
@@ -280,7 +285,7 @@ def _leave_log(db: sqlite3.Connection, deadline: float) -> bool:
     try:
         db.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError as error:  # that needs the file for oneself
-        if not _is_locked(error) or time.monotonic() > deadline:
+        if not is_locked(error) or time.monotonic() > deadline:
             raise
         return False
     return True
@@ -309,11 +314,6 @@ def _is_full(file: Path) -> bool:
     return shutil.disk_usage(file.parent).free < _LEAST_FREE
 
 
-def _is_locked(error: Exception) -> bool:
-    """Whether another program keeps the file locked."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
 def _advice(error: Exception, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
     """Return what an error of SQLite means for the user of a store, and what to do."""
     whole_code = getattr(error, "sqlite_errorcode", 0) or 0
@@ -331,7 +331,7 @@ def _advice(error: Exception, path: str, patience: float) -> str:  # noqa: PLR09
         return f"{path} is not writable. Make it writable, or read it with connect(offline=True)"
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and in_file and _is_full(Path(path))):
         return f"the disk with {path} is full. Free some space and run the call again"
-    if _is_locked(error):
+    if is_locked(error):
         return f"another program has locked {path} (no write for {patience:.0f} s). Close it and run the call again"
     if isinstance(error, sqlite3.ProgrammingError):
         return CLOSED
