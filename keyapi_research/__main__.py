@@ -252,8 +252,11 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print JSON; errors as JSON, too")
 
     def add_store(one: argparse.ArgumentParser) -> None:
-        text = "the store (default: $KEYAPI_STORE, else keyapi.sqlite in your data folder)"
-        one.add_argument("--store", metavar="FILE", help=text)
+        text = (
+            "the store: a file, or postgresql://user@host/db (default: $KEYAPI_STORE, else keyapi.sqlite in your data "
+            "folder)"
+        )
+        one.add_argument("--store", metavar="STORE", help=text)
         add_json(one)
 
     add_store(add("status", _status, "Show what is stored, and what it cost. Sends nothing."))

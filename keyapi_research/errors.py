@@ -230,8 +230,8 @@ class NotStoredError(KeyAPIError):
 class StoreError(KeyAPIError):
     """The store cannot be opened, read or written.
 
-    The message says why: a damaged file, a full disk, another version. `answer` lists paid answers that could not be
-    stored: save them before you go on.
+    The message says why: damage, a full disk, another version, a server that cannot be reached, a right that is
+    missing. `answer` lists paid answers that could not be stored: save them before you go on.
     """
 
 

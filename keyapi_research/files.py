@@ -22,7 +22,10 @@ from typing import IO, Any, Final
 from .errors import InvalidArgumentError, StoreError, shown
 
 # A Path has one slash left.
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|postgres(?:ql)?):[/\\]", re.IGNORECASE)
+_URL: Final = re.compile(
+    r"[\s\"']*(?:[a-z][a-z0-9+.-]+://|https?:[/\\]|(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?:)", re.IGNORECASE
+)
+_PASSWORD: Final = re.compile(r"password\s*=", re.IGNORECASE)  # of a connection string, which is no path
 _LOG: Final = logging.getLogger("keyapi_research")
 _LOOKS_AGAIN: Final = 0.1  # seconds, where another program holds a lock
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
@@ -48,6 +51,8 @@ def as_path(
     url = _URL.match(text)
     if url:  # the rest of it may have a password
         raise InvalidArgumentError(f"{name}: {url[0]}... is a URL, not a path. {instead}")
+    if _PASSWORD.search(text):
+        raise InvalidArgumentError(f"{name} has a password in it, and is not a path. {instead}")
     if "\0" in text:
         raise InvalidArgumentError(f"{name}: {shown(given)} is not a valid path: it has a null character")
     try:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from .client import Client
 from .client.display import Facts, Progress
@@ -16,10 +14,9 @@ from .errors import InvalidArgumentError, StoreError
 from .files import as_path
 from .frames import reading_client
 from .holdings import query_behind
-from .settings import MEMORY, SANDBOX, address_of, source_of
+from .settings import MEMORY, NOT_A_FILE, SANDBOX, address_of, is_address, read_address, source_of
 from .store import Observation, Renumbered, Store, Totals, when
 
-_SERVER: Final = re.compile(r"postgres(ql)?:/")
 _AT_ONCE = 1000  # answers of one transaction: nobody waits long for this store, and memory is bounded
 
 
@@ -61,8 +58,9 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
 
     Parameters
     ----------
-    path : path
-        The file of the other store, of the same source; it is only read. Those of earlier versions are taken, too.
+    path : path or str
+        The file of the other store, also one of an earlier version of this package; or the address of one on a server,
+        as for `connect`. It must have the same source, and is only read.
     client : Client, optional
         The connection whose store takes them in, also an offline one; the default one if omitted.
 
@@ -74,9 +72,9 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
     Raises
     ------
     InvalidArgumentError
-        That is not a path, or it is the store of this connection itself, or an archive.
+        That is not a path or address, has a password in it, or is the store of this connection itself, or an archive.
     StoreError
-        The other file is not a store, is damaged, or belongs to another source; then nothing is added. Or this store
+        The other store cannot be read, is damaged, or belongs to another source; then nothing is added. Or this store
         cannot be written: `as_of` and a replay only read.
 
     Notes
@@ -113,7 +111,7 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
         finally:
             progress.close()
     return Imported(
-        path=str(path),
+        path=other.path if is_address(path) else str(path),
         answers=added.answers - added.absences,
         absences=added.absences,
         known=last - added.answers,
@@ -136,7 +134,7 @@ def _check_all(other: Store) -> int:
             other.ledger(one.request for one in answers)
             _check_queries(answers, other.path)
     except StoreError as error:
-        raise _nothing(error) from error
+        raise _not_imported(error, other.path) from error
     return last
 
 
@@ -150,21 +148,37 @@ def _check_queries(answers: Iterable[Observation], path: str) -> None:
         raise StoreError(f"{path} is damaged: an answer is not what its index says")
 
 
-def _nothing(error: StoreError) -> StoreError:
-    """Return the error of another store: its advice is for who opens it, not for who imports it."""
+def _not_imported(error: StoreError, place: str) -> StoreError:
+    """Return the error of another store: of a file its advice is for who opens it, not for who imports it."""
+    if is_address(place):
+        return StoreError(f"nothing was imported: {error}")
     reason, _, _ = str(error).partition(". ")
     return StoreError(f"nothing was imported: {reason}. Pass the file of a store, copied while nobody wrote to it")
 
 
 def _open(path: str | os.PathLike[str], client: Client) -> Store:
     """Open another store for reading."""
-    if _SERVER.match(str(path)):
-        raise InvalidArgumentError("this version imports files, not stores on PostgreSQL. Pass the path of a file")
+    place = read_address(str(path), "path") if is_address(path) else _file(path, client)
+    try:
+        other = Store(place, source=None, read_only=True)
+    except StoreError as error:
+        raise _not_imported(error, place) from error
+    try:
+        _check_other(other, place, client)
+    except BaseException:
+        other.close()
+        raise
+    return other
+
+
+def _file(path: str | os.PathLike[str], client: Client) -> str:
+    """Return the file of another store."""
     if path == MEMORY:
         raise InvalidArgumentError("a store in memory cannot be imported: only its own connection can read it")
-    file = as_path(path, of="a store's file")
+    file = as_path(path, of="a store's file, or an address", instead=NOT_A_FILE)
     with contextlib.suppress(OSError):
-        if client.settings.store != MEMORY and file.samefile(client.settings.store):
+        own = client.settings.store
+        if own != MEMORY and not is_address(own) and file.samefile(own):
             raise InvalidArgumentError(f"{file} is the store of this connection itself. Pass the path of another one")
         if file.is_file() and _begins_as_archive(file):
             raise InvalidArgumentError(
@@ -173,12 +187,7 @@ def _open(path: str | os.PathLike[str], client: Client) -> Store:
             )
     if not file.exists():
         raise StoreError(f"there is no store at {file}. Check the path")
-    try:
-        other = Store(str(file), source=None, read_only=True)
-    except StoreError as error:
-        raise _nothing(error) from error
-    _check_source(other, client)
-    return other
+    return str(file)
 
 
 def _begins_as_archive(file: Path) -> bool:
@@ -186,11 +195,12 @@ def _begins_as_archive(file: Path) -> bool:
         return opened.read(2) == b"PK"
 
 
-def _check_source(other: Store, client: Client) -> None:
-    """Refuse answers that this store does not take, or that this connection could not go on with."""
+def _check_other(other: Store, place: str, client: Client) -> None:
+    """Refuse answers that this store has, does not take, or that this connection could not go on with."""
+    if is_address(place) and other.identity == client.store.identity:
+        raise InvalidArgumentError(f"{other.path} is the store of this connection itself. Pass another one")
     here = {client.store.source} if client.store.source else {SANDBOX, source_of(client.settings.base_url)}
     if other.source not in {None, *here}:
-        other.close()
         raise StoreError(
             f"nothing was imported: the answers of {other.path} come from {other.source!r}, those of this store from "
             f"{client.source!r}, and a store has one source. Import it into another store"
@@ -209,6 +219,8 @@ def _written(client: Client) -> Iterator[Store]:
         yield client.store
         return
     with contextlib.closing(Store(client.settings.store, source=None, read_only=False)) as store:
+        if is_address(client.settings.store):
+            store.check_writable()
         if store.read_only:
             raise StoreError(f"{store.path} cannot be written. Make the file and its folder writable")
         if store.id != client.store.id:  # an offline connection reads a copy of a former format

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,10 @@ SANDBOX_TODAY = date(2026, 2, 3)  # the day of the documented answers; time stan
 SANDBOX_WORLD = "4"  # another world, another store: synthetic answers of two worlds never mix
 DEFAULT_PACE = float(5)  # an object of its own, distinct from a 5 that is passed; the sandbox needs no pace
 MEMORY = ":memory:"
+NOT_A_FILE = "Download the file and pass its path, or a server's address as text: postgresql://user@host/database"
+_SERVER = re.compile(r"\s*postgres(?:ql)?://", re.IGNORECASE)  # how the address of a store on a server begins
+# What libpq itself hides of an address, and what is as good as a password.
+_SECRETS = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")  # letters of other scripts are written as xn--...
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\.?[0-9]*\s*")
 _DAY = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
@@ -233,10 +237,40 @@ def data_folder() -> Path:
     return folder
 
 
+def is_address(store: object) -> bool:
+    """Whether a store is on a PostgreSQL server, not in a file."""
+    return isinstance(store, str) and _SERVER.match(store) is not None
+
+
+def without_user(address: str) -> str:
+    """Return where a store is, without who opens it and its options: what a published notebook may show."""
+    where = _SERVER.sub("", address, count=1).partition("?")[0]
+    return f"postgresql://{where.rpartition('@')[2]}"
+
+
+def read_address(address: str, name: str = "store") -> str:
+    """Check the address of a store on a server: libpq's, without a password."""
+    where = _SERVER.sub("", address.strip(), count=1)
+    before, _, options = where.partition("?")
+    # A password may have a ? or a / in it: where nothing before the first ? shows where it ends, what is behind counts.
+    who = (before if "@" in before or "/" in before else where).rpartition("@")[0]
+    names = {key.casefold() for key, _ in parse_qsl(options, keep_blank_values=True)}
+    if ":" in who or "@" in who or names & _SECRETS:
+        raise InvalidArgumentError(
+            f"{name}: the address has a password in it, or an @ other than the one before the host. Leave a password "
+            "out: it is read from PGPASSWORD or from your password file (~/.pgpass). Write any other @ as %40"
+        )
+    if not address.isprintable() or " " in where:
+        raise InvalidArgumentError(f"{name}: the address has white space or control characters inside")
+    return f"postgresql://{where}"
+
+
 def shown_path(path: str) -> str:
     """Write where a store is for a reader of a published notebook, who need not know whose machine it was."""
     if path == MEMORY:
         return "in memory"
+    if is_address(path):
+        return without_user(path)
     for name, find in (("your data folder", data_folder), (".", Path.cwd), ("~", Path.home)):
         with contextlib.suppress(OSError, RuntimeError):  # a working folder that is gone, a user without a home
             for folder in (find(), find().resolve()):  # the path of a store has no links in it
@@ -378,8 +412,10 @@ def _read_store(given: object, source: str, *, sandbox: bool, offline: bool) -> 
     given, name = _from_environment("store", given)
     if given is None:
         given = _default_store(source, sandbox=sandbox)
+    if is_address(given):
+        return read_address(str(given), name)
     if str(given) != MEMORY:
-        return str(real_path(as_path(given, name, f"a file, or {MEMORY!r}"), name))
+        return str(real_path(as_path(given, name, f"a file, or {MEMORY!r}", NOT_A_FILE), name))
     if offline:
         raise StoreError(f"offline needs an existing store, but {MEMORY!r} is new and empty. Name a file with store=")
     return MEMORY

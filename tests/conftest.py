@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stores import THIS_CLOCK, Place, Server, each_place, open_server
 
 import keyapi_research as kr
 from keyapi_research import model
@@ -26,10 +27,52 @@ DOCUMENTED = Path(__file__).parent / "data" / "documented"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs all notebooks to be run takes long."""
+    """What needs all notebooks to be run is slow; and what is slow with a store in a file is long on a server."""
     for item in items:
         if "runs" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+        if sum(mark.name == "slow" for mark in item.iter_markers()) > 1 and "server" in item.name:
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `both_stores` runs with stores in files, and again with stores on a server."""
+    marked = metafunc.definition.get_closest_marker
+    if "kind" in metafunc.fixturenames and marked("both_stores") and not marked("of_a_file"):
+        kinds = ["file", pytest.param("server", marks=pytest.mark.slow)]
+        metafunc.parametrize("kind", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the stores of a test are: file or server."""
+    return getattr(request, "param", "file")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server of the tests; what it has need not survive a power cut."""
+    one = open_server()
+    yield one
+    one.remove()
+
+
+@pytest.fixture
+def address(server: Server) -> Iterator[str]:
+    """The address of an empty database on it."""
+    made = server.make()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def place(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    """Where the test's stores are, by name."""
+    if kind == "server":
+        monkeypatch.setattr("keyapi_research.store.postgres.Postgres.clock", THIS_CLOCK)
+    yield from each_place(kind, tmp_path, request.getfixturevalue("server") if kind == "server" else None)
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +104,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def make_client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., kr.Client]]:
-    """Make clients of that server; by default all on one store file, unpaced, without progress bars."""
+def make_client(sandbox: Sandbox, place: Place) -> Iterator[Callable[..., kr.Client]]:
+    """Make clients of that server; by default all on one store, unpaced, without progress bars."""
     made = []
 
     def make(**options: Any) -> kr.Client:
@@ -70,7 +113,7 @@ def make_client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., kr.C
             **{
                 "token": "a-token-of-the-tests",
                 "base_url": sandbox.url,
-                "store": tmp_path / "store.sqlite",
+                "store": place(),
                 "requests_per_second": None,
                 "progress": False,
                 **options,

@@ -1351,6 +1351,7 @@ def test_engagement_by_hand() -> None:
 # What the rows are ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_stores
 def test_history_has_every_observation(client: kr.Client, sandbox: Sandbox) -> None:
     old, new = refreshed(client)
     kr.fetch_hashtags("gym", region="US", client=client)
@@ -1367,6 +1368,7 @@ def test_history_has_every_observation(client: kr.Client, sandbox: Sandbox) -> N
     assert len(sandbox.requests) == sent
 
 
+@pytest.mark.both_stores
 def test_history_of_what_was_only_ever_absent_is_the_typed_empty_table(client: kr.Client, sandbox: Sandbox) -> None:
     fetched = kr.fetch_hashtags("perfume", client=client)
     sandbox.mutate = lambda path, params, envelope: {**envelope, "data": None}
@@ -1381,6 +1383,7 @@ def test_history_of_what_was_only_ever_absent_is_the_typed_empty_table(client: k
     assert both["hashtag_name"].tolist() == ["perfume"]
 
 
+@pytest.mark.both_stores
 def test_history_of_a_list_that_was_only_ever_empty_is_the_typed_empty_table(
     client: kr.Client, sandbox: Sandbox
 ) -> None:
@@ -1392,6 +1395,7 @@ def test_history_of_a_list_that_was_only_ever_empty_is_the_typed_empty_table(
     assert history.dtypes.equals(fetched.dtypes)
 
 
+@pytest.mark.both_stores
 def test_history_of_a_ranking(client: kr.Client, sandbox: Sandbox) -> None:
     options = {"region": "US", "limit": 30, "client": client}
     pulls = [kr.fetch_product_insights(**options, max_age=age) for age in (None, 0, 0)]

@@ -29,12 +29,14 @@ import pandas as pd
 import pytest
 import requests_cache
 from pandas.testing import assert_frame_equal
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research import archive_format as archive
 from keyapi_research.sandbox import Fault, Sandbox
 
 pytestmark = [
+    pytest.mark.both_stores,
     pytest.mark.filterwarnings("ignore::keyapi_research.MissingDataWarning"),
 ]
 
@@ -317,7 +319,9 @@ def test_unusual_answers_are_archived_as_they_came(client: kr.Client, sandbox: S
     assert json.dumps(values) in json.dumps(after)
 
 
-def test_nothing_secret_is_in_it(sandbox: Sandbox, make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
+def test_nothing_secret_is_in_it(
+    sandbox: Sandbox, make_client: Callable[..., kr.Client], tmp_path: Path, place: Place
+) -> None:
     canary = "kc-canary/7f+3a"
 
     def echo(_path: str, _params: dict[str, str], envelope: dict[str, Any]) -> dict[str, Any]:
@@ -337,14 +341,18 @@ def test_nothing_secret_is_in_it(sandbox: Sandbox, make_client: Callable[..., kr
         content = file.read_bytes()
         assert not any(part in content for part in (b"kc-canary", b"7f+3a", b"7f%2B3a"))
         assert str(tmp_path).encode() not in content
+        assert str(place()).rpartition("@")[2].encode() not in content
         assert b"Bearer" not in content.replace(b"Bearer [token]", b"")
 
 
+@pytest.mark.of_a_file  # that Python need not have psycopg
 @pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("KEYAPI_OTHER_PYTHON"), reason="KEYAPI_OTHER_PYTHON names no Python with another pandas"
 )
-def test_another_pandas_gives_the_same_bytes(make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
+def test_another_pandas_gives_the_same_bytes(
+    make_client: Callable[..., kr.Client], tmp_path: Path, place: Place
+) -> None:
     with make_client() as client:
         study(client)
         kr.freeze(tmp_path / "here.zip", client=client)
@@ -355,11 +363,18 @@ def test_another_pandas_gives_the_same_bytes(make_client: Callable[..., kr.Clien
         "kr.freeze(sys.argv[2], client=client); print(pandas.__version__)"
     )
     other = subprocess.run(
-        [os.environ["KEYAPI_OTHER_PYTHON"], "-c", script, tmp_path / "store.sqlite", tmp_path / "there.zip", __file__],
+        [os.environ["KEYAPI_OTHER_PYTHON"], "-c", script, place(), tmp_path / "there.zip", __file__],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert other.stdout.strip() != pd.__version__
     assert (tmp_path / "here.zip").read_bytes() == (tmp_path / "there.zip").read_bytes()
+
+
+def is_a_store(place: Place, name: str = "store") -> bool:
+    """Whether something was made where a store would be."""
+    if place.on_server:
+        return bool(place.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'keyapi'", name=name))
+    return bool(place(name).exists())
 
 
 # Replaying --------------------------------------------------------------------------------------------------
@@ -369,8 +384,8 @@ import sys
 import warnings
 import keyapi_research as kr
 
-out = sys.argv[1]
-client = kr.connect(sandbox=True, store=f"{out}/store.sqlite", progress=False)
+out, store = sys.argv[1:]
+client = kr.connect(sandbox=True, store=store, progress=False)
 with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
     tags = kr.fetch_hashtags(["ufc324", "#Cats", "missing1"], period=30)
@@ -388,7 +403,7 @@ with warnings.catch_warnings(record=True) as warned:
         "videos": kr.fetch_videos([7300000000000000001 + n for n in range(25)]),
         "none": kr.fetch_videos([]),
         "provenance": tags.keyapi.provenance(),
-        "ledger": kr.ledger().drop(columns="elapsed_s"),
+        "ledger": kr.ledger().drop(columns=["elapsed_s", "client"]),
     }
 print(sorted({str(one.message) for one in warned}))
 for name, table in tables.items():
@@ -403,6 +418,7 @@ def refuse(*_args, **_kwargs):
     raise AssertionError("a socket was opened")
 
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
+sys.modules["psycopg"] = None  # which opens its own
 later = datetime.timedelta(days=730)
 
 class Later(datetime.datetime):
@@ -430,33 +446,40 @@ def run(folder: Path, *command: str | Path, **environment: str) -> str:
     return result.stdout
 
 
-def test_a_notebook_replays_unchanged_in_a_fresh_process_without_a_network_two_years_later(tmp_path: Path) -> None:
+def test_a_notebook_replays_unchanged_in_a_fresh_process_without_a_network_two_years_later(
+    tmp_path: Path, place: Place
+) -> None:
     (tmp_path / "notebook.py").write_text(NOTEBOOK)
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
-    warned = run(tmp_path, "notebook.py", "here")
+    warned = run(tmp_path, "notebook.py", "here", str(place()))
     assert "KeyAPI has nothing for 1 hashtag_name: missing1" in warned
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
-    (tmp_path / "here" / "store.sqlite").unlink()
-    again = run(tmp_path, "elsewhere.py", "notebook.py", "there", KEYAPI_REPLAY="study.zip")
+    assert is_a_store(place)
+    if place.on_server:
+        place.rows("DROP SCHEMA keyapi CASCADE")
+    else:
+        place().unlink()
+    again = run(tmp_path, "elsewhere.py", "notebook.py", "there", str(place()), KEYAPI_REPLAY="study.zip")
     assert again == warned
     names = sorted(path.name for path in (tmp_path / "here").glob("*.pickle"))
     assert len(names) == 13
-    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == names  # and no store
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == names
+    assert not is_a_store(place)
     for name in names:
         before, after = pd.read_pickle(tmp_path / "here" / name), pd.read_pickle(tmp_path / "there" / name)
         assert_frame_equal(after, before)
         assert len(before) or name == "none.pickle"
 
 
-def test_the_connection_of_a_replay(frozen: tuple[Path, dict[str, pd.DataFrame]], tmp_path: Path) -> None:
+def test_the_connection_of_a_replay(frozen: tuple[Path, dict[str, pd.DataFrame]], tmp_path: Path, place: Place) -> None:
     path, frames = frozen
     reader = kr.replay(path)
     assert "replay of" in repr(reader)
     assert str(path) in repr(reader)
     assert kr.connect() is reader
-    assert kr.connect(token="t", store=tmp_path / "other.sqlite", max_age=0) is reader
+    assert kr.connect(token="t", store=place("other"), max_age=0) is reader
     again = study(reader)
     for name, frame in frames.items():
         assert_frame_equal(again[name], frame)
@@ -469,6 +492,7 @@ def test_the_connection_of_a_replay(frozen: tuple[Path, dict[str, pd.DataFrame]]
     live = kr.connect(replay=False, sandbox=True, store=":memory:")
     assert not live.settings.offline
     assert not list(tmp_path.iterdir())
+    assert not is_a_store(place, "other")
     reader.close()
     live.close()
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,6 +22,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.export import parquet_store
@@ -30,6 +30,8 @@ from keyapi_research.export.parquet import digest_of
 from keyapi_research.model import TABLES, Table
 from keyapi_research.places import CountOf, Field, Metadata, PerList
 from keyapi_research.sandbox import Sandbox
+
+pytestmark = pytest.mark.both_stores
 
 Make = Callable[..., kr.Client]
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
@@ -152,7 +154,7 @@ def test_some_tables_only(client: kr.Client, tmp_path: Path) -> None:
 
 
 def test_a_folder_with_something_else_is_refused_and_untouched(
-    client: kr.Client, make_client: Make, tmp_path: Path
+    client: kr.Client, make_client: Make, tmp_path: Path, place: Place
 ) -> None:
     fill(client)
     mine = tmp_path / "mine"
@@ -165,7 +167,7 @@ def test_a_folder_with_something_else_is_refused_and_untouched(
     with pytest.raises(kr.InvalidArgumentError, match="not of an export"):
         kr.export_store(tmp_path / "package", client=client)
     kr.export_store(tmp_path / "archive", client=client)
-    other = make_client(store=tmp_path / "other.sqlite")
+    other = make_client(store=place("other"))
     fill(other)
     before = files(tmp_path / "archive")
     with pytest.raises(kr.StoreError, match="another store"):
@@ -417,10 +419,11 @@ def test_the_folder_of_a_table_leads_to_the_one_above(
         kr.export_store(tmp_path / "archive" / "hashtags", client=client)
 
 
-def test_an_export_is_not_part_of_the_study(client: kr.Client, make_client: Make, tmp_path: Path) -> None:
+def test_an_export_is_not_part_of_the_study(client: kr.Client, make_client: Make, tmp_path: Path, place: Place) -> None:
     fill(client)
     client.close()
-    later = make_client(store=shutil.copy(tmp_path / "store.sqlite", tmp_path / "copy.sqlite"))
+    later = make_client(store=place("later"))
+    assert kr.import_store(place(), client=later).answers
     kr.export_store(tmp_path / "archive", client=later)
     with pytest.raises(kr.InvalidArgumentError, match="nothing to freeze"):
         kr.freeze(tmp_path / "study.zip", client=later)
@@ -444,7 +447,7 @@ with kr.Client(store=sys.argv[1], offline=True, progress=False) as client:
 """
 
 
-def kill_often(client: kr.Client, store: Path, folder: Path, times: int) -> None:
+def kill_often(client: kr.Client, store: Any, folder: Path, times: int) -> None:
     fill(client)
     for _ in range(3):
         kr.fetch_hashtags(TAGS, max_age=0, client=client)
@@ -467,5 +470,5 @@ def kill_often(client: kr.Client, store: Path, folder: Path, times: int) -> None
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_9_loses_and_repeats_nothing(client: kr.Client, tmp_path: Path, times: int) -> None:
-    kill_often(client, tmp_path / "store.sqlite", tmp_path / "archive", times)
+def test_kill_9_loses_and_repeats_nothing(client: kr.Client, tmp_path: Path, place: Place, times: int) -> None:
+    kill_often(client, place(), tmp_path / "archive", times)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from clocks import Clock
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
+
+pytestmark = pytest.mark.both_stores
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -51,15 +51,14 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         raise AssertionError("the network was touched")
 
     def cut() -> None:
-        for place, name in ((socket.socket, "connect"), (socket, "create_connection"), (socket, "getaddrinfo")):
-            monkeypatch.setattr(place, name, refuse)
+        for owner, name in ((socket.socket, "connect"), (socket, "create_connection"), (socket, "getaddrinfo")):
+            monkeypatch.setattr(owner, name, refuse)
 
     return cut
 
 
-def bodies(path: Path) -> list[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute("SELECT key, value FROM responses ORDER BY key").fetchall()
+def bodies(place: Place) -> list[tuple[str, str]]:
+    return place.rows("SELECT key, value FROM responses ORDER BY key")
 
 
 def silently(fetch: Callable[[], Any]) -> Any:
@@ -122,7 +121,7 @@ def test_a_day_is_not_old(client: kr.Client, earnest: Sandbox, clock: Clock) -> 
 
 
 def test_nothing_grows_old_in_the_sandbox_offline_or_where_any_age_will_do(
-    make_client: Make, sandbox: Sandbox, earnest: Sandbox, clock: Clock, tmp_path: Path
+    make_client: Make, sandbox: Sandbox, earnest: Sandbox, clock: Clock, place: Place
 ) -> None:
     kr.fetch_hashtags(tags(1), client=make_client())
     clock.advance(100 * DAY)
@@ -133,7 +132,7 @@ def test_nothing_grows_old_in_the_sandbox_offline_or_where_any_age_will_do(
     silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(as_of="2200-01-01")))
     silently(lambda: kr.fetch_hashtags(tags(1), client=make_client(as_of="9999-12-31")))  # beyond pandas' nanoseconds
     sandbox.extra_headers = {}
-    synthetic = make_client(store=tmp_path / "synthetic.sqlite")
+    synthetic = make_client(store=place("synthetic"))
     kr.fetch_hashtags(tags(1), client=synthetic)
     clock.advance(100 * DAY)
     silently(lambda: kr.fetch_hashtags(tags(1), client=synthetic))
@@ -167,15 +166,15 @@ def test_a_month_that_was_over_does_not_grow_old(
      ("49h", False), (np.timedelta64(1, "D"), True), (np.timedelta64(3 * 86_400 * 10**9, "ns"), False),
      (0, True), ("any", False), (None, False)],
 )
-@pytest.mark.parametrize("place", ["call", "client"])
+@pytest.mark.parametrize("where", ["call", "client"])
 @pytest.mark.filterwarnings("ignore::keyapi_research.StaleDataWarning")
 def test_max_age_pays_for_what_is_newer(
-    max_age: Any, requested_again: bool, place: str, make_client: Make, earnest: Sandbox, clock: Clock
+    max_age: Any, requested_again: bool, where: str, make_client: Make, earnest: Sandbox, clock: Clock
 ) -> None:
     kr.fetch_hashtags(tags(1), client=make_client())
     clock.advance(2 * DAY)
-    client = make_client(max_age=max_age) if place == "client" else make_client()
-    options = {"max_age": max_age} if place == "call" else {}
+    client = make_client(max_age=max_age) if where == "client" else make_client()
+    options = {"max_age": max_age} if where == "call" else {}
     assert kr.plan(kr.fetch_hashtags, tags(1), client=client, **options).credits == 2 * requested_again
     frame = kr.fetch_hashtags(tags(1), client=client, **options)
     assert earnest.charged == 2 + 2 * requested_again
@@ -221,15 +220,15 @@ def test_other_ages_are_refused(max_age: Any, make_client: Make, sandbox: Sandbo
 
 
 def test_a_refresh_adds_and_overwrites_nothing(
-    client: kr.Client, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    client: kr.Client, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     first = kr.fetch_hashtags(tags(1, 2), client=client)
-    before = bodies(tmp_path / "store.sqlite")
+    before = bodies(place)
     clock.advance(HOUR)
     second = kr.fetch_hashtags(tags(1), max_age=0, client=client)
     clock.advance(HOUR)
     third = kr.fetch_hashtags(tags(1), max_age="30min", client=client)
-    after = bodies(tmp_path / "store.sqlite")
+    after = bodies(place)
     assert [row for row in after if row in before] == before
     assert len(after) == 4
     assert client.status().answers == 4
@@ -275,16 +274,16 @@ def test_a_moment_to_come_is_not_fresh(client: kr.Client, sandbox: Sandbox, cloc
     ids=["500", "reset", "402", "timeout", "no JSON", "another id", "500 in a 200"],
 )
 def test_a_refresh_that_fails_leaves_the_old_answer(
-    fault: Fault, make_client: Make, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    fault: Fault, make_client: Make, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     client = make_client(retries=0, timeout=(1, 0.3))
     old = kr.fetch_hashtags(tags(1), client=client)
-    before = bodies(tmp_path / "store.sqlite")
+    before = bodies(place)
     clock.advance(HOUR)
     sandbox.faults.put(fault)
     with pytest.raises(kr.KeyAPIError, match="Older answers for 1 of them are still stored and are returned"):
         kr.fetch_hashtags(tags(1), max_age=0, client=client)
-    assert bodies(tmp_path / "store.sqlite") == before
+    assert bodies(place) == before
     pd.testing.assert_frame_equal(kr.fetch_hashtags(tags(1), client=client), old)
 
 
@@ -354,19 +353,19 @@ def observed(make_client: Make, sandbox: Sandbox, clock: Clock) -> dict[str, pd.
     ],
 )
 def test_as_of_reads_the_newest_answer_of_then(
-    as_of: Any, moment: str, observed: dict[str, pd.DataFrame], cut_off: Callable[[], None], tmp_path: Path
+    as_of: Any, moment: str, observed: dict[str, pd.DataFrame], cut_off: Callable[[], None], place: Place
 ) -> None:
     cut_off()
-    with kr.Client(store=tmp_path / "store.sqlite", as_of=as_of) as client:  # without a token
+    with kr.Client(store=place(), as_of=as_of) as client:  # without a token
         for max_age in (None, 0, "1h"):
             frame = kr.fetch_hashtags(tags(1), max_age=max_age, client=client)
             pd.testing.assert_frame_equal(frame, observed[moment])
 
 
 @pytest.mark.usefixtures("observed")
-def test_before_the_first_answer_there_is_none(tmp_path: Path) -> None:
+def test_before_the_first_answer_there_is_none(place: Place) -> None:
     with (
-        kr.Client(store=tmp_path / "store.sqlite", as_of="2026-02-28") as client,
+        kr.Client(store=place(), as_of="2026-02-28") as client,
         pytest.raises(kr.NotStoredError, match=r"as of 2026-02-28 23:59 UTC.*1 request = 2 credits"),
     ):
         kr.fetch_hashtags(tags(1), client=client)
@@ -437,12 +436,12 @@ def test_confirmed_missing_ids_are_served_as_stored(make_client: Make, sandbox: 
 
 
 def test_offline_serves_what_is_stored_and_lists_all_that_is_not(
-    client: kr.Client, sandbox: Sandbox, cut_off: Callable[[], None], tmp_path: Path
+    client: kr.Client, sandbox: Sandbox, cut_off: Callable[[], None], place: Place
 ) -> None:
     ids = [str(7_100_000_000_000_000_001 + n) for n in range(30)]
     online = kr.fetch_videos(ids[:5], client=client)
     cut_off()
-    with kr.Client(store=tmp_path / "store.sqlite", offline=True) as offline:  # without a token
+    with kr.Client(store=place(), offline=True) as offline:  # without a token
         pd.testing.assert_frame_equal(kr.fetch_videos(ids[:5], max_age=0, client=offline), online)
         with pytest.raises(kr.NotStoredError, match=r"3 requests = 3 credits") as caught:
             kr.fetch_videos(ids, client=offline)
@@ -451,7 +450,8 @@ def test_offline_serves_what_is_stored_and_lists_all_that_is_not(
         assert failures["id"].tolist() == ids[5:]
         assert failures["error"].unique().tolist() == ["NotStoredError"]
         assert caught.value.endpoint == "/v1/tiktok/video/detail/analytics"
-        for words in (*ids[5:], str(tmp_path / "store.sqlite"), "without offline"):
+        shown = str(place()).replace("postgres@", "")  # an address without its user
+        for words in (*ids[5:], shown, "without offline"):
             assert words in str(caught.value)
         plan = kr.plan(kr.fetch_videos, ids, client=offline)
         assert (plan.requests, plan.credits, plan.stored) == (3, 3, 5)

@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 from clocks import Clock
 from pandas.testing import assert_frame_equal
+from stores import Place, rows_of, run_sql
 
 import keyapi_research as kr
 from keyapi_research import importing
@@ -31,19 +32,28 @@ from keyapi_research.sandbox import Fault, Sandbox
 from keyapi_research.store import Arrival, Observation, Outcome, Store
 from keyapi_research.store.bodies import checksum
 
+pytestmark = pytest.mark.both_stores
+
 Make = Callable[..., kr.Client]
 FORMATS = Path(__file__).parent / "data" / "formats"
 CAPTIONS = "/v1/tiktok/video/captions"
 
 
 @pytest.fixture
-def colleague(make_client: Make, tmp_path: Path) -> kr.Client:
-    return make_client(store=tmp_path / "colleague.sqlite")
+def colleague(make_client: Make, place: Place) -> kr.Client:
+    return make_client(store=place("colleague"))
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    return tmp_path / "colleague.sqlite"
+def theirs(place: Place) -> Any:
+    return place("colleague")
+
+
+def state_of(place: Place, name: str = "store") -> Any:
+    """Return what a store is, to the byte."""
+    if place.on_server:
+        return [*place.content(name), place.rows("SELECT * FROM keyapi_claims ORDER BY 1", name=name)]
+    return place(name).read_bytes()
 
 
 @pytest.fixture
@@ -79,7 +89,7 @@ def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_absences_handles_and_paths_are_taken_in(
-    client: kr.Client, colleague: kr.Client, theirs: Path, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, sandbox: Sandbox
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", kr.KeyAPIWarning)
@@ -101,20 +111,20 @@ def test_absences_handles_and_paths_are_taken_in(
     assert len(sandbox.requests) == sent
 
 
-def test_a_second_time_nothing_changes(client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path) -> None:
+def test_a_second_time_nothing_changes(client: kr.Client, colleague: kr.Client, theirs: Any, place: Place) -> None:
     kr.fetch_hashtags(["perfume", "ufc324"], client=colleague)
     kr.fetch_trending_hashtags(region="US", period=7, limit=40, client=colleague)
     kr.fetch_hashtags("diy", client=client)
-    before = theirs.read_bytes()
+    before = state_of(place, "colleague")
     assert import_store(theirs, client=client).answers == 4
-    once = (tmp_path / "store.sqlite").read_bytes()
+    once = state_of(place)
     again = import_store(theirs, client=client)
     assert (again.answers, again.absences, again.requests, again.credits, again.known) == (0, 0, 0, 0, 4)
-    assert (tmp_path / "store.sqlite").read_bytes() == once
-    assert theirs.read_bytes() == before
+    assert state_of(place) == once
+    assert state_of(place, "colleague") == before
 
 
-def test_a_later_time_adds_what_came_since(client: kr.Client, colleague: kr.Client, theirs: Path) -> None:
+def test_a_later_time_adds_what_came_since(client: kr.Client, colleague: kr.Client, theirs: Any) -> None:
     kr.fetch_hashtags("perfume", client=colleague)
     import_store(theirs, client=client)
     kr.fetch_hashtags("perfume", max_age=0, client=colleague)
@@ -125,23 +135,24 @@ def test_a_later_time_adds_what_came_since(client: kr.Client, colleague: kr.Clie
 
 
 def test_there_and_back_again_adds_nothing(
-    client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path
+    client: kr.Client, colleague: kr.Client, theirs: Any, place: Place
 ) -> None:
     kr.fetch_hashtags("perfume", client=colleague)
     kr.fetch_hashtags("diy", client=client)
     import_store(theirs, client=client)
-    back = import_store(tmp_path / "store.sqlite", client=colleague)
+    back = import_store(place(), client=colleague)
     assert (back.answers, back.known) == (1, 1)
     assert import_store(theirs, client=client).answers == 0
     assert kr.ledger(client=colleague)["imported"].tolist() == [False, True]
 
 
-def test_a_copy_that_went_on_by_itself_brings_what_is_new(make_client: Make, client: kr.Client, tmp_path: Path) -> None:
+@pytest.mark.of_a_file
+def test_a_copy_that_went_on_by_itself_brings_what_is_new(make_client: Make, client: kr.Client, place: Place) -> None:
     kr.fetch_hashtags(["perfume", "diy"], client=client)
-    copy = make_client(store=shutil.copy(tmp_path / "store.sqlite", tmp_path / "copy.sqlite"))
+    copy = make_client(store=shutil.copy(place(), place("copy")))
     kr.fetch_hashtags("ufc324", client=copy)
     kr.fetch_hashtags("smellgood", client=client)
-    done = import_store(tmp_path / "copy.sqlite", client=client)
+    done = import_store(place("copy"), client=client)
     assert (done.answers, done.known) == (1, 2)
     assert kr.ledger(client=client)["imported"].tolist() == [False, False, False, True]
 
@@ -157,14 +168,14 @@ def test_a_store_of_the_first_format_is_taken_in_and_stays_as_it_is(client: kr.C
         assert moments(client.store) == moments(there)
 
 
-def test_an_empty_store_brings_nothing(client: kr.Client, colleague: kr.Client, theirs: Path) -> None:
+def test_an_empty_store_brings_nothing(client: kr.Client, colleague: kr.Client, theirs: Any) -> None:
     done = import_store(theirs, client=client)
     assert (done.answers, done.known) == (0, 0)
     assert client.store.source is None
 
 
 def test_a_failed_request_stays_behind_and_no_claim_comes(
-    client: kr.Client, colleague: kr.Client, theirs: Path, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, sandbox: Sandbox, place: Place
 ) -> None:
     sandbox.faults.put(Fault(close="before"))
     with pytest.raises(kr.NetworkError):
@@ -173,8 +184,7 @@ def test_a_failed_request_stays_behind_and_no_claim_comes(
     import_store(theirs, client=client)
     assert len(kr.ledger(client=client)) == 1
     assert client.store.totals().unanswered == 0
-    with closing(sqlite3.connect(client.settings.store)) as db:
-        assert db.execute("SELECT count(*) FROM keyapi_claims").fetchone() == (0,)
+    assert place.rows("SELECT count(*) FROM keyapi_claims") == [(0,)]
 
 
 def fill_at_one_moment(store: Store, *posts_of_each: int) -> Store:
@@ -182,7 +192,7 @@ def fill_at_one_moment(store: Store, *posts_of_each: int) -> Store:
     for posts_of_it in posts_of_each:
         request = store.begin(
             iter([("e",), ("f",)]), most=2, page=0, since=(9, 9), mine=0, lasts=9, describe=lambda _: {"id": "e,f"},
-            sent_at=5, endpoint="/v1/x", price=2, attempt=1,
+            sent_at=5, spacing=0, endpoint="/v1/x", price=2, attempt=1,
         ).request
         arrivals = [Arrival(one, {"id": one}, {"code": 0, "data": {"posts": posts_of_it}}) for one in "ef"]
         store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x", price=2,
@@ -199,8 +209,8 @@ def take(to: Store, of: Store) -> int:
 
 
 @pytest.fixture
-def stores(tmp_path: Path) -> Iterator[tuple[Store, Store]]:
-    made = [Store(str(tmp_path / name), source="sandbox", read_only=False) for name in ("one", "two")]
+def stores(place: Place) -> Iterator[tuple[Store, Store]]:
+    made = [Store(str(place(name)), source="sandbox", read_only=False) for name in ("one", "two")]
     yield made[0], made[1]
     for store in made:
         store.close()
@@ -237,7 +247,7 @@ def test_the_same_answered_twice_in_one_moment_is_there_twice(stores: tuple[Stor
 
 
 def test_no_budget_and_no_limit_counts_what_others_paid(
-    make_client: Make, colleague: kr.Client, theirs: Path, clock: Clock
+    make_client: Make, colleague: kr.Client, theirs: Any, clock: Clock
 ) -> None:
     kr.fetch_hashtags(["perfume", "ufc324", "diy"], client=colleague)  # 6 credits in the same month
     client = make_client(max_credits=4)
@@ -254,7 +264,9 @@ def test_no_budget_and_no_limit_counts_what_others_paid(
         kr.fetch_hashtags("sunflower", client=client)
 
 
-def test_status_and_ledger_say_who_paid(client: kr.Client, colleague: kr.Client, theirs: Path) -> None:
+def test_status_and_ledger_say_who_paid(
+    client: kr.Client, colleague: kr.Client, theirs: Any, tmp_path: Path
+) -> None:
     kr.fetch_hashtags(["perfume", "ufc324"], client=colleague)
     kr.fetch_hashtags("diy", client=client)
     import_store(theirs, client=client)
@@ -266,19 +278,18 @@ def test_status_and_ledger_say_who_paid(client: kr.Client, colleague: kr.Client,
     brought = ledger[ledger["imported"]].drop(columns="imported")
     assert_frame_equal(sorted_rows(brought), sorted_rows(kr.ledger(client=colleague).drop(columns="imported")))
     assert kr.sql("SELECT sum(credits) AS paid FROM ledger WHERE NOT imported", client=client)["paid"].item() == 2
-    with make_replay(client) as reader:
+    with make_replay(client, tmp_path / "study.zip") as reader:
         assert not kr.ledger(client=reader)["imported"].any()
 
 
-def make_replay(client: kr.Client) -> kr.Client:
+def make_replay(client: kr.Client, file: Path) -> kr.Client:
     kr.fetch_hashtags(["perfume", "ufc324", "diy"], client=client)
-    file = Path(client.settings.store).with_name("study.zip")
     kr.freeze(file, client=client)
     return kr.Client(replay=file)
 
 
 def test_an_export_goes_on_with_what_was_imported(
-    client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path
+    client: kr.Client, colleague: kr.Client, theirs: Any, tmp_path: Path
 ) -> None:
     kr.fetch_hashtags("diy", client=client)
     kr.export_store(tmp_path / "archive", client=client)
@@ -293,7 +304,7 @@ def test_an_export_goes_on_with_what_was_imported(
 
 
 def test_an_older_answer_does_not_hide_a_newer_one_and_a_newer_one_does(
-    client: kr.Client, colleague: kr.Client, theirs: Path, clock: Clock, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, clock: Clock, sandbox: Sandbox
 ) -> None:
     first = posts(colleague)
     clock.advance(60)
@@ -316,7 +327,7 @@ def test_an_older_answer_does_not_hide_a_newer_one_and_a_newer_one_does(
 
 
 def test_whatever_the_clock_says_what_a_client_stored_last_is_newest(
-    client: kr.Client, colleague: kr.Client, theirs: Path, clock: Clock, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, clock: Clock, sandbox: Sandbox
 ) -> None:
     clock.advance(86_400 * 400)  # the colleague's clock is wrong by more than a year
     wrong = posts(colleague)
@@ -327,15 +338,15 @@ def test_whatever_the_clock_says_what_a_client_stored_last_is_newest(
     assert posts(client, sent=sandbox) == own < wrong
 
 
-def test_several_imports_are_ordered_by_their_moments(make_client: Make, clock: Clock, tmp_path: Path) -> None:
+def test_several_imports_are_ordered_by_their_moments(make_client: Make, clock: Clock, place: Place) -> None:
     seen = {}
     for name in ("a", "b", "c"):
         clock.advance(60)
-        seen[name] = posts(make_client(store=tmp_path / name))
+        seen[name] = posts(make_client(store=place(name)))
     for order in ("abc", "cba", "bca"):
-        client = make_client(store=tmp_path / order)
+        client = make_client(store=place(order))
         for name in order:
-            import_store(tmp_path / name, client=client)
+            import_store(place(name), client=client)
         assert posts(client) == seen["c"]
 
 
@@ -347,7 +358,7 @@ def ranking(client: kr.Client, limit: int = 40, **options: Any) -> Any:
 
 
 def test_pulls_of_rankings_are_ordered_in_the_same_way(
-    client: kr.Client, colleague: kr.Client, theirs: Path, clock: Clock, sandbox: Sandbox, tmp_path: Path
+    client: kr.Client, colleague: kr.Client, theirs: Any, clock: Clock, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     first = ranking(colleague)
     clock.advance(7200)
@@ -376,7 +387,7 @@ def make_study(client: kr.Client, file: Path) -> kr.Client:
 
 
 def test_a_pull_that_grew_gets_its_new_pages_and_own_ones_go_on(
-    client: kr.Client, colleague: kr.Client, theirs: Path, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, sandbox: Sandbox
 ) -> None:
     ranking(colleague, limit=20)
     assert import_store(theirs, client=client).answers == 1
@@ -395,7 +406,7 @@ def test_a_pull_that_grew_gets_its_new_pages_and_own_ones_go_on(
 def test_what_is_imported_during_a_call_is_not_taken_for_new(
     client: kr.Client,
     colleague: kr.Client,
-    theirs: Path,
+    theirs: Any,
     clock: Clock,
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -420,11 +431,11 @@ def test_an_import_beside_a_call_neither_hangs_it_nor_is_paid_again(
     make_client: Make,
     clock: Clock,
     sandbox: Sandbox,
-    tmp_path: Path,
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Just before a call sends, others fetch the same into its store and elsewhere, and the latter is imported."""
-    client, beside, other = make_client(), make_client(), make_client(store=tmp_path / "other.sqlite")
+    client, beside, other = make_client(), make_client(), make_client(store=place("other"))
     send, left = Sender.send, [beside, other]
 
     def others_first(self: Sender, *given: Any) -> Any:
@@ -433,7 +444,7 @@ def test_an_import_beside_a_call_neither_hangs_it_nor_is_paid_again(
                 clock.advance(1)
                 if max_age == 0 or one is other:
                     posts(one, max_age=0)
-            import_store(tmp_path / "other.sqlite", client=beside)
+            import_store(place("other"), client=beside)
         return send(self, *given)
 
     monkeypatch.setattr(Sender, "send", others_first)
@@ -443,7 +454,7 @@ def test_an_import_beside_a_call_neither_hangs_it_nor_is_paid_again(
 
 
 def test_a_request_without_an_answer_stays_named_beside_an_older_imported_one(
-    client: kr.Client, colleague: kr.Client, theirs: Path, clock: Clock, sandbox: Sandbox
+    client: kr.Client, colleague: kr.Client, theirs: Any, clock: Clock, sandbox: Sandbox
 ) -> None:
     posts(colleague)
     clock.advance(60)
@@ -459,7 +470,7 @@ def test_a_request_without_an_answer_stays_named_beside_an_older_imported_one(
 
 
 def test_an_archive_of_imported_answers_is_replayed(
-    client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path
+    client: kr.Client, colleague: kr.Client, theirs: Any, tmp_path: Path
 ) -> None:
     kr.fetch_hashtags("ufc324", client=colleague)
     given = kr.fetch_hashtags(["perfume", "ufc324"], client=colleague)
@@ -480,64 +491,124 @@ def test_an_archive_of_imported_answers_is_replayed(
 # What is refused ------------------------------------------------------------------------------------------------
 
 
-def test_another_source_is_refused(client: kr.Client, make_client: Make, tmp_path: Path) -> None:
-    paid = tmp_path / "paid.sqlite"
+def test_another_source_is_refused(client: kr.Client, make_client: Make, place: Place) -> None:
+    paid = place("paid")
     Store(str(paid), source="keyapi", read_only=False).close()
     kr.fetch_hashtags("perfume", client=client)
-    before = (tmp_path / "store.sqlite").read_bytes()
+    before = state_of(place)
     with pytest.raises(kr.StoreError, match=r"'keyapi'.*'sandbox'.*one source"):
         import_store(paid, client=client)
-    assert (tmp_path / "store.sqlite").read_bytes() == before
+    assert state_of(place) == before
     online = make_client(store=paid, base_url="https://api.keyapi.ai")
     with pytest.raises(kr.StoreError, match=r"'sandbox'.*'keyapi'.*one source"):
-        import_store(tmp_path / "store.sqlite", client=online)
-    new = make_client(store=tmp_path / "new.sqlite")  # another address: nobody knows yet who answers
+        import_store(place(), client=online)
+    new = make_client(store=place("new"))  # another address: nobody knows yet who answers
     with pytest.raises(kr.StoreError, match="one source"):
         import_store(paid, client=new)
-    assert import_store(tmp_path / "store.sqlite", client=new).answers == 1
+    assert import_store(place(), client=new).answers == 1
     assert new.source == "sandbox"
 
 
+@pytest.mark.of_a_file
 @pytest.mark.parametrize("how", [shutil.copy, os.symlink, os.link])
 def test_the_store_itself_is_refused_and_a_copy_of_it_brings_nothing(
-    how: Callable[..., Any], client: kr.Client, tmp_path: Path
+    how: Callable[..., Any], client: kr.Client, place: Place
 ) -> None:
     kr.fetch_hashtags("perfume", client=client)
-    how(tmp_path / "store.sqlite", tmp_path / "other.sqlite")
+    how(place(), place("other"))
     if how is shutil.copy:
-        assert import_store(tmp_path / "other.sqlite", client=client).known == 1
+        assert import_store(place("other"), client=client).known == 1
     else:
         with pytest.raises(kr.InvalidArgumentError, match="itself"):
-            import_store(tmp_path / "other.sqlite", client=client)
+            import_store(place("other"), client=client)
+
+
+def test_the_store_itself_is_refused_however_it_is_written(client: kr.Client, place: Place) -> None:
+    kr.fetch_hashtags("perfume", client=client)
+    before, itself = state_of(place), place()
+    written = [str(itself), itself]
+    if place.on_server:
+        written += [itself.replace("postgresql", "postgres"), f"{itself}?application_name=another"]
+    else:
+        written += [itself.parent / ".." / itself.parent.name / itself.name]
+    for one in written:
+        with pytest.raises(kr.InvalidArgumentError, match="is the store of this connection itself"):
+            import_store(one, client=client)
+    assert state_of(place) == before
+
+
+def test_a_store_of_another_kind_is_taken_in(make_client: Make, place: Place, tmp_path: Path) -> None:
+    """One is a file, the other is of the kind that is tested: a file into a server, and a server into a file."""
+    one, other = make_client(store=tmp_path / "one.sqlite"), make_client(store=place("other"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kr.MissingDataWarning)
+        kr.fetch_hashtags(["perfume", "\u9999\u6c34", "nobody"], client=one)
+    kr.fetch_hashtags("perfume", max_age=0, client=one)
+    ranking(one)
+    kr.fetch_creators("104962950695723008", client=other)
+    kr.fetch_endpoint(CAPTIONS, {"video_id": "7117191641181555995"}, client=other)
+    there, back = one.status(), other.status()
+    done = import_store(place("other"), client=one)
+    assert (done.answers, done.absences, done.known) == (back.answers, back.absences, 0)
+    assert (done.requests, done.credits) == (back.requests, back.credits_in_ledger)
+    done = import_store(tmp_path / "one.sqlite", client=other)
+    assert (done.answers, done.absences, done.known) == (there.answers, there.absences, back.answers)
+    assert (done.requests, done.credits) == (there.requests, there.credits_in_ledger)
+    assert moments(one.store) == moments(other.store)
+    for table in kr.stored(client=one)["table"]:
+        mine, theirs = (kr.stored(table, observations="all", client=client) for client in (one, other))
+        assert_frame_equal(sorted_rows(mine), sorted_rows(theirs))
+    mine, theirs = (kr.ledger(client=client).drop(columns="imported") for client in (one, other))
+    assert_frame_equal(sorted_rows(mine), sorted_rows(theirs))
+    before = state_of(place, "other"), (tmp_path / "one.sqlite").read_bytes()
+    assert import_store(place("other"), client=one).answers == 0
+    assert import_store(tmp_path / "one.sqlite", client=other).answers == 0
+    assert (state_of(place, "other"), (tmp_path / "one.sqlite").read_bytes()) == before
 
 
 def test_what_is_no_store_is_refused(client: kr.Client, colleague: kr.Client, tmp_path: Path) -> None:
     kr.fetch_hashtags("perfume", client=colleague)
     kr.freeze(tmp_path / "study.zip", client=colleague)
     (tmp_path / "text.sqlite").write_text("not a database")
-    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+    with closing(sqlite3.connect(tmp_path / "another.sqlite")) as other:
         other.execute("CREATE TABLE t (x)")
     for wrong, kind, what in (
         (3, kr.InvalidArgumentError, "path must be"),
         ("", kr.InvalidArgumentError, "path must be"),
         (":memory:", kr.InvalidArgumentError, "in memory"),
-        ("postgresql://user@host/db", kr.InvalidArgumentError, "not stores on PostgreSQL"),
-        (Path("postgres://user:secret@host/db"), kr.InvalidArgumentError, "^(?!.*secret).*not stores on PostgreSQL"),
+        ("postgresql://me@127.0.0.1:1/db", kr.StoreError, "nothing was imported: no connection to postgresql://127"),
+        ("postgresql://user:secret@host/db", kr.InvalidArgumentError, "path: the address has a password in it"),
+        ("postgres://host/db?password=secret", kr.InvalidArgumentError, "path: the address has a password in it"),
+        ("postgresql://host/db?secret", kr.InvalidArgumentError, "address of the store cannot be read"),
         ("postgres-study.sqlite", kr.StoreError, "there is no store at postgres-study.sqlite"),
         ("https://example.com/store.sqlite", kr.InvalidArgumentError, "URL"),
         (tmp_path / "study.zip", kr.InvalidArgumentError, "archive.*kr.replay"),
         (tmp_path, kr.StoreError, "is a folder"),
         (tmp_path / "none.sqlite", kr.StoreError, "there is no store at"),
         (tmp_path / "text.sqlite", kr.StoreError, "nothing was imported: .*not an SQLite file"),
-        (tmp_path / "other.sqlite", kr.StoreError, "nothing was imported: .*another program"),
+        (tmp_path / "another.sqlite", kr.StoreError, "nothing was imported: .*another program"),
     ):
-        with pytest.raises(kind, match=what):
+        with pytest.raises(kind, match=what) as refused:
             import_store(wrong, client=client)  # type: ignore[arg-type]
+        assert "secret" not in str(refused.value)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(kr.StoreError, match=r"nothing was imported: .*not a regular file"):
             import_store(tmp_path / "pipe", client=client)
     assert not (tmp_path / "none.sqlite").exists()
+    assert kr.status(client=client).answers == 0
+
+
+def test_where_no_store_is_none_is_made(client: kr.Client, place: Place) -> None:
+    with pytest.raises(kr.StoreError, match="there is no store "):
+        import_store(place("none"), client=client)
+    if place.on_server:
+        assert run_sql(place("none"), "SELECT 1 FROM pg_namespace WHERE nspname = 'keyapi'") == []
+        run_sql(place("another"), "CREATE SCHEMA keyapi", "CREATE TABLE keyapi.ledger (x int)")
+        with pytest.raises(kr.StoreError, match=r"nothing was imported: .*another program"):
+            import_store(place("another"), client=client)
+    else:
+        assert not place("none").exists()
     assert kr.status(client=client).answers == 0
 
 
@@ -551,17 +622,21 @@ def test_what_is_no_store_is_refused(client: kr.Client, colleague: kr.Client, tm
     ],
 )
 def test_of_a_damaged_store_nothing_is_imported(
-    statement: str, client: kr.Client, colleague: kr.Client, theirs: Path, monkeypatch: pytest.MonkeyPatch
+    statement: str,
+    client: kr.Client,
+    colleague: kr.Client,
+    theirs: Any,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importing, "_AT_ONCE", 1)
     kr.fetch_hashtags(["diy", "ufc324", "perfume"], client=colleague)
     colleague.close()
-    with closing(sqlite3.connect(theirs)) as db, db:
-        db.execute(statement)
-    before = Path(client.settings.store).read_bytes()
+    rows_of(theirs, statement)
+    before = state_of(place)
     with pytest.raises(kr.StoreError, match="damaged"):
         import_store(theirs, client=client)
-    assert Path(client.settings.store).read_bytes() == before
+    assert state_of(place) == before
 
 
 @pytest.mark.parametrize(
@@ -569,38 +644,38 @@ def test_of_a_damaged_store_nothing_is_imported(
     [("observed_at", -(10**18)), ("observed_at", 5 * 10**18), ("params", "nojson"), ("params", "[]"), ("entity", "e")],
 )
 def test_nonsense_with_valid_checksums_is_refused_before_anything_is_stored(
-    column: str, cell: Any, client: kr.Client, colleague: kr.Client, theirs: Path, monkeypatch: pytest.MonkeyPatch
+    column: str, cell: Any, client: kr.Client, colleague: kr.Client, theirs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "_AT_ONCE", 1)
     kr.fetch_hashtags(["diy", "ufc324", "perfume"], client=colleague)
     colleague.close()
-    with closing(sqlite3.connect(theirs)) as db, db:
-        [key] = db.execute("SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3").fetchone()
-        db.execute(f"UPDATE keyapi_answers SET {column} = ? WHERE id = 3", (cell,))
-        *row, _ = db.execute("SELECT * FROM keyapi_answers WHERE id = 3").fetchone()
-        db.execute("UPDATE keyapi_answers SET checksum = ? WHERE id = 3", (checksum(row),))
-        db.execute("UPDATE responses SET key = (SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3)"
-                   " WHERE key = ?", (key,))
+    [(key,)] = rows_of(theirs, "SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3")
+    rows_of(theirs, f"UPDATE keyapi_answers SET {column} = ? WHERE id = 3", cell)
+    [(*row, _)] = rows_of(theirs, "SELECT * FROM keyapi_answers WHERE id = 3")
+    rows_of(theirs, "UPDATE keyapi_answers SET checksum = ? WHERE id = 3", checksum(row))
+    moved = "(SELECT entity || '-' || observed_at FROM keyapi_answers WHERE id = 3)"
+    rows_of(theirs, f"UPDATE responses SET key = {moved} WHERE key = ?", key)
     with pytest.raises(kr.StoreError, match=r"nothing was imported: .*not what its index says"):
         import_store(theirs, client=client)
     assert client.store.totals().answers == 0
 
 
+@pytest.mark.of_a_file
 def test_an_offline_store_of_the_first_format_is_converted_and_says_to_connect_again(
-    make_client: Make, tmp_path: Path
+    make_client: Make, place: Place
 ) -> None:
-    own = shutil.copy(FORMATS / "store-v1.db", tmp_path / "own.sqlite")
-    there = make_client(store=tmp_path / "there.sqlite")
+    own = shutil.copy(FORMATS / "store-v1.db", place("own"))
+    there = make_client(store=place("there"))
     kr.fetch_hashtags("perfume", client=there)
     with pytest.raises(kr.StoreError, match="Connect again"):
-        import_store(tmp_path / "there.sqlite", client=make_client(store=own, offline=True))
+        import_store(place("there"), client=make_client(store=own, offline=True))
     again = make_client(store=own, offline=True)
-    assert import_store(tmp_path / "there.sqlite", client=again).answers == 1
+    assert import_store(place("there"), client=again).answers == 1
     assert len(kr.fetch_hashtags("perfume", client=again)) == 1
 
 
 def test_an_offline_connection_takes_in_and_reads_it(
-    make_client: Make, client: kr.Client, colleague: kr.Client, theirs: Path
+    make_client: Make, client: kr.Client, colleague: kr.Client, theirs: Any
 ) -> None:
     kr.fetch_hashtags("diy", client=client)
     kr.fetch_hashtags("perfume", client=colleague)
@@ -610,7 +685,7 @@ def test_an_offline_connection_takes_in_and_reads_it(
 
 
 def test_who_only_reads_imports_nothing(
-    make_client: Make, client: kr.Client, colleague: kr.Client, theirs: Path, tmp_path: Path
+    make_client: Make, client: kr.Client, colleague: kr.Client, theirs: Any, tmp_path: Path
 ) -> None:
     kr.fetch_hashtags("perfume", client=colleague)
     kr.fetch_hashtags("diy", client=client)
@@ -629,7 +704,7 @@ def test_who_only_reads_imports_nothing(
 # Long, interrupted, side by side --------------------------------------------------------------------------------
 
 
-def fill(store: Path, number: int) -> None:
+def fill(store: Any, number: int) -> None:
     """Make a store of hashtag answers, some of them of one request, and of rankings."""
     with Sandbox() as server:
         options = {"token": "a-token-of-the-tests", "requests_per_second": None, "progress": False}
@@ -656,7 +731,7 @@ with kr.Client(store=sys.argv[1], offline=True, progress=False) as client:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_9_loses_and_repeats_nothing(times: int, client: kr.Client, theirs: Path) -> None:
+def test_kill_9_loses_and_repeats_nothing(times: int, client: kr.Client, theirs: Any) -> None:
     fill(theirs, 60)
     kr.fetch_hashtags("diy", client=client)
     chance = random.Random(5)
@@ -684,7 +759,7 @@ def test_kill_9_loses_and_repeats_nothing(times: int, client: kr.Client, theirs:
 
 
 def test_two_that_import_at_once_take_each_answer_once(
-    make_client: Make, theirs: Path, monkeypatch: pytest.MonkeyPatch
+    make_client: Make, theirs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(theirs, 20)
     monkeypatch.setattr(importing, "_AT_ONCE", 5)
@@ -703,7 +778,7 @@ def test_two_that_import_at_once_take_each_answer_once(
 
 
 def test_a_bar_counts_the_answers(
-    make_client: Make, colleague: kr.Client, theirs: Path, capsys: pytest.CaptureFixture[str]
+    make_client: Make, colleague: kr.Client, theirs: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kr.fetch_hashtags(["perfume", "diy"], client=colleague)
     shown = import_store(theirs, client=make_client(progress=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,9 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from clocks import Clock
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Fault, Sandbox
+
+pytestmark = pytest.mark.both_stores
 
 Make = Callable[..., kr.Client]
 
@@ -37,13 +39,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     moved = Clock("2026-06-15 09:00")
     monkeypatch.setattr(time, "time_ns", moved)
     return moved
-
-
-def edit(store: Path, statement: str, *values: object) -> None:
-    db = sqlite3.connect(store)
-    with db:
-        db.execute(statement, values)
-    db.close()
 
 
 # Four processes at once -----------------------------------------------------------------------------------------
@@ -73,14 +68,14 @@ client.close()
 """
 
 
-def spend_in_four_processes(url: str, store: Path) -> list[dict[str, int]]:
-    gate = store.with_name("gate")
+def spend_in_four_processes(url: str, store: Any, folder: Path) -> list[dict[str, int]]:
+    gate = folder / "gate"
     command = [sys.executable, "-c", SPENDER, url, str(store), str(gate)]
     running = [
         subprocess.Popen([*command, str(1000 * number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for number in range(1, 5)
     ]
-    while sum(store.with_name(f"gate-{1000 * number}").exists() for number in range(1, 5)) < len(running):
+    while sum((folder / f"gate-{1000 * number}").exists() for number in range(1, 5)) < len(running):
         assert all(one.poll() is None for one in running), [one.communicate() for one in running if one.poll()]
         time.sleep(0.02)
     gate.touch()
@@ -93,12 +88,12 @@ def spend_in_four_processes(url: str, store: Path) -> list[dict[str, int]]:
 
 
 def test_four_processes_that_spend_at_once_reach_the_limit_and_not_more(
-    make_client: Make, sandbox: Sandbox, tmp_path: Path
+    make_client: Make, sandbox: Sandbox, place: Place, tmp_path: Path
 ) -> None:
     with make_client() as client:
         client.limit_store(54)
     sandbox.on_request = lambda _, params: Fault(status=503) if params["hashtag_name"].endswith("7") else None
-    told = spend_in_four_processes(sandbox.url, tmp_path / "store.sqlite")
+    told = spend_in_four_processes(sandbox.url, place(), tmp_path)
     assert sandbox.charged == 54
     assert sum(one["spent"] for one in told) == 54
     assert sum(one["refused"] for one in told) > 0
@@ -244,17 +239,17 @@ def test_every_attempt_of_a_request_is_reserved(client: kr.Client, sandbox: Sand
     assert sandbox.charged == 2
 
 
-def test_a_request_of_a_killed_program_counts_in_full(make_client: Make, tmp_path: Path) -> None:
+def test_a_request_of_a_killed_program_counts_in_full(make_client: Make, place: Place) -> None:
     client = make_client()
     client.limit_store(5)
     fetch(client, 1)
     client.close()
-    edit(tmp_path / "store.sqlite", "DELETE FROM keyapi_claims")
+    place.rows("DELETE FROM keyapi_claims")
     other = make_client()
     sent_at = time.time_ns() // 1000
     other.store.begin(  # as a program does that is killed before the answer comes
         iter([("an entity",)]), most=1, page=0, since=(1, 1), mine=0, lasts=10, describe=lambda _: {},
-        sent_at=sent_at, endpoint="/v1/tiktok/trending/hashtag/detail", price=2, attempt=1,
+        sent_at=sent_at, spacing=0, endpoint="/v1/tiktok/trending/hashtag/detail", price=2, attempt=1,
     )
     other.close()
     again = make_client()
@@ -350,14 +345,24 @@ def test_an_answer_that_comes_after_midnight_belongs_to_the_day_it_was_sent(
 # The store -------------------------------------------------------------------------------------------------------
 
 
-def test_a_limit_outlives_its_client_and_goes_with_a_copy(make_client: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_limit_outlives_its_client(make_client: Make, sandbox: Sandbox) -> None:
     with make_client() as client:
         client.limit_store(3)
         fetch(client, 1)
-    shutil.copy(tmp_path / "store.sqlite", tmp_path / "copy.sqlite")
-    for store in ("store.sqlite", "copy.sqlite"):
+    with pytest.raises(kr.BudgetExceededError, match="has 1 left"):
+        fetch(make_client(), 2)
+    assert sandbox.charged == 2
+
+
+@pytest.mark.of_a_file
+def test_a_limit_goes_with_a_copy(make_client: Make, sandbox: Sandbox, place: Place) -> None:
+    with make_client() as client:
+        client.limit_store(3)
+        fetch(client, 1)
+    shutil.copy(place(), place("copy"))
+    for name in ("store", "copy"):
         with pytest.raises(kr.BudgetExceededError, match="has 1 left"):
-            fetch(make_client(store=tmp_path / store), 2)
+            fetch(make_client(store=place(name)), 2)
     assert sandbox.charged == 2
 
 
@@ -366,16 +371,16 @@ def test_a_limit_outlives_its_client_and_goes_with_a_copy(make_client: Make, san
     [("[1000000,0,0,0]", False), *[(one, True) for one in ("[3", '["3",0,0,0]', "[3]", "[1.5,0,0,0]", "7")]],
 )
 def test_a_limit_that_was_changed_is_an_error_and_not_no_limit(
-    value: str, sound: bool, client: kr.Client, sandbox: Sandbox, tmp_path: Path
+    value: str, sound: bool, client: kr.Client, sandbox: Sandbox, place: Place
 ) -> None:
     from keyapi_research.store.bodies import checksum
 
     client.limit_store(3)
     name = "limit of a month"
-    edit(tmp_path / "store.sqlite", "UPDATE keyapi_meta SET value = ? WHERE name = ?", value, name)
+    place.rows("UPDATE keyapi_meta SET value = ? WHERE name = ?", value, name)
     if sound:
         proof = checksum((name, value))
-        edit(tmp_path / "store.sqlite", "UPDATE keyapi_meta SET checksum = ? WHERE name = ?", proof, name)
+        place.rows("UPDATE keyapi_meta SET checksum = ? WHERE name = ?", proof, name)
     with pytest.raises(kr.StoreError, match="is damaged: its limit of a month"):
         fetch(client, 1)
     with pytest.raises(kr.StoreError, match="is damaged"):
@@ -386,12 +391,12 @@ def test_a_limit_that_was_changed_is_an_error_and_not_no_limit(
 
 
 def test_a_limit_damaged_while_a_request_is_under_way_loses_no_answer(
-    client: kr.Client, sandbox: Sandbox, tmp_path: Path
+    client: kr.Client, sandbox: Sandbox, place: Place
 ) -> None:
     client.limit_store(3)
 
     def damage(*_: object) -> Fault:
-        edit(tmp_path / "store.sqlite", "UPDATE keyapi_meta SET value = '[9,0,0,0]' WHERE name LIKE 'limit%'")
+        place.rows("UPDATE keyapi_meta SET value = '[9,0,0,0]' WHERE name LIKE 'limit%'")
         return Fault(status=400)
 
     sandbox.on_request = damage
@@ -420,9 +425,10 @@ def test_who_only_reads_sees_the_limit_and_cannot_set_one(options: dict[str, Any
         reader.limit_store(None)
 
 
-def test_a_store_of_the_first_format_takes_a_limit(make_client: Make, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).parent / "data" / "formats" / "store-v1.db", tmp_path / "old.sqlite")
-    client = make_client(store=tmp_path / "old.sqlite")
+@pytest.mark.of_a_file
+def test_a_store_of_the_first_format_takes_a_limit(make_client: Make, place: Place) -> None:
+    shutil.copy(Path(__file__).parent / "data" / "formats" / "store-v1.db", place("old"))
+    client = make_client(store=place("old"))
     assert client.status().limits == ()
     client.limit_store(2)
     fetch(client, 901)

@@ -18,7 +18,7 @@ CONDA_NAMES = {"matplotlib": "matplotlib-base", "duckdb": "python-duckdb"}
 
 
 def requirement(text: str) -> tuple[str, str]:
-    name, bounds = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", text.strip()).groups()
+    name, bounds = re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[binary\])?(.*)", text.strip()).groups()  # conda's has it
     return CONDA_NAMES.get(name, name), bounds
 
 

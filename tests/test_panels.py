@@ -16,6 +16,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,15 @@ from typing import Any
 import pandas as pd
 import pytest
 from clocks import Clock
+from stores import Place
 
 import keyapi_research as kr
-from keyapi_research.files import locked
 from keyapi_research.panels import panel
 from keyapi_research.panels.file import read_panel
 from keyapi_research.sandbox import Fault, Sandbox
+from keyapi_research.store import Store
+
+pytestmark = pytest.mark.both_stores
 
 TOKEN = "a-token-of-the-tests"
 HEAD = """\
@@ -61,6 +65,18 @@ period = 30
 Write = Callable[..., Path]
 
 
+def quoted(store: object) -> str:
+    """Write a store in TOML."""
+    return json.dumps(str(store))
+
+
+def state_of(place: Place, name: str = "perfume") -> Any:
+    """Return what a store is, to the byte."""
+    if place.on_server:
+        return [*place.content(name), place.rows("SELECT * FROM keyapi_claims ORDER BY 1", name=name)]
+    return place(name).read_bytes()
+
+
 class World:
     """What the sandbox says of one thing on one day is the same, however often and in whatever order it is requested.
 
@@ -88,15 +104,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def write(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write the file of a panel, whose requests go to the sandbox."""
+def write(sandbox: Sandbox, tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write the file of a panel, whose requests go to the sandbox; a store in a file is named relative to it."""
     monkeypatch.setenv("KEYAPI_BASE_URL", sandbox.url)
     monkeypatch.setenv("KEYAPI_TOKEN", TOKEN)
     first = kr.connect(store=":memory:", requests_per_second=None, progress=False)  # a panel has its key and pace
+    on_server = {"store": quoted(place("perfume"))} if place.on_server else {}
 
     def made(fetches: str = LISTED, file: str = "perfume.toml", **changes: str) -> Path:
         head = HEAD
-        for key, value in changes.items():
+        for key, value in (on_server | changes).items():
             head = re.sub(rf"^{key} = .*$", f"{key} = {value}", head, flags=re.MULTILINE)
         path = tmp_path / file
         path.write_text(head + fetches, "utf-8")
@@ -217,7 +234,10 @@ RUN_WHEN_TOLD = """
     import os, sys, time
     import keyapi_research as kr
     import keyapi_research.panels, keyapi_research.sandbox, tqdm
+    import keyapi_research.store.postgres
     from clocks import Clock
+    from stores import THIS_CLOCK
+    keyapi_research.store.postgres.Postgres.clock = THIS_CLOCK
     for moment in sys.stdin:  # a fork for each line: importing pandas each time would take a minute
         child = os.fork()
         if not child:
@@ -231,9 +251,9 @@ RUN_WHEN_TOLD = """
 """
 
 
-def answered(path: Path) -> list[tuple[int, str, str]]:
+def answered(store: Path | str) -> list[tuple[int, str, str]]:
     """Round, endpoint and parameters of each request that was answered and paid, by the ledger."""
-    with kr.Client(store=path, offline=True) as client:
+    with kr.Client(store=store, offline=True) as client:
         ledger = client.ledger()
     paid = ledger[ledger["credits"] > 0]
     days = (paid["sent_at"] - pd.Timestamp("2026-12-01", tz="UTC")).dt.days
@@ -255,11 +275,11 @@ def answered(path: Path) -> list[tuple[int, str, str]]:
 )  # fmt: skip
 def test_a_panel_that_is_cut_off_ends_with_the_same_tables(
     rounds: int, kills: dict[int, int], missed: set[int], budgets: dict[int, int],
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path,
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place,
 ) -> None:  # fmt: skip
     sandbox.mutate = World(clock)
     every = {"every": '"6D"', "credits_per_round": "60"}
-    calm = write(RANKED, "calm.toml", store='"calm.sqlite"', **every)
+    calm = write(RANKED, "calm.toml", store=quoted(place("calm")), **every)
     path = write(RANKED, **every)
     year = panel(path).plan()
     assert (year.credits_per_round, year.rounds, year.credits_per_year) == (44, 61, 61 * 44)  # pages of ten rows: 44
@@ -315,9 +335,9 @@ def test_a_panel_that_is_cut_off_ends_with_the_same_tables(
         assert (number == table["round"]).all()  # nothing is dated back
         assert len(table) > 10 * len(status.done)
 
-    each = Counter(answered(tmp_path / "perfume.sqlite"))
+    each = Counter(answered(place("perfume")))
     assert set(each.values()) == {1}  # what was answered was paid once
-    assert set(each) == set(answered(tmp_path / "calm.sqlite"))
+    assert set(each) == set(answered(place("calm")))
     in_flight = sandbox.charged - undisturbed.credits_spent - 42 * len(status.done)
     assert 0 <= in_flight <= 2 * 4 * len(kills)  # up to four requests of two credits, each time
     assert 42 * len(status.done) <= status.credits_spent <= 42 * len(status.done) + 2 * 4 * len(kills)
@@ -370,10 +390,10 @@ def test_two_runs_at_once_pay_once(write: Write, sandbox: Sandbox) -> None:
 
 
 def test_what_was_fetched_in_the_interval_is_not_paid_again(
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     path = write()
-    with kr.Client(store=tmp_path / "perfume.sqlite") as client:
+    with kr.Client(store=place("perfume")) as client:
         clock.set("2026-11-30 23:59")
         kr.fetch_hashtags("perfume", region="US", period=30, client=client)  # before
         clock.set("2026-12-01 00:01")
@@ -388,18 +408,18 @@ def test_what_was_fetched_in_the_interval_is_not_paid_again(
 
 
 def test_a_round_keeps_what_it_had_whatever_is_stored_later(
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     path = write(RANKED)
     panel(path).run()
     before = {name: panel(path).table(name) for name in ("trending_hashtags", "hashtags", "hashtag_trends")}
     clock.set("2026-12-01 08:30")
-    with kr.Client(store=tmp_path / "colleague.sqlite", requests_per_second=None) as client:
+    with kr.Client(store=place("colleague"), requests_per_second=None) as client:
         kr.fetch_trending_hashtags(region="US", period=30, limit=20, client=client)
         kr.fetch_hashtags(before["hashtags"]["hashtag_name"][:3], region="US", period=30, client=client)
     clock.set("2026-12-03 08:00")
-    with kr.Client(store=tmp_path / "perfume.sqlite", requests_per_second=None) as client:
-        kr.import_store(tmp_path / "colleague.sqlite", client=client)
+    with kr.Client(store=place("perfume"), requests_per_second=None) as client:
+        kr.import_store(place("colleague"), client=client)
         kr.fetch_trending_hashtags(region="US", period=30, limit=20, max_age=0, client=client)
         kr.fetch_hashtags(before["hashtags"]["hashtag_name"][:3], region="US", period=30, max_age=0, client=client)
     for name, table in before.items():
@@ -424,13 +444,13 @@ def test_a_round_without_a_row_is_empty_not_missed(write: Write, sandbox: Sandbo
 
 @pytest.mark.parametrize("limits", [(5, 10), (10, 5), (20, 50), (50, 20)])
 def test_a_list_that_two_fetches_share_counts_once(
-    limits: tuple[int, int], write: Write, clock: Clock, tmp_path: Path
+    limits: tuple[int, int], write: Write, clock: Clock, place: Place
 ) -> None:
     one = RANKED.split("\n\n", maxsplit=1)[0]
     path = write("\n".join(one.replace("20", str(limit)) for limit in limits))
     panel(path).run()
     table = panel(path).table("trending_hashtags")
-    with kr.Client(store=tmp_path / "perfume.sqlite", offline=True) as client:
+    with kr.Client(store=place("perfume"), offline=True) as client:
         longer = kr.fetch_trending_hashtags(region="US", period=30, limit=max(limits), client=client)
     assert table["hashtag_name"].tolist() == longer["hashtag_name"].tolist()
     assert len(table) >= max(limits) * 0.9
@@ -465,13 +485,14 @@ def test_ids_come_from_whole_lists_only(write: Write, sandbox: Sandbox, clock: C
 
 
 def test_a_waiting_run_does_the_round_that_is_due_then(
-    write: Write, sandbox: Sandbox, clock: Clock, caplog: pytest.LogCaptureFixture
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write()
     panel(path).run()
     clock.set("2026-12-08 08:00")
     waiting = threading.Thread(target=panel(path).run)
-    with locked(read_panel(path).lock):
+    other = Store(str(place("perfume")), source=None, read_only=False)
+    with closing(other), other.alone("perfume"):
         waiting.start()
         while "waiting for another program" not in caplog.text:
             assert waiting.is_alive()
@@ -585,7 +606,7 @@ from = "product_posts.video_id"
     assert set(panel(path).table("videos")["video_id"]) <= set(panel(path).table("product_posts")["video_id"])
 
 
-def test_days_that_are_final_are_paid_once(write: Write, clock: Clock, tmp_path: Path) -> None:
+def test_days_that_are_final_are_paid_once(write: Write, clock: Clock, place: Place) -> None:
     path = write("sandbox = true" + """
 [[fetch]]
 function = "fetch_product_rankings"
@@ -605,7 +626,7 @@ start = 2026-01-25
     plan = panel(path).plan()
     assert panel(path).run().credits_spent == 4 + 3
     assert plan.credits == 3  # the ranking is closed; of the days the last are not final
-    with kr.Client(store=tmp_path / "perfume.sqlite", offline=True) as client:
+    with kr.Client(store=place("perfume"), offline=True) as client:
         first = [json.loads(one)["start_date"] for one in client.ledger()["params"].tail(3)]
     assert min(first) >= "2026-01-31"  # final three days later, and where it is missing one day more
     days = panel(path).table("product_days")
@@ -614,9 +635,9 @@ start = 2026-01-25
     assert first == second > 3 * 3
 
 
-def test_a_round_keeps_its_day_after_midnight(write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path) -> None:
+def test_a_round_keeps_its_day_after_midnight(write: Write, sandbox: Sandbox, clock: Clock, place: Place) -> None:
     sandbox.extra_headers = {"X-KeyAPI-Source": "127.0.0.1"}  # as KeyAPI, whose days go by
-    with kr.Client(store=tmp_path / "perfume.sqlite") as client:
+    with kr.Client(store=place("perfume")) as client:
         kr.fetch_hashtags("perfume", client=client)
     path = write(LISTED + """
 [[fetch]]
@@ -741,7 +762,7 @@ def test_a_clock_that_was_wrong_makes_no_round_of_nothing(write: Write, sandbox:
 
 
 def test_what_others_spend_in_the_same_program_is_not_of_the_round(
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     path, other = write(credits_per_round="6"), write(RANKED, "other.toml", name='"other"')
     started, fetched = threading.Event(), threading.Event()
@@ -756,7 +777,7 @@ def test_what_others_spend_in_the_same_program_is_not_of_the_round(
     one.start()
     assert started.wait(60)
     panel(other).run()
-    with kr.Client(store=tmp_path / "perfume.sqlite", requests_per_second=None) as client:
+    with kr.Client(store=place("perfume"), requests_per_second=None) as client:
         kr.fetch_hashtags("something", client=client)
     fetched.set()
     one.join()
@@ -784,7 +805,7 @@ limit = 10
 
 @pytest.mark.parametrize("token", [TOKEN, 'a-token-with-"quotes"-in-it'])
 def test_the_key_is_not_stored_where_it_stands_in_the_file(
-    token: str, write: Write, sandbox: Sandbox, clock: Clock
+    token: str, write: Write, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     kr.connect(token=token, store=":memory:")
     path = write(LISTED.replace('"perfume"', f"'{token}'"))
@@ -793,7 +814,9 @@ def test_the_key_is_not_stored_where_it_stands_in_the_file(
         panel(path).run()
     assert token not in str(refused.value)
     assert sandbox.requests == []
-    stored = path.with_suffix(".sqlite").read_bytes()
+    cells = [cell for table in place.content("perfume") for row in table for cell in row]
+    assert "totals" in cells
+    stored = "\n".join(map(str, cells)).encode() + (b"" if place.on_server else place("perfume").read_bytes())
     assert not any(part in stored for part in (token.encode(), json.dumps(token)[1:-1].encode()))
 
 
@@ -810,12 +833,12 @@ def test_a_filter_that_makes_errors_of_warnings_does_not_stop_a_round(
     assert sandbox.charged == 12
 
 
-def test_nothing_is_written_where_nothing_is_due(write: Write, sandbox: Sandbox, clock: Clock) -> None:
+def test_nothing_is_written_where_nothing_is_due(write: Write, sandbox: Sandbox, clock: Clock, place: Place) -> None:
     path = write()
     panel(path).run()
-    before = path.with_suffix(".sqlite").read_bytes()
+    before = state_of(place)
     assert panel(path).run().state == "done"
-    assert path.with_suffix(".sqlite").read_bytes() == before
+    assert state_of(place) == before
 
 
 @pytest.mark.parametrize(("start", "price"), [('"30D"', 3), ('"5d"', 1), ("2026-01-04", 3), ('"20260104"', 3)])
@@ -935,16 +958,21 @@ def test_a_store_of_another_source_is_refused(
     with pytest.raises(kr.StoreError, match="sandbox"):
         panel(path).run()
     assert sandbox.charged == 6
+
+
+@pytest.mark.of_a_file
+def test_a_file_that_is_no_store_is_refused(write: Write, sandbox: Sandbox, clock: Clock) -> None:
     with pytest.raises(kr.StoreError, match="it is not an SQLite file"):
         panel(write(store='"perfume.toml"')).run()
+    assert sandbox.requests == []
 
 
 def test_a_connection_that_sends_nothing_holds_for_panels(
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write()
-    kr.Client(store=tmp_path / "other.sqlite").close()
-    kr.connect(store=tmp_path / "other.sqlite", offline=True)
+    kr.Client(store=place("other")).close()
+    kr.connect(store=place("other"), offline=True)
     with pytest.raises(kr.StoreError, match=r"perfume was not run.*sends nothing \(offline\)"):
         panel(path).run()
     kr.connect(sandbox=True, store=":memory:")
@@ -956,19 +984,20 @@ def test_a_connection_that_sends_nothing_holds_for_panels(
         panel(path).run()
     assert panel(path).status().state == "due"
     assert sandbox.requests == []
-    Path(tmp_path / "perfume.sqlite").touch()  # as a program leaves it that is killed while it makes a store
-    assert panel(path).status().state == "due"
+    if not place.on_server:
+        place("perfume").touch()  # as a program leaves it that is killed while it makes a store
+        assert panel(path).status().state == "due"
 
 
 def test_a_client_of_its_own_is_used_for_its_key_and_its_pace(
-    write: Write, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    write: Write, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     path = write()
     monkeypatch.delenv("KEYAPI_TOKEN")
     kr.connect(sandbox=True, store=":memory:")
     with (
         Sandbox(token="another-key") as server,
-        kr.Client(token="another-key", base_url=server.url, store=tmp_path / "other.sqlite") as client,
+        kr.Client(token="another-key", base_url=server.url, store=place("other")) as client,
     ):
         assert kr.panel(path, client=client).run().state == "done"
         assert client.status().answers == 0  # they are in the panel's store
@@ -988,18 +1017,18 @@ def test_synthetic_data_need_no_key(
 
 
 def test_the_limit_of_a_store_and_a_budget_hold(
-    write: Write, sandbox: Sandbox, clock: Clock, tmp_path: Path
+    write: Write, sandbox: Sandbox, clock: Clock, place: Place
 ) -> None:
     path = write()
     with kr.budget(3), pytest.raises(kr.BudgetExceededError, match="the budget of 3 credits"):
         panel(path).run()
-    with kr.Client(store=tmp_path / "perfume.sqlite") as client:
+    with kr.Client(store=place("perfume")) as client:
         client.limit_store(4, per="day")
     with pytest.raises(kr.BudgetExceededError, match="day"):
         panel(path).run()
     assert panel(path).status().state == "incomplete"
     clock.set("2026-12-02 09:00")
-    with kr.Client(store=tmp_path / "perfume.sqlite") as client:
+    with kr.Client(store=place("perfume")) as client:
         client.limit_store(None, per="day")
     assert panel(path).run().state == "done"
     assert sandbox.charged == 6
@@ -1027,7 +1056,9 @@ def test_the_limit_of_a_store_and_a_budget_hold(
         ("2026-12-01", "9999-12-31", "line 3: starts must be a date such as 2026-12-01"),
         ("= 100", "= 0", "line 4: credits_per_round must be a whole number of at least 1; got 0"),
         ("= 100", f"= {'9' * 5000}", "this is not TOML"),
-        ('"perfume.sqlite"', '":memory:"', "line 5: store must be a file"),
+        ("store = ", 'store = ":memory:" # ', "line 5: store must be a file"),
+        ("store = ", 'store = "postgresql://me:secret@host/db" # ',
+         "line 5: store: the address has a password in it, or an @ other than the one before the host. Leave a"),
         ("limit = 20", "limitt = 1", "line 11: fetch_trending_hashtags does not take limitt here. Did you mean limit?"),
         ('"fetch_hashtags"', '["fetch_hashtags"]', "line 14: function must be a fetch function such as"),
         ('"fetch_hashtags"', '"fetch_hashtagz"', "line 14: function must be a fetch function such as fetch_hashtags; "
@@ -1039,8 +1070,9 @@ def test_a_mistake_is_named_with_its_line(write: Write, before: str, after: str,
     text = path.read_text("utf-8")
     assert before in text
     path.write_text(text.replace(before, after, 1), "utf-8")
-    with pytest.raises(kr.InvalidArgumentError, match=rf"perfume\.toml(, |: ){re.escape(message)}"):
+    with pytest.raises(kr.InvalidArgumentError, match=rf"perfume\.toml(, |: ){re.escape(message)}") as mistake:
         panel(path)
+    assert "secret" not in str(mistake.value)
 
 
 def test_tables_that_nobody_fetches(write: Write) -> None:

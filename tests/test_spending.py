@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
-import sqlite3
+import socket
 import subprocess
 import sys
 import threading
@@ -15,17 +16,19 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.client.budgets import Budget, Reservation, make_limit
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Request, Sandbox
 from keyapi_research.sandbox.words import CATEGORIES
+
+pytestmark = pytest.mark.both_stores
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -207,7 +210,7 @@ def run_calls() -> None:
 
 @pytest.mark.parametrize(("calls", "at_least"), [(30, 40), pytest.param(500, 500, marks=pytest.mark.slow)])
 def test_a_workload_costs_the_least_possible_and_what_was_planned(
-    calls: int, at_least: int, sandbox: Sandbox, make_client: Make, tmp_path: Path
+    calls: int, at_least: int, sandbox: Sandbox, make_client: Make, place: Place
 ) -> None:
     workload = make_workload(random.Random(SEED), calls)
     lengths: dict[Any, int] = {}
@@ -221,7 +224,7 @@ def test_a_workload_costs_the_least_possible_and_what_was_planned(
         least = list(least_credits(workload, length))
     told, saved = [], 0
     for half in (workload[: calls // 2], workload[calls // 2 :]):
-        job = json.dumps({"url": sandbox.url, "store": str(tmp_path / "store.sqlite"), "calls": half})
+        job = json.dumps({"url": sandbox.url, "store": str(place()), "calls": half})
         done = subprocess.run(
             [sys.executable, "-c", "import test_spending; test_spending.run_calls()"],
             cwd=Path(__file__).parent, input=job, capture_output=True, text=True, check=False, timeout=120,
@@ -826,12 +829,11 @@ def test_a_call_after_a_failed_plan_is_sent(client: kr.Client, sandbox: Sandbox)
 # Ledger and status ---------------------------------------------------------------------------------------------
 
 
-def test_the_row_is_written_before_the_request_is_sent(client: kr.Client, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_row_is_written_before_the_request_is_sent(client: kr.Client, sandbox: Sandbox, place: Place) -> None:
     seen: list[tuple[Any, ...]] = []
 
     def look(path: str, params: dict[str, str]) -> None:
-        with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
-            seen.append(db.execute("SELECT endpoint, params, http_status, credits FROM keyapi_ledger").fetchone())
+        seen.extend(place.rows("SELECT endpoint, params, http_status, credits FROM keyapi_ledger"))
 
     sandbox.on_request = look
     kr.fetch_videos(videos(1, 2), client=client)
@@ -854,7 +856,9 @@ def test_the_ledger_has_every_attempt(make_client: Make, sandbox: Sandbox) -> No
         "sent_at": "datetime64[us, UTC]", "endpoint": "string", "params": "string", "n_entities": "Int64",
         "attempt": "Int64", "http_status": "Int64", "code": "Int64", "message": "string", "request_id": "string",
         "credits": "Int64", "elapsed_s": "float64", "imported": "boolean",
+        "client": "string",
     }
+    assert ledger["client"].tolist() == [f"{socket.gethostname()}:{os.getpid()}"] * 4
     assert ledger["attempt"].tolist() == [1, 2, 3, 1]
     assert ledger["n_entities"].tolist() == [3, 3, 3, 1]
     assert ledger["http_status"].tolist()[:3] == [500, 429, 200]

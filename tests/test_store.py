@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests_cache
+from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Sandbox
 from keyapi_research.store import Observation, Store
+
+pytestmark = pytest.mark.both_stores
 
 TABLES = {
     "hashtags": ("ufc324", ["hashtags", "hashtag_trends", "hashtag_audience", "related_hashtags"]),
@@ -44,15 +45,13 @@ def test_what_came_with_an_answer_costs_nothing_more(table: str, client: kr.Clie
     assert len(sandbox.requests) == 1
 
 
-def test_a_second_call_in_another_process_sends_nothing(
-    client: kr.Client, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_second_call_in_another_process_sends_nothing(client: kr.Client, sandbox: Sandbox, place: Place) -> None:
     kr.fetch_hashtags("ufc324", client=client)
     kr.fetch_videos("7117191641181555995", client=client)
     kr.fetch_product_insights(limit=1, client=client)
     charged = sandbox.charged
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", AGAIN, sandbox.url, tmp_path / "store.sqlite"],
+        [sys.executable, "-W", "error", "-c", AGAIN, sandbox.url, place()],
         capture_output=True, text=True, check=False,
     )
     assert result.stderr == ""
@@ -60,14 +59,13 @@ def test_a_second_call_in_another_process_sends_nothing(
     assert sandbox.charged == charged
 
 
-def test_plain_requests_cache_opens_and_lists_it(client: kr.Client, tmp_path: Path) -> None:
+@pytest.mark.of_a_file
+def test_plain_requests_cache_opens_and_lists_it(client: kr.Client, place: Place) -> None:
     ids = ["7117191641181555995", "7300000000000000001"]
     kr.fetch_videos(ids, client=client)
     kr.fetch_hashtags("ufc324", client=client)
     client.close()
-    with requests_cache.CachedSession(
-        tmp_path / "store.sqlite", backend="sqlite", serializer="json", use_cache_dir=False
-    ) as session:
+    with requests_cache.CachedSession(place(), backend="sqlite", serializer="json", use_cache_dir=False) as session:
         answers = list(session.cache.filter())
         bodies = [answer.json() for answer in answers]
         session.cache.close()
@@ -76,33 +74,37 @@ def test_plain_requests_cache_opens_and_lists_it(client: kr.Client, tmp_path: Pa
     assert {body["data"][0]["video_id"] for body in bodies if isinstance(body["data"], list)} == set(ids)
     assert {body["data"]["info"]["publish_cnt"] for body in bodies if isinstance(body["data"], dict)} == {12142}
     assert all(set(answer.headers) == {"Content-Type"} and not answer.request.headers for answer in answers)
-    again = kr.Client(token="t", base_url="http://127.0.0.1:9", store=tmp_path / "store.sqlite")
+    again = kr.Client(token="t", base_url="http://127.0.0.1:9", store=place())
     assert kr.fetch_videos(ids, client=again)["video_id"].tolist() == ids  # it changed nothing of ours
     again.close()
 
 
+@pytest.mark.of_a_file
 def test_the_file_is_its_owners(client: kr.Client, tmp_path: Path) -> None:
     kr.fetch_hashtags("ufc324", client=client)
     for file in tmp_path.glob("store.sqlite*"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
-def test_an_empty_file_becomes_its_owners(make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
-    file = tmp_path / "empty.sqlite"
+@pytest.mark.of_a_file
+def test_an_empty_file_becomes_its_owners(make_client: Callable[..., kr.Client], place: Place) -> None:
+    file = place("empty")
     file.touch(mode=0o644)
     make_client(store=file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_what_cannot_be_read_is_found_before_others_are_paid_for(client: kr.Client, sandbox: Sandbox) -> None:
+def test_what_cannot_be_read_is_found_before_others_are_paid_for(
+    client: kr.Client, sandbox: Sandbox, place: Place
+) -> None:
     kr.fetch_hashtags(["cats", "dogs"], client=client)
-    with closing(sqlite3.connect(client.settings.store)) as db, db:
-        db.execute("UPDATE responses SET value = substr(value, 1, 100) WHERE value LIKE '%dogs%'")
+    place.rows("UPDATE responses SET value = substr(value, 1, 100) WHERE value LIKE '%dogs%'")
     with pytest.raises(kr.StoreError, match=r"cannot be read.*Nothing was requested again"):
         kr.fetch_hashtags(["cats", "dogs", "birds"], client=client)
     assert len(sandbox.requests) == 2
 
 
+@pytest.mark.of_a_file
 @pytest.mark.parametrize("name", ["study", "a b.c", "percent%41#?.sqlite", "ünï.db"])
 def test_nothing_is_added_to_the_name(name: str, make_client: Callable[..., kr.Client], tmp_path: Path) -> None:
     client = make_client(store=tmp_path / name)
@@ -120,19 +122,19 @@ def test_memory_stores_are_private(make_client: Callable[..., kr.Client], sandbo
         assert len(sandbox.requests) == number
 
 
-def test_sources_never_mix(make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path) -> None:
+def test_sources_never_mix(make_client: Callable[..., kr.Client], sandbox: Sandbox, place: Place) -> None:
     client = make_client()
     kr.fetch_hashtags("ufc324", client=client)
     client.close()
     with pytest.raises(kr.StoreError, match=r"belongs to 'sandbox'.*'keyapi'"):
-        kr.Client(token="a-real-token", store=tmp_path / "store.sqlite")
+        kr.Client(token="a-real-token", store=place())
 
 
 def test_a_paid_store_refuses_synthetic_answers(
-    make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path
+    make_client: Callable[..., kr.Client], sandbox: Sandbox, place: Place
 ) -> None:
-    Store(str(tmp_path / "paid.sqlite"), source="127.0.0.1", read_only=False).close()
-    client = make_client(store=tmp_path / "paid.sqlite")  # that there is a sandbox only its answer tells
+    Store(str(place("paid")), source="127.0.0.1", read_only=False).close()
+    client = make_client(store=place("paid"))  # that there is a sandbox only its answer tells
     with pytest.raises(kr.StoreError, match="has one source") as caught:
         kr.fetch_hashtags(["ufc324", "cats", "dogs"], client=client)
     assert client.status().answers == 0
@@ -146,13 +148,13 @@ def test_a_paid_store_refuses_synthetic_answers(
 
 @pytest.mark.parametrize("belongs_to", ["keyapi", "elsewhere.example"])
 def test_a_store_that_cannot_be_of_this_address_is_refused_before_anything_is_paid(
-    belongs_to: str, make_client: Callable[..., kr.Client], sandbox: Sandbox, tmp_path: Path
+    belongs_to: str, make_client: Callable[..., kr.Client], sandbox: Sandbox, place: Place
 ) -> None:
-    Store(str(tmp_path / "paid.sqlite"), source=belongs_to, read_only=False).close()
+    Store(str(place("paid")), source=belongs_to, read_only=False).close()
     with pytest.raises(kr.StoreError, match=f"belongs to '{belongs_to}', .* from '127.0.0.1'.* store="):
-        make_client(store=tmp_path / "paid.sqlite")
+        make_client(store=place("paid"))
     assert not sandbox.requests
-    assert make_client(store=tmp_path / "paid.sqlite", offline=True).source == belongs_to  # reading is free
+    assert make_client(store=place("paid"), offline=True).source == belongs_to  # reading is free
 
 
 @pytest.mark.parametrize("url", ["https://API.KeyAPI.ai", "https://api.keyapi.ai:443/", "https://api.keyapi.ai/"])
@@ -166,10 +168,12 @@ def test_frames_say_whose_they_are(make_client: Callable[..., kr.Client], sandbo
     assert kr.fetch_hashtags("ufc324", client=make_client())["source"].tolist() == ["sandbox"]
 
 
-def test_offline_needs_a_store(tmp_path: Path) -> None:
-    with pytest.raises(kr.StoreError, match="no store at"):
-        kr.Client(store=tmp_path / "none.sqlite", offline=True)
+def test_offline_needs_a_store(tmp_path: Path, place: Place) -> None:
+    with pytest.raises(kr.StoreError, match="no store in" if place.on_server else "no store at"):
+        kr.Client(store=place("none"), offline=True)
     assert not list(tmp_path.iterdir())
+    if place.on_server:
+        assert place.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'keyapi'", name="none") == []
 
 
 @pytest.mark.parametrize("where", ["folder", "nowhere/store.sqlite"])
@@ -217,14 +221,14 @@ def test_connect_returns_the_open_client_with_unchanged_settings() -> None:
     one.close()
 
 
-def test_defaults_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_defaults_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, place: Place) -> None:
     monkeypatch.setenv("KEYAPI_TOKEN", " from-the-environment\n")
     monkeypatch.setenv("KEYAPI_BASE_URL", sandbox.url + "/")
-    monkeypatch.setenv("KEYAPI_STORE", str(tmp_path / "env.sqlite"))
+    monkeypatch.setenv("KEYAPI_STORE", str(place("env")))
     client = kr.connect()
     assert len(kr.fetch_hashtags("ufc324")) == 1
     status = kr.status()
-    assert (status.token, status.store) == ("KEYAPI_TOKEN", str(tmp_path / "env.sqlite"))
+    assert (status.token, status.store) == ("KEYAPI_TOKEN", str(place("env")))
     client.close()
 
 
@@ -241,8 +245,9 @@ def test_other_timeouts_are_refused(timeout: object) -> None:
         kr.Client(sandbox=True, store=":memory:", timeout=timeout)  # type: ignore[arg-type]
 
 
-def test_what_is_paid_is_on_the_disk_before_it_is_counted(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "store.sqlite"), source="keyapi", read_only=False)
+@pytest.mark.of_a_file
+def test_what_is_paid_is_on_the_disk_before_it_is_counted(place: Place) -> None:
+    store = Store(str(place()), source="keyapi", read_only=False)
     assert store._db.rows("PRAGMA synchronous") == [(3,)]  # EXTRA: also a power cut loses nothing that was paid
     store.close()
 

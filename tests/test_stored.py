@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from stores import Place
 from test_accessor import World
 from test_stored_by_others import PATH, PROFILE, WAY, declare, serve
 
@@ -20,6 +21,8 @@ import keyapi_research as kr
 from keyapi_research import holdings
 from keyapi_research.model import TABLES
 from keyapi_research.sandbox import Sandbox
+
+pytestmark = pytest.mark.both_stores
 
 Make = Callable[..., kr.Client]
 CAPTIONS = "/v1/tiktok/video/captions"
@@ -54,10 +57,16 @@ def test_every_table_is_what_was_fetched(name: str, world: World) -> None:
     assert world.sent == before
 
 
-def test_every_table_of_an_imported_store_is_the_same(world: World, client: kr.Client, tmp_path: Path) -> None:
+def test_every_table_of_an_imported_store_is_the_same(
+    world: World, make_client: Make, tmp_path: Path, place: Place
+) -> None:
+    client = make_client()
     with closing(sqlite3.connect(tmp_path / "world.sqlite")) as file:
         world.client.store._db._db.backup(file)
-    done = kr.import_store(tmp_path / "world.sqlite", client=client)
+    if place.on_server:
+        with make_client(store=place("world")) as shared:
+            kr.import_store(tmp_path / "world.sqlite", client=shared)
+    done = kr.import_store(place("world"), client=client)
     there = world.client.status()
     assert (done.answers, done.absences, done.known) == (there.answers, there.absences, 0)
     assert (done.requests, done.credits) == (there.requests, there.credits_in_ledger)
@@ -130,10 +139,10 @@ def test_a_replay_takes_the_pull_that_the_study_took(client: kr.Client, tmp_path
         assert_frame_equal(kr.stored("trending_hashtags", client=reader), whole)
 
 
-def test_what_kr_stored_read_is_frozen_with_the_study(make_client: Make, tmp_path: Path) -> None:
+def test_what_kr_stored_read_is_frozen_with_the_study(make_client: Make, tmp_path: Path, place: Place) -> None:
     with make_client() as earlier:
         kr.fetch_hashtags(["perfume", "ufc324"], client=earlier)
-    client = make_client(store=shutil.copy(tmp_path / "store.sqlite", tmp_path / "copy.sqlite"))
+    client = make_client() if place.on_server else make_client(store=shutil.copy(place(), place("copy")))
     whole = kr.stored("hashtags", client=client)
     assert kr.freeze(tmp_path / "study.zip", client=client).answers == 2
     with kr.replay(tmp_path / "study.zip") as reader:

@@ -175,6 +175,7 @@ _LEDGER_DTYPES: Final = {
     **{name: _OF_SQL[kind.split()[0]] for name, kind in LEDGER_COLUMNS.items()},
     "sent_at": DTYPES["time"],
     "imported": DTYPES["flag"],
+    "client": DTYPES["text"],
 }
 PARAMS, MESSAGE = (1 + list(LEDGER_COLUMNS).index(name) for name in ("params", "message"))  # places in a ledger row
 _LARGEST: Final = 2**63
@@ -197,8 +198,8 @@ def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIErr
 
 
 def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on, imported."""
-    cells = [(when(row[1]), *row[2 : len(LEDGER_COLUMNS) + 1], bool(row[-1])) for row in rows]
+    """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on, imported, client."""
+    cells = [(when(row[1]), *row[2 : len(LEDGER_COLUMNS) + 1], bool(row[-1]), row[-2]) for row in rows]
     return _tabulate(cells, _LEDGER_DTYPES)
 
 

@@ -52,7 +52,7 @@ class Status(Facts):
     source : str
         Where the answers come from.
     store : str
-        Path of the store.
+        Path or address of the store.
     mode : str
         online, offline, as of a moment, or a replay.
     credits_in_ledger, credits_imported : int
@@ -251,7 +251,7 @@ class Client(Facts):
             return ledger_frame(self.store.ledger())
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(
-                f"{self.store.path}: the ledger cannot be read because the file is damaged: {error}"
+                f"{self.store.path}: the ledger cannot be read because the store is damaged: {error}"
             ) from error
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name

@@ -93,8 +93,10 @@ def connect(
         https://api.keyapi.ai.
     sandbox : bool
         Use synthetic data from a server in this process; needs no key and no credits.
-    store : path, optional
-        File that keeps every answer; ":memory:" keeps none. By default KEYAPI_STORE, else a file in your data folder.
+    store : path or str, optional
+        File that keeps every answer; or ":memory:", which keeps none; or "postgresql://user@host/db", a database that a
+        team shares (extra `team`; the password is read from PGPASSWORD or ~/.pgpass). By default KEYAPI_STORE, else a
+        file in your data folder.
     offline : bool
         Read stored answers only; nothing is sent.
     as_of : str or datetime, optional
@@ -109,7 +111,8 @@ def connect(
         Maximum number of credits one call may spend outside a `budget` block; None for no limit. The sandbox has a
         limit only if you pass one.
     requests_per_second : float, optional
-        Maximum rate of requests; None sends as fast as answers come (the default in the sandbox).
+        Maximum rate of requests; None sends as fast as answers come (the default in the sandbox). With a store on a
+        server all clients share one rate: the lowest that any of them set, also for those that set none.
     max_workers : int
         Maximum number of requests in flight.
     timeout : float or tuple of float
@@ -210,9 +213,10 @@ def ledger(*, client: Client | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per request: sent_at, endpoint, params (JSON text), n_entities, attempt, http_status, code, message,
-        request_id, credits, elapsed_s, imported. `credits` is the documented price where the answer had code 0, 0 for
-        an answered refusal, missing where no answer came: whether KeyAPI charges failures is not known. `imported` is
-        True for requests that `import_store` brought: others paid for them.
+        request_id, credits, elapsed_s, imported, client. `credits` is the documented price where the answer had code
+        0, 0 for an answered refusal, missing where no answer came: whether KeyAPI charges failures is not known.
+        `imported` is True for requests that `import_store` brought: others paid for them. `client` is the machine and
+        process that sent it, as "machine:process"; missing in a replay.
     """
     return find_client(client).ledger()
 

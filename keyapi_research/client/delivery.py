@@ -119,6 +119,7 @@ class Delivery:
         self.elsewhere: list[Query] = []
         self.row = 0  # of the ledger
         self.last: KeyAPIError | None = None  # what the attempt before this one brought
+        self.held_back = False  # whether it could not be stored yet: its claim runs out, so that it may be stored first
 
     def offered(self) -> Iterator[tuple[str, ...]]:
         """Offer what is left, unit by unit; another attempt, or page, requests the same again."""
@@ -165,6 +166,14 @@ class Delivery:
         self.last = None
         self._unsettled.append(self.template.endpoint.credits)
         return delivered
+
+    def give_back(self) -> None:
+        """Leave what was claimed, and was not sent, to whoever goes on."""
+        if self.template.endpoint.series is None:
+            self._left.extendleft((query,) for query in reversed(self._claimed.values()))
+        else:
+            self._left.appendleft(tuple(self._claimed.values()))
+        self._claimed.clear()
 
     def begin(self, row: int, elsewhere: Sequence[str]) -> bool:
         """Note the row of the ledger, and what others request; False where nothing is left to send."""
@@ -246,8 +255,8 @@ def is_worth_another(error: KeyAPIError) -> bool:
 
 
 def _clean(text: str | None) -> str | None:
-    """Keep a text short and writable: half a surrogate pair cannot be stored."""
-    return None if text is None else writable(text[:_LONGEST_MESSAGE])
+    """Keep a text short and writable: half a surrogate pair cannot be stored, nor in PostgreSQL a null character."""
+    return None if text is None else writable(text[:_LONGEST_MESSAGE]).replace("\0", "\ufffd")
 
 
 def no_answer(what: str, delivered: bool) -> NetworkError:

@@ -21,7 +21,7 @@ from ..envelope import Found
 from ..errors import CLOSED, KeyAPIError, NetworkError, RateLimitedError, StoreError
 from ..queries import Query
 from ..settings import Secret, Settings, needed_token, source_of
-from ..store import Answer, Claim, Observation, Store, claim_of, in_this_process
+from ..store import UNDELIVERED, Answer, Claim, Observation, Outcome, Store, claim_of, in_this_process
 from .delivery import (
     Delivered,
     Delivery,
@@ -266,7 +266,7 @@ class Sender:
             one.settle(0)
             one.run.rows.discard(one.row)
         failed = not all(isinstance(got, Answer) for _, got in delivered)
-        if one.row and (failed or one.pending):
+        if one.row and (failed or one.pending) and not one.held_back:
             with contextlib.suppress(StoreError):  # it cannot be written: the claims run out by themselves
                 self._store.release(one.row, failed=failed)
         return [*delivered, *((query, None) for query in one.elsewhere)]
@@ -311,11 +311,28 @@ class Sender:
             lasts=self._lease,
             describe=lambda keys: one.request_of(keys).params,
             sent_at=sent_at,
+            spacing=self._pace.spacing,
             endpoint=one.template.endpoint.path,
             price=one.template.endpoint.credits,
             attempt=attempt,
         )
-        return one.begin(begun.request, begun.elsewhere)
+        first = not one.row
+        there = one.begin(begun.request, begun.elsewhere)
+        if begun.wait and one.run.stop.wait(begun.wait):
+            self._withdraw(one, first)
+            return False
+        return there
+
+    def _withdraw(self, one: Delivery, first: bool) -> None:
+        """Write down that a request was not sent after all: its call was stopped while it waited for its turn."""
+        endpoint = one.template.endpoint
+        self._store.keep(
+            one.row, Outcome(message=f"{UNDELIVERED}: the call was stopped before it was sent"), (), url="",
+            endpoint=endpoint.path, price=endpoint.credits, observed_at=0, source=None,
+        )  # fmt: skip
+        self._store.release(one.row, failed=False)
+        if first:
+            one.give_back()
 
     def _attempt(self, one: Delivery) -> tuple[Verdict, Delivered]:
         """Send once; judge what came, count what it cost, and write it down."""
@@ -331,7 +348,7 @@ class Sender:
                 one.settle(verdict.cost)
             if isinstance(verdict.error, RateLimitedError) and is_short_wait(verdict.error):
                 self._pace.slow_down(verdict.error.retry_after or jittered(1))
-            return verdict, self._complete(one.row, request, verdict)
+            return verdict, self._complete(one, request, verdict)
         except StoreError as error:
             error.answer = answer_of(reply)
             raise
@@ -343,9 +360,9 @@ class Sender:
                 answer=answer_of(reply),
             ) from error
 
-    def _complete(self, row: int, request: Request, verdict: Verdict) -> Delivered:
+    def _complete(self, delivery: Delivery, request: Request, verdict: Verdict) -> Delivered:
         """Write down what came; what cannot be written now is written before anything else is sent."""
-        path, source, found = request.endpoint.path, verdict.source, verdict.found
+        row, path, source, found = delivery.row, request.endpoint.path, verdict.source, verdict.found
         known = None
         with contextlib.suppress(StoreError):  # it cannot be read just now: `keep` looks again
             known = self._store.source
@@ -366,6 +383,7 @@ class Sender:
             kept = iter(keep())
         except StoreError:
             self._unkept.append(keep)
+            delivery.held_back = True
             raise
         if foreign is not None:
             raise foreign

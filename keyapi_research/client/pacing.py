@@ -50,6 +50,11 @@ class Pace:
         self._turn = threading.Lock()  # held while waiting: the next in line cannot wake early
         self._lock = threading.Lock()
 
+    @property
+    def spacing(self) -> int:
+        """Microseconds between two sends, as long as no answer said to wait."""
+        return int(self._usual * 1e6)
+
     def wait(self, stop: threading.Event) -> int | None:
         """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
         while not self._turn.acquire(timeout=_SLICE):

@@ -27,7 +27,6 @@ from ..frames import reading_client
 from ..holdings import LEDGER, find_table, frames_of, held_names, last_answer
 from ..model import Column, Table, Untyped
 from ..settings import SANDBOX
-from ..store import now_us
 from ..version import versions
 from .data_package import DESCRIPTOR, PROFILE, describe_field, described, field_of
 from .parquet import EXTRA, arrow_of, digest_of, is_of_system, metadata_of, schema_of, write_part
@@ -228,7 +227,7 @@ def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
 def _settled(client: Client) -> int:
     """Return the last request before the first one that still waits for its answer."""
     _, last = client.store.last_ids()
-    for row in client.store.pending(since=now_us() - _SETTLED):
+    for row in client.store.pending(since=client.store.now() - _SETTLED):
         return int(row[0]) - 1
     return last
 

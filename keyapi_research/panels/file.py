@@ -27,7 +27,7 @@ from ..fetch import call_checked
 from ..files import as_path, read_bytes, real_path, whole_path
 from ..model import Table, Untyped
 from ..periods import check_day
-from ..settings import MEMORY, Secret, Settings, is_number
+from ..settings import MEMORY, NOT_A_FILE, Secret, Settings, is_address, is_number, read_address, without_user
 
 _SETTINGS: Final = ("name", "every", "starts", "credits_per_round", "store", "sandbox", "fetch")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -118,10 +118,9 @@ class PanelFile:
         return "".join(map(str, self.every))
 
     @property
-    def lock(self) -> Path:
-        """The file that a run of the panel holds."""
-        store = Path(self.store)
-        return store.with_name(f".{self.name}-{hashlib.sha256(store.name.encode()).hexdigest()[:8]}.lock")
+    def store_name(self) -> str:
+        """The store, as a reader on another machine needs it."""
+        return without_user(self.store) if is_address(self.store) else Path(self.store).name
 
     @property
     def digest(self) -> str:
@@ -240,9 +239,11 @@ class _Reader:
 
     def _store(self, store: object) -> str:
         try:
-            path = as_path(store, "store", "the file of a store")
+            if is_address(store):
+                return read_address(str(store))
+            path = as_path(store, "store", "a store's file, or an address", NOT_A_FILE)
             if store == MEMORY:
-                raise InvalidArgumentError("store must be a file: rounds are kept in it")  # noqa: TRY301
+                raise InvalidArgumentError("store must be a file or an address: rounds are kept in it")  # noqa: TRY301
             return str(real_path(Path(self._path).parent / path, "store"))
         except (InvalidArgumentError, OSError) as error:
             raise self._wrong("store", str(error)) from None

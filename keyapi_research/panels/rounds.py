@@ -146,7 +146,7 @@ def same_since(rounds: Sequence[Round], digest: str) -> int:
 
 
 def _damaged(store: Store, what: str) -> StoreError:
-    return StoreError(f"{store.path} is damaged: {what} are not noted in it. Go back to a copy of the file")
+    return StoreError(f"{store.path} is damaged: {what} are not noted in it. Put back a copy of it")
 
 
 def _panel(file: PanelFile) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,10 +15,9 @@ import pandas as pd
 from ..client import Client, find_client, open_client
 from ..client.display import Facts
 from ..errors import FetchIncompleteError, IncompleteDataWarning, InvalidArgumentError, StoreError, listed, warn
-from ..files import locked
 from ..model import DTYPES
 from ..settings import SANDBOX_TODAY, Settings, read_replay
-from ..store import Answer, now_us, when
+from ..store import Answer, is_there, now_us, when
 from ..tidy import empty_frame
 from .file import PanelFile, read_panel
 from .prices import most, prices_of
@@ -41,9 +39,11 @@ def panel(path: str | os.PathLike[str], *, client: Client | None = None) -> Pane
     Parameters
     ----------
     path : path
-        The file (TOML): name, every ("7D", "1D", "1M"), starts, credits_per_round, store (relative to the file; by
-        default NAME.sqlite), sandbox = true for synthetic data, and [[fetch]] blocks: function, its arguments, and its
-        ids as ids = ["...", "..."], or from = "table.column" of a fetch above it.
+        The file (TOML): name, every ("7D", "1D", "1M"), starts, credits_per_round, store (a
+        file, relative to this one, by default NAME.sqlite; or the address of one on a server), sandbox = true for
+        synthetic data, and [[fetch]]
+        blocks: function, its arguments, and its ids as ids = ["...", "..."], or from = "table.column" of a fetch above
+        it.
     client : Client, optional
         The connection whose key and pace are used; the default one if omitted, and without that KEYAPI_TOKEN. Answers
         go into the panel's own store.
@@ -102,7 +102,7 @@ class Panel(Facts):
         return f"Panel {file.name}", {
             "file": file.path if whole else Path(file.path).name, "every": file.every_text,
             "starts": f"{file.starts.astimezone(UTC):%Y-%m-%d %H:%M} UTC", "credits per round": file.credits_per_round,
-            "store": file.store if whole else Path(file.store).name,
+            "store": file.store if whole else file.store_name,
             "fetches": ", ".join(one.function for one in file.fetches),
         }  # fmt: skip
 
@@ -196,7 +196,7 @@ class Panel(Facts):
         with ExitStack() as opened:
             due = number > 0 and not _is_done(self._reading(opened), file, number)
         if due:
-            with _online(file, open_client(self._client)) as client, locked(file.lock, wait=True):
+            with _online(file, open_client(self._client)) as client, client.store.alone(file.name):
                 number = file.number_at(_now())  # whoever had the lock may have had it over the end of a round
                 if not _is_done(client, file, number):
                     self._run(client, number)
@@ -315,11 +315,7 @@ class Panel(Facts):
 
     def _reading(self, opened: ExitStack) -> Client | None:
         """Open the store to read it; None where there is none yet."""
-        try:
-            there = Path(self._file.store).stat()
-        except OSError:  # nothing there, or nothing that may be seen: who writes it is told why
-            return None
-        if stat.S_ISREG(there.st_mode) and not there.st_size:  # its making was cut off
+        if not is_there(self._file.store):
             return None
         return opened.enter_context(Client(store=self._file.store, offline=True, replay=False))
 

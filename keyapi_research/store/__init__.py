@@ -18,7 +18,7 @@ from .facts import (
 )
 from .formats import FORMAT
 from .limits import PERIODS, Counted
-from .writing import Renumbered, Store
+from .writing import Renumbered, Store, is_there
 
 __all__ = [
     "FORMAT",
@@ -37,6 +37,7 @@ __all__ = [
     "claim_of",
     "compact_json",
     "in_this_process",
+    "is_there",
     "microseconds_of",
     "now_us",
     "when",

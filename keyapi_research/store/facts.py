@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -108,28 +108,36 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is being requested just now, or was a moment ago: by which request, until when it holds."""
+    """What is being requested just now, or was a moment ago: by which request, until when it holds.
+
+    `read_at` is when it was read, by the clock that `until` was written by.
+    """
 
     request: int
     until: int
     done: bool
+    read_at: int = field(compare=False)
 
     @property
     def holds(self) -> bool:
-        """Whether its request is still under way."""
-        return not self.done and self.until > now_us()
+        """Whether its request was still under way."""
+        return not self.done and self.until > self.read_at
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A request that may be sent now: its ledger row (0: none), and which offered entities others request."""
+    """A request that may be sent: its ledger row (0: none), and which offered entities others request.
+
+    `wait` is the seconds until it may, where others keep the same pace.
+    """
 
     request: int
     elsewhere: tuple[str, ...]
+    wait: float = 0.0
 
 
 class Totals(NamedTuple):
-    """How many rows the store has: what no reading of a damaged file can make less.
+    """How many rows the store has: what no reading of a damaged store can make less.
 
     `imported` is what the requests cost that came with other stores.
     """

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..errors import StoreError
 from .bodies import checksum, digests_of
+from .database import Writer
 from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Totals, compact_json
 
 FORMAT: Final = 2
@@ -24,7 +25,7 @@ _RESPONSES: Final = (
     "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
 )
 _LEDGER: Final = ", ".join(map(" ".join, LEDGER_COLUMNS.items()))
-_OWN: Final = (
+OWN: Final = (
     "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum TEXT NOT NULL)",
     f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_LEDGER},"
     f" {', '.join(map(' '.join, OF_THIS_STORE.items()))}, checksum TEXT NOT NULL)",
@@ -49,7 +50,7 @@ _OWN_1: Final = (
     "CREATE INDEX keyapi_walk ON keyapi_answers(walk)",
 )
 _SCHEMAS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {FORMAT: (*_RESPONSES, *_OWN), OLDEST_FORMAT: (*_RESPONSES, *_OWN_1)}
+    {FORMAT: (*_RESPONSES, *OWN), OLDEST_FORMAT: (*_RESPONSES, *_OWN_1)}
 )
 # How rows of format 1, whose tables were given other names, read as rows of this one.
 _FROM_1: Final[Mapping[str, str]] = MappingProxyType(
@@ -71,16 +72,29 @@ _COUNTS: Final = (
 # Writing rows -----------------------------------------------------------------------------------------------------
 
 
-def put_row(db: sqlite3.Connection, table: str, values: Sequence[Any]) -> None:
-    """Write a row and its checksum; only what the store knows of itself may be there before."""
-    places = ", ".join("?" * (len(values) + 1))
-    how = "REPLACE" if table == "keyapi_meta" else "INSERT"
-    db.execute(f"{how} INTO {table} VALUES ({places})", (*values, checksum(values)))
+def put_row(db: Writer, table: str, values: Sequence[Any]) -> None:
+    """Write a new row and its checksum."""
+    put_rows(db, table, [values])
 
 
-def put_totals(db: sqlite3.Connection, totals: Totals) -> None:
+def put_rows(db: Writer, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Write new rows, at least one, each with its checksum."""
+    places = ", ".join("?" * (len(rows[0]) + 1))
+    db.executemany(f"INSERT INTO {table} VALUES ({places})", [(*values, checksum(values)) for values in rows])
+
+
+def put_fact(db: Writer, name: str, value: str) -> None:
+    """Write what the store knows of itself, in the place of what it knew before."""
+    db.execute(
+        "INSERT INTO keyapi_meta VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value,"
+        " checksum = excluded.checksum",
+        (name, value, checksum((name, value))),
+    )
+
+
+def put_totals(db: Writer, totals: Totals) -> None:
     """Write how many rows there are."""
-    put_row(db, "keyapi_meta", ("totals", compact_json(totals)))
+    put_fact(db, "totals", compact_json(totals))
 
 
 @contextlib.contextmanager
@@ -112,7 +126,7 @@ def create(db: sqlite3.Connection) -> None:
         if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             for statement in _SCHEMAS[FORMAT]:
                 db.execute(statement)
-            put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
+            put_fact(db, "id", secrets.token_hex(8))
             put_totals(db, Totals())
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -175,14 +189,14 @@ def convert(db: sqlite3.Connection) -> None:
         for table in _FROM_1:
             _check_kinds(db, table)
             db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        for statement in _OWN:
+        for statement in OWN:
             db.execute(statement)
         for table, select in _FROM_1.items():
             for row in db.execute(select):
                 put_row(db, table, row if table != "keyapi_answers" else [*row[:-1], *digests_of(row[-1])])
             db.execute(f"DROP TABLE old_{table}")
         put_totals(db, Totals(*db.execute(_COUNTS).fetchone()))
-        put_row(db, "keyapi_meta", ("id", secrets.token_hex(8)))
+        put_fact(db, "id", secrets.token_hex(8))
         db.execute(f"PRAGMA user_version = {FORMAT}")
 
 

@@ -8,7 +8,6 @@ know, the ledger is read.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,12 +15,13 @@ from typing import Any, Final
 
 from ..errors import BudgetExceededError
 from ..model import endpoints
-from .facts import UNDELIVERED, Row, compact_json, microseconds_of, now_us, when
-from .formats import put_row
+from .database import Writer
+from .facts import UNDELIVERED, Row, compact_json, microseconds_of, when
+from .formats import put_fact
 from .reading import CREDITS, OF_REQUEST, SELECTED, Reader
 
 PERIODS: Final = ("day", "month")
-_NAMES: Final = {f"limit of a {per}": per for per in PERIODS}  # in the file
+_NAMES: Final = {f"limit of a {per}": per for per in PERIODS}  # in the store
 _AT_ONCE: Final = 1000  # rows of the ledger: more at a time would not fit into memory where there are a million
 _SENT_AT, _ENDPOINT, _MESSAGE = (OF_REQUEST.index(name) for name in ("sent_at", "endpoint", "message"))
 
@@ -101,7 +101,7 @@ class LimitReader(Reader):
 
     def limits(self, moment: int | None = None) -> list[Counted]:
         """Return the limits as they stand now, or at a moment."""
-        at = now_us() if moment is None else moment
+        at = self.now() if moment is None else moment
         return [self._counted(one, at) for one in self._limits()]
 
     def check_limits(self, amount: int, what: str) -> None:
@@ -113,7 +113,8 @@ class LimitReader(Reader):
     def _limits(self) -> list[Counted]:
         """Read the limits as they were last written."""
         names = compact_json(list(_NAMES))
-        sql = "SELECT name, value, checksum FROM keyapi_meta WHERE name IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        those = "name IN (SELECT j.value FROM json_each(?) j)"
+        sql = f"SELECT name, value, checksum FROM keyapi_meta WHERE {those} ORDER BY 1"
         return [self._limit(name, self._checked_fact(name, *rest)) for name, *rest in self._rows(sql, (names,))]
 
     def _limit(self, name: str, value: str) -> Counted:
@@ -147,7 +148,7 @@ class LimitReader(Reader):
 
     # Within a transaction -----------------------------------------------------------------------------------
 
-    def _reserve(self, db: sqlite3.Connection, request: int, price: int, sent_at: int, what: str) -> None:
+    def _reserve(self, db: Writer, request: int, price: int, sent_at: int, what: str) -> None:
         """Count a request that is about to be sent; refuse it where a limit has less left."""
         for one in self._limits():
             now = self._counted(one, sent_at)
@@ -155,7 +156,7 @@ class LimitReader(Reader):
                 raise exceeded(now, price, what)
             put_limit(db, replace(now, used=now.used + price, request=request))
 
-    def _settle(self, db: sqlite3.Connection, row: Sequence[Any], price: int) -> None:
+    def _settle(self, db: Writer, row: Sequence[Any], price: int) -> None:
         """Count what a request cost in the place of its price, where the price is what was counted."""
         refund = price - cost_of(row, price)
         for one in self._limits() if refund else ():
@@ -163,12 +164,12 @@ class LimitReader(Reader):
                 put_limit(db, replace(one, used=one.used - refund))
 
 
-def put_limit(db: sqlite3.Connection, one: Counted) -> None:
+def put_limit(db: Writer, one: Counted) -> None:
     """Write a limit and what is used of it."""
     _, *numbers = astuple(one)
-    put_row(db, "keyapi_meta", (f"limit of a {one.per}", compact_json(numbers)))
+    put_fact(db, f"limit of a {one.per}", compact_json(numbers))
 
 
-def drop_limit(db: sqlite3.Connection, per: str) -> None:
+def drop_limit(db: Writer, per: str) -> None:
     """Lift a limit."""
     db.execute("DELETE FROM keyapi_meta WHERE name = ?", (f"limit of a {per}",))

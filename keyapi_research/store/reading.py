@@ -1,6 +1,6 @@
 """What a store is read by: every row is held against its checksum, and the index against the answers' own keys.
 
-What a damaged index hides is found, too: answers are counted in two trees of the file, and the store knows how many
+What a damaged index hides is found, too: answers are counted in two tables, and the store knows how many
 rows it has.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from ..errors import StoreError
 from . import bodies
+from .database import Database
 from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json, this_process
-from .sqlite import SQLite
 
 _BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
@@ -58,8 +58,8 @@ class Reader:
     be paid for again.
     """
 
-    def __init__(self, path: str, database: SQLite) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        self.path = database.path
         self._db = database
         self._process = os.getpid()
         self.sender = this_process()  # whom the ledger names for requests from here
@@ -76,12 +76,17 @@ class Reader:
         return os.getpid() == self._process
 
     def check_process(self) -> None:
-        """Refuse to be used by a fork: two processes on one connection mix up answers and damage the file."""
+        """Refuse to be used by a fork: two processes on one connection mix up answers and damage the store."""
         if not self.of_this_process:
             raise StoreError(
                 "this client was opened in the parent process and cannot be used after a fork. Connect in the worker "
                 "with kr.connect(...) or kr.Client(...), and open its own budgets there"
             )
+
+    def now(self) -> int:
+        """Return the time that all who share the store go by, in microseconds since 1970."""
+        self.check_process()
+        return self._db.now()
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(f"{self.path} is damaged: {what}. Nothing was requested again; restore a copy")
@@ -149,7 +154,7 @@ class Reader:
 
     @property
     def id(self) -> str:
-        """What names this store; a copy of its file has the same."""
+        """What names this store; a copy of it has the same."""
         return self._fact("id") or ""
 
     @property
@@ -163,7 +168,7 @@ class Reader:
         """Build the error of answers that come from another source."""
         return StoreError(
             f"the store {self.path} belongs to {self.source!r}, but these answers come from {source!r}. "
-            "A store has one source: choose another file with store="
+            "A store has one source: choose another with store="
         )
 
     # Reading answers ----------------------------------------------------------------------------------------
@@ -197,7 +202,7 @@ class Reader:
         """Return the newest observation of each entity, not later than a moment.
 
         The newest is what was stored last, whatever the clock said; of what was imported, see `newest_of`. The answers'
-        own keys are in another tree of the file: where the two disagree, the index is damaged, and nothing is taken for
+        own keys are in another table: where the two disagree, the index is damaged, and nothing is taken for
         missing and paid again.
         """
         if until is not None:
@@ -211,7 +216,7 @@ class Reader:
             " (SELECT count(DISTINCT id) FROM keyapi_answers"
             f" WHERE entity = j.value), {_KEPT} FROM json_each(?) j LEFT JOIN keyapi_answers a ON a.id ="
             " (SELECT max(id) FROM keyapi_answers WHERE entity = j.value)",
-            sorted(set(entities)),  # as they lie in the file
+            sorted(set(entities)),  # as they are stored
         ):
             # The last three: whether the row is this entity's, how many rows the index has, how many answers there are.
             if any(row[-2] != row[-1] or (row[-1] and not row[-3]) for row in rows):
@@ -224,7 +229,7 @@ class Reader:
 
     def imported(self, requests: Iterable[int]) -> set[int]:
         """Tell which of some requests came with another store."""
-        sql = "SELECT l.id FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value WHERE l.imported"
+        sql = "SELECT l.id FROM json_each(?) n CROSS JOIN keyapi_ledger l ON l.id = n.value WHERE l.imported = 1"
         return {one for rows in self._batches(sql, sorted(set(requests))) for (one,) in rows}
 
     def came_after(self, one: Observation, row: Row) -> bool:
@@ -239,7 +244,7 @@ class Reader:
             return False
         sql = (
             "SELECT 1 FROM keyapi_answers a JOIN keyapi_ledger l ON l.id = a.request"
-            " WHERE a.entity = ? AND a.page = ? AND a.id > ? AND NOT l.imported LIMIT 1"
+            " WHERE a.entity = ? AND a.page = ? AND a.id > ? AND l.imported = 0 LIMIT 1"
         )
         return bool(self._rows(sql, (newest.entity, newest.page, answer)))
 
@@ -254,12 +259,13 @@ class Reader:
 
     def histories(self, entities: Iterable[str]) -> dict[str, list[Observation]]:
         """Return all observations of some entities, each entity's oldest first."""
+        asked = list(dict.fromkeys(entities))
         found: dict[str, dict[int, Observation]] = {}
         kept: dict[str, int] = {}
         for rows in self._batches(
             f"WITH j AS MATERIALIZED (SELECT j.value, {_KEPT} AS kept FROM json_each(?) j)"
             f" SELECT j.value, j.kept, {_ANSWERS} FROM j LEFT JOIN keyapi_answers a ON a.entity = j.value",
-            dict.fromkeys(entities),
+            asked,
         ):
             kept.update(row[:2] for row in rows)
             for one in self._observations([row[2:] for row in rows if row[2] is not None]):
@@ -268,7 +274,7 @@ class Reader:
             raise self._damaged(_HIDDEN)
         return {
             entity: sorted(found[entity].values(), key=lambda one: (one.observed_at, one.id))
-            for entity in kept
+            for entity in asked
             if entity in found
         }
 
@@ -295,7 +301,7 @@ class Reader:
     def observations(self, ids: Iterable[int]) -> list[Observation]:
         """Return observations by their ids, in the order of these."""
         wanted = sorted(set(ids))
-        sql = f"SELECT {_ANSWERS} FROM json_each(?) j CROSS JOIN keyapi_answers a ON a.id = j.value ORDER BY a.id"
+        sql = f"SELECT {_ANSWERS} FROM json_each(?) n CROSS JOIN keyapi_answers a ON a.id = n.value ORDER BY a.id"
         found = [one for rows in self._batches(sql, wanted) for one in self._observations(rows)]
         if [one.id for one in found] != wanted:
             raise self._damaged("an answer is missing from its index")
@@ -325,8 +331,8 @@ class Reader:
         The pages of a pull are one observation.
         """
         return self._rows(
-            "SELECT min(id), count(DISTINCT entity), count(DISTINCT CASE WHEN page THEN pull ELSE -id END),"
-            " min(observed_at), max(observed_at) FROM keyapi_answers WHERE NOT absent AND observed_at <= ? GROUP BY"
+            "SELECT min(id), count(DISTINCT entity), count(DISTINCT CASE WHEN page > 0 THEN pull ELSE -id END),"
+            " min(observed_at), max(observed_at) FROM keyapi_answers WHERE absent = 0 AND observed_at <= ? GROUP BY"
             " endpoint, page > 0, (SELECT group_concat(key) FROM json_each(params)) ORDER BY endpoint",
             (_LAST if until is None else until,),
         )
@@ -340,8 +346,8 @@ class Reader:
         for start in range(0, len(ids), _BATCH):
             chunk = ids[start : start + _BATCH]
             rows = self._rows(
-                "SELECT a.id, a.body, a.params, CAST(r.value AS BLOB) FROM json_each(?) j CROSS JOIN keyapi_answers a"
-                " ON a.id = j.value LEFT JOIN responses r ON r.key = a.entity || '-' || a.observed_at",
+                "SELECT a.id, a.body, a.params, CAST(r.value AS BLOB) FROM json_each(?) n CROSS JOIN keyapi_answers a"
+                " ON a.id = n.value LEFT JOIN responses r ON r.key = a.entity || '-' || a.observed_at",
                 (compact_json(list(chunk)),),
             )
             there = {one: rest for one, *rest in rows}
@@ -349,8 +355,9 @@ class Reader:
                 raise self._damaged("an answer is missing from its index")
             yield from (self._envelope(*there[one]) for one in chunk)
 
-    def _envelope(self, digest: str, params: str, body: bytes | None) -> dict[str, Any]:
+    def _envelope(self, digest: str, params: str, body: bytes | str | None) -> dict[str, Any]:
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):  # a body may be anything
+            body = body.encode() if isinstance(body, str) else body
             if body is not None and bodies.digest(body) == digest:
                 return bodies.read_body(body)
         raise self._damaged(f"a stored answer cannot be read ({params!r:.200})")
@@ -372,7 +379,7 @@ class Reader:
         return rows
 
     def _requests(self, ids: Sequence[int]) -> list[Row]:
-        sql = f"SELECT {SELECTED} FROM json_each(?) j CROSS JOIN keyapi_ledger l ON l.id = j.value ORDER BY l.id"
+        sql = f"SELECT {SELECTED} FROM json_each(?) n CROSS JOIN keyapi_ledger l ON l.id = n.value ORDER BY l.id"
         found = [row for rows in self._batches(sql, ids) for row in self._intact(rows, len(OF_REQUEST))]
         if [row[0] for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
@@ -381,7 +388,7 @@ class Reader:
     def same_data(self, some: Sequence[Observation]) -> dict[str, list[tuple[str, str, int]]]:
         """Return, by checksum, the answers of the same endpoints with the same data: entity, parameters, page."""
         found: dict[str, list[tuple[str, str, int]]] = {}
-        each = "SELECT value FROM json_each(?)"  # a join would read it anew for every answer
+        each = "SELECT j.value FROM json_each(?) j"  # a join would read it anew for every answer
         sql = f"SELECT endpoint, data, entity, params, page FROM keyapi_answers WHERE data IN ({each})"
         of = {(one.endpoint, one.data) for one in some}
         for rows in self._batches(sql, {one.data for one in some}):
@@ -413,5 +420,6 @@ class Reader:
         if self.read_only:
             return {}
         sql = "SELECT entity, request, until, done FROM json_each(?) j JOIN keyapi_claims ON entity = j.value"
-        found = (row for rows in self._batches(sql, entities) for row in rows)
-        return {entity: Claim(request, until, bool(done)) for entity, request, until, done in found}
+        found = [row for rows in self._batches(sql, entities) for row in rows]
+        now = self._db.claim_time() if found else 0
+        return {entity: Claim(request, until, bool(done), now) for entity, request, until, done in found}

@@ -9,6 +9,7 @@ copied or moved.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
 import shutil
@@ -22,10 +23,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from ..errors import CLOSED, StoreError, listed
-from ..files import is_locked
+from ..files import is_locked, locked
 from ..settings import MEMORY
 from . import formats
-from .facts import Row, in_this_process
+from .database import Database, Writer
+from .facts import Row, in_this_process, now_us
 
 _HEADER: Final = b"SQLite format 3\x00"
 _WAL: Final = 2  # how the header's two version bytes name the write-ahead log
@@ -37,10 +39,9 @@ Connect = Callable[[str], sqlite3.Connection]
 T = TypeVar("T")
 
 
-class SQLite:
-    """The open file of a store, or one in memory; tests shorten its patience and make it small."""
+class SQLite(Database):
+    """The open file of a store, or one in memory; tests make it small."""
 
-    patience: ClassVar[float] = 20.0  # seconds that a lock is waited for while nobody writes
     pragmas: ClassVar[tuple[str, ...]] = ("trusted_schema = OFF", "cache_size = -16384")  # of each connection
 
     def __init__(self, path: str, *, read_only: bool) -> None:
@@ -61,7 +62,7 @@ class SQLite:
             what = error.strerror or error
             raise StoreError(f"the store cannot be opened: {what}: {path}; choose another path with store=") from error
         self._closing = weakref.finalize(self, in_this_process(self._db.close))
-        self.file = None if path == MEMORY else _file_id(path)
+        self.place = None if path == MEMORY else _file_id(path)
         self._wait_in_sqlite(0)
 
     def _connect(self, uri: str) -> sqlite3.Connection:
@@ -74,15 +75,23 @@ class SQLite:
             raise
         return db
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._closing()
+    def now(self) -> int:
+        """Return the time of this machine."""
+        return now_us()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return not self._closing.alive
+    def claim_time(self) -> int:
+        """Return the time of this machine."""
+        return now_us()
+
+    def next_send(self, db: Writer, sent_at: int, spacing: int) -> tuple[int, float]:  # noqa: ARG002 - each its own
+        """Leave each client its own pace."""
+        return sent_at, 0.0
+
+    def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Wait for a file beside the store that one program at a time can hold."""
+        file = Path(self.path)
+        whole = f".{name}-{hashlib.sha256(file.name.encode()).hexdigest()[:8]}.lock"
+        return locked(file.with_name(whole), wait=True)
 
     def size(self) -> int:
         """Return how many bytes the file has."""
@@ -107,7 +116,7 @@ class SQLite:
     def check_there(self) -> None:
         """Refuse to go on where the file is no longer at its path."""
         try:
-            there = self.file is None or _file_id(self.path) == self.file
+            there = self.place is None or _file_id(self.path) == self.place
         except OSError:
             there = False
         if not there:
@@ -125,7 +134,7 @@ class SQLite:
         return self._db.execute(sql, values).fetchall()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Writer]:
         """Write all of it or nothing."""
         with self._lock:
             # What was just waited for in vain, by another thread here, is not waited for again.
@@ -175,6 +184,15 @@ class SQLite:
 
 
 # Opening ----------------------------------------------------------------------------------------------------
+
+
+def is_there(path: str) -> bool:
+    """Whether there is a store at a path; one whose making was cut off is none."""
+    try:
+        there = Path(path).stat()
+    except OSError:  # nothing there, or nothing that may be seen: who writes it is told why
+        return False
+    return bool(there.st_size) or not stat.S_ISREG(there.st_mode)
 
 
 def _open_file(file: Path, connect: Connect, read_only: bool, patience: float) -> tuple[sqlite3.Connection, bool]:

@@ -1,21 +1,23 @@
 """A store: answers are added, in one transaction with their index and their ledger row.
 
-Nothing is ever updated or deleted but a claim, what the store knows of itself, and the ledger row that waits for its
-answer.
+Nothing is ever updated or deleted but a claim, the pace on a server, what the store knows of itself, and the ledger row
+that waits for its answer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from ..errors import StoreError
-from . import bodies
+from ..settings import is_address
+from . import bodies, postgres, sqlite
+from .database import Database, Writer
 from .facts import (
     LEDGER_COLUMNS,
     Arrival,
@@ -27,10 +29,10 @@ from .facts import (
     Totals,
     claim_of,
     compact_json,
-    now_us,
 )
-from .formats import put_row, put_totals
+from .formats import put_fact, put_row, put_rows, put_totals
 from .limits import Counted, LimitReader, drop_limit, period_of, put_limit
+from .postgres import Postgres
 from .reading import CREDITS, OF_REQUEST
 from .sqlite import SQLite
 
@@ -49,18 +51,18 @@ class Renumbered:
 
 
 class Store(LimitReader):
-    """An open store, at a path whose links are resolved, or ":memory:"; a source of None is known from an answer."""
+    """An open store: a file whose links are resolved, ":memory:", or on a server; `source` None: an answer tells it."""
 
     def __init__(self, path: str, *, source: str | None, read_only: bool) -> None:
-        super().__init__(path, SQLite(path, read_only=read_only))
+        super().__init__(_database(path, read_only=read_only))
         try:
             if not self.read_only:
                 bodies.check_requests_cache()
             self._check_whole()
             known = self._fact("id")
             # A copy of a file has the same id, another process counts for itself.
-            file = self._db.file
-            self.identity = (self._process, known, file) if known and file else None
+            place = self._db.place
+            self.identity = (self._process, known, place) if known and place else None
             if source is not None:
                 self.claim(source)
         except BaseException:
@@ -75,9 +77,14 @@ class Store(LimitReader):
         """Refuse to start spending where an answer could not be kept."""
         self._db.check_writable()
 
-    def _transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+    def _transaction(self) -> contextlib.AbstractContextManager[Writer]:
         self.check_process()
         return self._db.transaction()
+
+    def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Wait until no other program is under this name on the store, and keep others waiting."""
+        self.check_process()
+        return self._db.alone(name)
 
     def claim(self, source: str) -> None:
         """Bind the store to a source: written when first known, compared ever after."""
@@ -87,10 +94,10 @@ class Store(LimitReader):
         if self.source is not None and self.source != source:
             raise self.foreign(source)
 
-    def _bind(self, db: sqlite3.Connection, source: str) -> None:
+    def _bind(self, db: Writer, source: str) -> None:
         known = self._fact("source")
         if known is None:
-            put_row(db, "keyapi_meta", ("source", source))
+            put_fact(db, "source", source)
         elif known != source:
             raise self.foreign(source)
 
@@ -100,14 +107,15 @@ class Store(LimitReader):
         with self._transaction() as db:
             drop_limit(db, per)
             if credits is not None:
-                now = now_us()
+                now = self.now()
                 put_limit(db, self._counted(Counted(per, credits, period_of(now, per)[0]), now))
 
     def change_fact(self, name: str, change: Callable[[str | None], str]) -> str:
         """Write what the store shall know of itself under a name, made from what it knew; nobody comes in between."""
+        self.check_writable()
         with self._transaction() as db:
             value = change(self._fact(name))
-            put_row(db, "keyapi_meta", (name, value))
+            put_fact(db, name, value)
         return value
 
     # Writing ------------------------------------------------------------------------------------------------
@@ -123,6 +131,7 @@ class Store(LimitReader):
         lasts: float,
         describe: Callable[[list[str]], Mapping[str, str]],
         sent_at: int,
+        spacing: int,
         endpoint: str,
         price: int,
         attempt: int,
@@ -132,63 +141,69 @@ class Store(LimitReader):
         Of the units of entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a
         ranking, their `page`. What came after the answer and the request of `since`, the last when the call looked, is
         not requested again. The claims of `mine`, the request before this one (0: none), go on. `describe` returns the
-        parameters of a request for some entities. Its `price` is counted by the limits of the store;
-        BudgetExceededError where one has less left, and nothing is written.
+        parameters of a request for some entities. The request may go out at `sent_at`, or later where others keep the
+        same pace (`spacing`, in microseconds). Its `price` is counted by the limits of the store; BudgetExceededError
+        where one has less left, and nothing is written.
         """
         self.check_writable()
-        now = now_us()
         claimed: list[str] = []
         elsewhere: list[str] = []
         with self._transaction() as db:
-            for unit in offered:
-                free = all(self._is_free(db, entity, page, since, mine) for entity in unit)
-                (claimed if free else elsewhere).extend(unit)
-                most -= free
-                if not most:
-                    break
+            while most and (units := list(islice(offered, most))):
+                taken = self._taken([entity for unit in units for entity in unit], page, since, mine)
+                for unit in units:
+                    free = taken.isdisjoint(unit)
+                    (claimed if free else elsewhere).extend(unit)
+                    most -= free
             if not claimed:
                 return Begun(0, tuple(elsewhere))
             totals = self.totals()
             request = totals.requests + 1
+            now = self.now()
+            sent_at, wait = self._db.next_send(db, sent_at, spacing)
             self._reserve(db, request, price, sent_at, f"a request of {endpoint}")
             row = (request, sent_at, endpoint, compact_json(dict(describe(claimed))), len(claimed), attempt)
             put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), self.sender, 0])
             put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
-            db.execute("DELETE FROM keyapi_claims WHERE until < ?", (now,))
-            db.executemany(
-                "REPLACE INTO keyapi_claims VALUES (?, ?, ?, 0)",
-                [(claim_of(entity, page), request, now + int(lasts * 1e6)) for entity in claimed],
+            db.execute("DELETE FROM keyapi_claims WHERE until < ?", (self._db.claim_time(),))
+            db.execute(
+                "INSERT INTO keyapi_claims SELECT j.value, ?, ?, 0 FROM json_each(?) j WHERE 1 = 1 ON CONFLICT (entity)"
+                " DO UPDATE SET request = excluded.request, until = excluded.until, done = 0",
+                (request, now + int(lasts * 1e6), compact_json([claim_of(entity, page) for entity in claimed])),
             )
-        return Begun(request, tuple(elsewhere))
+        return Begun(request, tuple(elsewhere), wait)
 
-    @staticmethod
-    def _is_free(db: sqlite3.Connection, entity: str, page: int, since: tuple[int, int], mine: int) -> bool:
-        """Whether nobody requests an entity just now, or did while the caller was about to."""
+    def _taken(self, entities: Sequence[str], page: int, since: tuple[int, int], mine: int) -> set[str]:
+        """Tell which entities somebody requests just now, or did while the caller was about to."""
         answer, request = since
-        stored = "SELECT 1 FROM keyapi_answers WHERE entity = ? AND page = ? AND id > ? LIMIT 1"
-        if db.execute(stored, (entity, page, answer)).fetchone():
-            return False
-        found = db.execute(
-            "SELECT request, until, done FROM keyapi_claims WHERE entity = ?", (claim_of(entity, page),)
-        ).fetchone()
-        if found is None or found[0] == mine:
-            return True
-        one = Claim(found[0], found[1], bool(found[2]))
-        return not (one.holds or (one.done and one.request > request))
+        now = self._db.claim_time()
+        found = self._rows(
+            "SELECT j.value, EXISTS (SELECT 1 FROM keyapi_answers a WHERE a.entity = j.value AND a.page = ? AND"
+            " a.id > ?), c.request, c.until, c.done FROM json_each(?) j LEFT JOIN keyapi_claims c"
+            " ON c.entity = j.value || ?",
+            (page, answer, compact_json(entities), claim_of("", page)),
+        )
+
+        taken: set[str] = set()
+        for entity, stored, holder, until, done in found:
+            claim = None if holder in (None, mine) else Claim(holder, until, bool(done), now)
+            if stored or (claim and (claim.holds or (claim.done and claim.request > request))):
+                taken.add(entity)
+        return taken
 
     def renew(self, requests: Iterable[int], lasts: float) -> None:
         """Extend the claims of requests under way."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE keyapi_claims SET until = ? WHERE done = 0 AND request IN (SELECT value FROM json_each(?))",
-                (now_us() + int(lasts * 1e6), compact_json(list(requests))),
+                "UPDATE keyapi_claims SET until = ? WHERE done = 0 AND request IN (SELECT n.value FROM json_each(?) n)",
+                (self.now() + int(lasts * 1e6), compact_json(list(requests))),
             )
 
     def release(self, request: int, *, failed: bool = True) -> None:
         """Note that a request is over: who waits for it reads in the ledger how it failed, or looks again."""
         with self._transaction() as db:
             if failed:
-                until = now_us() + _OUTCOME_KEPT
+                until = self.now() + _OUTCOME_KEPT
                 db.execute("UPDATE keyapi_claims SET done = 1, until = ? WHERE request = ?", (until, request))
             else:
                 db.execute("DELETE FROM keyapi_claims WHERE request = ?", (request,))
@@ -219,36 +234,36 @@ class Store(LimitReader):
             db.execute("DELETE FROM keyapi_ledger WHERE id = ?", (request,))
             put_row(db, "keyapi_ledger", values)
             totals = self.totals()
-            kept = [
-                self._insert(db, totals.answers + number, request, one, url=url, endpoint=endpoint, at=observed_at)
-                for number, one in enumerate(arrivals, start=1)
+            moments = self._moments([one.entity for one in arrivals], observed_at)
+            new = [
+                _observation(one, number, moment, request, endpoint)
+                for number, (moment, one) in enumerate(zip(moments, arrivals, strict=True), totals.answers + 1)
             ]
+            kept = _write(db, [(seen, url, one.envelope) for seen, one in zip(new, arrivals, strict=True)])
             absences = sum(one.absent for one in kept)
             known = outcome.credits is not None
             put_totals(db, totals.plus(Totals(len(kept), absences, 0, outcome.credits or 0, -known)))
-            db.executemany(
-                "DELETE FROM keyapi_claims WHERE entity = ? AND request = ?",
-                [(claim_of(one.entity, one.page), request) for one in kept],
+            db.execute(
+                "DELETE FROM keyapi_claims WHERE request = ? AND entity IN (SELECT j.value FROM json_each(?) j)",
+                (request, compact_json([claim_of(one.entity, one.page) for one in kept])),
             )
             with contextlib.suppress(StoreError):  # a damaged limit stops the next request, but loses no paid answer
                 self._settle(db, values, price)
         self._db.check_there()
         return kept
 
-    @staticmethod
-    def _insert(
-        db: sqlite3.Connection, number: int, request: int, one: Arrival, *, url: str, endpoint: str, at: int
-    ) -> Observation:
-        there = "SELECT 1 FROM responses WHERE key = ?"
-        while db.execute(there, (f"{one.entity}-{at}",)).fetchone():  # a clock that was set back: each has a moment
-            at += 1
-        same = {name: getattr(one, name) for name in ("entity", "absent", "page", "rows", "fresh", "more", "wanted")}
-        pull = 0 if not one.page else request if one.pull is None else one.pull
-        params = compact_json(dict(one.params))
-        kept = Observation(
-            id=number, endpoint=endpoint, params=params, observed_at=at, request=request, pull=pull, **same
-        )
-        return _write(db, kept, url, one.envelope)
+    def _moments(self, entities: Sequence[str], at: int) -> list[int]:
+        """Return a moment of each answer that no other about the same entity has: a clock may have been set back."""
+        moments = [at] * len(entities)
+        late = list(range(len(entities)))
+        sql = "SELECT key FROM responses WHERE key IN (SELECT j.value FROM json_each(?) j)"
+        while late:
+            keys = [f"{entity}-{moment}" for entity, moment in zip(entities, moments, strict=True)]
+            taken = {key for (key,) in self._rows(sql, (compact_json(keys),))}
+            late = [number for number, key in enumerate(keys) if key in taken or key in keys[:number]]
+            for number in late:
+                moments[number] += 1
+        return moments
 
     def take_in(
         self,
@@ -271,6 +286,7 @@ class Store(LimitReader):
             self._bind(db, source)
             new = self._not_here(answers, numbers)
             totals, added = self.totals(), Totals()
+            taken: list[tuple[Observation, str, Mapping[str, Any]]] = []
             for one, envelope in zip(new, read([one.id for one in new]), strict=True):
                 if one.request not in numbers.requests:
                     row, price = ledger[one.request], ledger[one.request][CREDITS]
@@ -282,7 +298,8 @@ class Store(LimitReader):
                 request = numbers.requests[one.request]
                 pull = numbers.pulls.setdefault(one.pull, request) if one.page else 0
                 kept = one._replace(id=totals.answers + added.answers, request=request, pull=pull)
-                _write(db, kept, f"{url}{one.endpoint}", envelope)
+                taken.append((kept, f"{url}{one.endpoint}", envelope))
+            _write(db, taken)
             if new:
                 put_totals(db, totals.plus(added))
         self._db.check_there()
@@ -328,15 +345,47 @@ class Store(LimitReader):
                 totals = totals.plus(Totals(requests=1, credits=price or 0, unanswered=price is None))
                 put_row(db, "keyapi_ledger", [*row[: len(LEDGER_COLUMNS) + 1], None, 0])
             for one, envelope in answers:
-                _write(db, one, f"{url}{one.endpoint}", envelope)
+                _write(db, [(one, f"{url}{one.endpoint}", envelope)])
                 totals = totals.plus(Totals(answers=1, absences=one.absent))
             put_totals(db, totals)
 
 
-def _write(db: sqlite3.Connection, one: Observation, url: str, envelope: Mapping[str, Any]) -> Observation:
-    """Write an answer and its index."""
-    value = bodies.write_body(f"{url}?{urlencode(json.loads(one.params))}", envelope, one.observed_at)
-    kept = one._replace(data=bodies.digest_of_data(envelope), body=bodies.digest(value.encode()))
-    db.execute("INSERT INTO responses (key, value) VALUES (?, ?)", (kept.response, value))
-    put_row(db, "keyapi_answers", [int(cell) if isinstance(cell, bool) else cell for cell in kept])
+def is_there(path: str) -> bool:
+    """Whether there is a store at a path, or on a server, that can be read."""
+    return postgres.is_there(path) if is_address(path) else sqlite.is_there(path)
+
+
+def _database(path: str, *, read_only: bool) -> Database:
+    return (Postgres if is_address(path) else SQLite)(path, read_only=read_only)
+
+
+def _observation(one: Arrival, number: int, moment: int, request: int, endpoint: str) -> Observation:
+    """Return an answer that is about to be stored as it will be known."""
+    same = {name: getattr(one, name) for name in ("entity", "absent", "page", "rows", "fresh", "more", "wanted")}
+    return Observation(
+        id=number,
+        endpoint=endpoint,
+        params=compact_json(dict(one.params)),
+        observed_at=moment,
+        request=request,
+        pull=0 if not one.page else request if one.pull is None else one.pull,
+        **same,
+    )
+
+
+def _write(db: Writer, answers: Sequence[tuple[Observation, str, Mapping[str, Any]]]) -> list[Observation]:
+    """Write answers, each with its URL and what it says, and their index."""
+    written = [
+        (one, envelope, bodies.write_body(f"{url}?{urlencode(json.loads(one.params))}", envelope, one.observed_at))
+        for one, url, envelope in answers
+    ]
+    kept = [
+        one._replace(data=bodies.digest_of_data(envelope), body=bodies.digest(body.encode()))
+        for one, envelope, body in written
+    ]
+    if kept:
+        values = [(one.response, body) for one, (*_, body) in zip(kept, written, strict=True)]
+        db.executemany("INSERT INTO responses (key, value) VALUES (?, ?)", values)
+        rows = [[int(cell) if isinstance(cell, bool) else cell for cell in one] for one in kept]
+        put_rows(db, "keyapi_answers", rows)
     return kept
