@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import auditing, fetching, footprint, reading, replay, stitching, stored
+from . import auditing, fetching, footprint, reading, replay, stitching, stored, team
 from .common import Measure, describe_machine, show
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "stored": lambda: stored.measure(folder, report, quick=quick),
             "trends": lambda: stitching.measure(report, quick=quick),
             "audit": lambda: auditing.measure(folder, report, quick=quick),
+            "team": lambda: team.measure(folder, report, quick=quick),
         }
         wanted = tuple(options.only.split(",")) if options.only else ("",)
         measures = [one for name, run in runs.items() if name.startswith(wanted) for one in run()]

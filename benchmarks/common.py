@@ -14,7 +14,7 @@ import textwrap
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -168,7 +168,7 @@ def hashtag_answers(count: int) -> Iterator[tuple[Query, dict[str, Any]]]:
         yield query, {**sample, "data": {"info": info}}
 
 
-def fill(path: Path, answers: Iterator[tuple[Query, dict[str, Any]]]) -> None:
+def fill(path: Path | str, answers: Iterable[tuple[Query, dict[str, Any]]]) -> None:
     """Write a store as so many single requests would have left it."""
     observed_at = now_us()
     stored = list(answers)
