@@ -39,11 +39,10 @@ def panel(path: str | os.PathLike[str], *, client: Client | None = None) -> Pane
     Parameters
     ----------
     path : path
-        The file (TOML): name, every ("7D", "1D", "1M"), starts, credits_per_round, store (a
-        file, relative to this one, by default NAME.sqlite; or the address of one on a server), sandbox = true for
-        synthetic data, and [[fetch]]
-        blocks: function, its arguments, and its ids as ids = ["...", "..."], or from = "table.column" of a fetch above
-        it.
+        The file (TOML): name, every ("7D", "1D", "1M"), starts, credits_per_round, store (a file, relative to
+        this one, by default NAME.sqlite; or the address of one on a server), sandbox = true for synthetic data, and
+        [[fetch]] blocks: function, its arguments, and its ids as ids = ["...", "..."], or from = "table.column" of a
+        fetch above it.
     client : Client, optional
         The connection whose key and pace are used; the default one if omitted, and without that KEYAPI_TOKEN. Answers
         go into the panel's own store.

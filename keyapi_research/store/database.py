@@ -72,7 +72,7 @@ class Database(ABC):
 
     @abstractmethod
     def claim_time(self) -> int:
-        """Return the time that claims are held against; it stands still while nobody could have renewed one."""
+        """Return the time that claims are held against: an earlier one where nobody could have renewed them of late."""
 
     @abstractmethod
     def next_send(self, db: Writer, sent_at: int, spacing: int) -> tuple[int, float]:

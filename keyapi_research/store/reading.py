@@ -1,7 +1,6 @@
 """What a store is read by: every row is held against its checksum, and the index against the answers' own keys.
 
-What a damaged index hides is found, too: answers are counted in two tables, and the store knows how many
-rows it has.
+What a damaged index hides is found, too: answers are counted in two tables, and the store knows how many rows it has.
 """
 
 from __future__ import annotations
