@@ -147,7 +147,7 @@ def then_reset(data: bytes) -> Answer:
     return answer
 
 
-def then_wait(data: bytes, seconds: float = 3.0) -> Answer:
+def then_wait(data: bytes, seconds: float = 120.0) -> Answer:
     def answer(connection: socket.socket) -> None:
         connection.sendall(data)
         connection.settimeout(seconds)

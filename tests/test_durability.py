@@ -468,7 +468,7 @@ def test_a_lock_taken_while_an_answer_is_under_way(
 def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
     make_client: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SQLite, "patience", 1.0)
+    monkeypatch.setattr(SQLite, "patience", 3.0)
     client = make_client(max_workers=4)
     kr.fetch_hashtags(tags(0), client=client)
     arrived = threading.Semaphore(0)
@@ -476,7 +476,7 @@ def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
 
     def hold(*_: object) -> None:
         arrived.release()
-        locked.wait(5)
+        locked.wait(60)
 
     sandbox.on_request = hold
     errors: list[kr.KeyAPIError] = []
@@ -490,12 +490,12 @@ def test_a_lock_that_stays_is_waited_for_once_by_all_workers(
     thread = threading.Thread(target=fetch)
     thread.start()
     for _ in range(4):
-        assert arrived.acquire(timeout=5)
+        assert arrived.acquire(timeout=60)
     with closing(lock(tmp_path / "store.sqlite")):
         began = time.monotonic()
         locked.set()
-        thread.join(10)
-        assert time.monotonic() - began < 3
+        thread.join(60)
+        assert time.monotonic() - began < 10  # not 12, one after another
     assert [type(error) for error in errors] == [kr.StoreError]
     assert names_of(errors[0].answer) == set(tags(1, 2, 3, 4))
 
@@ -698,7 +698,7 @@ def test_a_name_too_long_for_the_log_is_refused_at_once(make_client: Make, tmp_p
     began = time.monotonic()
     with pytest.raises(kr.StoreError, match="cannot be opened"):
         make_client(store=tmp_path / ("n" * 253))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SQLite.patience
     assert list(tmp_path.iterdir()) == []
 
 

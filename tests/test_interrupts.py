@@ -917,7 +917,7 @@ BROKEN_BARS = """
     more = []
     thread = threading.Thread(target=lambda: more.append(len(fetch())), daemon=True)
     thread.start()  # another thread: a lock that the first bar left locked would be its owner's to take again
-    thread.join(10)
+    thread.join(60)
     say(f"{{rows}} rows, then {{more}}")
     if not more:
         os._exit(1)

@@ -100,7 +100,7 @@ def together(*jobs: Callable[[], Any]) -> list[Any]:
             return error
 
     with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs, timeout=30))
+        return list(pool.map(run, jobs, timeout=120))
 
 
 # A randomized workload, against a model ------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from keyapi_research.settings import Secret
 GOOD = http(envelope())
 POSTS = 12142  # of the documented answer
 PATIENCE = 0.1  # read timeout; a whole answer may take four of them
-LONGEST = 4 * PATIENCE + 1.0  # and the rest of a call one second
+LONGEST = 30.0  # far more than a busy machine needs for that; what is not cut off lasts two minutes, or for ever
 TOKEN = "a-token-of-the-tests"
 BODY = envelope()
 PACKED = gzip.compress(BODY)
@@ -63,12 +63,12 @@ def fetch(client: kr.Client, names: str | list[str] = "ufc324") -> pd.DataFrame:
     return kr.fetch_hashtags(names, client=client)
 
 
-def fails(client: kr.Client, names: str | list[str] = "ufc324", longest: float = LONGEST) -> kr.KeyAPIError:
+def fails(client: kr.Client, names: str | list[str] = "ufc324") -> kr.KeyAPIError:
     """Fetch, in bounded time, what cannot be had."""
     started = time.monotonic()
     with pytest.raises(kr.KeyAPIError) as caught:
         fetch(client, names)
-    assert time.monotonic() - started < longest
+    assert time.monotonic() - started < LONGEST
     assert caught.value.frame is not None
     assert caught.value.frame.empty
     return caught.value
@@ -146,7 +146,7 @@ def test_an_answer_without_an_end_is_cut_off(
     assert transport._LARGEST_BODY == 64 * 2**20
     with Faulty(endless(http(b'{"code": 0, "data": "', length=2**40), MEGABYTE)) as server:
         client = connect(make_client, server, timeout=(1, 5))
-        assert "64 MB" in str(fails(client, longest=10))
+        assert "64 MB" in str(fails(client))
         assert credits_of(client) == [None]
 
 
@@ -154,7 +154,7 @@ def test_a_bomb_is_cut_off(make_client: Callable[..., kr.Client]) -> None:
     bomb = gzip.compress(b" " * 80 * 2**20, 9)
     assert len(bomb) < 100_000
     with Faulty(http(bomb, "Content-Encoding: gzip")) as server:
-        assert "64 MB" in str(fails(connect(make_client, server, timeout=(1, 5)), longest=10))
+        assert "64 MB" in str(fails(connect(make_client, server, timeout=(1, 5))))
 
 
 def test_a_drip_is_cut_off_whatever_the_answers_before(make_client: Callable[..., kr.Client]) -> None:
@@ -179,7 +179,7 @@ def unused_port() -> int:
 
 
 def never_delivered(client: kr.Client, attempts: int) -> None:
-    error = fails(client, longest=8)
+    error = fails(client)
     assert type(error) is kr.NetworkError
     assert error.retryable
     assert "nothing was delivered or charged" in str(error)
@@ -365,7 +365,7 @@ def test_a_storm_of_429_ends_in_time(
     monkeypatch.setattr(pacing, "_SLOWEST", 0.1)
     with Faulty(refuse(429)) as server:
         client = connect(make_client, server, retries=2)
-        error = fails(client, ["a", "b", "c"], longest=6)
+        error = fails(client, ["a", "b", "c"])
         assert type(error) is kr.RateLimitedError
         assert error.retryable
         assert sorted(error.failures["id"]) == ["a", "b", "c"]
@@ -386,7 +386,7 @@ def test_a_storm_of_429_that_passes_is_survived(
         client = connect(make_client, server, max_workers=1)
         started = time.monotonic()
         frame = fetch(client, names)
-        assert 1.0 <= time.monotonic() - started < 5
+        assert 1.0 <= time.monotonic() - started < LONGEST
         assert frame["hashtag_name"].tolist() == names
         assert credits_of(client) == [0, 2, 2, 2, 2, 2]
         assert client.ledger()["attempt"].tolist() == [1, 2, 1, 1, 1, 1]
@@ -416,7 +416,7 @@ def test_an_invalid_retry_after_is_ignored(wait: str, make_client: Callable[...,
 def test_what_is_sent_again(status: int, attempts: int, make_client: Callable[..., kr.Client]) -> None:
     with Faulty(refuse(status)) as server:
         client = connect(make_client, server)
-        fails(client, longest=5)
+        fails(client)
         assert len(server.heads) == attempts
         assert credits_of(client) == [0] * attempts
         assert client.credits_spent == 0
