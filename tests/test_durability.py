@@ -685,6 +685,23 @@ def test_a_damaged_index_is_an_error_not_a_miss(client: kr.Client, sandbox: Sand
     assert len(sandbox.requests) == 2
 
 
+def test_what_an_alarm_raises_while_the_file_is_looked_at_comes_out(
+    client: kr.Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_hashtags(tags(0), client=client)
+
+    def ring(*_: object, **__: object) -> None:
+        raise TimeoutError("as the handler of an alarm raises it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", ring)
+        with pytest.raises(TimeoutError, match="of an alarm"):
+            client.store._db._last_write()
+        with pytest.raises(TimeoutError, match="of an alarm"):
+            client.store._db.check_there()
+    assert sandbox.charged == 2
+
+
 @posix
 def test_a_path_that_is_not_a_file_is_refused_and_left_alone(make_client: Make, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o666)

@@ -304,7 +304,12 @@ def shown(violations: Sequence[str]) -> str:
     return f"{len(violations)} of the outcomes are wrong:\n" + "\n".join(violations)
 
 
-@pytest.mark.parametrize("seeds", [20, pytest.param(500, marks=pytest.mark.slow)])
+def many(slow: int, long: int) -> tuple[Any, Any]:
+    """So many times among the slow tests, and among the long ones."""
+    return pytest.param(slow, marks=pytest.mark.slow), pytest.param(long, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("seeds", [20, *many(100, 500)])
 def test_one_flipped_bit_anywhere_gives_the_recorded_values_or_a_typed_error(
     seeds: int, study: Study, path: Path
 ) -> None:
@@ -313,7 +318,7 @@ def test_one_flipped_bit_anywhere_gives_the_recorded_values_or_a_typed_error(
     assert came["refused"] > seeds / 2  # most of a store is answers
 
 
-@pytest.mark.parametrize("seeds", [8, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [8, *many(80, 400)])
 @pytest.mark.parametrize("damage", [flip_where_pages_begin, flip_outside_bodies])
 def test_one_flipped_bit_in_what_leads_to_the_rows_hides_none_of_them(
     damage: Callable[[random.Random, bytearray], str], seeds: int, study: Study, path: Path
@@ -322,7 +327,7 @@ def test_one_flipped_bit_in_what_leads_to_the_rows_hides_none_of_them(
     assert not violations, shown(violations)
 
 
-@pytest.mark.parametrize("seeds", [10, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [10, *many(60, 300)])
 def test_one_flipped_bit_in_the_header_gives_the_recorded_values_or_a_typed_error(
     seeds: int, study: Study, path: Path
 ) -> None:
@@ -330,7 +335,7 @@ def test_one_flipped_bit_in_the_header_gives_the_recorded_values_or_a_typed_erro
     assert not violations, shown(violations)
 
 
-@pytest.mark.parametrize("seeds", [6, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [6, *many(40, 200)])
 @pytest.mark.parametrize("damage", [clear_a_page, clear_a_sector, misplace_a_page, cut_the_end])
 def test_a_damaged_page_gives_the_recorded_values_or_a_typed_error(
     damage: Callable[[random.Random, bytearray], str], seeds: int, study: Study, path: Path
@@ -340,7 +345,7 @@ def test_a_damaged_page_gives_the_recorded_values_or_a_typed_error(
     assert came["refused"] > seeds / 3
 
 
-@pytest.mark.parametrize("seeds", [10, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [10, *many(60, 300)])
 def test_pages_of_an_earlier_state_among_those_of_now_are_never_read_as_the_store(
     seeds: int, study: Study, path: Path
 ) -> None:
@@ -949,7 +954,7 @@ READ_AGAIN_AND_AGAIN = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_reads_a_hundred_thousand_answers_keeps_nobody_waiting(
     make_client: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

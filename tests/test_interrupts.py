@@ -303,8 +303,10 @@ def interrupt_at_lines() -> None:
 LINES = [
     pytest.param("hashtags", 8, id="hashtags"),
     pytest.param("product_insights", 1, id="a ranking"),
-    pytest.param("hashtags", 1000, marks=pytest.mark.slow, id="hashtags, a thousand times"),
-    pytest.param("product_insights", 300, marks=pytest.mark.slow, id="a ranking, three hundred times"),
+    pytest.param("hashtags", 250, marks=pytest.mark.slow, id="hashtags, often"),
+    pytest.param("product_insights", 80, marks=pytest.mark.slow, id="a ranking, often"),
+    pytest.param("hashtags", 1000, marks=pytest.mark.long, id="hashtags, a thousand times"),
+    pytest.param("product_insights", 300, marks=pytest.mark.long, id="a ranking, three hundred times"),
 ]
 
 
@@ -1088,12 +1090,14 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-OF_STORED_IDS = [pytest.param(2, 0.3e6, id="2"), pytest.param(200, 8e6, id="200")]
-ONE_CALL = [pytest.param(2, 0.2e6, id="2"), pytest.param(200, 1e6, id="200")]
+def few_and_many(few: float, many: float) -> list[Any]:
+    """Calls, and bytes that may stay behind."""
+    return [
+        pytest.param(2, few, id="2", marks=pytest.mark.slow), pytest.param(200, many, id="200", marks=pytest.mark.long)
+    ]  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("calls", "most"), OF_STORED_IDS)
+@pytest.mark.parametrize(("calls", "most"), few_and_many(0.3e6, 8e6))
 def test_calls_of_a_thousand_stored_ids_leave_little_behind(calls: int, most: float, full_store: Path) -> None:
     rng = random.Random(SEED)
     with kr.Client(store=full_store, offline=True) as client:
@@ -1101,8 +1105,7 @@ def test_calls_of_a_thousand_stored_ids_leave_little_behind(calls: int, most: fl
         assert grow([lambda ids=ids: kr.fetch_videos(ids, client=client) for ids in samples], 1) < most
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("calls", "most"), ONE_CALL)
+@pytest.mark.parametrize(("calls", "most"), few_and_many(0.2e6, 1e6))
 def test_one_call_made_again_and_again_leaves_nothing_more_behind(calls: int, most: float, full_store: Path) -> None:
     with kr.Client(store=full_store, offline=True) as client:
         ids = videos(*range(1000))

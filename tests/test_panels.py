@@ -266,10 +266,13 @@ def answered(store: Path | str) -> list[tuple[int, str, str]]:
     [
         (5, {2: 9}, {4}, {3: 21}),
         pytest.param(
+            15, {2: 1, 3: 2, 4: 3, 9: 10, 13: 17}, {6, 7}, {11: 21}, marks=pytest.mark.slow,
+        ),
+        pytest.param(
             60,
             {2: 1, 3: 2, 4: 3, 9: 10, 13: 17, 20: 20, 21: 21, 33: 5, 48: 12, 60: 21},
             {6, 7, 40}, {11: 21, 50: 1},
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
     ],
 )  # fmt: skip

@@ -117,7 +117,9 @@ class SQLite(Database):
         """Refuse to go on where the file is no longer at its path."""
         try:
             there = self.place is None or _file_id(self.path) == self.place
-        except OSError:
+        except OSError as error:
+            if error.errno is None:  # no error of the file: a TimeoutError of an alarm
+                raise
             there = False
         if not there:
             raise StoreError(_moved(self.path))
@@ -175,7 +177,9 @@ class SQLite(Database):
         """When somebody last wrote to the file, by its own clock."""
         try:
             return 0 if self.path == MEMORY else Path(self.path).stat().st_mtime_ns
-        except OSError:
+        except OSError as error:
+            if error.errno is None:  # no error of the file: a TimeoutError of an alarm
+                raise
             return 0
 
     def _wait_in_sqlite(self, seconds: float) -> None:
