@@ -4,6 +4,7 @@
 """
 
 import importlib
+import inspect
 import typing
 
 from . import accessor as _accessor  # noqa: F401 - registers df.keyapi
@@ -53,6 +54,7 @@ from .catalogue.products import (
 from .catalogue.videos import fetch_video_products, fetch_video_rankings, fetch_videos
 from .client import Client, Plan, budget, connect, ledger, limit_store, replay, status
 from .dictionary import describe, endpoints, find, tables
+from .docstrings import plain as _plain
 from .errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -221,8 +223,12 @@ if not typing.TYPE_CHECKING:  # a type checker would take any name for granted
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = importlib.import_module(f".{_LATE[name]}", __name__)
         globals()[name] = found = module if name == _LATE[name] else getattr(module, name)
-        return found
+        return _plain(found) if inspect.isfunction(found) else found
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+for _one in [one for name, one in list(globals().items()) if name in __all__ and inspect.isfunction(one)]:
+    _plain(_one)

@@ -12,7 +12,7 @@ import pandas as pd
 from .checks import CHECKS, SEVERITIES, THRESHOLDS, Finding, Held
 from .client import Client
 from .errors import InvalidArgumentError, shown
-from .frames import reading_client
+from .frames import keep_origin, reading_client
 from .holdings import find_table, held_names, whole_frame
 from .model import DTYPES, TABLES, Endpoint, Table
 from .settings import is_number
@@ -127,7 +127,8 @@ def audit_frames(
 ) -> pd.DataFrame:
     """Audit tables, each of which is read once; those `beside` them only say what they are held against."""
     held = Held(cache(read), tuple(names), {**THRESHOLDS, **_checked(thresholds)}, tuple(beside))
-    return _tabulate(one for check, _ in CHECKS.values() for one in check(held))
+    found = _tabulate(one for check, _ in CHECKS.values() for one in check(held))
+    return keep_origin(found, map(held.read, held.names))
 
 
 def _checked(thresholds: object) -> Mapping[str, float]:

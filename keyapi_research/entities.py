@@ -23,6 +23,8 @@ _NAMED: Final = (  # id, the column with its name, and what stands before the id
     ("hashtag_name", "hashtag_name", "#"),
     ("clip_id", "title", "sound "),
     ("category_id", "category", "category "),
+    ("user_id", "username", "creator "),
+    ("product_id", "product_name", "product "),
 )
 ENTITY_IDS: Final = tuple(name for name, _, _ in _NAMED)
 _LONGEST: Final = 28  # characters of a name
@@ -159,19 +161,30 @@ def _describe(column: str, value: Any) -> str:
         return f"{days} day{'s' if days != '1' else ''}" if days.isdecimal() else days
     if column == "observed_at":
         return f"observed {value:%Y-%m-%d %H:%M:%S}"
-    return str(value) if column in ("region", "clip_id", "category_id") else f"{column} {value}"
+    if column == "region":
+        return str(value).replace("_", " ")  # all_regions
+    return str(value) if column in ENTITY_IDS else f"{column} {value}"
 
 
 def elide(text: str, longest: int = _LONGEST) -> str:
-    """Shorten a name in its middle: what tells namesakes apart is often at the end."""
-    if len(text) <= longest:
+    """Shorten a name in its middle: what tells namesakes apart is often at the end. A wide character counts twice."""
+    widths = [_width(character) for character in text]
+    if sum(widths) <= longest:
         return text
-    head, tail = longest * 2 // 3, len(text) - (longest - longest * 2 // 3 - 1)
-    while head > 1 and unicodedata.category(text[head]).startswith("M"):  # an accent stays with its character
+    ends = np.cumsum(widths)
+    head = int(np.searchsorted(ends, longest * 2 // 3, side="right"))
+    tail = len(text) - int(np.searchsorted(np.cumsum(widths[::-1]), longest - longest * 2 // 3 - 1, side="right"))
+    while head > 1 and not widths[head]:  # an accent stays with its character
         head -= 1
-    while tail < len(text) and unicodedata.category(text[tail]).startswith("M"):
+    while tail < len(text) and not widths[tail]:
         tail += 1
     return f"{text[:head]}…{text[tail:]}"
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character).startswith("M"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
 def numbered(labels: Iterable[str]) -> list[str]:

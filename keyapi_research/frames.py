@@ -7,7 +7,7 @@ read whatever dtype they have by now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -209,3 +209,21 @@ def check_partners(frame: pd.DataFrame, table: Table) -> None:
             f"{int(alone.sum()):,} rows have no key of {table.name}, perhaps because a merge found no match. "
             f'Drop them first: df.dropna(subset=["{name}"])'
         )
+
+
+def keep_origin(frame: pd.DataFrame, parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Keep in the `attrs` of a frame without such columns the sources of its parts, and when they were observed."""
+    parts = [part for part in parts if {SOURCE.name, OBSERVED_AT.name} <= set(part.columns)]
+    sources = {str(one) for part in parts for one in part[SOURCE.name].dropna().unique()}
+    ends = [end for part in parts for end in ends_of(part[OBSERVED_AT.name])]
+    frame.attrs |= {
+        SOURCE.name: sorted(sources),
+        OBSERVED_AT.name: [end.isoformat() for end in (min(ends), max(ends))] if ends else [],
+    }
+    return frame
+
+
+def ends_of(column: pd.Series[Any]) -> list[pd.Timestamp]:
+    """Return the first and last of moments, as text or not; nothing where none is known."""
+    moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna()
+    return [moments.min(), moments.max()] if len(moments) else []

@@ -15,6 +15,7 @@ from .bounds import SLACK, Bounds, Window, bounds_of, estimate
 from .columns import moments
 from .entities import ENTITY_IDS, Needs, check_columns, find_entities, name_rows, typed
 from .errors import IncompleteDataWarning, InvalidArgumentError, TrendConflictWarning, listed, shown, warn
+from .frames import keep_origin
 from .model import OBSERVED_AT, SOURCE
 from .settings import is_number
 
@@ -132,7 +133,7 @@ def stitch_trends(trends: pd.DataFrame, *, decimals: int = 2) -> pd.DataFrame:
             TrendConflictWarning,
         )
     empty = pd.concat([rows[identity], _join(None), rows[source]], axis=1)
-    return pd.concat(frames, ignore_index=True) if frames else empty.iloc[:0]
+    return keep_origin(pd.concat(frames, ignore_index=True) if frames else empty.iloc[:0], [trends])
 
 
 # Windows ----------------------------------------------------------------------------------------------------

@@ -114,6 +114,10 @@ DRAWN = {
     "products": {"product_insights"},
     "categories": {"product_insights", "product_details"},
     "engagement": {"videos", "creator_videos"},
+    "days": {"creator_days", "product_days"},
+    "windows": {"creator_windows", "product_windows"},
+    "findings": set(),
+    "spending": set(),
 }
 PAID = {one for one in ON if one.startswith("fetch_")}
 FILES = {"to_csv": ".csv", "to_excel": ".xlsx", "to_parquet": ".parquet"}
@@ -321,7 +325,7 @@ def test_methods_that_need_no_client_accept_one(unsent: World, tmp_path: Path) -
 
 def test_help_is_the_method_s_own(unsent: World) -> None:
     trend = unsent["hashtags"].keyapi.trend
-    assert str(inspect.signature(trend)).startswith("(*, of: 'str | None' = None, client: ")
+    assert str(inspect.signature(trend)).startswith("(*, of: str | None = None, client: ")
     assert "free, nothing is sent" in inspect.getdoc(trend)
     told = "client : Client, optional\n    The connection; the default one if omitted."
     assert all(told in inspect.getdoc(method) for method in METHODS.values())

@@ -723,16 +723,20 @@ def test_threads_declare_and_fetch_at_once(sandbox: Sandbox, client: kr.Client) 
 # The function -------------------------------------------------------------------------------------------------
 
 
+SENT = "str | int | float | bool | date | None"
+
+
 def test_the_function_is_as_those_of_the_package() -> None:
     by_id = declare(by="uid", params={"region": "US", "day": date(2025, 1, 31), "word": None}, key=["uid", "n"])
     assert str(inspect.signature(by_id)) == (
-        "(ids: 'Ids', *, region: 'Sent' = 'US', day: 'Sent' = datetime.date(2025, 1, 31), word: 'Sent' = None, "
-        "max_age: 'MaxAge' = None, errors: 'Errors' = 'raise', client: 'Client | None' = None) -> 'pd.DataFrame'"
+        f"(ids: str | Iterable[str], *, region: {SENT} = 'US', day: {SENT} = datetime.date(2025, 1, 31), "
+        f"word: {SENT} = None, max_age: str | timedelta | int | None = None, errors: 'raise' | 'warn' = 'raise', "
+        "client: Client | None = None) -> DataFrame"
     )
     ranking = declare("ranking", **PAGED, params={"region": "US"})
     assert str(inspect.signature(ranking)) == (
-        "(*, region: 'Sent' = 'US', limit: 'int | None' = 20, max_age: 'MaxAge' = None, "
-        "client: 'Client | None' = None) -> 'pd.DataFrame'"
+        f"(*, region: {SENT} = 'US', limit: int | None = 20, max_age: str | timedelta | int | None = None, "
+        "client: Client | None = None) -> DataFrame"
     )
     whole = declare("whole", rows="")
     assert list(inspect.signature(whole).parameters) == ["limit", "max_age", "client"]

@@ -784,7 +784,7 @@ def test_a_bar_counts_the_answers(
     shown = import_store(theirs, client=make_client(progress=True))
     bar = capsys.readouterr().err
     assert "import_store" in bar
-    assert "2/2" in bar
+    assert "2 of 2 answers" in bar
     assert str(shown).splitlines()[1:] == [
         "  new answers   2", "  new absences  0", "  known before  0", "  requests      2",
         "  credits       4 (paid by others)",

@@ -112,4 +112,4 @@ def test_the_quickstart_runs_and_is_seen(lab: str, tmp_path: Path) -> None:
     assert "Plan: fetch_product_insights; nothing was sent" in shown
     assert "<strong>Budget</strong>" in shown
     assert "<strong>KeyAPI status</strong>" in shown
-    assert re.search(r"8/8.*16\scredits", bars, re.DOTALL), bars
+    assert re.search(r"8\sof\s8\srequests,\s16\scredits", bars, re.DOTALL), bars

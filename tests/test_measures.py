@@ -95,7 +95,15 @@ def test_indices_below_average_count_against() -> None:
 
 def test_a_combining_accent_is_not_cut_off_its_base_character() -> None:
     text = "x" * 17 + "e\u0301" + "y" * 30
-    assert entities.elide(text) == "x" * 17 + "…" + "y" * 9
+    assert entities.elide(text) == "x" * 17 + "e\u0301…" + "y" * 9
+    assert entities.elide("x" * 30 + "e\u0301" + "y" * 8) == "x" * 18 + "…e\u0301" + "y" * 8
+    assert entities.elide("x" * 30 + "e\u0301" + "y" * 9) == "x" * 18 + "…" + "y" * 9
+
+
+def test_wide_characters_count_twice_where_a_name_is_shortened() -> None:
+    assert entities.elide("香" * 14) == "香" * 14
+    assert entities.elide("香" * 15) == "香" * 9 + "…" + "香" * 4
+    assert entities.elide("น้ำ" * 12) == "น้ำ" * 12  # 24 wide, with 12 marks above
 
 
 # Series without gaps ------------------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ from keyapi_research.sandbox import Sandbox
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 OBSERVED = pd.Timestamp("2026-02-03 08:30", tz="UTC")
-NAMES = ["trend", "audience", "products", "categories", "engagement", "overlap"]
+NAMES = [
+    "trend", "audience", "products", "categories", "engagement", "overlap", "days", "windows", "findings", "spending",
+]  # fmt: skip
+MADE = ("findings", "spending")  # of rows that have no source: what they were made from is in their attrs
 NEEDS = {
     "trend": "hashtag_trends",
     "audience": "hashtag_audience",
@@ -45,6 +48,8 @@ NEEDS = {
     "categories": "product_insights",
     "engagement": "videos",
     "overlap": "music_audience",
+    "days": "creator_days",
+    "windows": "product_windows",
 }
 
 
@@ -181,7 +186,51 @@ def known(line: Any) -> tuple[list[str], list[float]]:
 # All pictures -----------------------------------------------------------------------------------------------
 
 
-def example(plot: str, **constant: Any) -> pd.DataFrame:
+def by_day(user: str, values: list[float | None], table: str = "creator_days", **constant: Any) -> pd.DataFrame:
+    """Days of one creator or product from 1 January 2026 on; None: the day is missing."""
+    key = "user_id" if table == "creator_days" else "product_id"
+    dates = pd.date_range("2026-01-01", periods=len(values), tz="UTC")
+    lines = [{"date": day, "gmv_day_est": one} for day, one in zip(dates, values, strict=True) if one is not None]
+    return rows(table, lines, **{key: user, **constant})
+
+
+def by_window(product: str, values: dict[int, float | None], **constant: Any) -> pd.DataFrame:
+    lines = [{"window_days": length, "units_window_est": value} for length, value in values.items()]
+    return rows("product_windows", lines, **{"product_id": product, **constant})
+
+
+def with_origin(frame: pd.DataFrame, source: str = "keyapi", observed_at: pd.Timestamp = OBSERVED) -> pd.DataFrame:
+    frame.attrs |= {"source": [source], "observed_at": [observed_at.isoformat()]}
+    return frame
+
+
+def found(*records: dict[str, Any], **origin: Any) -> pd.DataFrame:
+    """Findings, as an audit returns them."""
+    first = pd.Timestamp("2026-01-05", tz="UTC")
+    made = [
+        {
+            "check": "frozen", "severity": "wrong", "table": "creator_days", "entity": "1001", "column": "views",
+            "first": first, "last": first + pd.Timedelta(days=9), "n": 1, "evidence": "It stands still.", **record,
+        }
+        for record in records
+    ]  # fmt: skip
+    return with_origin(pd.DataFrame(made), **origin)
+
+
+def ledger(*records: dict[str, Any], **origin: Any) -> pd.DataFrame:
+    """A ledger, as a client returns it."""
+    made = [
+        {
+            "sent_at": OBSERVED - pd.Timedelta(days=3), "endpoint": "/v1/tiktok/trending/hashtag/detail",
+            "credits": 2, "imported": False, "client": "here:1", **record,
+        }
+        for record in records
+    ]  # fmt: skip
+    frame = pd.DataFrame(made).astype({"credits": "Int64", "sent_at": "datetime64[us, UTC]"})
+    return with_origin(frame, **origin)
+
+
+def example(plot: str, **constant: Any) -> pd.DataFrame:  # noqa: PLR0911 - one for each picture
     if plot == "trend":
         return pd.concat([series("ufc324", days(1, 2, 3), **constant), series("perfume", days(1, 2, 3), **constant)])
     if plot in ("audience", "overlap"):
@@ -193,6 +242,14 @@ def example(plot: str, **constant: Any) -> pd.DataFrame:
         )
     if plot == "engagement":
         return videos({"views": 1000}, {"views": 2000}).assign(**constant)
+    if plot == "days":
+        return pd.concat([by_day("1001", [5, 6, 7], **constant), by_day("1002", [1, 2, 4], **constant)])
+    if plot == "windows":
+        return pd.concat([by_window("31", {1: 9, 7: 70}, **constant), by_window("32", {1: 3, 7: 14}, **constant)])
+    if plot == "findings":
+        return found({"n": 3}, {"severity": "note", "check": "gap", "column": "date"}, **constant)
+    if plot == "spending":
+        return ledger({}, {"endpoint": "/v1/tiktok/video/detail/analytics", "sent_at": OBSERVED}, **constant)
     return ranking({}, {"category_l1": "Food"}).assign(**constant)
 
 
@@ -218,7 +275,8 @@ def test_a_picture_of_its_own_is_one_open_figure_of_notebook_size(plot: str) -> 
     assert box.x0 >= 0
     assert box.y0 >= 0
     assert box.x1 <= ax.figure.bbox.width
-    assert footer(ax).endswith("source: keyapi, observed 2026-02-03 (UTC)")
+    age = "sent 2026-01-31 to 2026-02-03" if plot == "spending" else "observed 2026-02-03"
+    assert footer(ax).endswith(f"source: keyapi, {age} (UTC)")
     assert texts(ax, "synthetic") == []
 
 
@@ -290,9 +348,11 @@ ROOMS: dict[str, Callable[[], Axes]] = {
 }
 
 
-def hard(plot: str) -> pd.DataFrame:
+LONG_NAMES = [f"quitealonghashtag{i}" for i in range(12)]
+
+
+def hard(plot: str, tags: list[str] = LONG_NAMES) -> pd.DataFrame:  # noqa: PLR0911 - one for each picture
     """Much of everything, with long names."""
-    tags = [f"quitealonghashtag{i}" for i in range(12)]
     if plot == "trend":
         return pd.concat([series(tag, days(1, 5, 9, 13, 17, 25), source="sandbox") for tag in tags])
     if plot in ("audience", "overlap"):
@@ -300,8 +360,30 @@ def hard(plot: str) -> pd.DataFrame:
         return pd.concat([people(tag, "country", one, source="sandbox") for tag, one in zip(tags, lists, strict=True)])
     if plot == "engagement":
         return videos(*({"views": 1000 + 90 * i} for i in range(90))).assign(source="sandbox")
+    if plot == "days":
+        made = [by_day(f"70000000{i}", [i, None, 3 * i, i + 9, None] * 9, source="sandbox") for i in range(12)]
+        return pd.concat([one.assign(username=tag) for one, tag in zip(made, tags, strict=True)])
+    if plot == "windows":
+        lengths = (1, 7, 15, 30, 60, 90)
+        made = [by_window(f"170000000000000{i}", {n: n * i for n in lengths}, source="sandbox") for i in range(30)]
+        return pd.concat([one.assign(product_name=f"{tags[i % 12]} {i}") for i, one in enumerate(made)])
+    if plot == "findings":
+        kinds = [("wrong", "impossible_count"), ("suspect", "uncovered_zero"), ("note", "parameter_ignored")]
+        return found(
+            *({"severity": severity, "check": check, "column": f"video_creators_window_{i}, likes",
+               "last": pd.Timestamp("2026-01-09", tz="UTC") + i * pd.Timedelta(days=2)}
+              for i in range(9) for severity, check in kinds),
+            source="sandbox",
+        )  # fmt: skip
+    if plot == "spending":
+        return ledger(
+            *({"endpoint": f"/v1/tiktok/quite/a/long/path/of/an/endpoint/{i % 9}", "credits": 1 + i % 5,
+               "sent_at": OBSERVED - i * pd.Timedelta(hours=19)} for i in range(70)),
+            source="sandbox",
+        )  # fmt: skip
     groups = [
-        {"category_l1": f"A Group of Categories {i % 11}", "category_l2": f"Quite a Long Shelf {i}"} for i in range(60)
+        {"category_l1": f"{tags[i % 11]} all", "category_l2": f"{tags[i % 12]} {i}", "category": f"{tags[i % 12]} {i}"}
+        for i in range(60)
     ]
     spread = np.random.default_rng(5).lognormal(0.3, 0.3, (60, 2))
     records = [
@@ -329,19 +411,79 @@ def test_nothing_is_cut_off_and_nothing_covers_the_data(plot: str, place: str) -
     share = 0.5 if place == "one of four" else 1
     assert inside.width > 0.25 * edges.width * share
     assert inside.height > 0.2 * edges.height * share
-    headings = [one for one in ax.texts if one.get_gid() == "heading"]
-    names = sorted((one.get_window_extent() for one in [*ax.get_yticklabels(), *headings]), key=lambda box: box.y0)
+    names = sorted((one.get_window_extent() for one in ax.get_yticklabels()), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 + 2 for below, above in pairwise(names))
 
 
-@pytest.mark.parametrize("size", [(6.4, 4.8), slow((11, 7))])
+def overlaps(figure: Figure) -> list[str]:
+    """What covers something: two texts that overlap, or a text of those around the data that reaches into them."""
+    figure.draw_without_rendering()
+    boxes = []
+    for text in figure.findobj(Text):
+        words = " ".join(text.get_text().split())
+        leans = text.get_rotation() % 90 != 0  # its box is mostly empty
+        if words and text.get_visible() and text.get_gid() != "synthetic" and not leans and is_drawn(text):
+            boxes.append((words, text.get_gid(), Text.get_window_extent(text)))
+    found = [
+        f"{a!r} covers {b!r}"
+        for (a, _, one), (b, _, two) in combinations(boxes, 2)
+        if one.padded(-1).overlaps(two.padded(-1))
+    ]
+    for ax in figure.axes:
+        around = [(words, box) for words, gid, box in boxes if gid in ("title", "footer")]
+        legend = ax.get_legend()
+        around += [("legend", legend.get_window_extent())] if legend else []
+        inside = ax.get_window_extent().padded(-1)
+        found += [f"{words!r} covers the data" for words, box in around if box.overlaps(inside)]
+    edges = figure.bbox.padded(1)
+    cut = [words for words, _, box in boxes if not (edges.contains(*box.min) and edges.contains(*box.max))]
+    return [*found, *(f"{words!r} is cut off" for words in cut)]
+
+
+def is_drawn(text: Text) -> bool:
+    """Whether a text is within what its axis shows: ticks outside of it are there, and not drawn."""
+    axis = next((one for ax in text.figure.axes for one in (ax.xaxis, ax.yaxis) if text in one.get_ticklabels()), None)
+    if axis is None:
+        return text.axes is None or text.axes.get_visible()
+    place = text.get_position()[axis.axis_name == "y"]
+    low, high = sorted(axis.get_view_interval())
+    return bool(low <= place <= high)
+
+
+MANY_SCRIPTS = [
+    f"{name}{i}"
+    for i in range(3)
+    for name in ("quitealonghashtag", "น้ำหอมกลิ่นหอมมากที่สุดในโลก", "عطور نسائية فاخرة جدا", "香水推荐女士持久淡香小众高级")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [4, 8, 13])
+def test_no_label_covers_another_or_the_data_whatever_its_script_and_the_width(plot: str, width: int) -> None:
+    ax = getattr(plots, plot)(hard(plot, MANY_SCRIPTS), ax=plt.subplots(figsize=(width, max(3.5, width * 0.6)))[1])
+    assert overlaps(ax.figure) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("plot", "key"), [("trend", "hashtag_name"), ("days", "user_id")])
+@pytest.mark.parametrize("width", [8, 13])
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_no_label_of_panels_covers_another(plot: str, key: str, width: int, count: int) -> None:
+    frame = hard(plot, MANY_SCRIPTS)
+    frame = frame[frame[key].isin(frame[key].unique()[:count])]
+    first = getattr(plots, plot)(frame, small_multiples=True)
+    first.figure.set_size_inches(width, first.figure.get_size_inches()[1])
+    assert overlaps(first.figure) == []
+
+
+@pytest.mark.parametrize("size", [(10, 8), slow((17, 11))])
 def test_all_pictures_fit_into_panels_of_one_figure(size: tuple[float, float]) -> None:
-    figure, panels = plt.subplots(2, 3, figsize=size, dpi=72)
-    for name, panel in zip(NAMES, panels.flat, strict=True):
+    figure, panels = plt.subplots(3, 4, figsize=size, dpi=72)
+    for name, panel in zip(NAMES, panels.flat, strict=False):
         getattr(plots, name)(example(name), ax=panel)
     figure.draw_without_rendering()  # matplotlib warns where Axes have no room left
     footers = [text.get_window_extent() for text in written(panels[0, 0], "footer")]
-    assert len(footers) == 6
+    assert len(footers) == len(NAMES)
     assert not any(a.overlaps(b) for a, b in combinations(footers, 2))
 
 
@@ -350,7 +492,7 @@ def test_only_what_is_too_long_for_a_panel_is_broken_into_lines() -> None:
     ax = plots.trend(example("trend"), ax=panels[0, 0])
     assert "\n" in texts(ax, "footer")[0]
     assert ax.get_xlabel() == "start of the bucket (UTC)"
-    assert ax.get_title(loc="left") == "Popularity of 2 series, US, 7 days"
+    assert ax.get_title(loc="left") == "Popularity of 2 hashtags, US, 7 days"
 
 
 def lines_in_sight(ax: Axes, **how: Any) -> bool:
@@ -430,8 +572,9 @@ def test_one_synthetic_row_stamps_the_whole_picture_behind_its_data_and_numbers(
 def test_no_rows_give_an_empty_labelled_picture(plot: str, how: str) -> None:
     frame = example(plot).iloc[:0]
     ax = getattr(plots, plot)(frame if how == "typed" else frame.astype(object))
-    assert "no rows" in ticks(ax.texts)
-    assert footer(ax) == "source: no rows"
+    said = {"findings": "no findings", "spending": "nothing was spent"}.get(plot, "no rows")
+    assert said in ticks(ax.texts)
+    assert footer(ax).startswith("source: keyapi" if plot in MADE else "source: no rows")
     if plot != "overlap":
         assert ax.get_xlabel()
     assert list(ax.get_xticks()) == []
@@ -451,6 +594,10 @@ SAID = {
     "products": ("videos", ["ctr_pct", "impressions", "kr.fetch_product_insights"]),
     "categories": ("hashtags", ["category_l1", "impressions", "product_insights"]),
     "engagement": ("music", ["views", "shares", "kr.fetch_videos", "videos"]),
+    "days": ("hashtag_trends", ["gmv_day_est", "kr.fetch_creator_days", "product_days"]),
+    "windows": ("product_days", ["window_days", "kr.fetch_product_windows", "creator_windows"]),
+    "findings": ("hashtags", ["severity", "first", "kr.audit()"]),
+    "spending": ("hashtags", ["sent_at", "credits", "kr.ledger()"]),
 }
 
 
@@ -539,9 +686,11 @@ def test_source_and_age_are_written_as_the_rows_have_them(frame: pd.DataFrame, s
 def test_a_file_read_without_its_types_draws_the_same(plot: str) -> None:
     frame = example(plot)
     plain = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
-    assert str(plain["observed_at"].dtype) in ("object", "str")
+    moments = [name for name in ("observed_at", "first", "sent_at") if name in plain]
+    assert all(str(plain[name].dtype) in ("object", "str") for name in moments)
     first, second = getattr(plots, plot)(frame), getattr(plots, plot)(plain)
-    assert footer(first) == footer(second)
+    assert footer(first) == footer(second) or plot in MADE  # whose origin no file keeps
+    assert "source: not in this frame" in footer(second) or plot not in MADE
     assert ticks(first.get_yticklabels()) == ticks(second.get_yticklabels())
     assert first.dataLim.get_points().tolist() == second.dataLim.get_points().tolist()
 
@@ -571,15 +720,25 @@ def test_several_series_are_told_apart_and_not_to_be_compared() -> None:
     assert "Each series is relative to its own peak in its window: compare shapes and dates, never levels." in footer(
         ax
     )
-    assert ax.get_title(loc="left") == "Popularity of 14 series, US, 7 days"
+    assert ax.get_title(loc="left") == "Popularity of 14 hashtags, US, 7 days"
 
 
-def test_more_series_than_can_be_named_are_grey_and_counted() -> None:
-    ax = plots.trend(pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(17)]))
+@pytest.mark.parametrize("own", [True, False])
+def test_more_series_than_can_be_named_are_grey_and_counted(own: bool) -> None:
+    frame = pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(17)])
+    ax = plots.trend(frame, small_multiples=False) if own else plots.trend(frame, ax=plt.subplots(figsize=(8, 5))[1])
     assert len(ax.lines) == 17
     assert legend(ax) == [f"#tag{i}" for i in range(14)]
     assert {to_hex(line.get_color()) for line in ax.lines[14:]} == {"#999999"}
     assert "Grey: 3 more series." in footer(ax)
+
+
+def test_forty_series_are_a_panel_each_with_a_word() -> None:
+    first = plots.trend(pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(40)]))
+    assert len(first.figure.axes) == 40
+    assert "A panel each, as more than 14 are hard to tell apart." in footer(first)
+    assert first.figure.get_suptitle() == "Popularity of 40 hashtags, US, 7 days"
+    assert len(plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(14)])).figure.axes) == 1
 
 
 SOUNDS = pd.concat([series(clip, days(1, 2), "music_trends") for clip in ("11", "22", "33")])
@@ -646,7 +805,8 @@ def test_series_without_known_values_say_so_over_their_own_dates() -> None:
     ax = plots.trend(frame)
     assert "no known values" in ticks(ax.texts)
     first, last = (f"{mdates.num2date(edge):%Y-%m-%d}" for edge in ax.get_xlim())
-    assert (first, last) == ("2026-01-01", "2026-01-20")
+    assert "2025-12-30" < first <= "2026-01-01"
+    assert "2026-01-20" <= last < "2026-01-22"
     assert "break" not in footer(ax)
     some = plots.trend(pd.concat([frame, series("b", days(1, 2, 3))]))
     assert "no known values" not in ticks(some.texts)
@@ -659,7 +819,9 @@ def test_series_without_known_values_say_so_over_their_own_dates() -> None:
 def test_ticks_are_whole_days_and_few(start: str, count: int, step: str) -> None:
     values = {f"{day:%Y-%m-%d}": 0.5 for day in pd.date_range(start, periods=count, freq=step)}
     ax = plots.trend(series("a", values))
-    assert 1 <= len(ax.get_xticks()) <= 8
+    assert min(count, 2) <= len(ax.get_xticks()) <= 8
+    distances = np.diff(ax.get_xticks())
+    assert distances.max(initial=0) - distances.min(initial=999) <= 3 or step != "D", "evenly apart"
     stamps = [mdates.num2date(tick, tz="UTC") for tick in ax.get_xticks()]
     assert all((stamp.hour, stamp.minute) == (0, 0) for stamp in stamps)
     labels = ticks(ax.get_xticklabels())
@@ -676,17 +838,235 @@ def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
     assert [len(panel.lines) for panel in panels] == [1] * 5
     assert texts(first, "synthetic") == ["SYNTHETIC"] * 5
     assert "never levels" in footer(first)
-    assert first.figure.get_supylabel() == "popularity (share of own peak, 0 to 1)"
+    assert " ".join(first.figure.get_supylabel().split()) == "popularity (share of own peak, 0 to 1)"
     assert "start of the bucket (UTC)" in footer(first)
     draw(first.figure)
     assert plt.get_fignums() == [first.figure.number]
 
 
 def test_small_multiples_say_what_they_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyapi_research.plots.trend_lines.MOST_PANELS", 4)
+    monkeypatch.setattr("keyapi_research.plots.lines.MOST_PANELS", 4)
     first = plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(6)]), small_multiples=True)
     assert len(first.figure.axes) == 4
     assert "2 more series are not drawn." in footer(first)
+
+
+# Days -------------------------------------------------------------------------------------------------------
+
+
+def bridge(ax: Axes) -> list[list[float]]:
+    return [line.get_ydata().tolist() for line in ax.lines if line.get_gid() == "bridge"]
+
+
+def solid(ax: Axes) -> list[tuple[list[str], list[float]]]:
+    return [known(line) for line in ax.lines if line.get_gid() == "line"]
+
+
+def test_days_without_a_value_are_dotted_and_counted() -> None:
+    ax = plots.days(by_day("1001", [5, None, 7, 8, None, None, 4]))
+    assert solid(ax) == [(["2026-01-01", "2026-01-03", "2026-01-04", "2026-01-07"], [5.0, 7.0, 8.0, 4.0])]
+    (line,) = [one for one in ax.lines if one.get_gid() == "line"]
+    assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [1, 4, 5]  # nothing is drawn across them
+    assert bridge(ax) == [[5, 7, 8, 4]]
+    assert "Dotted: no value on 3 days between others." in footer(ax)
+    assert ax.get_title(loc="left") == "GMV of creator 1001"
+    assert " ".join(ax.get_ylabel().split()) == "GMV (money, currency not documented, of the day), estimated"
+    assert ax.get_xlabel() == "day (UTC)"
+    assert ax.get_ylim()[0] == 0
+    whole = plots.days(by_day("1001", [5, 6, 7]))
+    assert bridge(whole) == []
+    assert "Dotted" not in footer(whole)
+
+
+def test_values_that_are_missing_or_filled_are_gaps_too() -> None:
+    frame = by_day("1001", [5, 6, 7, 8])
+    frame.loc[1, "gmv_day_est"] = None
+    ax = plots.days(frame.assign(filled=[False, False, True, False]))
+    assert solid(ax)[0][1] == [5.0, 8.0]
+    assert "no value on 2 days" in footer(ax)
+
+
+def test_of_several_observations_of_a_day_the_newest_counts() -> None:
+    later = by_day("1001", [50, 60], observed_at=LATER)
+    ax = plots.days(pd.concat([later, by_day("1001", [5, 6, 7])]))
+    assert solid(ax) == [(["2026-01-01", "2026-01-02", "2026-01-03"], [50.0, 60.0, 7.0])]
+    assert ax.get_legend() is None
+
+
+def test_names_of_creators_and_products_are_used_where_they_are_there() -> None:
+    both = [by_day("1001", [1, 2]).assign(username="anna"), by_day("1002", [3, 4]).assign(username=None)]
+    assert legend(plots.days(pd.concat(both).astype({"username": "string"}))) == ["anna", "creator 1002"]
+    ax = plots.days(by_day("31", [1, 2], "product_days"), measure="gmv_day_est")
+    assert ax.get_title(loc="left") == "GMV of product 31"
+
+
+def test_panels_of_days_have_a_scale_each_and_the_same_dates() -> None:
+    frame = pd.concat([by_day("1001", [1, 2, 3]), by_day("1002", [1e6, 2e6, 3e6, 4e6])])
+    first = plots.days(frame, small_multiples=True)
+    small, large = first.figure.axes
+    assert small.get_ylim()[1] < 10
+    assert large.get_ylim()[1] > 1e6
+    assert small.get_xlim() == large.get_xlim()
+    assert "Each panel has its own scale." in footer(first)
+
+
+def test_a_measure_that_falls_below_zero_is_drawn_below_zero() -> None:
+    frame = by_day("1001", [1, 2, 3]).assign(followers_gained=pd.array([5, -7, 2], dtype="Int64"))
+    ax = plots.days(frame, measure="followers_gained")
+    assert ax.get_ylim()[0] < -7
+    assert ax.get_ylabel() == "followers gained (followers, of the day)"
+    with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of followers, .*; got 'date'"):
+        plots.days(frame, measure="date")
+
+
+# Windows ----------------------------------------------------------------------------------------------------
+
+
+def dots(ax: Axes) -> dict[str, list[list[float]]]:
+    """By window: the places of its symbols."""
+    return {str(one.get_gid()): one.get_offsets().tolist() for one in ax.collections if one.get_gid()}
+
+
+def test_windows_are_daily_averages_a_symbol_each() -> None:
+    ax = plots.windows(pd.concat([by_window("31", {1: 9, 7: 70, 30: 240}), by_window("32", {1: 3, 7: 14, 30: None})]))
+    assert dots(ax) == {"1": [[9, 0], [3, 1]], "7": [[10, 0], [2, 1]], "30": [[8, 0]]}
+    assert ticks(ax.get_yticklabels()) == ["product 31", "product 32"]
+    assert legend(ax) == ["1 day", "7 days", "30 days"]
+    assert ax.get_title(loc="left") == "Units a day, by window, of 2 products"
+    assert ax.get_xlabel() == "units, a day, estimated"
+    assert "1 window without a value." in footer(ax)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is the first from above
+
+
+def test_the_newest_of_a_window_counts_and_what_does_not_fit_is_counted() -> None:
+    frame = pd.concat([by_window("31", {7: 700}, observed_at=LATER), by_window("31", {7: 70})])
+    assert dots(plots.windows(frame)) == {"7": [[100, 0]]}
+    ax = plots.windows(pd.concat([by_window(str(31 + i), {7: 7}) for i in range(25)]))
+    assert len(ticks(ax.get_yticklabels())) == 20
+    assert "The first 20 of 25." in footer(ax)
+
+
+def test_windows_of_creators_are_of_followers_unless_said() -> None:
+    frame = rows("creator_windows", [{"window_days": 7, "followers_gained": 14, "likes_gained": 70}], user_id="1001")
+    assert dots(plots.windows(frame)) == {"7": [[2, 0]]}
+    assert dots(plots.windows(frame, measure="likes_gained")) == {"7": [[10, 0]]}
+    assert "no known values" in ticks(plots.windows(frame, measure="gmv_window_est").texts)
+    with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of followers_gained, .*; got 'days'"):
+        plots.windows(frame, measure="days")
+
+
+# Findings ---------------------------------------------------------------------------------------------------
+
+
+def test_findings_are_spans_the_severest_first() -> None:
+    later = pd.Timestamp("2026-01-20", tz="UTC")
+    ax = plots.findings(
+        found(
+            {"severity": "note", "check": "gap", "column": "date"},
+            {"severity": "wrong"},
+            {"severity": "wrong", "entity": "1002", "first": later, "last": later},
+        )
+    )
+    assert ticks(ax.get_yticklabels()) == [
+        "stands still\ncreator days: views",
+        "days are missing\ncreator days: date",
+    ]
+    assert legend(ax) == ["wrong (2)", "note (1)"]
+    spans = {one.get_gid(): one.get_segments() for one in ax.collections if one.get_gid()}
+    days_of = [[str(mdates.num2date(at).date()) for at, _ in segment] for segment in spans["wrong"]]
+    assert days_of == [["2026-01-05", "2026-01-14"], ["2026-01-20", "2026-01-20"]]
+    assert all(-0.5 < height < 0.5 for segment in spans["wrong"] for _, height in segment)
+    assert all(0.5 < height < 1.5 for segment in spans["note"] for _, height in segment)
+    assert ax.get_title(loc="left") == "3 findings of an audit, by the days that they concern"
+
+
+def test_kinds_of_finding_that_do_not_fit_are_counted() -> None:
+    ax = plots.findings(found(*({"column": f"column {i:02}"} for i in range(20))))
+    assert len(ticks(ax.get_yticklabels())) == 16
+    assert "The 16 severest of 20 kinds of finding; 4 findings left out." in footer(ax)
+    none = plots.findings(found({"first": pd.NaT, "last": pd.NaT}))
+    assert "no finding has a day" in ticks(none.texts)
+
+
+# Spending ---------------------------------------------------------------------------------------------------
+
+
+def stacks(ax: Axes) -> dict[str, list[tuple[str, float, float]]]:
+    """By kind: place, foot and height of each bar that has a height."""
+    return {
+        label: [
+            (f"{mdates.num2date(bar.get_x() + bar.get_width() / 2):%Y-%m-%d}", bar.get_y(), bar.get_height())
+            for bar in bars
+            if bar.get_height()
+        ]
+        for label, bars in zip(legend(ax), ax.containers, strict=True)
+    }
+
+
+VIDEO = "/v1/tiktok/video/detail/analytics"
+
+
+def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
+    at = pd.Timestamp("2026-01-05 23:59", tz="UTC")
+    ax = plots.spending(
+        ledger(
+            {"sent_at": at, "credits": 2},
+            {"sent_at": at, "credits": 1, "endpoint": VIDEO},
+            {"sent_at": at + pd.Timedelta(days=6), "credits": 4, "endpoint": VIDEO},
+            {"sent_at": at, "credits": 0},
+        )
+    )
+    assert stacks(ax) == {
+        "videos: 5": [("2026-01-05", 0, 1), ("2026-01-11", 0, 4)],
+        "hashtags: 2": [("2026-01-05", 1, 2)],
+    }
+    assert ax.get_title(loc="left") == "7 credits in 3 requests"
+    assert ax.get_ylabel() == "credits per day"
+    assert footer(ax) == "source: keyapi, sent 2026-01-05 to 2026-01-11 (UTC)"
+
+
+def test_what_nobody_knows_and_what_others_paid_is_counted_and_not_drawn() -> None:
+    ax = plots.spending(ledger({}, {"credits": None}, {"credits": 50, "imported": True}))
+    assert ax.get_title(loc="left") == "2 credits in 1 request"
+    assert "Not drawn: 1 without an answer (nobody knows whether they were charged)." in footer(ax)
+    assert "Left out: 1 imported, which others paid." in footer(ax)
+
+
+@pytest.mark.parametrize(
+    ("days_", "step", "starts"),
+    [
+        (1, "hour", ["2026-01-01", "2026-01-02"]),
+        (40, "day", ["2026-01-01", "2026-02-10"]),
+        (200, "week", ["2025-12-29", "2026-07-20"]),
+        (800, "month", ["2026-01-01", "2028-03-01"]),
+    ],
+)
+def test_bars_are_as_long_as_suits_the_span(days_: int, step: str, starts: list[str]) -> None:
+    at = pd.Timestamp("2026-01-01 10:30", tz="UTC")
+    ax = plots.spending(ledger({"sent_at": at}, {"sent_at": at + pd.Timedelta(days=days_)}))
+    assert ax.get_ylabel() == f"credits per {step}"
+    (bars,) = stacks(ax).values()
+    assert [start for start, _, _ in bars] == starts
+    draw(ax.figure)
+
+
+def test_a_team_sees_who_spent_and_the_rest_is_together() -> None:
+    frame = ledger(*({"client": f"machine:{i}", "credits": 20 - i} for i in range(9)))
+    ax = plots.spending(frame, by="client")
+    assert legend(ax) == [*(f"machine:{i}: {20 - i}" for i in range(6)), "other: 39"]
+    with pytest.raises(kr.InvalidArgumentError, match="by is one of 'endpoint', 'client'; got 'day'"):
+        plots.spending(frame, by="day")
+    assert legend(plots.spending(frame.drop(columns="client"), by="client")) == ["client not known: 144"]
+
+
+def test_ledgers_and_audits_know_their_source_and_draw_themselves(world: kr.Client) -> None:
+    kr.fetch_hashtags("perfumetok", client=world)
+    spent, audited = kr.ledger(client=world), kr.audit(client=world)
+    for frame, name in ((spent, "spending"), (audited, "findings")):
+        assert name in dir(frame.keyapi.plot)
+        ax = getattr(frame.keyapi.plot, name)()
+        assert texts(ax, "synthetic") == ["SYNTHETIC"]
+        assert "source: sandbox (SYNTHETIC" in footer(ax)
 
 
 # Audience ---------------------------------------------------------------------------------------------------
@@ -832,20 +1212,20 @@ def test_the_smallest_symbols_are_visible_and_counted() -> None:
     assert "smallest" not in footer(plots.products(ranking({}, {})))
 
 
-def test_seven_groups_have_a_colour_and_the_rest_is_other() -> None:
+def test_four_groups_have_a_colour_and_the_rest_is_other() -> None:
     ax = plots.products(
         ranking(
             *({"category_l1": f"L{i}", "impressions": 10 - i} for i in range(9)),
             {"category_l1": None, "impressions": 1},
         )
     )
-    assert legend(ax) == [*(f"L{i}" for i in range(7)), "other"]
+    assert legend(ax) == [*(f"L{i}" for i in range(4)), "other"]
     colours = [to_hex(colour) for colour in symbols(ax).get_facecolors()]
-    assert len(set(colours)) == 8
-    assert len(set(colours[7:])) == 1
+    assert len(set(colours)) == 5
+    assert len(set(colours[4:])) == 1
     shown = [to_hex(handle.get_color()) for handle in ax.get_legend().legend_handles]
     assert set(shown) == set(colours)
-    assert len({handle.get_marker() for handle in ax.get_legend().legend_handles[:7]}) == 7
+    assert len({handle.get_marker() for handle in ax.get_legend().legend_handles[:4]}) == 4
 
 
 def test_rows_that_cannot_be_placed_or_sized_are_counted() -> None:
@@ -898,11 +1278,14 @@ def test_regions_are_told_where_there_are_several() -> None:
 # Categories -------------------------------------------------------------------------------------------------
 
 
-def stack(ax: Axes) -> list[str]:
-    """Headings and names of bars, from above."""
-    lines = [(text.xy[1], text.get_text()) for text in ax.texts if text.get_gid() == "heading"]
-    lines += zip(ax.get_yticks(), ticks(ax.get_yticklabels()), strict=True)
-    return [text for _, text in sorted(lines)]
+def named(ax: Axes) -> list[str]:
+    """Names of bars, from above."""
+    return [text for _, text in sorted(zip(ax.get_yticks(), ticks(ax.get_yticklabels()), strict=True))]
+
+
+def ends(ax: Axes) -> list[str]:
+    """What is written at the ends of bars."""
+    return [text.get_text() for text in ax.texts if text.get_gid() is None]
 
 
 SHOP = [
@@ -916,24 +1299,22 @@ SHOP = [
 
 def test_amounts_are_summed_within_the_hierarchy() -> None:
     ax = plots.categories(ranking(*SHOP))
-    assert stack(ax) == ["Food (sum of 1: 9M)", "Drinks", "Home (sum of 4: 11M)", "Decor", "Light"]
-    headings = [text for text in ax.texts if text.get_gid() == "heading"]
-    assert [text.get_fontweight() for text in headings] == ["bold", "bold"]
-    assert {label.get_fontweight() for label in ax.get_yticklabels()} == {"normal"}
+    assert named(ax) == ["Drinks", "Decor", "Light"]
     bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bars in ax.containers for bar in bars]
-    assert bars == [(1, 9_000_000), (3, 8_000_000), (4, 3_000_000)]
-    assert [text.xy[1] for text in headings] == [0, 2]
-    assert list(ax.get_yticks()) == [1, 3, 4]
-    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9M  (1)", "8M  (3)", "3M  (1)"]
+    assert bars == [(0, 9_000_000), (1, 8_000_000), (2, 3_000_000)]
+    assert ends(ax) == ["9M (1)  Food", "8M (3)  Home", "3M (1)  Home"]
     assert ax.get_xlabel() == "impressions, sum of the categories below"
+    assert ax.get_title(loc="left") == "Impressions of 3 level-2 categories, US, 7 days"
     assert "medians" not in footer(ax)
 
 
 def test_rates_are_medians_and_say_so() -> None:
     ax = plots.categories(ranking(*SHOP), measure="cvr_pct")
-    assert stack(ax) == ["Home (median of 4: 5)", "Light", "Decor", "Food (median of 1: 2)", "Drinks"]
+    assert named(ax) == ["Light", "Decor", "Drinks"]
     assert widths(ax) == [[6, 4, 2]]
-    assert ax.get_xlabel() == "cvr_pct (percent), median of the categories below"
+    assert ends(ax) == ["6.00 (1)  Home", "4.00 (3)  Home", "2.00 (1)  Food"]
+    assert ax.get_xlabel() == "conversion rate (percent), median of the categories below"
+    assert ax.get_title(loc="left") == "Conversion rate of 3 level-2 categories, US, 7 days"
     assert "Rates do not add up: medians are shown, each category counting once." in footer(ax)
 
 
@@ -949,10 +1330,10 @@ def test_what_may_be_summed_follows_from_the_units() -> None:
 def test_rows_of_an_upper_level_do_not_count_twice() -> None:
     upper = {"category_l2": "Decor", "category_l3": None, "impressions": 999_000_000, "category_id": "1"}
     ax = plots.categories(ranking(*SHOP, upper))
-    assert stack(ax)[2] == "Home (sum of 4: 11M)"
+    assert ends(ax) == ["9M (1)  Food", "8M (3)  Home", "3M (1)  Home"]
     assert "1 row above level 3 left out, so nothing counts twice." in footer(ax)
     alone = plots.categories(ranking(upper))
-    assert stack(alone) == ["Home (sum of 1: 999M)", "Decor"]
+    assert (named(alone), ends(alone)) == (["Decor"], ["999M  Home"])
 
 
 def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
@@ -960,7 +1341,7 @@ def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
     assert "1 row without impressions left out." in footer(plots.categories(ranking({"impressions": None}, {})))
     assert "no rows" in ticks(ax.texts)  # the only row with impressions is of an upper level
     nameless = plots.categories(ranking({"category_l1": None}))
-    assert stack(nameless) == ["(no level 1) (sum of 1: 1M)", "Decor"]
+    assert ends(nameless) == ["1M (1)  (no level 1)"]
 
 
 @pytest.mark.parametrize(
@@ -979,21 +1360,20 @@ def test_several_rankings_are_refused(other: dict[str, Any], named: str) -> None
 
 
 def test_rows_that_came_twice_count_once() -> None:
-    ax = plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP)]))
-    assert stack(ax)[2] == "Home (sum of 4: 11M)"
+    assert ends(plots.categories(pd.concat([ranking(*SHOP), ranking(*SHOP)]))) == ends(plots.categories(ranking(*SHOP)))
 
 
 def test_the_highest_categories_are_drawn_and_the_rest_counted() -> None:
     ax = plots.categories(ranking(*({"category_l2": f"Shelf {i}", "impressions": i} for i in range(1, 31))))
-    assert stack(ax) == ["Home (sum of 30: 465)", *(f"Shelf {i}" for i in range(30, 10, -1))]
-    assert "The 20 highest of 30 level-2 categories." in footer(ax)
+    assert named(ax) == [f"Shelf {i}" for i in range(30, 15, -1)]
+    assert ax.get_title(loc="left") == "Impressions of the 15 highest of 30 level-2 categories, US, 7 days"
 
 
 def test_as_many_categories_are_drawn_as_there_is_room_for() -> None:
     ax = plots.categories(hard("categories"), ax=ROOMS["plain"]())
     shown = len(ax.get_yticks())
-    assert 4 <= shown < 20
-    assert f"The {shown} highest of 60 level-2 categories." in footer(ax)
+    assert 4 <= shown <= 15
+    assert f"the {shown} highest of 60 level-2 categories" in " ".join(ax.get_title(loc="left").split())
     assert widths(ax) == [[10**6 * i for i in range(60, 60 - shown, -1)]]
     _, tiny = plt.subplots(figsize=(3, 1.5))
     assert len(plots.categories(hard("categories"), ax=tiny).get_yticks()) >= 1
@@ -1003,26 +1383,20 @@ def test_the_lowest_are_drawn_where_low_is_what_matters() -> None:
     shelves = [{"category_l2": f"Shelf {i}", "posts_change_pct": i - 20.0} for i in range(1, 31)]
     far = {"category_l1": "Food", "category_l2": "Drinks", "posts_change_pct": -18.5}
     ax = plots.categories(ranking(*shelves, far), measure="posts_change_pct", lowest=True)
-    assert stack(ax) == [
-        "Home (median of 30: -4.5)", *(f"Shelf {i}" for i in range(1, 20)), "Food (median of 1: -18.5)", "Drinks",
-    ]  # fmt: skip
-    assert widths(ax) == [[*(i - 20 for i in range(1, 20)), -18.5]]
-    assert "The 20 lowest of 31 level-2 categories." in footer(ax)
-    assert "Level-1 categories in the order of their lowest bar." in footer(ax)
+    assert named(ax) == ["Shelf 1", "Drinks", *(f"Shelf {i}" for i in range(2, 15))]
+    assert widths(ax) == [[-19, -18.5, *(i - 20 for i in range(2, 15))]]
+    assert "the 15 lowest of 31 level-2 categories" in ax.get_title(loc="left")
 
 
 def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
     ax = plots.categories(ranking(*SHOP), level=1)
-    assert stack(ax) == ["Home", "Food"]
-    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["11M  (4)", "9M  (1)"]
-    assert "order" not in footer(ax)
+    assert named(ax) == ["Home", "Food"]
+    assert ends(ax) == ["11M (4)", "9M (1)"]
     ax = plots.categories(ranking(*SHOP), level=3, measure="cvr_pct")
-    assert stack(ax) == [
-        "Home (median of 4: 5)", "Things 5", "Things 4", "Things 2", "Things 1", "Food (median of 1: 2)", "Things 3",
-    ]  # fmt: skip
-    assert widths(ax) == [[9, 6, 4, 1, 2]]
-    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == ["9", "6", "4", "1", "2"]
-    assert ax.get_xlabel() == "cvr_pct (percent)"  # of the rows themselves: nothing is put together
+    assert named(ax) == ["Things 5", "Things 4", "Things 2", "Things 3", "Things 1"]
+    assert widths(ax) == [[9, 6, 4, 2, 1]]
+    assert ends(ax) == ["9.00  Home", "6.00  Home", "4.00  Home", "2.00  Food", "1.00  Home"]
+    assert ax.get_xlabel() == "conversion rate (percent)"  # of the rows themselves: nothing is put together
     assert "In brackets" not in footer(ax)
 
 
@@ -1051,10 +1425,10 @@ def test_rates_are_points_on_a_log_axis_with_medians() -> None:
     assert ax.get_xscale() == "log"
     assert ticks(ax.get_yticklabels()) == ["engagement\n(all three)", "likes", "comments", "shares"]
     assert strips(ax) == [pytest.approx(x) for x in ([0.101, 0.212], [0.1, 0.2, 0.3], [0.01], [0.001, 0.002])]
-    assert medians(ax) == ["median 0.157", "median 0.2", "median 0", "median 0.0015"]
+    assert medians(ax) == ["median 15.7 %", "median 20 %", "median 0 %", "median 0.15 %"]
     lines = [collection.get_segments()[0][0, 0] for collection in ax.collections if hasattr(collection, "get_segments")]
     assert lines == pytest.approx([0.1565, 0.2, 0.0005, 0.0015])  # a median of zero stands at the left edge
-    assert ax.get_xlabel() == "interactions per view (ratio, log axis)"
+    assert ax.get_xlabel() == "interactions per view (percent, log axis)"
     assert ax.get_title(loc="left") == "Engagement per view of 4 videos"
 
 
@@ -1069,7 +1443,7 @@ def test_what_a_log_axis_cannot_show_is_counted() -> None:
 def test_one_video_is_four_points_and_no_distribution() -> None:
     ax = plots.engagement(videos({"views": 1000}))
     assert strips(ax) == [pytest.approx([x]) for x in (0.1, 0.06, 0.03, 0.01)]
-    assert medians(ax) == ["0.1", "0.06", "0.03", "0.01"]
+    assert medians(ax) == ["10 %", "6 %", "3 %", "1 %"]
     assert list(ax.patches) == []  # no box,
     assert not [one for one in ax.collections if hasattr(one, "get_segments")]  # and no line over the point
     assert "middle half" not in footer(ax)
@@ -1111,30 +1485,44 @@ def test_similarity_is_the_cosine_of_logarithms_with_unlisted_as_average() -> No
     assert ticks(ax.get_xticklabels()) == order
     assert set(order) == {"#a", "#b", "#c", "sound 5"}
     place = {name: order.index(name) for name in order}
-    found = cells(ax)
-    assert found[place["#a"], place["sound 5"]] == pytest.approx(1)
+    found = cells(ax).data  # each pair once, below the diagonal
+
+    def similarity(*pair: str) -> float:
+        low, high = sorted(place[name] for name in pair)
+        assert np.isnan(found[low, high])
+        return float(found[high, low])
+
+    assert similarity("#a", "sound 5") == pytest.approx(1)
     # a = (ln 2, ln 4, 0), b = (ln 4, 0, ln 2): 2 / 5
-    assert found[place["#a"], place["#b"]] == pytest.approx(0.4)
-    assert found.mask[place["#c"]].all()
-    assert found.mask.diagonal().all()
+    assert similarity("#a", "#b") == pytest.approx(0.4)
+    assert all(np.isnan(similarity("#c", name)) for name in ("#a", "#b", "sound 5"))
+    assert np.isnan(found.diagonal()).all()
     assert abs(place["#a"] - place["sound 5"]) == 1
     (bar,) = ax.child_axes
-    assert " ".join(bar.get_ylabel().split()) == "cosine similarity of log(index / 100)"
+    assert " ".join(bar.get_ylabel().split()) == "similarity (cosine of log(index / 100))"
 
 
 def test_cells_say_the_value_and_the_shared_segments() -> None:
     ax = plots.overlap(pd.concat(LIKE))
     place = {name: i for i, name in enumerate(ticks(ax.get_yticklabels()))}
     said = {(round(t.get_position()[1]), round(t.get_position()[0]), t.get_gid()): t.get_text() for t in ax.texts}
-    a, b, c = place["#a"], place["#b"], place["#c"]
-    assert said[a, b, "value"] == "0.40"
-    assert said[a, b, "common"] == "1"
-    assert said[a, a, "common"] == "2"
-    assert said[a, c, "common"] == "0"
-    assert (a, c, "value") not in said
-    assert "which is unknown" not in footer(ax)
+    (b, a), (y, x) = (sorted((place["#a"], place[other]), reverse=True) for other in ("#b", "#c"))
+    assert said[b, a, "value"] == "0.40"
+    assert said[b, a, "common"] == "1"
+    assert said[place["#a"], place["#a"], "common"] == "2"
+    assert not {(y, x, "value"), (y, x, "common"), (a, b, "value")} & set(said)
     assert "is unknown in the other, not zero" in footer(ax)
-    assert ax.patch.get_hatch()
+    hatched = {patch.get_xy() for patch in ax.patches if patch.get_hatch()}
+    assert (x - 0.5, y - 0.5) in hatched
+    assert len(hatched) == 3  # all pairs with c
+
+
+def test_a_similarity_that_rests_on_little_has_no_colour() -> None:
+    many = {f"C{i}": 200.0 + i for i in range(3)}
+    ax = plots.overlap(pd.concat([people("a", "country", many), people("b", "country", many), LIKE[0], LIKE[3]]))
+    coloured = ~cells(ax).mask
+    assert coloured.sum() == 1
+    assert "Without a colour: fewer than 3 are." in footer(ax)
 
 
 @pytest.mark.parametrize("count", [1, 3, slow(8), slow(13), 30])
@@ -1463,5 +1851,5 @@ def test_stitched_series_as_small_multiples_and_from_the_accessor() -> None:
     both = pd.concat([stitched("a", [0.2, 1.0]), stitched("b", [1.0], [0.3, 1.0]).assign(source="sandbox")])
     first = both.keyapi.plot.trend(small_multiples=True)
     assert [len(panel.collections) for panel in first.figure.axes] == [1, 2]
-    assert first.figure.get_supylabel() == "popularity (share of highest, 0 to 1)"
+    assert " ".join(first.figure.get_supylabel().split()) == "popularity (share of highest, 0 to 1)"
     assert texts(first, "synthetic") == ["SYNTHETIC"] * 2

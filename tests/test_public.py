@@ -116,11 +116,15 @@ SIGNATURES = {
     "plan": "fetch, *args, **kwargs",
     "plots.audience": "df, *, dimension=None, ax=None",
     "plots.categories": "df, *, measure='impressions', level=2, lowest=False, ax=None",
+    "plots.days": "df, *, measure='gmv_day_est', small_multiples=None, ax=None",
     "plots.engagement": "df, *, ax=None",
+    "plots.findings": "df, *, ax=None",
     "plots.overlap": "df, *, dimension='country', ax=None",
     "plots.products": "df, *, labels=15, ax=None",
+    "plots.spending": "df, *, by='endpoint', ax=None",
     "plots.stamp": "ax, df",
-    "plots.trend": "df, *, ax=None, small_multiples=False",
+    "plots.trend": "df, *, ax=None, small_multiples=None",
+    "plots.windows": "df, *, measure=None, ax=None",
     "probe": "max_credits=25, *, client=None",
     "read_csv": "path",
     "read_excel": "path",
@@ -200,7 +204,7 @@ def test_signatures(name: str) -> None:
 
 def test_signatures_of_the_accessor() -> None:
     assert {name: written(method) for name, method in METHODS.items()} == METHOD_SIGNATURES
-    assert set(PICTURES) == {"trend", "audience", "products", "categories", "engagement", "overlap"}
+    assert set(PICTURES) == set(kr.plots.__all__) - {"stamp"}
 
 
 def test_signatures_of_a_panel() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -922,7 +923,8 @@ def test_a_bar_where_somebody_looks_and_has_to_wait(
     kr.fetch_hashtags(tags(*range(40, 48)), client=automatic)
     bar = capsys.readouterr().err
     assert "fetch_hashtags" in bar
-    assert "8/8" in bar
+    assert "8 of 8 requests" in bar
+    assert re.search(r"\d requests a second", bar)
     assert "16 credits" in bar
     ranking(automatic, 120)
-    assert "6/6" in capsys.readouterr().err
+    assert "6 of 6 requests" in capsys.readouterr().err

@@ -39,9 +39,11 @@ class KeyAPIAccessor:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if not any(name in COLUMN_DTYPES for name in frame.columns if isinstance(name, str)):
-            from .recognise import refuse  # noqa: PLC0415 - importing the package does not wait for it
+            from .pictures import pictures_of  # noqa: PLC0415 - importing the package does not wait for it
+            from .recognise import refuse  # noqa: PLC0415 - as above
 
-            raise refuse("df.keyapi", None, frame)
+            if not pictures_of(frame):  # of a ledger, and of findings
+                raise refuse("df.keyapi", None, frame)
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:

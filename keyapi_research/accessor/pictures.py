@@ -17,7 +17,7 @@ from ..entities import why_not
 from ..fetch import call_checked
 from ..frames import columns_of
 from ..plots.reading import NEEDS, STITCHED
-from .methods import Methods
+from .methods import Methods, find_method
 from .recognise import AccessorError, describe, joined
 
 if TYPE_CHECKING:
@@ -66,7 +66,20 @@ PICTURES: Final[Mapping[str, Callable[..., Axes]]] = MappingProxyType(
 def _applies(name: str, frame: pd.DataFrame) -> bool:
     """Whether a picture of a frame can be made."""
     here = _has(name, frame) and not why_not(frame, NEEDS[name])
-    return here or (name in _READ and hasattr(frame.keyapi, _READ[name]))
+    return here or (name in _READ and _is_method(frame, _READ[name]))
+
+
+def _is_method(frame: pd.DataFrame, name: str) -> bool:
+    try:
+        find_method(frame, name)
+    except AccessorError:
+        return False
+    return True
+
+
+def pictures_of(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the pictures of a frame that can be made."""
+    return [name for name in PICTURES if _applies(name, frame)]
 
 
 class Pictures:
@@ -88,8 +101,8 @@ class Pictures:
         return MethodType(PICTURES[name], self._frame)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *(name for name in PICTURES if _applies(name, self._frame))]
+        return [*object.__dir__(self), *pictures_of(self._frame)]
 
     def __repr__(self) -> str:
-        drawn = [f"{name}()" for name in PICTURES if _applies(name, self._frame)]
+        drawn = [f"{name}()" for name in pictures_of(self._frame)]
         return f"<df.keyapi.plot: {', '.join(drawn) or 'nothing to draw'}>"

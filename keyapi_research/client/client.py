@@ -15,6 +15,7 @@ from typing import Self
 import pandas as pd
 
 from ..errors import CLOSED, KeyAPIError, StoreError
+from ..model import SOURCE
 from ..settings import (
     DEFAULT_CALL_CREDITS,
     DEFAULT_PACE,
@@ -248,11 +249,13 @@ class Client(Facts):
     def ledger(self) -> pd.DataFrame:
         """Tabulate every request of this store; see `keyapi_research.ledger`."""
         try:
-            return ledger_frame(self.store.ledger())
+            frame = ledger_frame(self.store.ledger())
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(
                 f"{self.store.path}: the ledger cannot be read because the store is damaged: {error}"
             ) from error
+        frame.attrs[SOURCE.name] = [self.source]
+        return frame
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name
         """Limit what is spent within a block; see `keyapi_research.budget`."""

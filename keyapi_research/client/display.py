@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 from ..settings import MEMORY, shown_path
 
 _WORTH_A_BAR: Final = 5  # requests; fewer are over before a bar is read
+_FORMAT: Final = "{desc}: {bar} {n_fmt} of {total_fmt} {unit}s{postfix}, {remaining} left"
 
 
 class Facts:
@@ -79,6 +81,7 @@ class Progress:
         self._bar: Any = None
         self._total: int | None = 0
         self._done = 0
+        self._began = 0.0
 
     def expect(self, number: int | None) -> None:
         """Expect more; None where nobody knows how many."""
@@ -105,10 +108,14 @@ class Progress:
             if not wanted or sys.stderr is None:  # a program without a console has no stderr
                 return
             file = _Lenient(sys.stderr)
-            self._bar = _bar_class()(total=self._total, desc=self._name, unit=self._unit, leave=True, file=file)
+            self._bar = _bar_class()(
+                total=self._total, desc=self._name, unit=self._unit, leave=True, file=file, bar_format=_FORMAT
+            )
+            self._began = time.monotonic()
         self._bar.total = self._total
-        if credits is not None:
-            self._bar.set_postfix_str(f"{credits:,} credits", refresh=False)
+        spent = [] if credits is None else [f"{credits:,} credit{'s' if credits != 1 else ''}"]
+        rate = self._done / max(time.monotonic() - self._began, 0.001)
+        self._bar.set_postfix_str(", ".join([*spent, f"{rate:,.1f} {self._unit}s a second"]), refresh=False)
         self._bar.update(self._done - self._bar.n)
 
 

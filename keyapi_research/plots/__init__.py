@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..docstrings import complete
+from ..docstrings import complete, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,10 @@ _AX = "ax : matplotlib.axes.Axes, optional\n    Where to draw; by default a new 
 _RETURNS = """matplotlib.axes.Axes
     The Axes drawn into; `ax.figure.savefig("picture.png")` saves the picture."""
 
-__all__ = ["audience", "categories", "engagement", "overlap", "products", "stamp", "trend"]
+__all__ = [
+    "audience", "categories", "days", "engagement", "findings", "overlap", "products", "spending", "stamp", "trend",
+    "windows",
+]  # fmt: skip
 
 
 def _drawn(picture: F) -> F:
@@ -40,7 +43,7 @@ def _drawn(picture: F) -> F:
 
 
 @_drawn
-def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = False) -> Axes:
+def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool | None = None) -> Axes:
     """Draw popularity over time, one line a series.
 
     A series is a hashtag or sound in a region and period, as observed at one time. Each is relative to its own peak in
@@ -53,8 +56,9 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool = F
         Rows of hashtag_trends, music_trends, trending_hashtag_trends or trending_music_trends, also several
         concatenated: date, share_of_peak, and hashtag_name or clip_id. Of a frame that `stitch_trends` made each
         series has its band; its line breaks between pieces.
-    small_multiples : bool, default False
-        A panel for each series (up to 30) in a new figure; the first is returned, all are in `ax.figure.axes`.
+    small_multiples : bool, optional
+        A panel for each series (up to 60) in a new figure; the first is returned, all are in `ax.figure.axes`. By
+        default where there are more than 14 series and no `ax`; otherwise those that have no name are grey.
 
     Examples
     --------
@@ -93,7 +97,7 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
     The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1 category
-    (the seven with most impressions, then "other"). The first rows are named where there is room: sort by what matters.
+    (the four with most impressions, then "other"). The first rows are named where there is room: sort by what matters.
 
     Parameters
     ----------
@@ -119,12 +123,11 @@ def categories(
     lowest: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a measure over the hierarchy: categories of one level as bars, under their level-1 categories.
+    """Draw a measure over the hierarchy: categories of one level as bars, the highest first.
 
     Amounts are summed over the categories below; rates and amounts per something (all `_pct` columns, cpa) are medians
     in which each category counts once. Only rows of the deepest level count, or a level-2 row beside its level-3 rows
-    would count twice. The 20 highest are drawn, or as many as fit; a heading has the sum or median of its level-1
-    category, and of how many.
+    would count twice. The 15 highest are drawn, or as many as fit, each with its level-1 category.
 
     Parameters
     ----------
@@ -133,7 +136,7 @@ def categories(
     measure : str, default "impressions"
         A count, amount or rate of product_insights, as "posts", "cost" or "ctr_pct".
     level : {1, 2, 3}, default 2
-        Level of the categories that are drawn; those of level 1 have no headings, those of level 3 are the rows.
+        Level of the categories that are drawn; those of level 3 are the rows.
     lowest : bool, default False
         Draw the lowest instead of the highest, the lowest first: for costs, and for decliners in posts_change_pct.
 
@@ -141,7 +144,7 @@ def categories(
     --------
     >>> ranking = kr.fetch_product_insights(region="US", limit=40)
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
-    'ctr_pct (percent), median of the categories below'
+    'click-through rate (percent), median of the categories below'
     """
     return _picture("category_bars", ax)(df, ax, measure=measure, level=level, lowest=lowest)
 
@@ -169,7 +172,7 @@ def engagement(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 @_drawn
 def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = None) -> Axes:
-    """Draw how similar the audiences of hashtags and sounds are, as a heat map, the most similar side by side.
+    """Draw how similar audiences of hashtags and sounds are: a heat map of all pairs, the most similar side by side.
 
     The similarity of two audiences a and b is the cosine of their profiles, a profile being the logarithm of each
     segment's index over the average of 100::
@@ -179,8 +182,8 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     It is 1 for lists with the same segments and pattern of indices, near 0 where little is shared. A segment that only
     one of two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above
     the line. Where no segment is in both lists nothing is known, and the cell is hatched. The small number in a cell
-    counts the segments in both lists: a similarity that rests on one or two says little. `kr.audience_similarity`
-    returns the numbers as a table.
+    counts the segments in both lists: a similarity that rests on one or two says little, and has no colour.
+    `kr.audience_similarity` returns the numbers as a table.
 
     Parameters
     ----------
@@ -198,6 +201,107 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     return _picture("overlap_map", ax)(df, ax, dimension=dimension)
 
 
+@_drawn
+def days(
+    df: pd.DataFrame,
+    *,
+    measure: str = "gmv_day_est",
+    small_multiples: bool | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a measure of creators or products day by day, with the days that are missing dotted.
+
+    A line each, of the newest observation of each day. Days without a value, and those that `fill_days` added, are a
+    dotted line between their neighbours: what happened there is not known.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of creator_days or product_days: date, the measure, and user_id or product_id; names where the frame has
+        username or product_name.
+    measure : str, default "gmv_day_est"
+        A measure of these tables, as "followers" or "units_day_est".
+    small_multiples : bool, optional
+        A panel with a scale of its own for each (up to 60) in a new figure; the first is returned. By default where
+        there are more than 3 and no `ax`.
+
+    Examples
+    --------
+    >>> days = kr.fetch_creator_days(kr.fetch_creator_rankings(region="US", limit=3)["user_id"], start="14D")
+    >>> kr.plots.days(days, measure="followers").get_ylabel()
+    'followers, total'
+    """
+    return _picture("day_lines", ax)(df, ax, measure=measure, small_multiples=small_multiples)
+
+
+@_drawn
+def windows(df: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw windows of creators or products as daily averages, so that a short one shows what is new in a long one.
+
+    Each window's value is divided by its days. A line for each creator or product, in the frame's order, up to twenty,
+    or as many as fit: a filled circle for the shortest window, an open diamond for the longest, ticks between them.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Rows of creator_windows or product_windows: window_days, the measure, and user_id or product_id; names where
+        the frame has username or product_name.
+    measure : str, optional
+        A measure of the window; by default units_window_est, or followers_gained of creators.
+
+    Examples
+    --------
+    >>> windows = kr.fetch_creator_windows(kr.fetch_creator_rankings(region="US", limit=3)["user_id"])
+    >>> kr.plots.windows(windows).get_xlabel()
+    'followers gained (followers, a day)'
+    """
+    return _picture("window_dots", ax)(df, ax, measure=measure)
+
+
+@_drawn
+def findings(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the findings of an audit over the days that they concern, the severest first.
+
+    A row for each check and column, up to sixteen or as many as fit, and a line for each finding from its first to its
+    last day.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        What `kr.audit` or `df.keyapi.audit` returned: check, severity, table, column, first, last.
+
+    Examples
+    --------
+    >>> kr.plots.findings(kr.audit()).get_xlabel()
+    'day or moment of observation (UTC)'
+    """
+    return _picture("finding_spans", ax)(df, ax)
+
+
+@_drawn
+def spending(df: pd.DataFrame, *, by: str = "endpoint", ax: Axes | None = None) -> Axes:
+    """Draw what was spent over time, and on what: credits in each hour, day, week or month.
+
+    Requests without an answer are counted in the footer, as nobody knows whether they were charged; imported ones are
+    left out, as others paid for them.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        A ledger: sent_at, endpoint, credits.
+    by : {"endpoint", "client"}, default "endpoint"
+        What the bars are divided by: the six with the most credits, and the others together.
+
+    Examples
+    --------
+    >>> ax = kr.plots.spending(kr.ledger())
+    >>> ax.get_ylabel().startswith("credits per ")
+    True
+    """
+    return _picture("spending_bars", ax)(df, ax, by=by)
+
+
+@plain
 def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     """Put source and age of rows under a picture of your own, and SYNTHETIC behind it where any row is the sandbox's.
 

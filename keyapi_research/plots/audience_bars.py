@@ -16,11 +16,10 @@ from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimensio
 from . import style
 from .reading import NEEDS
 
-HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 MOST_ENTITIES: Final = 6  # side by side
 MOST_SEGMENTS: Final = 12
 _AGES: Final = tuple(sorted(set(AGE_BANDS.values()), key=lambda band: (int(band[:2]), band.endswith("+"))))
-_VALUE: Final = 7.0  # points, of the value of a bar
+_VALUE: Final = 8.0  # points, of the value of a bar
 _VALUED: Final = 3  # entities whose bars are thick enough for it
 _WHOLE: Final = 100  # from here on a value has no decimals
 
@@ -37,8 +36,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
         most = min(most, style.lines_that_fit(ax, 10))
     if most < total:
         notes.append(f"The {most} highest of {total} segments.")
-    labels = style.labels_for(audience.names)
-    segments = style.labels_for(audience.segments[:most])
+    longest = style.longest_name(ax)
+    labels = style.labels_for(audience.names, longest)
+    segments = style.labels_for(audience.segments[:most], longest)
     scores = audience.scores[:most]
     if total:
         bars = _draw_bars(ax, scores, upright=ages)
@@ -51,7 +51,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
             notes.append("No bar: not in that entity's list, which is unknown, not zero.")
     empty = "" if total else "no known scores" if audience.names else "no rows"
     whose = labels.texts[0] if len(audience.names) == 1 else ""
-    words = (f"Audience by {audience.dimension}", whose, audience.shared)
+    what = f"Audience by {audience.dimension}{'' if ages else ', 100 = average'}"
+    words = (what, whose, audience.shared)
     index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
     shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
     notes += [*labels.notes, *segments.notes]
@@ -59,15 +60,17 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
 
 
 def _draw_bars(ax: Axes, scores: Floats, *, upright: bool) -> list[Any]:
+    """Draw bars side by side; those that are not listed leave no room."""
     draw: Callable[..., Any] = ax.bar if upright else ax.barh
     thick = 0.8 / scores.shape[1]
+    listed = np.isfinite(scores)
+    at = np.arange(len(scores))[:, None] + (listed.cumsum(axis=1) - (listed.sum(axis=1, keepdims=True) + 1) / 2) * thick
     bars = []
     for number, values in enumerate(scores.T):
-        known = np.isfinite(values)
-        at = np.flatnonzero(known) + (number - (scores.shape[1] - 1) / 2) * thick
-        colour, hatch = style.COLOURS[number], HATCHES[number]
+        known = listed[:, number]
+        colour, hatch = style.palette(ax)[number], style.HATCHES[number]
         look = {"color": colour, "hatch": hatch, "edgecolor": style.paper(ax), "linewidth": 0.5, "zorder": 2.5}
-        bars.append(draw(at, values[known], thick, **look))
+        bars.append(draw(at[known, number], values[known], thick, **look))
     return bars
 
 

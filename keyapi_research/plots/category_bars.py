@@ -1,4 +1,4 @@
-"""A measure over the hierarchy of product categories: bars under the headings of their level-1 categories."""
+"""A measure over the hierarchy of product categories: bars of one level, each with its level-1 category."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from ..catalogue.product_categories import PRODUCT_INSIGHTS
-from ..entities import check_columns, elide, shared_window, typed
+from ..entities import check_columns, shared_window, typed
 from ..errors import InvalidArgumentError
 from ..model import Column
 from . import style
-from .reading import NEEDS, rows_text
+from .reading import NEEDS, label_of, rows_text
 
-MOST_CATEGORIES: Final = 20
+MOST_CATEGORIES: Final = 15
 _LEVELS: Final = (1, 2, 3)
 MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
     {
@@ -33,74 +33,53 @@ MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
 def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest: bool) -> Axes:
     """Draw the categories that come first, as many as there is room for."""
     hierarchy = find_hierarchy(df, measure, level, lowest=lowest)
-    most = MOST_CATEGORIES
-    rows = first_rows(hierarchy, most)
-    made = ax is None
-    ax = style.axes_for(ax, float(np.clip(1.6 + 0.2 * _lines(rows), 3.2, 10)))
-    while not made and most > 1 and _lines(rows) > style.lines_that_fit(ax, style.small(ax) + 1):
-        most -= 1
-        rows = first_rows(hierarchy, most)
+    total = len(hierarchy.rows)
+    most, made = min(MOST_CATEGORIES, total), ax is None
+    ax = style.axes_for(ax, float(np.clip(1.6 + 0.24 * most, 3.2, 8)))
+    if not made:
+        most = min(most, style.lines_that_fit(ax, style.small(ax) + 1))
+    rows = hierarchy.rows.head(most)
     notes = list(hierarchy.notes)
-    if not rows.empty:
-        notes += _notes(hierarchy, rows)
+    if most:
+        notes += _notes(hierarchy)
         notes += _draw_bars(ax, hierarchy, rows)
-    unit = "" if hierarchy.column.unit == measure else f" ({hierarchy.column.unit})"
-    words = f"{measure}{unit}" + (f", {hierarchy.how} of the categories below" if hierarchy.below else "")
-    title = (f"{measure} by level-{level} category", hierarchy.shared)
-    style.finish(ax, df, title, (words, ""), notes, empty="no rows" if rows.empty else "")
-    _write_headings(ax, hierarchy, rows)
-    return ax
+    head, words = label_of(hierarchy.column)
+    words += f", {hierarchy.how} of the categories below" if hierarchy.below else ""
+    kind = f"level-{level} categor{'ies' if total != 1 else 'y'}"
+    which = f"the {most} {'lowest' if lowest else 'highest'} of {total} {kind}" if most < total else f"{total} {kind}"
+    title = (f"{head} of {which}", hierarchy.shared)
+    return style.finish(ax, df, title, (words, ""), notes, empty="" if most else "no rows")
 
 
-def _lines(rows: pd.DataFrame) -> int:
-    return len(rows) + int(rows["heads"].sum())
-
-
-def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
-    kind = "lowest" if hierarchy.lowest else "highest"
+def _notes(hierarchy: Hierarchy) -> list[str]:
     notes = []
     if hierarchy.how == "median":
         notes.append("Rates do not add up: medians are shown, each category counting once.")
-    if rows["heads"].sum() > 1:
-        notes.append(f"Level-1 categories in the order of their {kind} bar.")
     if hierarchy.below:
         notes.append("In brackets: number of categories below.")
-    if len(rows) < len(hierarchy.rows):
-        notes.append(f"The {len(rows)} {kind} of {len(hierarchy.rows)} level-{hierarchy.level} categories.")
     return notes
 
 
 def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
-    """Draw the bars; return the notes about their names."""
-    size = style.small(ax)
-    labels = style.labels_for(elide(name) for name in rows["name"])
-    bars = ax.barh(rows["line"], rows["value"], 0.75, color=style.COLOURS[0], zorder=2.5)
-    counts = [f"  ({n})" if hierarchy.below else "" for n in rows["n"]]
-    values = [style.compact(value) + count for value, count in zip(rows["value"], counts, strict=True)]
-    ax.bar_label(bars, values, padding=3, fontsize=size - 1, color=style.ink(ax), **style.text_style())
-    ax.set_yticks(rows["line"], labels.texts, fontsize=size, **labels.style)
+    """Draw the bars, with value and level-1 category at their ends; return the notes about their names."""
+    size, longest = style.small(ax), style.longest_name(ax)
+    labels = style.labels_for(rows["name"], longest)
+    groups = style.labels_for(rows["l1"].unique(), longest)
+    of = dict(zip(rows["l1"].unique(), groups.texts, strict=True))
+    bars = ax.barh(range(len(rows)), rows["value"], 0.75, color=style.palette(ax)[0], zorder=2.5)
+    values = [f"{value:.2f}" if hierarchy.how == "median" else style.compact(value) for value in rows["value"]]
+    if hierarchy.below:
+        values = [f"{value} ({n})" for value, n in zip(values, rows["n"], strict=True)]
+    if hierarchy.level > 1 and not style.is_narrow(ax):
+        values = [f"{value}  {of[group]}" for value, group in zip(values, rows["l1"], strict=True)]
+    ax.bar_label(bars, values, padding=3, fontsize=size, color=style.ink(ax), **groups.style)
+    ax.set_yticks(range(len(rows)), labels.texts, fontsize=size, **labels.style)
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(rows["line"].iloc[-1] + 0.6, -0.6)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.xaxis.set_major_formatter(FuncFormatter(style.compact))
-    longest = 0.6 * (size - 1) * max(map(len, values)) + 6  # points, with the space before it
-    ax.margins(x=float(np.clip(2 * longest / style.room(ax)[0], 0.14, 0.4)))
+    ax.margins(x=float(np.clip(1.2 * size * max(map(len, values)) / style.room(ax)[0], 0.14, 0.5)))
     style.set_frame(ax, "x")
     return labels.notes
-
-
-def _write_headings(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> None:
-    """Write the level-1 categories above their bars, from the left edge; their sums or medians where there is room."""
-    heads = rows[rows["heads"]]
-    labels = style.labels_for(elide(name) for name in heads["l1"])
-    width = ax.get_window_extent().width
-    for name, line, total, of in zip(labels.texts, heads["line"], heads["total"], heads["of"], strict=True):
-        text = f"{name} ({hierarchy.how} of {of}: {style.compact(total)})"
-        look = {"va": "center", "fontweight": "bold", **style.on_data(ax), **labels.style}
-        heading = ax.annotate(
-            text, (0, line - 1), (2, 0), ("axes fraction", "data"), "offset points", gid="heading", **look
-        )
-        if heading.get_window_extent().width > width:
-            heading.set_text(name)
 
 
 def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bool = False) -> Hierarchy:
@@ -123,20 +102,9 @@ def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bo
     rows = rows.fillna({name: f"(no level {one})" for one, name in enumerate(names, 1)})
     how = "sum" if can_be_summed(column) else "median"
     inner = rows.groupby(names, sort=False)[measure].agg(value=how, n="size").reset_index()
-    outer = rows.groupby("category_l1")[measure].agg(total=how, of="size")
-    inner = inner.assign(l1=inner["category_l1"], name=inner[names[-1]]).join(outer, on="l1")
-    inner = inner.sort_values("value", ascending=lowest, kind="stable")[["l1", "name", "value", "n", "total", "of"]]
-    below = level < deepest
-    return Hierarchy(inner.reset_index(drop=True), level, below, lowest, how, column, shared_window(rows), notes)
-
-
-def first_rows(hierarchy: Hierarchy, most: int) -> pd.DataFrame:
-    """Return the categories that are drawn, group by group, and the line each is on, with one free for a heading."""
-    rows = hierarchy.rows.head(most)
-    group = pd.Series(pd.factorize(rows["l1"])[0], dtype="int64")  # the group with the first of them first
-    rows = rows.iloc[group.argsort(kind="stable")].reset_index(drop=True)
-    heads = ~rows["l1"].duplicated() if hierarchy.level > 1 else pd.Series(data=False, index=rows.index)
-    return rows.assign(heads=heads.astype(bool), line=rows.index + heads.cumsum().astype("int64"))
+    inner = inner.assign(l1=inner["category_l1"], name=inner[names[-1]])
+    inner = inner.sort_values("value", ascending=lowest, kind="stable")[["l1", "name", "value", "n"]]
+    return Hierarchy(inner.reset_index(drop=True), level, level < deepest, how, column, shared_window(rows), notes)
 
 
 def can_be_summed(column: Column) -> bool:
@@ -168,15 +136,11 @@ def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Categories of one level within level-1 ones, the one to show first first.
-
-    Rows have l1, name, value, n (how many rows it sums up), and total and of (the same of the level-1 category).
-    """
+    """Categories of one level, the one to show first first: l1, name, value, n (how many rows it sums up)."""
 
     rows: pd.DataFrame
     level: int
     below: bool  # whether it sums up rows of a lower level
-    lowest: bool
     how: str
     column: Column
     shared: str

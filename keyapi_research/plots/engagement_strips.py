@@ -35,16 +35,20 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         ax.set_yticks(range(len(rates)), _NAMES, **style.text_style())
         ax.set_ylim(len(rates) - 0.4, -0.75)
         ax.tick_params(axis="y", length=0)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
+        ax.xaxis.set_major_formatter(FuncFormatter(_percent))
         ax.xaxis.set_minor_formatter(NullFormatter())
         style.set_frame(ax, "x")
         if any(np.isfinite(values).sum() > 1 for values in rates):
-            notes.insert(0, "Bar: middle half of the videos; line: median, zeros included.")
+            notes.insert(0, "Box: middle half of the videos; line: median, zeros included.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
             _write_medians(ax, rates, low)
     empty = "" if len(shown) else "no rate above zero" if videos else "no rows"
     title = f"Engagement per view of {videos:,} video{'s' if videos != 1 else ''}"
-    return style.finish(ax, df, (title,), ("interactions per view (ratio, log axis)", ""), notes, empty=empty)
+    return style.finish(ax, df, (title,), ("interactions per view (percent, log axis)", ""), notes, empty=empty)
+
+
+def _percent(ratio: float, _: object = None) -> str:
+    return f"{f'{100 * ratio:.9f}'.rstrip('0').rstrip('.')} %"
 
 
 def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
@@ -52,8 +56,8 @@ def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
     spread = place - 0.22 + 0.6 * ((np.arange(len(shown)) * 0.618034) % 1)  # even, and the same every time
     look: dict[str, Any] = {"s": 40, "alpha": 0.9, "edgecolors": style.paper(ax), "linewidths": 0.6, "zorder": 4}
     if len(shown) > _FEW:
-        look = {"s": 10, "alpha": float(np.clip(150 / len(shown), 0.1, 0.7)), "edgecolors": "none", "zorder": 1}
-    ax.scatter(shown, spread, color=style.COLOURS[place], rasterized=len(shown) > _MANY, **look)
+        look = {"s": 10, "alpha": float(np.clip(250 / len(shown), 0.15, 0.8)), "edgecolors": "none", "zorder": 1}
+    ax.scatter(shown, spread, color=style.palette(ax)[0], rasterized=len(shown) > _MANY, **look)
     if len(known) > 1:  # one point needs no median
         first, middle, third = (max(q, least) for q in np.quantile(known, (0.25, 0.5, 0.75)))
         colours = {"color": style.paper(ax), "edgecolor": style.ink(ax)}
@@ -65,7 +69,8 @@ def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
     for place, (name, values) in enumerate(zip(RATES, rates, strict=True)):
         known = values[np.isfinite(values)]
         median = float(np.median(known)) if len(known) else 0.0
-        text = f"median {median:.3g}" if len(known) > 1 else f"{median:.3g}" if len(known) else "nothing known"
+        percent = f"{100 * median:.3g} %"
+        text = f"median {percent}" if len(known) > 1 else percent if len(known) else "nothing known"
         look = {"ha": "center", "va": "bottom", **style.on_data(ax), **style.text_style()}
         ax.annotate(text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", gid=name, **look)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from ..measures import Floats, Similarity, compare_audiences
@@ -16,9 +16,12 @@ from . import style
 from .reading import NEEDS
 
 _VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
-_DARK: Final = 0.6  # from here on the blue is so dark that numbers are white
+ENOUGH: Final = 3  # segments in both lists: from here on a similarity has a colour
+_HALF: Final = 0.55  # luminance of a cell: from here on numbers are black
+_LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
+_DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background
 _HATCHED: Final = (
-    "Hatched: no segment is in both lists, so nothing is known. "
+    "Hatched: no segment is in both lists, so nothing is known. Without a colour: fewer than 3 are. "
     "A segment that only one of two lists has is unknown in the other, not zero; it counts as average (100) there."
 )
 
@@ -33,12 +36,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     found = _select(found, [int(listed[i]) for i in side_by_side(found.similarity[np.ix_(listed, listed)])])
     count = len(found.names)
     ax = style.axes_for(ax, float(np.clip(2.6 + 0.5 * count, 4, 7.8)))
-    labels = style.labels_for(found.names)
+    labels = style.labels_for(found.names, style.longest_name(ax))
     title = (f"Similarity of audiences by {dimension}", found.shared)
     if not count:
         return style.finish(ax, df, title, notes=notes, empty="no known scores" if notes else "no rows")
-    shown = np.where(np.eye(count, dtype=bool), np.nan, found.similarity)
-    _draw_cells(ax, shown)
+    shown = np.where(np.tri(count, k=-1, dtype=bool), found.similarity, np.nan)  # each pair once
+    _draw_cells(ax, shown, found.common)
     _name_cells(ax, labels)
     notes = [_HATCHED, *notes, *labels.notes]
     style.lay_out(ax)
@@ -71,19 +74,26 @@ def side_by_side(similarity: Floats) -> list[int]:
     return next(iter(members.values()), [])
 
 
-def _draw_cells(ax: Axes, shown: Floats) -> None:
-    ax.patch.set(hatch="////", facecolor=style.paper(ax), edgecolor=style.GREY)  # shows where nothing is known
-    colours = mpl.colormaps["Blues"].with_extremes(bad=(0, 0, 0, 0))
-    image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, vmin=0, vmax=1)
-    for place in range(len(shown)):
-        ax.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, color="#DDDDDD"))
+def _draw_cells(ax: Axes, shown: Floats, common: npt.NDArray[np.intp]) -> None:
+    image = ax.imshow(np.ma.masked_where(common < ENOUGH, shown), cmap=_colours(ax), vmin=0, vmax=1)
+    plain, hatched = {"color": _DIAGONAL[style.is_dark(ax)]}, {"hatch": "////", "fill": False, "edgecolor": style.GREY}
+    for row, column in np.argwhere(np.tri(len(shown), dtype=bool)).tolist():
+        if row == column or not common[row, column]:
+            look: dict[str, Any] = {**(plain if row == column else hatched), "linewidth": 0}
+            ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
     below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
-    bar.set_label("cosine similarity\nof log(index / 100)", fontsize=style.small(ax), **style.text_style())
+    bar.set_label("similarity (cosine\nof log(index / 100))", fontsize=style.small(ax), **style.text_style())
     bar.ax.tick_params(labelsize=style.small(ax))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_anchor("NW")
+
+
+def _colours(ax: Axes) -> Any:
+    """Return the colours of similarities: little is nearly the background's, much stands out."""
+    ends = [style.paper(ax), "#7FC4FF"] if style.is_dark(ax) else ["#F2F7FC", "#8FBFE0", "#08519C"]
+    return LinearSegmentedColormap.from_list("similarity", ends).with_extremes(bad=(0, 0, 0, 0))
 
 
 def _name_cells(ax: Axes, labels: style.Labels) -> None:
@@ -104,11 +114,14 @@ def _size_of_values(ax: Axes, shown: Floats) -> float:
 
 def _write_cells(ax: Axes, found: Similarity, shown: Floats, size: float) -> None:
     how: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
-    for row, column in product(range(len(shown)), repeat=2):
-        value = shown[row, column]
-        known = bool(np.isfinite(value))
-        colour = "white" if known and value > _DARK else "black" if known or row == column else style.ink(ax)
-        if known:
+    colours = _colours(ax)
+    for row, column in np.argwhere(np.tri(len(shown), dtype=bool)).tolist():
+        value, common = float(shown[row, column]), int(found.common[row, column])
+        colour = style.ink(ax)
+        if common >= ENOUGH and row != column:
+            colour = "black" if np.dot(colours(value)[:3], _LUMINANCE) > _HALF else "white"
+        if np.isfinite(value):
             ax.text(column, row - 0.12, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
-        below, common = 0.28 if known else 0, str(found.common[row, column])
-        ax.text(column, row + below, common, color=colour, fontsize=0.72 * size, gid="common", **how)
+        if common:
+            below = 0.28 if np.isfinite(value) else 0
+            ax.text(column, row + below, str(common), color=colour, fontsize=0.72 * size, gid="common", **how)

@@ -25,9 +25,9 @@ _RATES: Final = MappingProxyType({"click-through rate": "ctr_pct", "conversion r
 _SIDES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a symbol, for its name
 _ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
 _UP: Final = ("center", "bottom", "top")
-MOST_GROUPS: Final = 7
+MOST_GROUPS: Final = 4
 OTHER: Final = "other"
-_LIGHT: Final = "#DDDDDD"
+_OTHER_COLOURS: Final = ("#DDDDDD", "#555555")  # on a bright and on a dark background
 _AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of symbols in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a symbol, in square points
 _LARGEST: Final = 0.0022  # of the room
@@ -53,7 +53,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
         look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
-        handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(found)]
+        handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(ax, found)]
         style.add_legend(ax, handles, groups, "colour: level-1 category")
     across, up = (f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items())
     count = len(found.rows)
@@ -64,19 +64,21 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     return ax
 
 
-def _looks(found: Points) -> list[tuple[str, str]]:
+def _looks(ax: Axes, found: Points) -> list[tuple[str, str]]:
     """Return shape and colour of each group."""
-    looks = zip(found.groups, (*style.MARKERS, "o"), (*style.COLOURS, _LIGHT), strict=False)
-    return [("o", _LIGHT) if group == OTHER else (shape, colour) for group, shape, colour in looks]
+    other = _OTHER_COLOURS[style.is_dark(ax)]
+    looks = zip(found.groups, (*style.MARKERS, "o"), (*style.palette(ax), other), strict=False)
+    return [("o", other) if group == OTHER else (shape, colour) for group, shape, colour in looks]
 
 
 def _draw_symbols(ax: Axes, found: Points, scale: float) -> None:
     rows = found.rows.sort_values("impressions", ascending=False, kind="stable")  # small ones on top
     rest, rows = rows[rows["impressions"].isna()], rows.dropna(subset=["impressions"])
-    shapes = [MarkerStyle(shape) for shape, _ in _looks(found)]
+    looks = _looks(ax, found)
+    shapes = [MarkerStyle(shape) for shape, _ in looks]
     areas = np.array([_AREAS.get(str(shape.get_marker()), 1.0) for shape in shapes])[rows["group"]]
     sizes = np.maximum(rows["impressions"] * scale, _SMALLEST) * _AREAS["o"] / areas
-    colours = np.array([colour for _, colour in _looks(found)])
+    colours = np.array([colour for _, colour in looks])
     look = {"alpha": 0.7, "edgecolors": style.ink(ax), "linewidths": 0.5, "zorder": 2.5}
     symbols = ax.scatter(rows["ctr_pct"], rows["cvr_pct"], s=sizes, c=colours[rows["group"]], **look)
     paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]

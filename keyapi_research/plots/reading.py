@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from ..entities import Needs
+from ..entities import Needs, typed
 from ..errors import InvalidArgumentError
+from ..frames import ends_of
 from ..measures import AUDIENCE, RATED
+from ..model import OBSERVED_AT, SOURCE, Column
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
@@ -22,36 +26,63 @@ _READ: Final = (
     Needs("categories", ("category_id", "category_l1", "category_l2", "category_l3"), _RANKING),
     replace(RATED, call="engagement"),
     Needs("overlap", AUDIENCE, f"From hashtags or music call df.keyapi.plot.overlap(), or pass {_BOTH}."),
+    Needs("days", ("date", "gmv_day_est"), "Such a frame comes from kr.fetch_creator_days or kr.fetch_product_days."),
+    Needs("windows", ("window_days",), "Such a frame comes from kr.fetch_creator_windows or kr.fetch_product_windows."),
+    Needs("findings", ("check", "severity", "table", "column", "first", "last"), "Such a frame comes from kr.audit()."),
+    Needs("spending", ("sent_at", "endpoint", "credits"), "Such a frame comes from kr.ledger()."),
 )
 STITCHED: Final = ("date", "value", "lower", "upper", "piece")  # what `trend` reads of a stitched series
+_WORDS: Final = MappingProxyType(
+    {
+        "ctr_pct": "click-through rate",
+        "cvr_pct": "conversion rate",
+        "cpa": "cost per conversion",
+        "view_6s_pct": "views of 6 seconds or more",
+        "posts_change_pct": "change of posts",
+        "price_avg": "average price",
+        "video_gmv_window_est": "GMV through videos",
+        "live_gmv_window_est": "GMV through live streams",
+        "video_units_window_est": "units through videos",
+        "live_units_window_est": "units through live streams",
+        "video_products_window": "products in videos",
+        "video_creators_window": "creators with videos",
+        "live_creators_window": "creators with live streams",
+    }
+)
+_LEFT_OUT: Final = ("day", "window", "est", "pct")  # of a column's name: the unit says it, or the words after it
 NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _READ})
 
 
 def find_origin(df: object) -> Origin:
     """Find where rows came from and when; a merge's suffixed columns count where there are no others.
 
-    Rows are synthetic where any column of that kind says so, suffixed or not.
+    Rows are synthetic where any column of that kind says so, suffixed or not. A ledger, findings and stitched series
+    have no such columns: what they were made from is in their `attrs`.
     """
     if not isinstance(df, pd.DataFrame):
         raise InvalidArgumentError(
             f"Source and age are read from the rows of a DataFrame; got {type(df).__name__}. Pass the frame drawn."
         )
-    if df.empty:
-        return Origin("source: no rows", synthetic=False)
-    plain, suffixed = _columns_like(df, "source")
+    plain, suffixed = _columns_like(df, SOURCE.name)
     sources = sorted({str(one) for column in plain or suffixed for one in column.dropna().unique()})
     synthetic = any(column.astype("string").eq(SANDBOX).any() for column in plain + suffixed)
+    if not plain + suffixed:
+        sources = list(df.attrs.get(SOURCE.name, ()))
+        synthetic = SANDBOX in sources
+    if df.empty and not sources:
+        return Origin("source: no rows", synthetic=False)
     sandbox = f"{SANDBOX} (SYNTHETIC, its today is {SANDBOX_TODAY:%Y-%m-%d})"
     named = ", ".join(sandbox if one == SANDBOX else one for one in sources)
     text = f"source{'s' if len(sources) > 1 else ''}: {named or 'not in this frame'}"
-    plain, suffixed = _columns_like(df, "observed_at")
-    times = [pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601") for column in plain or suffixed]
-    known = [end for column in times for end in (column.min(), column.max()) if not pd.isna(end)]
+    plain, suffixed = _columns_like(df, OBSERVED_AT.name)
+    sent = [df["sent_at"]] if not plain + suffixed and "sent_at" in df.columns else []
+    kept = [] if plain + suffixed + sent else [pd.Series(list(df.attrs.get(OBSERVED_AT.name, ())), dtype="object")]
+    known = [end for column in plain or suffixed or sent or kept for end in ends_of(column)]
     if not known:
         return Origin(f"{text}; observed: not in this frame", synthetic)
     first, last = f"{min(known):%Y-%m-%d}", f"{max(known):%Y-%m-%d}"
     # nobody observed a synthetic market: it has its own today, whenever it was fetched
-    seen = "fetched" if sources == [SANDBOX] else "observed"
+    seen = "sent" if sent else "fetched" if sources == [SANDBOX] else "observed"
     return Origin(f"{text}, {seen} {first if first == last else f'{first} to {last}'} (UTC)", synthetic)
 
 
@@ -62,6 +93,34 @@ def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], li
         [column for label, column in columns if label == name],
         [column for label, column in columns if label.startswith(f"{name}_")],
     )
+
+
+def newest(df: pd.DataFrame, keys: Iterable[str]) -> pd.DataFrame:
+    """Return the newest row of each key, in the frame's order; without one of the keys, all rows."""
+    rows = typed(df, [*keys, OBSERVED_AT.name])
+    named = [key for key in keys if key in rows]
+    if not named:
+        return df
+    if OBSERVED_AT.name in rows:
+        rows = rows.sort_values(OBSERVED_AT.name, kind="stable", na_position="first")
+    kept = rows[~rows.duplicated(named, keep="last") | rows[named].isna().any(axis=1)]
+    return df.iloc[np.sort(kept.index.to_numpy())]
+
+
+def times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Read moments, as text or not, with a fresh index."""
+    as_text = not pd.api.types.is_datetime64_any_dtype(column)
+    return pd.to_datetime(column, utc=True, format="ISO8601" if as_text else None).reset_index(drop=True)
+
+
+def label_of(column: Column, each: str = "") -> tuple[str, str]:
+    """Return what a measure is called, and the label of its axis with the unit; `each`: of a daily average."""
+    words = _WORDS.get(column.name) or " ".join(
+        "GMV" if part == "gmv" else part for part in column.name.split("_") if part not in _LEFT_OUT
+    )
+    unit = f"{column.unit}, {each}" if each else column.measured
+    label = unit if column.unit == words else f"{words} ({unit})"
+    return words[0].upper() + words[1:], f"{label}, estimated" if column.name.endswith("_est") else label
 
 
 def rows_text(count: int) -> str:

@@ -12,7 +12,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,18 +30,22 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-from ..entities import Name, numbered
+from ..entities import Name, elide, numbered
 from ..errors import InvalidArgumentError
 from .reading import Origin, find_origin
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; each use adds a shape, a dash or a hatch for print
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_ON_DARK: Final = ("#3D9BE9", *COLOURS[1:5], "#A6DBFF", COLOURS[6])  # the same, with blues that show
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
+HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 GREY: Final = "#999999"
 LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
+_LONGEST: Final = 28  # characters of a name where there is room
+_BRIGHT: Final = 0.5  # luminance of a background: darker ones need bright colours
 _AROUND: Final = 110  # points, about what title, ticks, axis label and footer take of the height
 _ONE_OF_THEM: Final = MappingProxyType(
     {
@@ -79,6 +83,22 @@ def ink(ax: Axes) -> Any:
 def paper(ax: Axes) -> Any:
     """Return the colour of the background."""
     return ax.get_facecolor() if to_rgba(ax.get_facecolor())[3] else "white"
+
+
+def is_dark(ax: Axes) -> bool:
+    """Whether the background is dark."""
+    red, green, blue, _ = to_rgba(paper(ax))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < _BRIGHT
+
+
+def palette(ax: Axes) -> tuple[str, ...]:
+    """Return the colours of areas and symbols on this background."""
+    return _ON_DARK if is_dark(ax) else COLOURS
+
+
+def line_colours(ax: Axes) -> tuple[Any, ...]:
+    """Return the colours of lines: yellow ones do not show on white."""
+    return (*palette(ax)[:-1], ink(ax))
 
 
 def on_data(ax: Axes) -> dict[str, Any]:
@@ -122,6 +142,16 @@ def lines_that_fit(ax: Axes, size: float) -> int:
     return max(1, int((room(ax)[1] - _AROUND) / (LINE * size)))
 
 
+def longest_name(ax: Axes) -> int:
+    """Return how many characters a name beside the data may have."""
+    return min(_LONGEST, max(10, int(room(ax)[0] / (1.6 * small(ax)))))
+
+
+def title_style(text: str) -> dict[str, Any]:
+    """Return the look of a title."""
+    return {"fontsize": "medium", "fontweight": "bold", **text_style(text)}
+
+
 def most_named(ax: Axes | None, most: int) -> int:
     """Return how many names, of at most so many, a legend has room for."""
     if ax is None:
@@ -156,8 +186,11 @@ def compact(value: float, _: object = None) -> str:
 
 def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
     """Put a legend beside the data, or above them where Axes are narrow."""
-    size, narrow = small(ax), is_narrow(ax)
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
+    narrow = is_narrow(ax)
+    size = small(ax) + (0 if narrow else 1)
+    longest = max(map(len, [*labels.texts, title]), default=0)
+    columns = max(1, int(0.5 * room(ax)[0] / (size * (0.62 * longest + 4))))  # of an above one
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.02), "ncols": min(columns, len(handles))}
     if not narrow:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
     look = {"frameon": False, "alignment": "left", "borderaxespad": 0, "labelspacing": 0.35, "labelcolor": ink(ax)}
@@ -187,26 +220,28 @@ def finish(
         ax.set(xticks=[], yticks=[])
     narrow, legend, text = is_narrow(ax), ax.get_legend(), ", ".join(filter(None, title))
     above = points(ax, legend.get_window_extent().height) if legend and narrow else 0
-    look = {"loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above, "fontsize": 8 if narrow else "medium"}
-    heading = ax.set_title(text, gid="title", **look, **text_style(text))
+    look = {**title_style(text), "loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above}
+    heading = ax.set_title(text, gid="title", **look | ({"fontsize": 8} if narrow else {}))
     look = {"fontsize": small(ax) if narrow else mpl.rcParams["axes.labelsize"], **text_style()}
     x, y = ax.set_xlabel(labels[0], **look), ax.set_ylabel(labels[1], **look)
     origin = find_origin(df)
-    write_footer(ax, origin, notes, [heading, x, y])
+    write_footer([ax], origin, notes, [heading, x, y])
     stamp([ax], origin)
     return ax
 
 
 def write_footer(
-    ax: Axes, origin: Origin, notes: Iterable[str] = (), others: Sequence[Any] = (), *, whole: bool = False
+    panels: Sequence[Axes], origin: Origin, notes: Iterable[str] = (), others: Sequence[Any] = ()
 ) -> None:
-    """Write notes, source and age below a figure that shows one picture (or is `whole`), else below these Axes.
+    """Write notes, source and age below a figure that shows these panels only, else below the first of them.
 
     It and the other texts of the picture are broken into lines that fit.
     """
+    ax, whole = panels[0], _are_alone(panels)
     _remove(ax, "footer")
-    size, whole = 8.0 if whole else small(ax), whole or _is_alone(ax)
-    text = "\n".join(filter(None, (" ".join(notes), origin.text)))
+    parts, narrow = [" ".join(notes), origin.text], is_narrow(ax) and len(panels) == 1
+    text = "\n".join(filter(None, parts))
+    size = 8.0 if whole and not narrow else small(ax)
     look = {"fontsize": size, "color": ink(ax), "alpha": 0.75, "gid": "footer", **text_style(text)}
     if whole:
         footer = ax.figure.supxlabel(text, x=0.01, ha="left", **look)
@@ -215,22 +250,39 @@ def write_footer(
         look |= {"va": "top", "annotation_clip": False, "in_layout": False}
         footer = ax.annotate(text, (0, 0), (0, -6), below, "offset points", **look)
     for one in (footer, *others):
-        # above a high legend matplotlib would break a title at each word; and it would measure formulas
-        breaks = whole and not (one.get_gid() == "title" and is_narrow(ax))
+        # matplotlib would break a title above a high legend at each word, an upright label by the figure's height, not
+        # by the data's; and it would measure formulas
+        breaks = whole and not (one.get_gid() == "title" and is_narrow(ax)) and one is not ax.yaxis.label
         one.set_wrap(breaks and not is_math_text(one.get_text()))
     lay_out(ax)
+    _join_lines(ax, footer, parts)
     _break_lines(ax, [one for one in (footer, *others) if not one.get_wrap()])
 
 
-def _is_alone(ax: Axes) -> bool:
-    """Whether a figure shows this picture only, and has no label of the user's where the footer would be."""
-    spec, figure = ax.get_subplotspec(), ax.figure
+def _join_lines(ax: Axes, footer: Any, parts: Sequence[str]) -> None:
+    """Write the footer in one line where it fits."""
+    if not all(parts):
+        return
+    text, wraps = footer.get_text(), footer.get_wrap()
+    footer.set(text=" ".join(parts), wrap=False)
+    most = 0.98 * ax.figure.bbox.width if footer in ax.figure.texts else ax.get_window_extent().width
+    fits = Text.get_window_extent(footer).width <= most
+    footer.set(text=footer.get_text() if fits else text, wrap=wraps)
+
+
+def _are_alone(panels: Sequence[Axes]) -> bool:
+    """Whether a figure shows these panels only, and has no label of the user's where the footer would be."""
+    figure, specs = panels[0].figure, {panel.get_subplotspec() for panel in panels}
     taken = figure.get_supxlabel() and not any(text.get_gid() == "footer" for text in figure.texts)
-    if spec is None or taken or _is_fixed(ax):
+    if None in specs or taken or _is_fixed(panels[0]) or any(panel.figure is not figure for panel in panels):
         return False
-    rows, columns, first, last = spec.get_topmost_subplotspec().get_geometry()
     others = [one for one in figure.axes if one.figure is figure and not hasattr(one, "_colorbar")]
-    return last - first + 1 == rows * columns and {one.get_subplotspec() for one in others} == {spec}
+    if {one.get_subplotspec() for one in others} != specs:
+        return False
+    if len(specs) > 1:
+        return True
+    rows, columns, first, last = panels[0].get_subplotspec().get_topmost_subplotspec().get_geometry()  # type: ignore[union-attr]
+    return last - first + 1 == rows * columns
 
 
 def _is_fixed(ax: Axes) -> bool:
@@ -256,7 +308,7 @@ def dress(ax: object, df: object) -> None:
         figure.set_dpi(max(DPI, figure.dpi))
     for panel in panels:
         set_frame(panel)
-    write_footer(panels[0], origin)
+    write_footer(panels, origin)
     stamp(panels, origin)
 
 
@@ -306,7 +358,7 @@ def _write_across(ax: Axes, word: str) -> None:
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
     angle = math.degrees(math.atan2(box.height, box.width))
-    look = {"color": ink(ax), "alpha": 0.13, "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    look = {"color": ink(ax), "alpha": 0.09, "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
     place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes, "rotation": angle}
     ax.text(0.5, 0.5, word, gid="synthetic", zorder=under, in_layout=False, clip_on=True, **place, **look)
 
@@ -323,11 +375,12 @@ _CONTROLS: Final = ("Cc", "Cf", "Co", "Cs")
 _VARIATIONS: Final = "".join(map(chr, range(0xFE00, 0xFE10)))  # selectors of how the character before looks
 
 
-def labels_for(names: Iterable[Name | str]) -> Labels:
+def labels_for(names: Iterable[Name | str], longest: int = 10**6) -> Labels:
     """Return labels that installed fonts can draw: a name, else its plain form, else its place; no boxes."""
     labels, unwritten, thinned = [], 0, 0
     for place, given in enumerate(names, 1):
         name = Name(given) if isinstance(given, str) else given
+        name = replace(name, text=elide(name.text, longest), plain=elide(name.plain, longest))
         text = " ".join(name.label.split())
         lacking = [character for character in text if not _is_drawable(character)]
         kept = re.sub(f"[{re.escape(''.join(lacking))}][{_VARIATIONS}\u200d]*", "", text) if lacking else text

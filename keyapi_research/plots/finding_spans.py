@@ -1,0 +1,99 @@
+"""Findings of an audit over time: what concerns which days, the severest first."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from ..checks import SEVERITIES
+from ..entities import check_columns, elide
+from . import style
+from .lines import set_dates
+from .reading import NEEDS, times
+
+MOST_ROWS: Final = 16
+_LOOKS: Final = MappingProxyType(dict(zip(SEVERITIES, ((1, "X"), (4, "D"), (5, "o")), strict=True)))
+IN_WORDS: Final = MappingProxyType(
+    {
+        "falling_total": "a total falls",
+        "window_conflict": "a part is more than the whole window",
+        "frozen": "stands still",
+        "uncovered_zero": "zero for a whole market",
+        "revised_past": "the past was changed",
+        "parameter_ignored": "a parameter was ignored",
+        "impossible_count": "a part is more than the whole",
+        "same_value": "all ids have one value",
+        "gap": "days are missing",
+    }
+)
+_WIDTHS: Final = MappingProxyType(dict(zip(SEVERITIES, (5.0, 2.5, 1.5), strict=True)))  # points, of a line
+_WHAT: Final = ["severity", "check", "table", "column"]
+
+
+def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
+    """Draw a row for each check and column, a line for each finding."""
+    check_columns(df, NEEDS["findings"])
+    found = df[_WHAT].astype("string").reset_index(drop=True)
+    found = found.assign(first=times(df["first"]), last=times(df["last"])).fillna({"column": ""})
+    dated = found.dropna(subset=["first", "last"])
+    dated = dated.assign(rank=dated["severity"].map({one: rank for rank, one in enumerate(SEVERITIES)}))
+    dated = dated.dropna(subset=["rank"]).sort_values(["rank", *_WHAT[1:], "first"], kind="stable")
+    rows = dated.drop_duplicates(_WHAT)
+    most = min(MOST_ROWS, len(rows))
+    made = ax is None
+    ax = style.axes_for(ax, float(np.clip(2.0 + 0.42 * most, 3.0, 8)))
+    if not made:
+        most = min(most, max(1, style.lines_that_fit(ax, 2 * style.small(ax))))
+    notes = []
+    if most:
+        drawn = dated.merge(rows[_WHAT].head(most).assign(row=range(most)), on=_WHAT)
+        _draw_spans(ax, drawn)
+        _name_rows(ax, drawn)
+        set_dates(ax, drawn["first"].min().to_numpy(), drawn["last"].max().to_numpy())
+        style.set_frame(ax, "x")
+        if most < len(rows):
+            left_out = len(dated) - len(drawn)
+            notes.append(f"The {most} severest of {len(rows)} kinds of finding; {left_out} findings left out.")
+    undated = len(found) - len(dated)
+    if undated and len(dated):
+        notes.append(f"{undated} without a day left out.")
+    count = len(found)
+    title = f"{count:,} finding{'s' if count != 1 else ''} of an audit, by the days that they concern"
+    empty = "" if most else "no finding has a day" if count else "no findings"
+    return style.finish(ax, df, (title,), ("day or moment of observation (UTC)", ""), notes, empty=empty)
+
+
+def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
+    place, of = drawn.groupby("row").cumcount(), drawn.groupby("row")["row"].transform("size")
+    height = drawn["row"] - 0.3 + 0.6 * (place + 0.5) / of
+    handles, words = [], []
+    for severity, (colour, marker) in _LOOKS.items():
+        part = drawn[drawn["severity"] == severity]
+        if part.empty:
+            continue
+        look: dict[str, Any] = {"color": style.palette(ax)[colour]}
+        at = height[part.index]
+        ax.hlines(at, part["first"], part["last"], linewidth=_WIDTHS[severity], zorder=2.5, gid=severity, **look)
+        for end in ("first", "last"):
+            ax.scatter(part[end], at, marker=marker, s=22, edgecolors=style.paper(ax), linewidths=0.4, zorder=3, **look)
+        handles.append(Line2D([], [], marker=marker, linewidth=_WIDTHS[severity], markersize=5, **look))
+        words.append(f"{severity} ({len(part):,})")
+    style.add_legend(ax, handles, style.labels_for(words))
+
+
+def _name_rows(ax: Axes, drawn: pd.DataFrame) -> None:
+    longest = style.longest_name(ax) + 2
+    first = drawn.drop_duplicates("row")
+    where = first["table"].str.cat(first["column"], sep=": ").str.removesuffix(": ").str.replace("_", " ")
+    labels = style.labels_for(elide(one, longest) for one in where.unique())
+    named = dict(zip(where.unique(), labels.texts, strict=True))
+    said = [IN_WORDS.get(check, check) for check in first["check"]]
+    texts = [f"{check}\n{named[place]}" for check, place in zip(said, where, strict=True)]
+    ax.set_yticks(first["row"], texts, fontsize=style.small(ax), **labels.style)
+    ax.set_ylim(len(first) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)

@@ -1,0 +1,93 @@
+"""Windows of creators and products side by side: the daily average of each window, so that short and long compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from ..entities import check_columns, find_entities, typed
+from ..errors import InvalidArgumentError
+from ..model import TABLES, Column
+from . import style
+from .reading import NEEDS, label_of, newest
+
+MOST_ROWS: Final = 20
+_DEFAULTS: Final = ("units_window_est", "followers_gained")
+MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        column.name: column
+        for table in TABLES.values()
+        if table.key[1:] == ("window_days",)
+        for column in table.columns
+        if column.of == "of the window"
+    }
+)
+
+
+def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str | None) -> Axes:
+    """Draw a line of symbols for each creator or product, one a window."""
+    if measure is not None and measure not in MEASURES:
+        raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
+    there = df.columns if isinstance(df, pd.DataFrame) else ()
+    measure = measure or next((one for one in (*_DEFAULTS, *MEASURES) if one in there), _DEFAULTS[0])
+    needs = replace(NEEDS["windows"], columns=("window_days", measure))
+    check_columns(df, needs)
+    once = newest(df, ("user_id", "product_id", "window_days"))
+    entities = find_entities(once.drop(columns=["observed_at"], errors="ignore"), needs)
+    rows = typed(once, needs.columns).assign(entity=entities.codes).dropna(subset=["window_days"])
+    rows["value"] = rows[measure] / rows["window_days"]
+    total, most = len(entities.names), min(MOST_ROWS, len(entities.names))
+    made = ax is None
+    ax = style.axes_for(ax, float(np.clip(2.0 + 0.28 * most, 3.0, 8)))
+    if not made:
+        most = min(most, style.lines_that_fit(ax, style.small(ax) + 2))
+    shown = rows[rows["entity"] < most].dropna(subset=["value"])
+    labels = style.labels_for(entities.names[:most], style.longest_name(ax))
+    notes = []
+    if len(shown):
+        _draw_symbols(ax, shown)
+        ax.set_yticks(range(most), labels.texts, fontsize=style.small(ax), **labels.style)
+        ax.set_ylim(most - 0.4, -0.6)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_formatter(FuncFormatter(style.compact))
+        ax.margins(x=0.06)
+        style.set_frame(ax, "both")
+        if len(shown["window_days"].unique()) > 1:
+            notes.append("A short window to the right of a long one: faster lately.")
+    missing = int((rows["entity"] < most).sum()) - len(shown)
+    if missing and len(shown):
+        notes.append(f"{missing} window{'s' if missing != 1 else ''} without a value.")
+    if most < total:
+        notes.append(f"The first {most} of {total}.")
+    head, label = label_of(MEASURES[measure], each="a day")
+    whose = labels.texts[0] if total == 1 else f"{total} {'products' if 'product_id' in df.columns else 'creators'}"
+    empty = "" if len(shown) else "no known values" if total else "no rows"
+    title = (f"{head} a day, by window, of {whose}",)
+    return style.finish(ax, df, title, (label, ""), [*notes, *labels.notes], empty=empty)
+
+
+def _draw_symbols(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the shortest and the longest window so that they stand out, and a line with the others between them."""
+    ends = rows.groupby("entity")["value"].agg(["min", "max"])
+    ax.hlines(ends.index.to_numpy(), ends["min"], ends["max"], color=style.GREY, linewidth=1.5, zorder=2)
+    windows = [float(days) for days in sorted(rows["window_days"].unique())]
+    first, second = style.palette(ax)[1::-1]
+    between = {"marker": "|", "color": style.GREY, "s": 50, "zorder": 2.5}
+    looks: dict[float, dict[str, Any]] = dict.fromkeys(windows, between)
+    looks[windows[-1]] = {"marker": "D", "facecolors": style.paper(ax), "edgecolors": second, "s": 45, "zorder": 3}
+    looks[windows[0]] = {"marker": "o", "color": first, "s": 55, "zorder": 4}
+    drawn = {}
+    for days, look in looks.items():
+        part = rows[rows["window_days"] == days]
+        drawn[days] = ax.scatter(part["value"], part["entity"], gid=f"{days:g}", linewidths=1.8, **look)
+    groups = [windows[:1], windows[1:-1], windows[-1:]] if len(windows) > 1 else [windows]
+    groups = [group for group in groups if group]
+    names = [f"{', '.join(f'{days:g}' for days in group)} day{'s' if group[-1] != 1 else ''}" for group in groups]
+    style.add_legend(ax, [drawn[group[0]] for group in groups], style.labels_for(names), "last")
