@@ -20,7 +20,7 @@ import pandas as pd
 from .client import Client, find_client
 from .columns import read_column
 from .errors import CLOSED, InvalidArgumentError, StoreError
-from .model import OBSERVED_AT, SOURCE, TABLES, Column, Parameter, Table
+from .model import OBSERVED_AT, ORIGIN, SOURCE, TABLES, Column, Parameter, Table
 from .places import Metadata, Position
 from .queries import Query
 
@@ -216,10 +216,8 @@ def keep_origin(frame: pd.DataFrame, parts: Iterable[pd.DataFrame]) -> pd.DataFr
     parts = [part for part in parts if {SOURCE.name, OBSERVED_AT.name} <= set(part.columns)]
     sources = {str(one) for part in parts for one in part[SOURCE.name].dropna().unique()}
     ends = [end for part in parts for end in ends_of(part[OBSERVED_AT.name])]
-    frame.attrs |= {
-        SOURCE.name: sorted(sources),
-        OBSERVED_AT.name: [end.isoformat() for end in (min(ends), max(ends))] if ends else [],
-    }
+    moments = [end.isoformat() for end in (min(ends), max(ends))] if ends else []
+    frame.attrs[ORIGIN] = {SOURCE.name: sorted(sources), OBSERVED_AT.name: moments}
     return frame
 
 

@@ -102,6 +102,7 @@ SOURCE = Column(
     "keyapi, sandbox (synthetic data), or the host of another base URL.",
     "documented: stamped by this package",
 )
+ORIGIN: Final = "keyapi_research"  # of `attrs`, which have these two where a frame is made of rows and lost them
 METADATA: Final = (OBSERVED_AT.name, SOURCE.name)  # names of the columns that every table has
 
 

@@ -30,9 +30,10 @@ from PIL import Image
 
 import keyapi_research as kr
 from keyapi_research import entities, plots
+from keyapi_research.checks import CHECKS
 from keyapi_research.entities import Name
 from keyapi_research.model import TABLES
-from keyapi_research.plots import category_bars, engagement_strips, overlap_map, style, trend_lines
+from keyapi_research.plots import category_bars, engagement_strips, finding_spans, overlap_map, style, trend_lines
 from keyapi_research.sandbox import Sandbox
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
@@ -200,7 +201,7 @@ def by_window(product: str, values: dict[int, float | None], **constant: Any) ->
 
 
 def with_origin(frame: pd.DataFrame, source: str = "keyapi", observed_at: pd.Timestamp = OBSERVED) -> pd.DataFrame:
-    frame.attrs |= {"source": [source], "observed_at": [observed_at.isoformat()]}
+    frame.attrs["keyapi_research"] = {"source": [source], "observed_at": [observed_at.isoformat()]}
     return frame
 
 
@@ -980,6 +981,10 @@ def test_findings_are_spans_the_severest_first() -> None:
     assert ax.get_title(loc="left") == "3 findings of an audit, by the days that they concern"
 
 
+def test_every_check_is_said_in_words() -> None:
+    assert set(finding_spans.IN_WORDS) == set(CHECKS)
+
+
 def test_kinds_of_finding_that_do_not_fit_are_counted() -> None:
     ax = plots.findings(found(*({"column": f"column {i:02}"} for i in range(20))))
     assert len(ticks(ax.get_yticklabels())) == 16
@@ -1026,7 +1031,8 @@ def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
 
 
 def test_what_nobody_knows_and_what_others_paid_is_counted_and_not_drawn() -> None:
-    ax = plots.spending(ledger({}, {"credits": None}, {"credits": 50, "imported": True}))
+    refused = {"credits": None, "message": "not delivered: no route to the host"}
+    ax = plots.spending(ledger({"message": "success"}, {"credits": None}, refused, {"credits": 50, "imported": True}))
     assert ax.get_title(loc="left") == "2 credits in 1 request"
     assert "Not drawn: 1 without an answer (nobody knows whether they were charged)." in footer(ax)
     assert "Left out: 1 imported, which others paid." in footer(ax)
@@ -1586,6 +1592,18 @@ def test_every_panel_is_stamped_and_the_source_written_once() -> None:
             plots.stamp(given, rows)  # type: ignore[type-var]
 
 
+def test_source_and_age_of_all_panels_stand_below_the_figure_in_one_line() -> None:
+    figure, panels = plt.subplots(1, 3, figsize=(6, 3))
+    plots.stamp(panels, A)
+    (text,) = written(panels[0], "footer")
+    assert text in figure.texts
+    assert "\n" not in text.get_text()
+    assert text.get_window_extent().width > panels[0].get_window_extent().width  # one panel has no room for it
+    some, of_three = plt.subplots(1, 3, figsize=(6, 3))
+    plots.stamp(of_three[:2], A)  # the third may be of other rows
+    assert written(of_three[0], "footer")[0] not in some.texts
+
+
 def test_each_of_several_pictures_has_its_own_footer_and_labels_of_the_figure_stay() -> None:
     figure = plt.figure(figsize=(6, 7))
     upper = plots.trend(A, ax=figure.add_subplot(2, 1, 1))  # the other one is not there yet
@@ -1749,6 +1767,12 @@ def test_pictures_of_the_sandbox_are_stamped(world: kr.Client) -> None:
     for ax in drawn:
         assert texts(ax, "synthetic") == ["SYNTHETIC"]
         assert "source: sandbox (SYNTHETIC, its today is 2026-02-03), fetched " in footer(ax)
+
+
+def test_what_a_user_keeps_in_attrs_is_not_taken_for_the_origin() -> None:
+    frame = A.drop(columns=["source", "observed_at"])
+    frame.attrs |= {"source": "sandbox", "observed_at": "yesterday"}
+    assert footer(plots.trend(frame)) == "source: not in this frame; observed: not in this frame"
 
 
 # The gallery ------------------------------------------------------------------------------------------------

@@ -296,6 +296,16 @@ def test_the_type_checker_finds_types() -> None:
         assert all(p.annotation is not inspect.Parameter.empty for p in hints.parameters.values()), name
 
 
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_tooltips_show_types_as_a_reader_knows_them(name: str) -> None:
+    """Not as they are written in the code: quoted, or by names that only this package has."""
+    signature = inspect.signature(find(name))
+    shown = [str(one.annotation) for one in signature.parameters.values()] + [str(signature.return_annotation)]
+    assert not [one for one in shown if one not in str(signature)]
+    ours = {"Ids", "MaxAge", "Errors", "Sent", "Start", "Day", "Which", "Spec", "AxesOrMany", "pd", "npt", "np"}
+    assert not {word for one in shown for word in re.findall(r"\w+", one)} & ours
+
+
 # Docstrings ------------------------------------------------------------------------------------------------------
 
 METHOD = "keyapi_research.accessor.methods.Methods."
@@ -347,7 +357,7 @@ def test_docstrings_of_fetch_functions_have_columns_price_errors_and_source(name
     returned = " ".join(text.split("Returns\n")[1].split("Raises\n")[0].split())
     for column in kr.describe(name.removeprefix("fetch_")).itertuples():
         assert f"{column.column} ({column.dtype}" in returned, column.column
-    assert re.search(r"Price: [12] credits? ", text)
+    assert re.match(r"Price: [12] credits? ", text.split("\n\n")[1]), "on the first screen of a tooltip"
     assert re.search(r"GET /v1/tiktok/\S+, page", text)
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -26,6 +27,7 @@ from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.client.budgets import Budget, Reservation, make_limit
+from keyapi_research.client.display import Progress
 from keyapi_research.sandbox import SOURCE_HEADER, Fault, Request, Sandbox
 from keyapi_research.sandbox.words import CATEGORIES
 
@@ -907,6 +909,18 @@ def test_savings_are_not_lost_to_failures(make_client: Make, sandbox: Sandbox) -
 
 
 # Progress ------------------------------------------------------------------------------------------------------
+
+
+def test_the_rate_of_a_bar_counts_from_the_beginning_of_the_call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([100.0, 102.0])
+    monkeypatch.setattr("keyapi_research.client.display.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    progress = Progress("fetch_hashtags", wanted=True)
+    progress.expect(8)
+    progress.step(16, number=8)
+    progress.close()
+    assert "8 of 8 requests, 16 credits, 4.0 requests a second" in capsys.readouterr().err
 
 
 def test_a_bar_where_somebody_looks_and_has_to_wait(

@@ -15,7 +15,7 @@ from typing import Self
 import pandas as pd
 
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import SOURCE
+from ..model import ORIGIN, SOURCE
 from ..settings import (
     DEFAULT_CALL_CREDITS,
     DEFAULT_PACE,
@@ -254,7 +254,7 @@ class Client(Facts):
             raise StoreError(
                 f"{self.store.path}: the ledger cannot be read because the store is damaged: {error}"
             ) from error
-        frame.attrs[SOURCE.name] = [self.source]
+        frame.attrs[ORIGIN] = {SOURCE.name: [self.source]}
         return frame
 
     def budget(self, credits: int) -> Budget:  # noqa: A002 - the public name

@@ -81,7 +81,7 @@ class Progress:
         self._bar: Any = None
         self._total: int | None = 0
         self._done = 0
-        self._began = 0.0
+        self._began = time.monotonic()
 
     def expect(self, number: int | None) -> None:
         """Expect more; None where nobody knows how many."""
@@ -111,7 +111,6 @@ class Progress:
             self._bar = _bar_class()(
                 total=self._total, desc=self._name, unit=self._unit, leave=True, file=file, bar_format=_FORMAT
             )
-            self._began = time.monotonic()
         self._bar.total = self._total
         spent = [] if credits is None else [f"{credits:,} credit{'s' if credits != 1 else ''}"]
         rate = self._done / max(time.monotonic() - self._began, 0.001)

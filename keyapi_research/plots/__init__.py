@@ -290,7 +290,8 @@ def spending(df: pd.DataFrame, *, by: str = "endpoint", ax: Axes | None = None) 
     df : pandas.DataFrame
         A ledger: sent_at, endpoint, credits.
     by : {"endpoint", "client"}, default "endpoint"
-        What the bars are divided by: the six with the most credits, and the others together.
+        What the bars are divided by: the six with the most credits, and the others together. An endpoint is named
+        by the first table that it brings.
 
     Examples
     --------
@@ -310,8 +311,8 @@ def stamp(ax: AxesOrMany, df: pd.DataFrame) -> AxesOrMany:
     Parameters
     ----------
     ax : matplotlib.axes.Axes or several
-        Axes with your picture, or all its panels, as `plt.subplots` returns them: source and age stand under the
-        first.
+        Axes with your picture, or all its panels, as `plt.subplots` returns them: source and age stand below the
+        figure, or under the first where the figure has others.
     df : pandas.DataFrame
         The rows it was drawn from, with source and observed_at; where the numbers come from a `groupby` or `merge`
         that lost these columns, the frame before it.

@@ -46,7 +46,6 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, small_multiples: bo
         across="day (UTC)",
         up=label,
         before=[dotted] if missing else [],
-        shared_levels=False,
         together=_TOGETHER,
     )
     return lines.draw(df, ax, found, words, panels=small_multiples)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from ..entities import check_columns, typed
 from ..measures import PARTS, Floats, engagement_rates
 from . import style
-from .reading import NEEDS
+from .reading import NEEDS, newest
 
 RATES: Final = ("engagement_rate", *PARTS)
 _NAMES: Final = ("engagement\n(all three)", *PARTS.values())
@@ -91,16 +91,6 @@ def find_rates(df: pd.DataFrame) -> tuple[list[Floats], int]:
     ready = isinstance(df, pd.DataFrame) and set(RATES) <= set(df.columns)
     if not ready:
         check_columns(df, NEEDS["engagement"])
-    once = _newest(df)
+    once = newest(df, ["video_id"])
     rates = typed(once, RATES) if ready else engagement_rates(once)
     return [rates[name].to_numpy(dtype="float64") for name in RATES], len(once)
-
-
-def _newest(df: pd.DataFrame) -> pd.DataFrame:
-    keys = typed(df, ["video_id", "observed_at"])
-    if "video_id" not in keys:
-        return df
-    if "observed_at" in keys:
-        keys = keys.sort_values("observed_at", kind="stable", na_position="first")
-    kept = keys[~keys["video_id"].duplicated(keep="last") | keys["video_id"].isna()]
-    return df.iloc[np.sort(kept.index.to_numpy())]

@@ -61,7 +61,7 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
             notes.append(f"The {most} severest of {len(rows)} kinds of finding; {left_out} findings left out.")
     undated = len(found) - len(dated)
     if undated and len(dated):
-        notes.append(f"{undated} without a day left out.")
+        notes.append(f"{undated} without a day, or of another severity, left out.")
     count = len(found)
     title = f"{count:,} finding{'s' if count != 1 else ''} of an audit, by the days that they concern"
     empty = "" if most else "no finding has a day" if count else "no findings"

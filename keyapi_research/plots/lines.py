@@ -77,7 +77,7 @@ def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many:
     columns = min(next(columns for most, columns in _COLUMNS if len(shown) <= most), len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = plt.figure(figsize=(style.WIDTH, 1.4 + 1.6 * rows), dpi=style.DPI, layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=words.shared_levels, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=words.levels is not None, squeeze=False)
     panels: list[Axes] = list(grid.flat)
     for panel in panels[len(shown) :]:
         panel.remove()
@@ -85,7 +85,7 @@ def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many:
     labels = style.labels_for([line.name for line in shown], style.longest_name(panels[0]))
     for place, (panel, line, label) in enumerate(zip(panels, shown, labels.texts, strict=True)):
         _draw_line(panel, line, color=style.palette(panel)[0], marker=MARKERS[0])
-        _set_axes(panel, shown if words.shared_levels else [line], words, dates_of=shown)
+        _set_axes(panel, [line], words, dates_of=shown)
         panel.tick_params(labelsize=style.small(panel) + 1, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=style.small(panel) + 2, **labels.style)
     title = ", ".join(filter(None, (_title(words, labels.texts, len(lines)), words.shared)))
@@ -95,7 +95,7 @@ def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many:
     notes = [f"Across: {words.across}.", *words.before, *labels.notes, *_unknown(shown), *words.after]
     if many:
         notes.insert(0, f"A panel each, as more than {words.together} are hard to tell apart.")
-    if not words.shared_levels:
+    if words.levels is None:
         notes.append("Each panel has its own scale.")
     if len(lines) > len(shown):
         notes.append(f"{len(lines) - len(shown)} more series are not drawn.")
@@ -130,7 +130,7 @@ def _set_axes(ax: Axes, lines: Sequence[Line], words: Words, dates_of: Sequence[
             ax.set_ylim(0, 1.06 * known.max())
         ax.yaxis.set_major_formatter(FuncFormatter(style.compact))
     style.set_frame(ax, "both")
-    if not any(map(_is_known, lines)):
+    if not any(line.known for line in lines):
         style.write_inside(ax, "no known values")
     set_dates(ax, *_ends(dates_of or lines))
 
@@ -169,12 +169,8 @@ class _Days(mdates.DateFormatter):
         return written
 
 
-def _is_known(line: Line) -> bool:
-    return bool(np.isfinite(line.values).any())
-
-
 def _unknown(lines: Sequence[Line]) -> list[str]:
-    known = sum(map(_is_known, lines))
+    known = sum(line.known for line in lines)
     return [f"{len(lines) - known} series without known values."] if 0 < known < len(lines) else []
 
 
@@ -188,10 +184,15 @@ class Line:
     band: tuple[Floats, Floats] | None = None
     bridge: tuple[Dates, Floats] | None = None
 
+    @property
+    def known(self) -> bool:
+        """Whether it has any value."""
+        return bool(np.isfinite(self.values).any())
+
 
 @dataclass(frozen=True)
 class Words:
-    """What a picture of lines says, and the levels it spans: None where they are those of the values."""
+    """What a picture of lines says, and the levels it spans: None where they are those of the values, of each panel."""
 
     what: str
     things: str
@@ -201,5 +202,4 @@ class Words:
     before: Sequence[str] = ()  # notes, before and after those about names
     after: Sequence[str] = ()
     levels: tuple[float, float] | None = None
-    shared_levels: bool = True
     together: int = MOST_NAMED  # lines that one picture has, where nobody says otherwise

@@ -14,7 +14,7 @@ from ..entities import Needs, typed
 from ..errors import InvalidArgumentError
 from ..frames import ends_of
 from ..measures import AUDIENCE, RATED
-from ..model import OBSERVED_AT, SOURCE, Column
+from ..model import OBSERVED_AT, ORIGIN, SOURCE, Column
 from ..settings import SANDBOX, SANDBOX_TODAY
 
 _RANKING: Final = "Such a frame comes from kr.fetch_product_insights(...)."
@@ -66,8 +66,9 @@ def find_origin(df: object) -> Origin:
     plain, suffixed = _columns_like(df, SOURCE.name)
     sources = sorted({str(one) for column in plain or suffixed for one in column.dropna().unique()})
     synthetic = any(column.astype("string").eq(SANDBOX).any() for column in plain + suffixed)
+    made_from = df.attrs.get(ORIGIN, {})
     if not plain + suffixed:
-        sources = list(df.attrs.get(SOURCE.name, ()))
+        sources = list(made_from.get(SOURCE.name, ()))
         synthetic = SANDBOX in sources
     if df.empty and not sources:
         return Origin("source: no rows", synthetic=False)
@@ -76,7 +77,7 @@ def find_origin(df: object) -> Origin:
     text = f"source{'s' if len(sources) > 1 else ''}: {named or 'not in this frame'}"
     plain, suffixed = _columns_like(df, OBSERVED_AT.name)
     sent = [df["sent_at"]] if not plain + suffixed and "sent_at" in df.columns else []
-    kept = [] if plain + suffixed + sent else [pd.Series(list(df.attrs.get(OBSERVED_AT.name, ())), dtype="object")]
+    kept = [] if plain + suffixed + sent else [pd.Series(list(made_from.get(OBSERVED_AT.name, ())), dtype="object")]
     known = [end for column in plain or suffixed or sent or kept for end in ends_of(column)]
     if not known:
         return Origin(f"{text}; observed: not in this frame", synthetic)
@@ -96,14 +97,14 @@ def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], li
 
 
 def newest(df: pd.DataFrame, keys: Iterable[str]) -> pd.DataFrame:
-    """Return the newest row of each key, in the frame's order; without one of the keys, all rows."""
+    """Return the newest row of each key, in the frame's order; rows without any of the keys are all kept."""
     rows = typed(df, [*keys, OBSERVED_AT.name])
     named = [key for key in keys if key in rows]
     if not named:
         return df
     if OBSERVED_AT.name in rows:
         rows = rows.sort_values(OBSERVED_AT.name, kind="stable", na_position="first")
-    kept = rows[~rows.duplicated(named, keep="last") | rows[named].isna().any(axis=1)]
+    kept = rows[~rows.duplicated(named, keep="last") | rows[named].isna().all(axis=1)]
     return df.iloc[np.sort(kept.index.to_numpy())]
 
 

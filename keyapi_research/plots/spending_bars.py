@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ..entities import check_columns, elide
 from ..errors import InvalidArgumentError
 from ..model import endpoints
+from ..store import UNDELIVERED
 from . import style
 from .lines import set_dates
 from .reading import NEEDS, times
@@ -58,6 +59,8 @@ def find_spending(df: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[str]]:
     if "imported" in df.columns:
         others = df["imported"].astype("boolean").fillna(value=False).to_numpy(dtype=bool)
     unknown = ~others & rows["credits"].isna().to_numpy()
+    if "message" in df.columns:  # what was not delivered was not charged
+        unknown &= ~df["message"].astype("string").str.startswith(UNDELIVERED, na=False).to_numpy(dtype=bool)
     notes = []
     if unknown.any():
         notes.append(f"Not drawn: {unknown.sum():,} without an answer (nobody knows whether they were charged).")

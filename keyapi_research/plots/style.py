@@ -296,7 +296,7 @@ def _remove(ax: Axes, gid: str) -> None:
 
 
 def dress(ax: object, df: object) -> None:
-    """Make panels of the user's look like the package's pictures, with source and age under the first."""
+    """Make panels of the user's look like the package's pictures, with source and age below them."""
     origin = find_origin(df)
     panels = np.ravel(np.asarray(ax, dtype=object)).tolist()
     if not panels or not all(isinstance(panel, Axes) for panel in panels):

@@ -27,7 +27,7 @@ _OF_HIGHEST: Final = "popularity (share of highest, 0 to 1)"
 def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> Axes:
     """Draw the series of a frame."""
     found, shared = find_lines(df)
-    several, broken = len(found) > 1, any(np.isnan(line.values).any() for line in found if _is_known(line))
+    several, broken = len(found) > 1, any(np.isnan(line.values).any() for line in found if line.known)
     before, after = [_OWN_PEAK] if several else [], [_BREAK] if broken else []
     if is_stitched(df):
         before, after = [_BAND, _PIECES] if several or broken else [_BAND], []
@@ -48,10 +48,6 @@ def _kind(df: pd.DataFrame, count: int) -> str:
     """Return what so many series are of, where each is of another hashtag or sound."""
     kinds = {"hashtag_name": "hashtags", "clip_id": "sounds"}
     return next((called for key, called in kinds.items() if key in df and df[key].nunique() == count), "series")
-
-
-def _is_known(line: Line) -> bool:
-    return bool(np.isfinite(line.values).any())
 
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:
