@@ -357,13 +357,14 @@ def test_another_pandas_gives_the_same_bytes(
         study(client)
         kr.freeze(tmp_path / "here.zip", client=client)
     script = (
-        "import sys, pandas, keyapi_research as kr, runpy, warnings; warnings.simplefilter('ignore')\n"
+        "import sys, pandas, keyapi_research as kr, warnings; warnings.simplefilter('ignore')\n"
+        "sys.path.append(sys.argv[3]); from test_archive import study\n"
         "client = kr.Client(store=sys.argv[1], offline=True)\n"
-        "runpy.run_path(sys.argv[3])['study'](client)\n"
-        "kr.freeze(sys.argv[2], client=client); print(pandas.__version__)"
+        "study(client); kr.freeze(sys.argv[2], client=client); print(pandas.__version__)"
     )
+    tests = Path(__file__).parent
     other = subprocess.run(
-        [os.environ["KEYAPI_OTHER_PYTHON"], "-c", script, place(), tmp_path / "there.zip", __file__],
+        [os.environ["KEYAPI_OTHER_PYTHON"], "-c", script, place(), tmp_path / "there.zip", tests],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert other.stdout.strip() != pd.__version__
