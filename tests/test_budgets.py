@@ -22,7 +22,7 @@ from keyapi_research.sandbox import SOURCE_HEADER, Fault, Sandbox
 
 Make = Callable[..., kr.Client]
 TOKEN = "a-token-of-the-tests"
-PATIENCE = 30  # seconds after which something hangs, however busy the machine is
+PATIENCE = 120  # seconds after which something hangs, however busy the machine is
 
 
 def tags(*numbers: int) -> list[str]:

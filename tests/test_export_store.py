@@ -469,6 +469,8 @@ def kill_often(client: kr.Client, store: Any, folder: Path, times: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
-@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times", [2, pytest.param(6, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
+)
 def test_kill_9_loses_and_repeats_nothing(client: kr.Client, tmp_path: Path, place: Place, times: int) -> None:
     kill_often(client, place(), tmp_path / "archive", times)

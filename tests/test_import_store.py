@@ -730,7 +730,9 @@ with kr.Client(store=sys.argv[1], offline=True, progress=False) as client:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
-@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times", [2, pytest.param(6, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
+)
 def test_kill_9_loses_and_repeats_nothing(times: int, client: kr.Client, theirs: Any) -> None:
     fill(theirs, 60)
     kr.fetch_hashtags("diy", client=client)

@@ -1829,7 +1829,9 @@ def convert(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., list[str
 
 
 @posix
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(25, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("kind", ["steps", "seconds"])
 def test_a_kill_while_format_1_is_converted_leaves_one_format_or_the_other(
     kind: str, kills: int, convert: Callable[..., list[str]], old: Path, first_told: dict[str, Any]
@@ -1856,7 +1858,9 @@ def test_a_kill_while_format_1_is_converted_leaves_one_format_or_the_other(
 
 
 @posix
-@pytest.mark.parametrize("times", [1, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times", [1, pytest.param(15, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.long)]
+)
 def test_format_1_is_converted_once_where_processes_open_it_in_the_same_moment(
     times: int, convert: Callable[..., list[str]], old: Path, first_told: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -484,8 +484,14 @@ def test_it_concludes_the_same_as_stored(name: str, runs: World) -> None:
     assert markdown_of(runs(name).notebook) == markdown_of(read(name))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name[:2] != "06"])  # 06 replays itself
+@pytest.mark.parametrize(
+    "name",
+    [  # 06 replays itself; 07 runs for minutes
+        pytest.param(name, marks=pytest.mark.long if name[:2] == "07" else pytest.mark.slow)
+        for name in NAMES
+        if name[:2] != "06"
+    ],
+)
 def test_it_replays_unchanged_without_sandbox_or_key(name: str, tmp_path: Path) -> None:
     here = asyncio.run(execute(name, tmp_path / "here", "kr.freeze('study.zip')"))
     archive = here.folder / "study.zip"

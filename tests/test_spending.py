@@ -211,7 +211,7 @@ def run_calls() -> None:
         json.dump({"told": told, "saved": client.credits_saved}, sys.stdout)
 
 
-@pytest.mark.parametrize(("calls", "at_least"), [(30, 40), pytest.param(500, 500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("calls", "at_least"), [(30, 40), pytest.param(500, 500, marks=pytest.mark.long)])
 def test_a_workload_costs_the_least_possible_and_what_was_planned(
     calls: int, at_least: int, sandbox: Sandbox, make_client: Make, place: Place
 ) -> None:

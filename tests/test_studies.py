@@ -139,23 +139,30 @@ def main_of(number: str) -> tuple[str, Estimate]:
 # What they find ----------------------------------------------------------------------------------------------------
 
 
+def a_few(number: str) -> tuple[range, int]:
+    """Return seeds of worlds, and in how many of them an interval may miss: each does once in twenty."""
+    return (range(1, 2), 0) if number == "07" else (range(1, 4), 1)  # a world of 07 takes as long as three others
+
+
 @pytest.mark.slow
 @every
-def test_in_three_worlds_the_interval_has_what_is_planted(number: str) -> None:
-    found = conclude_all(number, range(1, 4), planted=True)
+def test_in_a_few_worlds_the_interval_has_what_is_planted(number: str) -> None:
+    seeds, missed = a_few(number)
+    found = conclude_all(number, seeds, planted=True)
     name, main = main_of(number)
-    assert covering(found, name, main.planted[True]) >= 2  # each misses once in twenty
-    assert covering(found, name, main.nothing) <= 1  # and there is enough data to tell it from nothing
+    assert covering(found, name, main.planted[True]) >= len(seeds) - missed
+    assert covering(found, name, main.nothing) <= missed  # there is enough data to tell it from nothing
     for value, low, high in (one[name] for one in found):
         assert low < value < high
 
 
 @pytest.mark.slow
 @every
-def test_in_three_worlds_without_the_effect_it_finds_none(number: str) -> None:
-    found = conclude_all(number, range(1, 4), planted=False)
+def test_in_a_few_worlds_without_the_effect_it_finds_none(number: str) -> None:
+    seeds, missed = a_few(number)
+    found = conclude_all(number, seeds, planted=False)
     name, main = main_of(number)
-    assert covering(found, name, main.nothing) >= 2
+    assert covering(found, name, main.nothing) >= len(seeds) - missed
 
 
 @pytest.mark.long
