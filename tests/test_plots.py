@@ -492,7 +492,7 @@ def test_only_what_is_too_long_for_a_panel_is_broken_into_lines() -> None:
     _, panels = plt.subplots(2, 2, figsize=(11, 8), dpi=72)
     ax = plots.trend(example("trend"), ax=panels[0, 0])
     assert "\n" in texts(ax, "footer")[0]
-    assert ax.get_xlabel() == "start of the bucket (UTC)"
+    assert ax.get_xlabel() == "day (UTC)"
     assert ax.get_title(loc="left") == "Popularity of 2 hashtags, US, 7 days"
 
 
@@ -705,7 +705,7 @@ def test_a_series_is_drawn_in_the_order_of_its_dates_with_units() -> None:
     (line,) = ax.lines
     assert known(line) == (["2026-01-01", "2026-01-02", "2026-01-03"], [0.01, 0.02, 0.03])
     assert ax.get_ylabel() == "popularity (share of own peak, 0 to 1)"
-    assert ax.get_xlabel() == "start of the bucket (UTC)"
+    assert ax.get_xlabel() == "day (UTC)"
     assert ax.get_title(loc="left") == "Popularity of #ufc324, US, 7 days"
     assert ax.get_legend() is None
     assert "never levels" not in footer(ax)
@@ -737,7 +737,7 @@ def test_more_series_than_can_be_named_are_grey_and_counted(own: bool) -> None:
 def test_forty_series_are_a_panel_each_with_a_word() -> None:
     first = plots.trend(pd.concat([series(f"tag{i}", days(1, 2, 3)) for i in range(40)]))
     assert len(first.figure.axes) == 40
-    assert "A panel each, as more than 14 are hard to tell apart." in footer(first)
+    assert "More than 14 lines: a panel each." in footer(first)
     assert first.figure.get_suptitle() == "Popularity of 40 hashtags, US, 7 days"
     assert len(plots.trend(pd.concat([series(f"tag{i}", days(1)) for i in range(14)])).figure.axes) == 1
 
@@ -797,7 +797,7 @@ def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
     assert values[4] == 0.06
     assert 4 in line.get_markevery()
     assert line.get_marker() == "o"
-    assert "A break in a line: buckets are missing." in footer(ax)
+    assert "A break in a line: dates are missing." in footer(ax)
     assert "break" not in footer(plots.trend(series("a", days(1, 2, 3))))
 
 
@@ -840,7 +840,7 @@ def test_small_multiples_have_a_panel_each_and_return_the_first() -> None:
     assert texts(first, "synthetic") == ["SYNTHETIC"] * 5
     assert "never levels" in footer(first)
     assert " ".join(first.figure.get_supylabel().split()) == "popularity (share of own peak, 0 to 1)"
-    assert "start of the bucket (UTC)" in footer(first)
+    assert "Across: day (UTC)." in footer(first)
     draw(first.figure)
     assert plt.get_fignums() == [first.figure.number]
 
@@ -869,9 +869,9 @@ def test_days_without_a_value_are_dotted_and_counted() -> None:
     (line,) = [one for one in ax.lines if one.get_gid() == "line"]
     assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [1, 4, 5]  # nothing is drawn across them
     assert bridge(ax) == [[5, 7, 8, 4]]
-    assert "Dotted: no value on 3 days between others." in footer(ax)
-    assert ax.get_title(loc="left") == "GMV of creator 1001"
-    assert " ".join(ax.get_ylabel().split()) == "GMV (money, currency not documented, of the day), estimated"
+    assert "Dotted: 3 days without a value." in footer(ax)
+    assert ax.get_title(loc="left") == "GMV a day of creator 1001"
+    assert " ".join(ax.get_ylabel().split()) == "estimated GMV a day (currency not documented)"
     assert ax.get_xlabel() == "day (UTC)"
     assert ax.get_ylim()[0] == 0
     whole = plots.days(by_day("1001", [5, 6, 7]))
@@ -884,7 +884,7 @@ def test_values_that_are_missing_or_filled_are_gaps_too() -> None:
     frame.loc[1, "gmv_day_est"] = None
     ax = plots.days(frame.assign(filled=[False, False, True, False]))
     assert solid(ax)[0][1] == [5.0, 8.0]
-    assert "no value on 2 days" in footer(ax)
+    assert "2 days without a value" in footer(ax)
 
 
 def test_of_several_observations_of_a_day_the_newest_counts() -> None:
@@ -898,7 +898,7 @@ def test_names_of_creators_and_products_are_used_where_they_are_there() -> None:
     both = [by_day("1001", [1, 2]).assign(username="anna"), by_day("1002", [3, 4]).assign(username=None)]
     assert legend(plots.days(pd.concat(both).astype({"username": "string"}))) == ["anna", "creator 1002"]
     ax = plots.days(by_day("31", [1, 2], "product_days"), measure="gmv_day_est")
-    assert ax.get_title(loc="left") == "GMV of product 31"
+    assert ax.get_title(loc="left") == "GMV a day of product 31"
 
 
 def test_panels_of_days_have_a_scale_each_and_the_same_dates() -> None:
@@ -908,14 +908,14 @@ def test_panels_of_days_have_a_scale_each_and_the_same_dates() -> None:
     assert small.get_ylim()[1] < 10
     assert large.get_ylim()[1] > 1e6
     assert small.get_xlim() == large.get_xlim()
-    assert "Each panel has its own scale." in footer(first)
+    assert first.figure.get_suptitle().endswith(", each on its own scale")
 
 
 def test_a_measure_that_falls_below_zero_is_drawn_below_zero() -> None:
     frame = by_day("1001", [1, 2, 3]).assign(followers_gained=pd.array([5, -7, 2], dtype="Int64"))
     ax = plots.days(frame, measure="followers_gained")
     assert ax.get_ylim()[0] < -7
-    assert ax.get_ylabel() == "followers gained (followers, of the day)"
+    assert ax.get_ylabel() == "followers gained a day"
     with pytest.raises(kr.InvalidArgumentError, match=r"measure is one of followers, .*; got 'date'"):
         plots.days(frame, measure="date")
 
@@ -932,9 +932,11 @@ def test_windows_are_daily_averages_a_symbol_each() -> None:
     ax = plots.windows(pd.concat([by_window("31", {1: 9, 7: 70, 30: 240}), by_window("32", {1: 3, 7: 14, 30: None})]))
     assert dots(ax) == {"1": [[9, 0], [3, 1]], "7": [[10, 0], [2, 1]], "30": [[8, 0]]}
     assert ticks(ax.get_yticklabels()) == ["product 31", "product 32"]
-    assert legend(ax) == ["1 day", "7 days", "30 days"]
+    assert legend(ax) == ["1 day", "7 days", "30 days"]  # a day alone says little: a tick
+    one, week, month = ax.collections[-3:]
+    assert [len(one.get_paths()[0].vertices), week.get_sizes()[0], month.get_sizes()[0]] == [4, 55, 45]
     assert ax.get_title(loc="left") == "Units a day, by window, of 2 products"
-    assert ax.get_xlabel() == "units, a day, estimated"
+    assert ax.get_xlabel() == "estimated units a day"
     assert "1 window without a value." in footer(ax)
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is the first from above
 
@@ -969,9 +971,10 @@ def test_findings_are_spans_the_severest_first() -> None:
         )
     )
     assert ticks(ax.get_yticklabels()) == [
-        "stands still\ncreator days: views",
-        "days are missing\ncreator days: date",
+        "does not change\nviews in creator days",
+        "days are missing\ncreator days",
     ]
+    assert [text.get_text() for text in ax.texts if text.get_gid() == "whose"] == ["1001", "1002", "1001"]
     assert legend(ax) == ["wrong (2)", "note (1)"]
     spans = {one.get_gid(): one.get_segments() for one in ax.collections if one.get_gid()}
     days_of = [[str(mdates.num2date(at).date()) for at, _ in segment] for segment in spans["wrong"]]
@@ -1025,7 +1028,7 @@ def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
         "videos: 5": [("2026-01-05", 0, 1), ("2026-01-11", 0, 4)],
         "hashtags: 2": [("2026-01-05", 1, 2)],
     }
-    assert ax.get_title(loc="left") == "7 credits in 3 requests"
+    assert ax.get_title(loc="left") == "7 credits spent in 3 requests"
     assert ax.get_ylabel() == "credits per day"
     assert footer(ax) == "source: keyapi, sent 2026-01-05 to 2026-01-11 (UTC)"
 
@@ -1033,7 +1036,7 @@ def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
 def test_what_nobody_knows_and_what_others_paid_is_counted_and_not_drawn() -> None:
     refused = {"credits": None, "message": "not delivered: no route to the host"}
     ax = plots.spending(ledger({"message": "success"}, {"credits": None}, refused, {"credits": 50, "imported": True}))
-    assert ax.get_title(loc="left") == "2 credits in 1 request"
+    assert ax.get_title(loc="left") == "2 credits spent in 1 request"
     assert "Not drawn: 1 without an answer (nobody knows whether they were charged)." in footer(ax)
     assert "Left out: 1 imported, which others paid." in footer(ax)
 
@@ -1093,7 +1096,7 @@ def test_ages_are_shares_in_the_order_of_age() -> None:
     assert [bar.get_x() + bar.get_width() / 2 for bar in ax.containers[0]] == pytest.approx([0, 1, 2])
     assert ax.get_ylabel() == "share of the audience (percent)"
     assert ax.get_xlabel() == "age band (inferred)"
-    assert ax.get_title(loc="left") == "Audience by age, #ufc324, US, 7 days"
+    assert ax.get_title(loc="left") == "Audience of #ufc324 by age, US, 7 days"
     assert [line for line in ax.lines if line.get_gid() == "average"] == []
 
 
@@ -1105,7 +1108,7 @@ def test_bands_of_products_and_of_hashtags_are_not_the_same_people() -> None:
     assert ticks(ax.get_xticklabels()) == ["18-24", "35-44", "35+", "45-54", "55+", "code 7"]
     assert heights(ax) == [[38, 19, 8, 6], [50, 50, 1]]
     assert legend(ax) == ["category 601583", "#a"]
-    assert "No bar: not in that entity's list, which is unknown, not zero." in footer(ax)
+    assert "No bar: not listed there, which is unknown, not zero." in footer(ax)
 
 
 def test_codes_of_one_band_do_not_hide_each_other() -> None:
@@ -1146,7 +1149,7 @@ def test_as_many_segments_are_drawn_as_there_is_room_for() -> None:
     plots.audience(hard("audience"), ax=ax)
     shown = len(ax.get_yticks())
     assert 2 <= shown < 12
-    assert f"The {shown} highest of 14 segments." in footer(ax)
+    assert f"The {shown} highest of 14 countries." in footer(ax)
 
 
 def test_entities_stand_side_by_side_for_each_segment() -> None:
@@ -1177,7 +1180,7 @@ def test_too_many_entities_or_segments_are_cut_and_counted() -> None:
     assert legend(ax) == [f"#tag{i}" for i in range(6)]
     assert ticks(ax.get_yticklabels()) == [f"C{j}" for j in range(14, 2, -1)]
     assert "The first 6 of 8 entities." in footer(ax)
-    assert "The 12 highest of 15 segments." in footer(ax)
+    assert "The 12 highest of 15 countries." in footer(ax)
 
 
 # Products ---------------------------------------------------------------------------------------------------
@@ -1206,7 +1209,7 @@ def test_products_are_placed_by_rates_and_sized_by_impressions() -> None:
 
 def test_areas_and_colours_are_explained() -> None:
     ax = plots.products(ranking({"impressions": 24_000_000}, {"category_l1": "Food", "impressions": 4_000_000}))
-    assert ax.get_legend().get_title().get_text() == "colour: level-1 category"
+    assert ax.get_legend().get_title().get_text() == "level-1 category"
     assert legend(ax) == ["Home", "Food"]
     assert "Area: impressions, the largest 24M." in footer(ax)
 
@@ -1268,7 +1271,10 @@ def test_a_label_covers_no_other_symbol_and_is_drawn_above_all_of_them() -> None
     ax = plots.products(ranking(free, crowd[12], *crowd[:12], *crowd[13:]), labels=26)
     found = boxes(ax)
     assert "Things 1" in found
-    assert "Things 2" not in found  # in the middle of the crowd
+    of = {text.get_text(): text for text in ax.texts if text.get_gid() == "label"}
+    assert of["Things 2"].xy == (crowd[12]["ctr_pct"], crowd[12]["cvr_pct"])  # in the middle of the crowd
+    leader = of["Things 2"].arrow_patch.get_path().vertices
+    assert math.dist(leader[-1], ax.transData.transform(of["Things 2"].xy)) < math.dist(leader[0], leader[-1])
     places = ax.transData.transform([(one["ctr_pct"], one["cvr_pct"]) for one in crowd])
     assert not any(box.padded(-1).contains(*place) for box in found.values() for place in places)
     labels = [text.get_zorder() for text in ax.texts if text.get_gid() == "label"]
@@ -1308,8 +1314,8 @@ def test_amounts_are_summed_within_the_hierarchy() -> None:
     assert named(ax) == ["Drinks", "Decor", "Light"]
     bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bars in ax.containers for bar in bars]
     assert bars == [(0, 9_000_000), (1, 8_000_000), (2, 3_000_000)]
-    assert ends(ax) == ["9M (1)  Food", "8M (3)  Home", "3M (1)  Home"]
-    assert ax.get_xlabel() == "impressions, sum of the categories below"
+    assert ends(ax) == ["9.00M (1)  Food", "8.00M (3)  Home", "3.00M (1)  Home"]
+    assert ax.get_xlabel() == "impressions, sum of its level-3 categories"
     assert ax.get_title(loc="left") == "Impressions of 3 level-2 categories, US, 7 days"
     assert "medians" not in footer(ax)
 
@@ -1319,9 +1325,10 @@ def test_rates_are_medians_and_say_so() -> None:
     assert named(ax) == ["Light", "Decor", "Drinks"]
     assert widths(ax) == [[6, 4, 2]]
     assert ends(ax) == ["6.00 (1)  Home", "4.00 (3)  Home", "2.00 (1)  Food"]
-    assert ax.get_xlabel() == "conversion rate (percent), median of the categories below"
+    assert ax.get_xlabel() == "conversion rate (percent), median of its level-3 categories"
     assert ax.get_title(loc="left") == "Conversion rate of 3 level-2 categories, US, 7 days"
-    assert "Rates do not add up: medians are shown, each category counting once." in footer(ax)
+    assert "In brackets: of how many level-3 categories in these rows; faint: one." in footer(ax)
+    assert [to_hex(bar.get_facecolor()) == to_hex(style.COLOURS[0]) for bar in ax.patches] == [False, True, False]
 
 
 def test_what_may_be_summed_follows_from_the_units() -> None:
@@ -1329,15 +1336,15 @@ def test_what_may_be_summed_follows_from_the_units() -> None:
     assert summed == {"posts", "impressions", "cost", "likes", "comments", "shares"}
     assert set(category_bars.MEASURES) - summed == {"posts_change_pct", "ctr_pct", "cvr_pct", "view_6s_pct", "cpa"}
     assert plots.categories(ranking({"cost": 10.0}), measure="cost").get_xlabel() == (
-        "cost (money, probably USD), sum of the categories below"
+        "cost (probably USD), sum of its level-3 categories"
     )
 
 
 def test_rows_of_an_upper_level_do_not_count_twice() -> None:
     upper = {"category_l2": "Decor", "category_l3": None, "impressions": 999_000_000, "category_id": "1"}
     ax = plots.categories(ranking(*SHOP, upper))
-    assert ends(ax) == ["9M (1)  Food", "8M (3)  Home", "3M (1)  Home"]
-    assert "1 row above level 3 left out, so nothing counts twice." in footer(ax)
+    assert ends(ax) == ["9.00M (1)  Food", "8.00M (3)  Home", "3.00M (1)  Home"]
+    assert "1 row above level 3 left out." in footer(ax)
     alone = plots.categories(ranking(upper))
     assert (named(alone), ends(alone)) == (["Decor"], ["999M  Home"])
 
@@ -1347,7 +1354,7 @@ def test_missing_measures_and_names_are_counted_and_kept_visible() -> None:
     assert "1 row without impressions left out." in footer(plots.categories(ranking({"impressions": None}, {})))
     assert "no rows" in ticks(ax.texts)  # the only row with impressions is of an upper level
     nameless = plots.categories(ranking({"category_l1": None}))
-    assert ends(nameless) == ["1M (1)  (no level 1)"]
+    assert ends(nameless) == ["1.00M (1)  (no level 1)"]
 
 
 @pytest.mark.parametrize(
@@ -1397,7 +1404,7 @@ def test_the_lowest_are_drawn_where_low_is_what_matters() -> None:
 def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
     ax = plots.categories(ranking(*SHOP), level=1)
     assert named(ax) == ["Home", "Food"]
-    assert ends(ax) == ["11M (4)", "9M (1)"]
+    assert ends(ax) == ["11.0M (4)", "9.00M (1)"]
     ax = plots.categories(ranking(*SHOP), level=3, measure="cvr_pct")
     assert named(ax) == ["Things 5", "Things 4", "Things 2", "Things 3", "Things 1"]
     assert widths(ax) == [[9, 6, 4, 2, 1]]
@@ -1429,9 +1436,9 @@ def medians(ax: Axes) -> list[str]:
 def test_rates_are_points_on_a_log_axis_with_medians() -> None:
     ax = plots.engagement(videos(*CLIPS))
     assert ax.get_xscale() == "log"
-    assert ticks(ax.get_yticklabels()) == ["engagement\n(all three)", "likes", "comments", "shares"]
+    assert ticks(ax.get_yticklabels()) == ["all three", "likes", "comments", "shares"]
     assert strips(ax) == [pytest.approx(x) for x in ([0.101, 0.212], [0.1, 0.2, 0.3], [0.01], [0.001, 0.002])]
-    assert medians(ax) == ["median 15.7 %", "median 20 %", "median 0 %", "median 0.15 %"]
+    assert medians(ax) == ["median 15.7 %", "median 20.0 %", "median 0.00 %", "median 0.150 %"]
     lines = [collection.get_segments()[0][0, 0] for collection in ax.collections if hasattr(collection, "get_segments")]
     assert lines == pytest.approx([0.1565, 0.2, 0.0005, 0.0015])  # a median of zero stands at the left edge
     assert ax.get_xlabel() == "interactions per view (percent, log axis)"
@@ -1449,7 +1456,7 @@ def test_what_a_log_axis_cannot_show_is_counted() -> None:
 def test_one_video_is_four_points_and_no_distribution() -> None:
     ax = plots.engagement(videos({"views": 1000}))
     assert strips(ax) == [pytest.approx([x]) for x in (0.1, 0.06, 0.03, 0.01)]
-    assert medians(ax) == ["10 %", "6 %", "3 %", "1 %"]
+    assert medians(ax) == ["10.0 %", "6.00 %", "3.00 %", "1.00 %"]
     assert list(ax.patches) == []  # no box,
     assert not [one for one in ax.collections if hasattr(one, "get_segments")]  # and no line over the point
     assert "middle half" not in footer(ax)
@@ -1505,18 +1512,21 @@ def test_similarity_is_the_cosine_of_logarithms_with_unlisted_as_average() -> No
     assert np.isnan(found.diagonal()).all()
     assert abs(place["#a"] - place["sound 5"]) == 1
     (bar,) = ax.child_axes
-    assert " ".join(bar.get_ylabel().split()) == "similarity (cosine of log(index / 100))"
+    assert " ".join(bar.get_ylabel().split()) == "similarity (cosine)"
 
 
 def test_cells_say_the_value_and_the_shared_segments() -> None:
-    ax = plots.overlap(pd.concat(LIKE))
+    a, b = {"Macao": 200, "Chad": 400, "Peru": 200}, {"Macao": 400, "Chad": 200, "Peru": 200, "Mali": 100}
+    ax = plots.overlap(pd.concat([people("a", "country", a), people("b", "country", b), LIKE[1], LIKE[2]]))
     place = {name: i for i, name in enumerate(ticks(ax.get_yticklabels()))}
     said = {(round(t.get_position()[1]), round(t.get_position()[0]), t.get_gid()): t.get_text() for t in ax.texts}
-    (b, a), (y, x) = (sorted((place["#a"], place[other]), reverse=True) for other in ("#b", "#c"))
-    assert said[b, a, "value"] == "0.40"
-    assert said[b, a, "common"] == "1"
-    assert said[place["#a"], place["#a"], "common"] == "2"
-    assert not {(y, x, "value"), (y, x, "common"), (a, b, "value")} & set(said)
+    pairs = [sorted((place["#a"], place[other]), reverse=True) for other in ("#b", "#c", "sound 5")]
+    (low, high), (y, x), few = pairs
+    assert said[low, high, "value"] == "0.83"  # a = (1, 2, 1, 0) ln 2, b = (2, 1, 1, 0) ln 2: 5 / 6
+    assert said[low, high, "common"] == "n=3"
+    assert said[place["#b"], place["#b"], "common"] == "n=4"
+    assert said[(*few, "common")] == "n=2"
+    assert not {(y, x, "value"), (y, x, "common"), (high, low, "value"), (*few, "value")} & set(said)
     assert "is unknown in the other, not zero" in footer(ax)
     hatched = {patch.get_xy() for patch in ax.patches if patch.get_hatch()}
     assert (x - 0.5, y - 0.5) in hatched
@@ -1528,7 +1538,8 @@ def test_a_similarity_that_rests_on_little_has_no_colour() -> None:
     ax = plots.overlap(pd.concat([people("a", "country", many), people("b", "country", many), LIKE[0], LIKE[3]]))
     coloured = ~cells(ax).mask
     assert coloured.sum() == 1
-    assert "Without a colour: fewer than 3 are." in footer(ax)
+    assert len([text for text in ax.texts if text.get_gid() == "value"]) == 1
+    assert "Grey: fewer than 3 are in both, which says little" in footer(ax)
 
 
 @pytest.mark.parametrize("count", [1, 3, slow(8), slow(13), 30])
@@ -1541,9 +1552,9 @@ def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> N
     cell = ax.get_window_extent().width / count
     numbers = [text for text in ax.texts if text.get_gid() in ("value", "common")]
     assert all(text.get_window_extent().width < cell for text in numbers)
-    assert bool(numbers) is ("Small numbers" in footer(ax))
+    assert bool(numbers) is ("n: how many" in footer(ax))
     assert bool(numbers) is (count < 30) or 3 < count < 30
-    assert "Hatched: no segment is in both lists" in footer(ax)
+    assert "hatched: none is" in footer(ax)
 
 
 def test_those_alike_are_neighbours() -> None:
@@ -1590,6 +1601,21 @@ def test_every_panel_is_stamped_and_the_source_written_once() -> None:
     for given, got in ((figure, "Figure"), ([], "list"), ([1], "list")):
         with pytest.raises(kr.InvalidArgumentError, match=rf"got {got}\. Of a figure pass figure\.axes"):
             plots.stamp(given, rows)  # type: ignore[type-var]
+
+
+def test_titles_of_ones_own_look_like_those_of_the_package() -> None:
+    _, ax = plt.subplots()
+    ax.plot([1, 2])
+    ax.set_title("Mine")
+    plots.stamp(ax, A)
+    ax.figure.draw_without_rendering()
+    theirs = plots.trend(A)
+    theirs.figure.draw_without_rendering()
+    [title] = [text for text in theirs.get_children() if isinstance(text, Text) and text.get_gid() == "title"]
+    for what in ("get_fontsize", "get_fontweight", "get_ha"):
+        assert getattr(ax.title, what)() == getattr(title, what)()
+    assert ax.get_title() == "Mine"
+    assert ax.title.get_window_extent().x0 == pytest.approx(ax.get_window_extent().x0, abs=2)
 
 
 def test_source_and_age_of_all_panels_stand_below_the_figure_in_one_line() -> None:
@@ -1836,9 +1862,9 @@ def test_a_stitched_series_has_a_band_and_breaks_between_pieces() -> None:
     assert len(ax.collections) == 1
     assert band(ax) == (pytest.approx(0.18), 1.0)
     assert ax.get_ylabel() == "popularity (share of highest, 0 to 1)"
-    assert "Band: all values that fit the windows and their rounding" in footer(ax)
+    assert "Band: where the values can be" in footer(ax)
     assert "on both sides of a break in a line, cannot be compared" in footer(ax)
-    assert "buckets are missing" not in footer(ax)
+    assert "dates are missing" not in footer(ax)
 
 
 def test_dates_without_a_value_have_no_band() -> None:

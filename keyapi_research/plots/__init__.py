@@ -47,7 +47,7 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool | N
     """Draw popularity over time, one line a series.
 
     A series is a hashtag or sound in a region and period, as observed at one time. Each is relative to its own peak in
-    its window, so levels of two cannot be compared. The line breaks where buckets are missing; the step is the series'
+    its window, so levels of two cannot be compared. The line breaks where dates are missing; the step is the series'
     own most frequent distance between dates.
 
     Parameters
@@ -97,7 +97,8 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
     """Draw product categories by click-through rate (across) and conversion rate (up).
 
     The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1 category
-    (the four with most impressions, then "other"). The first rows are named where there is room: sort by what matters.
+    (the four with most impressions, then "other"). Dashed lines are medians. The first rows are named where there is
+    room, with a line from name to symbol: sort by what matters.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def categories(
     --------
     >>> ranking = kr.fetch_product_insights(region="US", limit=40)
     >>> kr.plots.categories(ranking, measure="ctr_pct").get_xlabel()
-    'click-through rate (percent), median of the categories below'
+    'click-through rate (percent), median of its level-3 categories'
     """
     return _picture("category_bars", ax)(df, ax, measure=measure, level=level, lowest=lowest)
 
@@ -182,7 +183,7 @@ def overlap(df: pd.DataFrame, *, dimension: str = "country", ax: Axes | None = N
     It is 1 for lists with the same segments and pattern of indices, near 0 where little is shared. A segment that only
     one of two lists has is unknown in the other, not zero; it counts as average (100) there, which adds nothing above
     the line. Where no segment is in both lists nothing is known, and the cell is hatched. The small number in a cell
-    counts the segments in both lists: a similarity that rests on one or two says little, and has no colour.
+    counts the segments in both lists: a similarity that rests on one or two says little, and is not shown.
     `kr.audience_similarity` returns the numbers as a table.
 
     Parameters
@@ -229,7 +230,7 @@ def days(
     --------
     >>> days = kr.fetch_creator_days(kr.fetch_creator_rankings(region="US", limit=3)["user_id"], start="14D")
     >>> kr.plots.days(days, measure="followers").get_ylabel()
-    'followers, total'
+    'followers (total)'
     """
     return _picture("day_lines", ax)(df, ax, measure=measure, small_multiples=small_multiples)
 
@@ -239,7 +240,8 @@ def windows(df: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = N
     """Draw windows of creators or products as daily averages, so that a short one shows what is new in a long one.
 
     Each window's value is divided by its days. A line for each creator or product, in the frame's order, up to twenty,
-    or as many as fit: a filled circle for the shortest window, an open diamond for the longest, ticks between them.
+    or as many as fit: a filled circle for the shortest window of at least a week, as one day says little (a cross), an
+    open diamond for the longest, ticks between them.
 
     Parameters
     ----------
@@ -253,7 +255,7 @@ def windows(df: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = N
     --------
     >>> windows = kr.fetch_creator_windows(kr.fetch_creator_rankings(region="US", limit=3)["user_id"])
     >>> kr.plots.windows(windows).get_xlabel()
-    'followers gained (followers, a day)'
+    'followers gained a day'
     """
     return _picture("window_dots", ax)(df, ax, measure=measure)
 
@@ -263,7 +265,7 @@ def findings(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the findings of an audit over the days that they concern, the severest first.
 
     A row for each check and column, up to sixteen or as many as fit, and a line for each finding from its first to its
-    last day.
+    last day, with the end of the id that it is about.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from ..catalogue.audiences import AGE_BANDS
 from ..entities import Name, check_columns, find_entities
 from ..measures import AVERAGE, DIMENSIONS, Floats, check_dimension, is_dimension, spread_scores
 from . import style
-from .reading import NEEDS
+from .reading import NEEDS, kind_of, plural
 
 MOST_ENTITIES: Final = 6  # side by side
 MOST_SEGMENTS: Final = 12
@@ -35,7 +35,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
     if not ages and not made:
         most = min(most, style.lines_that_fit(ax, 10))
     if most < total:
-        notes.append(f"The {most} highest of {total} segments.")
+        notes.append(f"The {most} highest of {total} {plural(audience.dimension)}.")
     longest = style.longest_name(ax)
     labels = style.labels_for(audience.names, longest)
     segments = style.labels_for(audience.segments[:most], longest)
@@ -48,11 +48,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
         for one in bars if count <= _VALUED and not style.is_narrow(ax) else ():
             _write_values(ax, one)
         if np.isnan(scores).any():
-            notes.append("No bar: not in that entity's list, which is unknown, not zero.")
+            notes.append("No bar: not listed there, which is unknown, not zero.")
     empty = "" if total else "no known scores" if audience.names else "no rows"
-    whose = labels.texts[0] if len(audience.names) == 1 else ""
-    what = f"Audience by {audience.dimension}{'' if ages else ', 100 = average'}"
-    words = (what, whose, audience.shared)
+    kind = kind_of(df, len(audience.names), "")
+    whose = labels.texts[0] if len(audience.names) == 1 else f"{len(audience.names)} {kind}" if kind else ""
+    what = f"Audience{'' if ages else ' index'}{' of ' if whose else ''}{whose} by {audience.dimension}"
+    what += "" if ages else f" ({AVERAGE:g} = average)"
+    words = (what, audience.shared)
     index = f"index (dashed line: {AVERAGE:g} = average; not a share)", ""
     shares = f"{audience.dimension} band (inferred)", "share of the audience (percent)"
     notes += [*labels.notes, *segments.notes]

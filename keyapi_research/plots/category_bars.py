@@ -44,7 +44,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
         notes += _notes(hierarchy)
         notes += _draw_bars(ax, hierarchy, rows)
     head, words = label_of(hierarchy.column)
-    words += f", {hierarchy.how} of the categories below" if hierarchy.below else ""
+    words += f", {hierarchy.how} of its level-{hierarchy.deepest} categories" if hierarchy.below else ""
     kind = f"level-{level} categor{'ies' if total != 1 else 'y'}"
     which = f"the {most} {'lowest' if lowest else 'highest'} of {total} {kind}" if most < total else f"{total} {kind}"
     title = (f"{head} of {which}", hierarchy.shared)
@@ -53,10 +53,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
 
 def _notes(hierarchy: Hierarchy) -> list[str]:
     notes = []
-    if hierarchy.how == "median":
-        notes.append("Rates do not add up: medians are shown, each category counting once.")
     if hierarchy.below:
-        notes.append("In brackets: number of categories below.")
+        faint = "; faint: one" if hierarchy.how == "median" else ""
+        notes.append(f"In brackets: of how many level-{hierarchy.deepest} categories in these rows{faint}.")
     return notes
 
 
@@ -67,7 +66,11 @@ def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     groups = style.labels_for(rows["l1"].unique(), longest)
     of = dict(zip(rows["l1"].unique(), groups.texts, strict=True))
     bars = ax.barh(range(len(rows)), rows["value"], 0.75, color=style.palette(ax)[0], zorder=2.5)
-    values = [f"{value:.2f}" if hierarchy.how == "median" else style.compact(value) for value in rows["value"]]
+    rates = hierarchy.how == "median"
+    for bar, n in zip(bars, rows["n"], strict=True):
+        if hierarchy.below and rates and n == 1:
+            bar.set_color(style.pale(ax, bar.get_facecolor()))
+    values = [f"{value:.2f}" if rates else style.compact(value, even=True) for value in rows["value"]]
     if hierarchy.below:
         values = [f"{value} ({n})" for value, n in zip(values, rows["n"], strict=True)]
     if hierarchy.level > 1 and not style.is_narrow(ax):
@@ -104,7 +107,7 @@ def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bo
     inner = rows.groupby(names, sort=False)[measure].agg(value=how, n="size").reset_index()
     inner = inner.assign(l1=inner["category_l1"], name=inner[names[-1]])
     inner = inner.sort_values("value", ascending=lowest, kind="stable")[["l1", "name", "value", "n"]]
-    return Hierarchy(inner.reset_index(drop=True), level, level < deepest, how, column, shared_window(rows), notes)
+    return Hierarchy(inner.reset_index(drop=True), level, deepest, how, column, shared_window(rows), notes)
 
 
 def can_be_summed(column: Column) -> bool:
@@ -130,7 +133,7 @@ def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
     level = 1 + rows["category_l2"].notna().astype(int) + rows["category_l3"].notna().astype(int)
     deepest = 0 if rows.empty else int(level.max())
     above = int((level < deepest).sum())
-    notes = [f"{rows_text(above)} above level {deepest} left out, so nothing counts twice."] if above else []
+    notes = [f"{rows_text(above)} above level {deepest} left out."] if above else []
     return rows[level == deepest], deepest, notes
 
 
@@ -140,8 +143,13 @@ class Hierarchy:
 
     rows: pd.DataFrame
     level: int
-    below: bool  # whether it sums up rows of a lower level
+    deepest: int  # the level of the rows that are drawn or summed up
     how: str
     column: Column
     shared: str
     notes: list[str]
+
+    @property
+    def below(self) -> bool:
+        """Whether rows of a lower level are summed up."""
+        return self.level < self.deepest

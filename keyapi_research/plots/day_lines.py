@@ -38,9 +38,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, small_multiples: bo
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
     found, missing = find_lines(df, measure)
     head, label = label_of(MEASURES[measure])
-    dotted = f"Dotted: no value on {missing:,} day{'s' if missing != 1 else ''} between others."
+    dotted = f"Dotted: {missing:,} day{'s' if missing != 1 else ''} without a value."
     words = lines.Words(
-        what=head,
+        what=f"{head} a day" if MEASURES[measure].of == "of the day" else head,
         things="products" if "product_id" in df.columns else "creators",
         shared="",
         across="day (UTC)",

@@ -15,7 +15,7 @@ from . import style
 from .reading import NEEDS, newest
 
 RATES: Final = ("engagement_rate", *PARTS)
-_NAMES: Final = ("engagement\n(all three)", *PARTS.values())
+_NAMES: Final = ("all three", *PARTS.values())
 _FEW: Final = 30  # videos whose points are all seen, before the bar of the middle half
 _MANY: Final = 2000  # a vector file of more points is slow
 
@@ -39,7 +39,8 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         ax.xaxis.set_minor_formatter(NullFormatter())
         style.set_frame(ax, "x")
         if any(np.isfinite(values).sum() > 1 for values in rates):
-            notes.insert(0, "Box: middle half of the videos; line: median, zeros included.")
+            zeros = ", zeros included" if any((values == 0).any() for values in rates) else ""
+            notes.insert(0, f"Box: middle half of the videos; line: median{zeros}. Height in a strip means nothing.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
             _write_medians(ax, rates, low)
     empty = "" if len(shown) else "no rate above zero" if videos else "no rows"
@@ -61,7 +62,7 @@ def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
     if len(known) > 1:  # one point needs no median
         first, middle, third = (max(q, least) for q in np.quantile(known, (0.25, 0.5, 0.75)))
         colours = {"color": style.paper(ax), "edgecolor": style.ink(ax)}
-        ax.barh(place + 0.08, third - first, 0.22, left=first, alpha=0.75, zorder=3, **colours)
+        ax.barh(place + 0.08, third - first, 0.22, left=first, alpha=0.55, zorder=3, **colours)
         ax.vlines(middle, place - 0.26, place + 0.42, colors=style.ink(ax), linewidth=2, zorder=3.5)
 
 
@@ -69,7 +70,7 @@ def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
     for place, (name, values) in enumerate(zip(RATES, rates, strict=True)):
         known = values[np.isfinite(values)]
         median = float(np.median(known)) if len(known) else 0.0
-        percent = f"{100 * median:.3g} %"
+        percent = f"{style.compact(100 * median, even=True)} %"
         text = f"median {percent}" if len(known) > 1 else percent if len(known) else "nothing known"
         look = {"ha": "center", "va": "bottom", **style.on_data(ax), **style.text_style()}
         ax.annotate(text, (max(median, least), place - 0.3), (0, 1), textcoords="offset points", gid=name, **look)

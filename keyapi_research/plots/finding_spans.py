@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from matplotlib import dates as mdates
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -14,15 +15,15 @@ from ..checks import SEVERITIES
 from ..entities import check_columns, elide
 from . import style
 from .lines import set_dates
-from .reading import NEEDS, times
+from .reading import NEEDS, in_words, times
 
 MOST_ROWS: Final = 16
-_LOOKS: Final = MappingProxyType(dict(zip(SEVERITIES, ((1, "X"), (4, "D"), (5, "o")), strict=True)))
+_LOOKS: Final = MappingProxyType(dict(zip(SEVERITIES, ((1, "s"), (0, "D"), (None, "o")), strict=True)))  # None: grey
 IN_WORDS: Final = MappingProxyType(
     {
         "falling_total": "a total falls",
         "window_conflict": "a part is more than the whole window",
-        "frozen": "stands still",
+        "frozen": "does not change",
         "uncovered_zero": "zero for a whole market",
         "revised_past": "the past was changed",
         "parameter_ignored": "a parameter was ignored",
@@ -33,13 +34,17 @@ IN_WORDS: Final = MappingProxyType(
 )
 _WIDTHS: Final = MappingProxyType(dict(zip(SEVERITIES, (5.0, 2.5, 1.5), strict=True)))  # points, of a line
 _WHAT: Final = ["severity", "check", "table", "column"]
+_LONGEST: Final = 14  # characters of whose finding it is
+_SEVERAL: Final = 3  # findings in a row: names beside their lines would stand on each other
 
 
 def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
     """Draw a row for each check and column, a line for each finding."""
     check_columns(df, NEEDS["findings"])
     found = df[_WHAT].astype("string").reset_index(drop=True)
-    found = found.assign(first=times(df["first"]), last=times(df["last"])).fillna({"column": ""})
+    whose = df["entity"].astype("string") if "entity" in df.columns else pd.Series("", index=df.index, dtype="string")
+    found = found.assign(first=times(df["first"]), last=times(df["last"]), whose=whose.to_numpy())
+    found = found.fillna({"column": "", "whose": ""})
     dated = found.dropna(subset=["first", "last"])
     dated = dated.assign(rank=dated["severity"].map({one: rank for rank, one in enumerate(SEVERITIES)}))
     dated = dated.dropna(subset=["rank"]).sort_values(["rank", *_WHAT[1:], "first"], kind="stable")
@@ -55,6 +60,8 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         _draw_spans(ax, drawn)
         _name_rows(ax, drawn)
         set_dates(ax, drawn["first"].min().to_numpy(), drawn["last"].max().to_numpy())
+        if not style.is_narrow(ax):
+            _say_whose(ax, drawn)
         style.set_frame(ax, "x")
         if most < len(rows):
             left_out = len(dated) - len(drawn)
@@ -68,15 +75,36 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
     return style.finish(ax, df, (title,), ("day or moment of observation (UTC)", ""), notes, empty=empty)
 
 
-def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
+def _heights(drawn: pd.DataFrame) -> pd.Series[Any]:
+    """Return how high each finding stands: those of a row one below the other."""
     place, of = drawn.groupby("row").cumcount(), drawn.groupby("row")["row"].transform("size")
-    height = drawn["row"] - 0.3 + 0.6 * (place + 0.5) / of
+    return drawn["row"] - 0.3 + 0.6 * (place + 0.5) / of
+
+
+def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
+    """Write beside each line whose rows it is about, away from the nearer edge."""
+    few = drawn[drawn.groupby("row")["row"].transform("size") < _SEVERAL]
+    names = few["whose"].unique()
+    labels = style.labels_for(elide(one, _LONGEST) for one in names)
+    written = dict(zip(names, labels.texts, strict=True))
+    look: dict[str, Any] = {"va": "bottom", "gid": "whose", **style.on_data(ax), **labels.style}
+    number: Any = mdates.date2num
+    ends = zip(number(few["first"]), number(few["last"]), strict=True)
+    for (first, last), height, whose in zip(ends, _heights(drawn)[few.index], few["whose"], strict=True):
+        left = first + last < sum(ax.get_xlim())
+        place = (first if left else last, height)
+        look["ha"] = "left" if left else "right"
+        ax.annotate(written[whose], place, (0, 4), textcoords="offset points", **look)
+
+
+def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
+    height = _heights(drawn)
     handles, words = [], []
     for severity, (colour, marker) in _LOOKS.items():
         part = drawn[drawn["severity"] == severity]
         if part.empty:
             continue
-        look: dict[str, Any] = {"color": style.palette(ax)[colour]}
+        look: dict[str, Any] = {"color": style.GREY if colour is None else style.palette(ax)[colour]}
         at = height[part.index]
         ax.hlines(at, part["first"], part["last"], linewidth=_WIDTHS[severity], zorder=2.5, gid=severity, **look)
         for end in ("first", "last"):
@@ -89,7 +117,8 @@ def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
 def _name_rows(ax: Axes, drawn: pd.DataFrame) -> None:
     longest = style.longest_name(ax) + 2
     first = drawn.drop_duplicates("row")
-    where = first["table"].str.cat(first["column"], sep=": ").str.removesuffix(": ").str.replace("_", " ")
+    columns = first["column"].where(first["column"] != "date", "").map(in_words)
+    where = columns.str.cat(first["table"].str.replace("_", " "), sep=" in ").str.removeprefix(" in ")
     labels = style.labels_for(elide(one, longest) for one in where.unique())
     named = dict(zip(where.unique(), labels.texts, strict=True))
     said = [IN_WORDS.get(check, check) for check in first["check"]]

@@ -24,7 +24,7 @@ from .reading import find_origin
 
 Dates = npt.NDArray[np.datetime64]
 
-DASHES: Final = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))  # dotted are gaps
+DASHES: Final = ("-", "--", "-.", (0, (9, 2)))  # dotted are gaps
 MARKERS: Final = (*style.MARKERS, "P")
 MOST_NAMED: Final = 14
 MOST_PANELS: Final = 60
@@ -88,15 +88,14 @@ def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many:
         _set_axes(panel, [line], words, dates_of=shown)
         panel.tick_params(labelsize=style.small(panel) + 1, labelbottom=place >= len(shown) - columns)
         panel.set_title(label, loc="left", fontsize=style.small(panel) + 2, **labels.style)
-    title = ", ".join(filter(None, (_title(words, labels.texts, len(lines)), words.shared)))
+    scale = "each on its own scale" if words.levels is None and len(shown) > 1 else ""
+    title = ", ".join(filter(None, (_title(words, labels.texts, len(lines)), words.shared, scale)))
     figure.suptitle(title, x=0.01, ha="left", gid="title", **style.title_style(title))
     longest = int((72 * figure.get_figheight() - _AROUND) / (0.53 * _LABEL))
     figure.supylabel(textwrap.fill(words.up, longest), fontsize=_LABEL, **style.text_style())
     notes = [f"Across: {words.across}.", *words.before, *labels.notes, *_unknown(shown), *words.after]
     if many:
-        notes.insert(0, f"A panel each, as more than {words.together} are hard to tell apart.")
-    if words.levels is None:
-        notes.append("Each panel has its own scale.")
+        notes.insert(0, f"More than {words.together} lines: a panel each.")
     if len(lines) > len(shown):
         notes.append(f"{len(lines) - len(shown)} more series are not drawn.")
     origin = find_origin(df)
@@ -110,6 +109,8 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> Any:
     alone = known & ~np.append(False, known[:-1]) & ~np.append(known[1:], False)
     marked = alone | (len(known) <= _FEW)
     look = {"linewidth": 1.5, "markersize": 4, "markevery": np.flatnonzero(marked).tolist(), **how}
+    if not marked.any():  # nor has the legend
+        look["marker"] = ""
     [drawn] = ax.plot(line.dates, line.values, gid="line", **look)
     color = drawn.get_color()
     if line.bridge is not None:

@@ -13,16 +13,18 @@ from matplotlib.patches import Rectangle
 
 from ..measures import Floats, Similarity, compare_audiences
 from . import style
-from .reading import NEEDS
+from .reading import NEEDS, plural
 
 _VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
+_READABLE: Final = 8.0  # points of the large numbers: where they are smaller, the others would only be clutter
 ENOUGH: Final = 3  # segments in both lists: from here on a similarity has a colour
 _HALF: Final = 0.55  # luminance of a cell: from here on numbers are black
 _LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
 _DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background
-_HATCHED: Final = (
-    "Hatched: no segment is in both lists, so nothing is known. Without a colour: fewer than 3 are. "
-    "A segment that only one of two lists has is unknown in the other, not zero; it counts as average (100) there."
+_FEW: Final = ("#F2F2F2", "#222222")
+_CELLS: Final = (
+    "Grey: fewer than 3 are in both, which says little; hatched: none is. "
+    "What only one of two lists has is unknown in the other, not zero; it counts as average (100)."
 )
 
 
@@ -43,12 +45,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     shown = np.where(np.tri(count, k=-1, dtype=bool), found.similarity, np.nan)  # each pair once
     _draw_cells(ax, shown, found.common)
     _name_cells(ax, labels)
-    notes = [_HATCHED, *notes, *labels.notes]
+    notes = [_CELLS, *notes, *labels.notes]
     style.lay_out(ax)
     size = _size_of_values(ax, shown)
     if size:
         _write_cells(ax, found, shown, size)
-        notes.insert(0, f"Small numbers: {dimension} segments in both lists (diagonal: in its list).")
+        notes.insert(0, f"n: how many {plural(dimension)} both lists have (diagonal: one list).")
     return style.finish(ax, df, title, notes=notes)
 
 
@@ -76,14 +78,15 @@ def side_by_side(similarity: Floats) -> list[int]:
 
 def _draw_cells(ax: Axes, shown: Floats, common: npt.NDArray[np.intp]) -> None:
     image = ax.imshow(np.ma.masked_where(common < ENOUGH, shown), cmap=_colours(ax), vmin=0, vmax=1)
-    plain, hatched = {"color": _DIAGONAL[style.is_dark(ax)]}, {"hatch": "////", "fill": False, "edgecolor": style.GREY}
+    dark, hatched = style.is_dark(ax), {"hatch": "////", "fill": False, "edgecolor": style.GREY}
     for row, column in np.argwhere(np.tri(len(shown), dtype=bool)).tolist():
-        if row == column or not common[row, column]:
-            look: dict[str, Any] = {**(plain if row == column else hatched), "linewidth": 0}
+        if row == column or common[row, column] < ENOUGH:
+            grey = {"color": (_DIAGONAL if row == column else _FEW)[dark]}
+            look: dict[str, Any] = {**(grey if common[row, column] else hatched), "linewidth": 0}
             ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
     below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
-    bar.set_label("similarity (cosine\nof log(index / 100))", fontsize=style.small(ax), **style.text_style())
+    bar.set_label("similarity (cosine)", fontsize=style.small(ax), **style.text_style())
     bar.ax.tick_params(labelsize=style.small(ax))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -92,7 +95,7 @@ def _draw_cells(ax: Axes, shown: Floats, common: npt.NDArray[np.intp]) -> None:
 
 def _colours(ax: Axes) -> Any:
     """Return the colours of similarities: little is nearly the background's, much stands out."""
-    ends = [style.paper(ax), "#7FC4FF"] if style.is_dark(ax) else ["#F2F7FC", "#8FBFE0", "#08519C"]
+    ends = ["#26323D", "#2F6EA5", "#9AD2FF"] if style.is_dark(ax) else ["#F2F7FC", "#8FBFE0", "#08519C"]
     return LinearSegmentedColormap.from_list("similarity", ends).with_extremes(bad=(0, 0, 0, 0))
 
 
@@ -120,8 +123,9 @@ def _write_cells(ax: Axes, found: Similarity, shown: Floats, size: float) -> Non
         colour = style.ink(ax)
         if common >= ENOUGH and row != column:
             colour = "black" if np.dot(colours(value)[:3], _LUMINANCE) > _HALF else "white"
-        if np.isfinite(value):
+        known = np.isfinite(value) and common >= ENOUGH
+        if known:
             ax.text(column, row - 0.12, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
-        if common:
-            below = 0.28 if np.isfinite(value) else 0
-            ax.text(column, row + below, str(common), color=colour, fontsize=0.72 * size, gid="common", **how)
+        if common and (known or row == column or size >= _READABLE):
+            below = 0.28 if known else 0
+            ax.text(column, row + below, f"n={common}", color=colour, fontsize=0.72 * size, gid="common", **how)

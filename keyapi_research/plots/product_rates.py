@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ _OTHER_COLOURS: Final = ("#DDDDDD", "#555555")  # on a bright and on a dark back
 _AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of symbols in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a symbol, in square points
 _LARGEST: Final = 0.0022  # of the room
+_AWAY: Final = (2, 10, 20)  # points, of a name from its symbol
+_MANY: Final = 5  # symbols: from here on the medians say something
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
@@ -49,12 +52,17 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         most = float(np.nanmax(found.rows["impressions"].to_numpy(), initial=0))
         scale = _LARGEST * math.prod(style.room(ax)) / most if most > 0 else 0.0
         _draw_symbols(ax, found, scale)
+        if len(found.rows) >= _MANY:
+            dashed: dict[str, Any] = {"color": style.GREY, "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+            ax.axvline(found.rows["ctr_pct"].median(), **dashed)
+            ax.axhline(found.rows["cvr_pct"].median(), **dashed)
+            notes.append("Dashed: medians.")
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
         look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
         handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(ax, found)]
-        style.add_legend(ax, handles, groups, "colour: level-1 category")
+        style.add_legend(ax, handles, groups, "level-1 category")
     across, up = (f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items())
     count = len(found.rows)
     title = f"{' and '.join(_RATES)} of {count:,} categor{'ies' if count != 1 else 'y'}".capitalize()
@@ -88,7 +96,7 @@ def _draw_symbols(ax: Axes, found: Points, scale: float) -> None:
 
 
 def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) -> None:
-    """Name the first rows beside their symbols, where a name covers no other name and no other symbol."""
+    """Name the first rows beside their symbols, where a name covers no other name and no symbol; a line leads to it."""
     inside = ax.get_window_extent()
     places = found.rows[["ctr_pct", "cvr_pct"]].to_numpy()
     radii = np.sqrt(found.rows["impressions"].fillna(0).to_numpy() * scale) / 2
@@ -97,9 +105,10 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     covered: list[Bbox] = []
     for number, text in enumerate(names.texts):
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
-        away, look = radii[number] + 2, {"gid": "label", **style.on_data(ax), **names.style}
-        for x, y in _SIDES:
-            far = away * (0.75 if x and y else 1)
+        leader = {"arrowstyle": "-", "color": style.ink(ax), "linewidth": 0.6, "shrinkA": 0, "shrinkB": radii[number]}
+        look = {"gid": "label", "arrowprops": leader, **style.on_data(ax), **names.style}
+        for away, (x, y) in product(_AWAY, _SIDES):
+            far = (radii[number] + away) * (0.75 if x and y else 1)
             look |= {"ha": _ACROSS[x], "va": _UP[y], "xytext": (x * far, y * far), "textcoords": "offset points"}
             label = ax.annotate(text, tuple(places[number]), **look)
             label.get_window_extent()  # moves the text to its place

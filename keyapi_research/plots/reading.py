@@ -50,6 +50,7 @@ _WORDS: Final = MappingProxyType(
     }
 )
 _LEFT_OUT: Final = ("day", "window", "est", "pct")  # of a column's name: the unit says it, or the words after it
+_KINDS: Final = MappingProxyType({"hashtag_name": "hashtags", "clip_id": "sounds", "category_id": "categories"})
 NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _READ})
 
 
@@ -72,7 +73,7 @@ def find_origin(df: object) -> Origin:
         synthetic = SANDBOX in sources
     if df.empty and not sources:
         return Origin("source: no rows", synthetic=False)
-    sandbox = f"{SANDBOX} (SYNTHETIC, its today is {SANDBOX_TODAY:%Y-%m-%d})"
+    sandbox = f"{SANDBOX} (SYNTHETIC, {_days_of_sandbox(df)})"
     named = ", ".join(sandbox if one == SANDBOX else one for one in sources)
     text = f"source{'s' if len(sources) > 1 else ''}: {named or 'not in this frame'}"
     plain, suffixed = _columns_like(df, OBSERVED_AT.name)
@@ -85,6 +86,14 @@ def find_origin(df: object) -> Origin:
     # nobody observed a synthetic market: it has its own today, whenever it was fetched
     seen = "sent" if sent else "fetched" if sources == [SANDBOX] else "observed"
     return Origin(f"{text}, {seen} {first if first == last else f'{first} to {last}'} (UTC)", synthetic)
+
+
+def _days_of_sandbox(df: pd.DataFrame) -> str:
+    """Say which day the sandbox has; each new observation of a store is made some days later there."""
+    dates = times(df["date"]) if isinstance(df.get("date"), pd.Series) else pd.Series(dtype="datetime64[ns, UTC]")
+    if (dates.dt.date > SANDBOX_TODAY).any():
+        return f"its days are up to {dates.max():%Y-%m-%d}"
+    return f"its today is {SANDBOX_TODAY:%Y-%m-%d}"
 
 
 def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], list[pd.Series[Any]]]:
@@ -116,12 +125,28 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def label_of(column: Column, each: str = "") -> tuple[str, str]:
     """Return what a measure is called, and the label of its axis with the unit; `each`: of a daily average."""
-    words = _WORDS.get(column.name) or " ".join(
-        "GMV" if part == "gmv" else part for part in column.name.split("_") if part not in _LEFT_OUT
-    )
-    unit = f"{column.unit}, {each}" if each else column.measured
-    label = unit if column.unit == words else f"{words} ({unit})"
-    return words[0].upper() + words[1:], f"{label}, estimated" if column.name.endswith("_est") else label
+    words = in_words(column.name)
+    unit = "" if column.unit in words.split() else column.unit.removeprefix("money, ")
+    each = each or ("a day" if column.of == "of the day" else "")
+    inside = ", ".join(filter(None, (unit, "" if each else column.of)))
+    label = " ".join(filter(None, (words, each, f"({inside})" if inside else "")))
+    return words[0].upper() + words[1:], f"estimated {label}" if column.name.endswith("_est") else label
+
+
+def in_words(name: str) -> str:
+    """Return what the measure of a column is called."""
+    parts = [part for part in name.split("_") if part not in _LEFT_OUT]
+    return _WORDS.get(name) or " ".join("GMV" if part == "gmv" else part for part in parts)
+
+
+def kind_of(df: pd.DataFrame, count: int, otherwise: str) -> str:
+    """Return what so many series or audiences are of, where each is of another one of a kind."""
+    return next((kind for key, kind in _KINDS.items() if key in df and df[key].nunique() == count), otherwise)
+
+
+def plural(dimension: str) -> str:
+    """Write a dimension of audiences in the plural."""
+    return f"{dimension[:-1]}ies" if dimension.endswith("y") else f"{dimension}s"
 
 
 def rows_text(count: int) -> str:

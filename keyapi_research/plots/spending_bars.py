@@ -42,10 +42,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, by: str) -> Axes:
     if kinds:
         step = _draw_bars(ax, rows, kinds, spent)
     credits_, requests = int(spent.sum()), len(rows)
-    title = f"{credits_:,} credit{'s' if credits_ != 1 else ''} in {requests:,} request{'s' if requests != 1 else ''}"
+    title = (
+        f"{credits_:,} credit{'s' if credits_ != 1 else ''} spent in {requests:,} request{'s' if requests != 1 else ''}"
+        f"{'' if by == 'endpoint' else ', by who sent them'}"
+    )
     empty = "" if kinds else "nothing was spent"
-    what = "" if by == "endpoint" else ", by who sent them"
-    return style.finish(ax, df, (f"{title}{what}",), (f"{step} (UTC)", f"credits per {step}"), notes, empty=empty)
+    return style.finish(ax, df, (title,), (f"{step} (UTC)", f"credits per {step}"), notes, empty=empty)
 
 
 def find_spending(df: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[str]]:
@@ -92,7 +94,7 @@ def _draw_bars(ax: Axes, rows: pd.DataFrame, kinds: list[str], spent: pd.Series[
         low = low + sums[kind].to_numpy()
     totals = [spent.get(kind, 0) if kind != _OTHER else spent.iloc[len(kinds) - 1 :].sum() for kind in kinds]
     words = [f"{elide(kind)}: {total:,.0f}" for kind, total in zip(kinds, totals, strict=True)]
-    style.add_legend(ax, handles, style.labels_for(words, 60), "credits")
+    style.add_legend(ax, handles, style.labels_for(words, 60), "total credits")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(FuncFormatter(style.compact))
     ax.set_ylim(0, low.max() * 1.08)

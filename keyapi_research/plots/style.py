@@ -35,13 +35,14 @@ from ..errors import InvalidArgumentError
 from .reading import Origin, find_origin
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; each use adds a shape, a dash or a hatch for print
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-_ON_DARK: Final = ("#3D9BE9", *COLOURS[1:5], "#A6DBFF", COLOURS[6])  # the same, with blues that show
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#F0E442")
+_ON_DARK: Final = ("#3D9BE9", *COLOURS[1:3], "#A6DBFF", *COLOURS[4:])  # the same, with blues that show
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 GREY: Final = "#999999"
 LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
+_TITLE: Final = MappingProxyType({"fontsize": "medium", "fontweight": "bold"})
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
 _NARROW: Final = 5.5 * 72  # points
 _LONGEST: Final = 28  # characters of a name where there is room
@@ -94,6 +95,11 @@ def is_dark(ax: Axes) -> bool:
 def palette(ax: Axes) -> tuple[str, ...]:
     """Return the colours of areas and symbols on this background."""
     return _ON_DARK if is_dark(ax) else COLOURS
+
+
+def pale(ax: Axes, color: Any) -> Any:
+    """Return a colour half way to the background's, which nothing behind shines through."""
+    return (np.add(to_rgba(color), to_rgba(paper(ax))) / 2).tolist()
 
 
 def line_colours(ax: Axes) -> tuple[Any, ...]:
@@ -149,7 +155,7 @@ def longest_name(ax: Axes) -> int:
 
 def title_style(text: str) -> dict[str, Any]:
     """Return the look of a title."""
-    return {"fontsize": "medium", "fontweight": "bold", **text_style(text)}
+    return {**_TITLE, **text_style(text)}
 
 
 def most_named(ax: Axes | None, most: int) -> int:
@@ -173,12 +179,13 @@ def write_inside(ax: Axes, what: str) -> None:
     ax.text(0.5, 0.85, what, ha="center", va="center", transform=ax.transAxes, **text_style())
 
 
-def compact(value: float, _: object = None) -> str:
-    """Write an amount in few characters: 15.7M."""
+def compact(value: float, _: object = None, *, even: bool = False) -> str:
+    """Write an amount in few characters: 15.7M; or, to stand below others, with as many digits each: 15.0M."""
+    form = "#.3g" if even else ".3g"
     for power, unit in ((9, "B"), (6, "M"), (3, "k")):
         if abs(value) >= 0.9995 * 10**power:
-            return f"{value / 10**power:.3g}{unit}"
-    return f"{value:.3g}"
+            return f"{value / 10**power:{form}}".rstrip(".") + unit
+    return f"{value:{form}}".rstrip(".")
 
 
 # Around the data --------------------------------------------------------------------------------------------
@@ -264,7 +271,7 @@ def _join_lines(ax: Axes, footer: Any, parts: Sequence[str]) -> None:
     if not all(parts):
         return
     text, wraps = footer.get_text(), footer.get_wrap()
-    footer.set(text=" ".join(parts), wrap=False)
+    footer.set(text="  \u00b7  ".join(parts), wrap=False)
     most = 0.98 * ax.figure.bbox.width if footer in ax.figure.texts else ax.get_window_extent().width
     fits = Text.get_window_extent(footer).width <= most
     footer.set(text=footer.get_text() if fits else text, wrap=wraps)
@@ -303,11 +310,13 @@ def dress(ax: object, df: object) -> None:
         raise InvalidArgumentError(
             f"stamp needs Axes, or those of all panels; got {type(ax).__name__}. Of a figure pass figure.axes."
         )
-    figure = root(panels[0])
+    figure, plain = root(panels[0]), font_manager.FontProperties(size=mpl.rcParams["axes.titlesize"])
     if figure.dpi == mpl.rcParams["figure.dpi"]:  # the user chose none
         figure.set_dpi(max(DPI, figure.dpi))
     for panel in panels:
         set_frame(panel)
+        if panel.title.get_fontsize() == plain.get_size_in_points():  # the user chose none
+            panel.title.set(x=0, ha="left", **_TITLE)
     write_footer(panels, origin)
     stamp(panels, origin)
 
@@ -358,7 +367,8 @@ def _write_across(ax: Axes, word: str) -> None:
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
     under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
     angle = math.degrees(math.atan2(box.height, box.width))
-    look = {"color": ink(ax), "alpha": 0.09, "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    look = {"color": ink(ax), "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    look["alpha"] = 0.16 if is_dark(ax) else 0.09
     place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes, "rotation": angle}
     ax.text(0.5, 0.5, word, gid="synthetic", zorder=under, in_layout=False, clip_on=True, **place, **look)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,12 +15,12 @@ from ..entities import Name, check_columns, find_entities, typed
 from ..frames import columns_of
 from . import lines
 from .lines import Dates, Line
-from .reading import NEEDS, STITCHED
+from .reading import NEEDS, STITCHED, kind_of
 
 _OWN_PEAK: Final = "Each series is relative to its own peak in its window: compare shapes and dates, never levels."
 _PIECES: Final = "Levels of two series, or on both sides of a break in a line, cannot be compared."
-_BAND: Final = "Stitched. Band: all values that fit the windows and their rounding, often narrower than the line."
-_BREAK: Final = "A break in a line: buckets are missing."
+_BAND: Final = "Joined from several windows. Band: where the values can be, often narrower than the line."
+_BREAK: Final = "A break in a line: dates are missing."
 _SHARE: Final = f"popularity ({HASHTAG_TRENDS['share_of_peak'].unit}, 0 to 1)"
 _OF_HIGHEST: Final = "popularity (share of highest, 0 to 1)"
 
@@ -33,9 +34,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> 
         before, after = [_BAND, _PIECES] if several or broken else [_BAND], []
     words = lines.Words(
         what="Popularity",
-        things=_kind(df, len(found)),
+        things=kind_of(df, len(found), "series"),
         shared=shared,
-        across=f"start of the bucket ({HASHTAG_TRENDS['date'].unit})",
+        across=f"{_of_a_point(found)} ({HASHTAG_TRENDS['date'].unit})",
         up=_OF_HIGHEST if is_stitched(df) else _SHARE,
         before=before,
         after=after,
@@ -44,10 +45,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> 
     return lines.draw(df, ax, found, words, panels=small_multiples)
 
 
-def _kind(df: pd.DataFrame, count: int) -> str:
-    """Return what so many series are of, where each is of another hashtag or sound."""
-    kinds = {"hashtag_name": "hashtags", "clip_id": "sounds"}
-    return next((called for key, called in kinds.items() if key in df and df[key].nunique() == count), "series")
+def _of_a_point(found: Sequence[Line]) -> str:
+    """Say what a date is: points of a day, or of several from it on, as far apart as they stand in all series."""
+    dates = [np.unique(line.dates.astype("datetime64[D]")) for line in found]
+    steps = {int(np.median(np.diff(one) / np.timedelta64(1, "D"))) for one in dates if len(one) > 1}
+    if steps <= {1}:
+        return "day"
+    return f"first of {steps.pop()} days" if len(steps) == 1 else "first day of each point"
 
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:

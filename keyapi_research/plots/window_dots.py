@@ -19,6 +19,7 @@ from . import style
 from .reading import NEEDS, label_of, newest
 
 MOST_ROWS: Final = 20
+_WEEK: Final = 7
 _DEFAULTS: Final = ("units_window_est", "followers_gained")
 MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
     {
@@ -74,20 +75,27 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str | None) -> Axes:
 
 
 def _draw_symbols(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw the shortest and the longest window so that they stand out, and a line with the others between them."""
+    """Draw a short and the longest window so that they stand out, and the others as ticks on a line between.
+
+    The short one is the shortest of at least a week: a single day says little.
+    """
     ends = rows.groupby("entity")["value"].agg(["min", "max"])
     ax.hlines(ends.index.to_numpy(), ends["min"], ends["max"], color=style.GREY, linewidth=1.5, zorder=2)
     windows = [float(days) for days in sorted(rows["window_days"].unique())]
     first, second = style.palette(ax)[1::-1]
-    between = {"marker": "|", "color": style.GREY, "s": 50, "zorder": 2.5}
-    looks: dict[float, dict[str, Any]] = dict.fromkeys(windows, between)
+    single = {"marker": "x", "color": style.GREY, "s": 22, "zorder": 2.6}
+    tick = {"marker": "|", "color": style.GREY, "s": 50, "zorder": 2.5}
+    looks: dict[float, dict[str, Any]] = dict.fromkeys(windows, tick)
     looks[windows[-1]] = {"marker": "D", "facecolors": style.paper(ax), "edgecolors": second, "s": 45, "zorder": 3}
-    looks[windows[0]] = {"marker": "o", "color": first, "s": 55, "zorder": 4}
+    looks |= {one: single for one in windows[:-1] if one < _WEEK}
+    short = next((one for one in windows[:-1] if one >= _WEEK), windows[0])
+    looks[short] = {"marker": "o", "color": first, "s": 55, "zorder": 4}
     drawn = {}
     for days, look in looks.items():
         part = rows[rows["window_days"] == days]
         drawn[days] = ax.scatter(part["value"], part["entity"], gid=f"{days:g}", linewidths=1.8, **look)
-    groups = [windows[:1], windows[1:-1], windows[-1:]] if len(windows) > 1 else [windows]
-    groups = [group for group in groups if group]
+    singles = [one for one in windows[:-1] if one < short]
+    between = [one for one in windows[:-1] if one > short]
+    groups = [group for group in (singles, [short], between, windows[-1:]) if group][: len(windows)]
     names = [f"{', '.join(f'{days:g}' for days in group)} day{'s' if group[-1] != 1 else ''}" for group in groups]
     style.add_legend(ax, [drawn[group[0]] for group in groups], style.labels_for(names), "last")
