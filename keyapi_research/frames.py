@@ -222,6 +222,8 @@ def keep_origin(frame: pd.DataFrame, parts: Iterable[pd.DataFrame]) -> pd.DataFr
 
 
 def ends_of(column: pd.Series[Any]) -> list[pd.Timestamp]:
-    """Return the first and last of moments, as text or not; nothing where none is known."""
+    """Return the first and last of moments, as text or not; nothing where none is known, or numbers stand there."""
+    if pd.api.types.is_numeric_dtype(column):
+        return []
     moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601").dropna()
     return [moments.min(), moments.max()] if len(moments) else []

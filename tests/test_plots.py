@@ -674,8 +674,17 @@ TODAY = "sandbox (SYNTHETIC, its today is 2026-02-03)"
             True,
         ),
         (A.assign(source="sandbox", observed_at=LATER), f"source: {TODAY}, fetched 2026-02-06 (UTC)", True),
+        (
+            A.assign(source="sandbox", date=LATER),  # as when a store was asked again there
+            "source: sandbox (SYNTHETIC, its days are up to 2026-02-06), fetched 2026-02-03 (UTC)",
+            True,
+        ),
+        *(
+            (A.assign(source="sandbox", date=no_day), f"source: {TODAY}, fetched 2026-02-03 (UTC)", True)
+            for no_day in ("first half", 7, None)
+        ),
     ],
-    ids=["several", "none", "merged", "sandbox"],
+    ids=["several", "none", "merged", "sandbox", "later", "a word", "a number", "nothing"],
 )
 def test_source_and_age_are_written_as_the_rows_have_them(frame: pd.DataFrame, said: str, stamped: bool) -> None:
     _, ax = plt.subplots()

@@ -90,10 +90,10 @@ def find_origin(df: object) -> Origin:
 
 def _days_of_sandbox(df: pd.DataFrame) -> str:
     """Say which day the sandbox has; each new observation of a store is made some days later there."""
-    dates = times(df["date"]) if isinstance(df.get("date"), pd.Series) else pd.Series(dtype="datetime64[ns, UTC]")
-    if (dates.dt.date > SANDBOX_TODAY).any():
-        return f"its days are up to {dates.max():%Y-%m-%d}"
-    return f"its today is {SANDBOX_TODAY:%Y-%m-%d}"
+    dates = df.get("date")
+    ends = ends_of(dates) if isinstance(dates, pd.Series) else []
+    later = [end for end in ends if end.date() > SANDBOX_TODAY]
+    return f"its days are up to {max(later):%Y-%m-%d}" if later else f"its today is {SANDBOX_TODAY:%Y-%m-%d}"
 
 
 def _columns_like(df: pd.DataFrame, name: str) -> tuple[list[pd.Series[Any]], list[pd.Series[Any]]]:
