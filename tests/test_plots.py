@@ -798,6 +798,31 @@ def test_missing_buckets_are_found_by_the_steps_of_the_series(dates: list[str], 
     assert trend_lines.gaps(np.array(dates, dtype="datetime64[us]")).tolist() == breaks
 
 
+def weekly(last: str, observed_at: str, **more: Any) -> pd.DataFrame:
+    """A series of four weeks."""
+    dates = pd.date_range(end=last, periods=4, freq="7D").strftime("%Y-%m-%d")
+    values = dict(zip(dates, (0.2, 1.0, 0.5, 0.4), strict=True))
+    return series("a", values, observed_at=pd.Timestamp(observed_at, tz="UTC"), **more)
+
+
+@pytest.mark.parametrize(
+    ("frame", "under_way"),
+    [
+        (weekly("2026-01-31", "2026-02-06 23:00"), True),
+        (weekly("2026-01-31", "2026-02-07"), False),
+        (weekly("2026-01-31", "2026-11-30", source="sandbox"), True),  # its today is the third of February
+        (weekly("2026-01-24", "2026-11-30", source="sandbox"), False),
+        (weekly("2026-01-31", "2026-02-01").drop(columns="observed_at"), False),
+        (series("a", days(1, 2)), False),
+    ],
+    ids=["the last week runs", "it is over", "runs in the sandbox", "over there", "nobody knows", "days"],
+)
+def test_a_last_point_whose_days_are_not_over_is_told(frame: pd.DataFrame, under_way: bool) -> None:
+    ax = plots.trend(frame)
+    assert ("The 7 days of a last point were not over: it may still change." in footer(ax)) is under_way
+    assert ax.get_xlabel() == ("first of 7 days (UTC)" if len(frame) == 4 else "day (UTC)")
+
+
 def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
     ax = plots.trend(series("a", days(1, 2, 3, 6, 9, 10, 11)))
     (line,) = ax.lines
@@ -1548,7 +1573,7 @@ def test_a_similarity_that_rests_on_little_has_no_colour() -> None:
     coloured = ~cells(ax).mask
     assert coloured.sum() == 1
     assert len([text for text in ax.texts if text.get_gid() == "value"]) == 1
-    assert "Grey: fewer than 3 are in both, which says little" in footer(ax)
+    assert "Without a similarity: fewer than 3 are in both, which says little" in footer(ax)
 
 
 @pytest.mark.parametrize("count", [1, 3, slow(8), slow(13), 30])

@@ -114,9 +114,9 @@ def _draw_line(ax: Axes, line: Line, **how: Any) -> Any:
     [drawn] = ax.plot(line.dates, line.values, gid="line", **look)
     color = drawn.get_color()
     if line.bridge is not None:
-        ax.plot(*line.bridge, color=color, linestyle=(0, (1, 2)), linewidth=1, alpha=0.8, zorder=2.1, gid="bridge")
+        ax.plot(*line.bridge, color=color, linestyle=(0, (1, 2)), linewidth=1.3, zorder=2.1, gid="bridge")
     if line.band is not None:
-        ax.fill_between(line.dates, *line.band, color=color, alpha=0.35, linewidth=0)
+        ax.fill_between(line.dates, *line.band, color=color, alpha=0.55 if style.is_dark(ax) else 0.35, linewidth=0)
         if alone.any():  # a band has no width at a single date
             ax.vlines(line.dates[alone], *(one[alone] for one in line.band), color=color, alpha=0.5)
     return drawn

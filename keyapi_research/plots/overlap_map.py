@@ -23,7 +23,7 @@ _LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
 _DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background
 _FEW: Final = ("#F2F2F2", "#222222")
 _CELLS: Final = (
-    "Grey: fewer than 3 are in both, which says little; hatched: none is. "
+    "Without a similarity: fewer than 3 are in both, which says little; hatched: none is. "
     "What only one of two lists has is unknown in the other, not zero; it counts as average (100)."
 )
 

@@ -60,7 +60,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
         notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
-        look = {"linestyle": "", "markersize": 7, "markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
+        edge = {"markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
+        look = {"linestyle": "", "markersize": 7, "alpha": 0.7, **edge}
         handles = [Line2D([], [], marker=shape, color=colour, **look) for shape, colour in _looks(ax, found)]
         style.add_legend(ax, handles, groups, "level-1 category")
     across, up = (f"{name} ({PRODUCT_INSIGHTS[column].unit})" for name, column in _RATES.items())

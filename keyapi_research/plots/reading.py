@@ -88,6 +88,14 @@ def find_origin(df: object) -> Origin:
     return Origin(f"{text}, {seen} {first if first == last else f'{first} to {last}'} (UTC)", synthetic)
 
 
+def last_seen(df: pd.DataFrame) -> np.datetime64 | None:
+    """Return when the newest rows were observed, by the days of the sandbox if they are from there; None: not known."""
+    if find_origin(df).synthetic:
+        return np.datetime64(SANDBOX_TODAY)
+    moments = ends_of(df[OBSERVED_AT.name]) if OBSERVED_AT.name in df.columns else []
+    return max(moments).tz_convert(None).to_datetime64() if moments else None
+
+
 def _days_of_sandbox(df: pd.DataFrame) -> str:
     """Say which day the sandbox has; each new observation of a store is made some days later there."""
     dates = df.get("date")

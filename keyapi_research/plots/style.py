@@ -36,7 +36,7 @@ from .reading import Origin, find_origin
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; each use adds a shape, a dash or a hatch for print
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#F0E442")
-_ON_DARK: Final = ("#3D9BE9", *COLOURS[1:3], "#A6DBFF", *COLOURS[4:])  # the same, with blues that show
+_ON_DARK: Final = ("#3D9BE9", *COLOURS[1:3], "#8FD0FF", *COLOURS[4:])  # the same, with blues that show
 MARKERS: Final = ("o", "s", "^", "D", "v", "<", ">")
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 GREY: Final = "#999999"

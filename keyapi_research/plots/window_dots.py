@@ -79,16 +79,16 @@ def _draw_symbols(ax: Axes, rows: pd.DataFrame) -> None:
 
     The short one is the shortest of at least a week: a single day says little.
     """
-    ends = rows.groupby("entity")["value"].agg(["min", "max"])
-    ax.hlines(ends.index.to_numpy(), ends["min"], ends["max"], color=style.GREY, linewidth=1.5, zorder=2)
     windows = [float(days) for days in sorted(rows["window_days"].unique())]
+    short = next((one for one in windows[:-1] if one >= _WEEK), windows[0])
+    ends = rows[rows["window_days"] >= short].groupby("entity")["value"].agg(["min", "max"])
+    ax.hlines(ends.index.to_numpy(), ends["min"], ends["max"], color=style.GREY, linewidth=1.5, zorder=2)
     first, second = style.palette(ax)[1::-1]
     single = {"marker": "x", "color": style.GREY, "s": 22, "zorder": 2.6}
     tick = {"marker": "|", "color": style.GREY, "s": 50, "zorder": 2.5}
     looks: dict[float, dict[str, Any]] = dict.fromkeys(windows, tick)
     looks[windows[-1]] = {"marker": "D", "facecolors": style.paper(ax), "edgecolors": second, "s": 45, "zorder": 3}
-    looks |= {one: single for one in windows[:-1] if one < _WEEK}
-    short = next((one for one in windows[:-1] if one >= _WEEK), windows[0])
+    looks |= {one: single for one in windows[:-1] if one < short}
     looks[short] = {"marker": "o", "color": first, "s": 55, "zorder": 4}
     drawn = {}
     for days, look in looks.items():
