@@ -1562,6 +1562,7 @@ def test_cells_say_the_value_and_the_shared_segments() -> None:
     assert said[(*few, "common")] == "n=2"
     assert not {(y, x, "value"), (y, x, "common"), (high, low, "value"), (*few, "value")} & set(said)
     assert "is unknown in the other, not zero" in footer(ax)
+    assert "Hatched: none is in both." in footer(ax)
     hatched = {patch.get_xy() for patch in ax.patches if patch.get_hatch()}
     assert (x - 0.5, y - 0.5) in hatched
     assert len(hatched) == 3  # all pairs with c
@@ -1569,7 +1570,8 @@ def test_cells_say_the_value_and_the_shared_segments() -> None:
 
 def test_a_similarity_that_rests_on_little_has_no_colour() -> None:
     many = {f"C{i}": 200.0 + i for i in range(3)}
-    ax = plots.overlap(pd.concat([people("a", "country", many), people("b", "country", many), LIKE[0], LIKE[3]]))
+    little = people("c", "country", {"C0": 150})
+    ax = plots.overlap(pd.concat([people("a", "country", many), people("b", "country", many), little]))
     coloured = ~cells(ax).mask
     assert coloured.sum() == 1
     assert len([text for text in ax.texts if text.get_gid() == "value"]) == 1
@@ -1588,7 +1590,8 @@ def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> N
     assert all(text.get_window_extent().width < cell for text in numbers)
     assert bool(numbers) is ("n: how many" in footer(ax))
     assert bool(numbers) is (count < 30) or 3 < count < 30
-    assert "hatched: none is" in footer(ax)
+    assert ("Without a similarity: fewer than 3" in footer(ax)) is (count > 1)
+    assert "Hatched" not in footer(ax)
 
 
 def test_those_alike_are_neighbours() -> None:
@@ -1711,6 +1714,23 @@ def test_the_stamp_is_inside_the_picture_and_below_the_labels(kind: str) -> None
     assert box.y1 <= ax.xaxis.label.get_window_extent().y0
     assert edges.x0 <= box.x0 < box.x1 <= edges.x1
     assert (ax.get_title(), ax.title.get_fontsize()) == ("A title of one's own that stays as it is", 17)
+
+
+@pytest.mark.parametrize("fill", ["imshow", "pcolormesh", "contourf"])
+def test_synthetic_shows_on_what_fills_all_of_a_picture(fill: str) -> None:
+    def pixels(source: str) -> npt.NDArray[np.uint8]:
+        figure, ax = plt.subplots(figsize=(4, 3), dpi=60, layout="none")
+        getattr(ax, fill)(np.ones((3, 3)), vmin=0, vmax=2)
+        ax.axis("off")
+        plots.stamp(ax, series("a", days(1, 2), source=source))
+        file = io.BytesIO()
+        figure.savefig(file, dpi=60)
+        return np.asarray(Image.open(file).convert("RGB"))
+
+    plain, stamped = pixels("keyapi"), pixels("sandbox")
+    middle = np.s_[60:120, 80:160]
+    assert len(np.unique(plain[middle].reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(stamped[middle].reshape(-1, 3), axis=0)) > 1
 
 
 # Names ------------------------------------------------------------------------------------------------------

@@ -22,10 +22,9 @@ _HALF: Final = 0.55  # luminance of a cell: from here on numbers are black
 _LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
 _DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background
 _FEW: Final = ("#F2F2F2", "#222222")
-_CELLS: Final = (
-    "Without a similarity: fewer than 3 are in both, which says little; hatched: none is. "
-    "What only one of two lists has is unknown in the other, not zero; it counts as average (100)."
-)
+_NONE: Final = "Hatched: none is in both."
+_LITTLE: Final = "Without a similarity: fewer than 3 are in both, which says little."
+_ONE: Final = "What only one of two lists has is unknown in the other, not zero; it counts as average (100)."
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
@@ -45,7 +44,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     shown = np.where(np.tri(count, k=-1, dtype=bool), found.similarity, np.nan)  # each pair once
     _draw_cells(ax, shown, found.common)
     _name_cells(ax, labels)
-    notes = [_CELLS, *notes, *labels.notes]
+    common = found.common[np.tri(count, k=-1, dtype=bool)]
+    cells = [_LITTLE] * bool(((common > 0) & (common < ENOUGH)).any()) + [_NONE] * bool((common == 0).any())
+    notes = [*cells, _ONE, *notes, *labels.notes]
     style.lay_out(ax)
     size = _size_of_values(ax, shown)
     if size:
@@ -95,7 +96,7 @@ def _draw_cells(ax: Axes, shown: Floats, common: npt.NDArray[np.intp]) -> None:
 
 def _colours(ax: Axes) -> Any:
     """Return the colours of similarities: little is nearly the background's, much stands out."""
-    ends = ["#26323D", "#2F6EA5", "#9AD2FF"] if style.is_dark(ax) else ["#F2F7FC", "#8FBFE0", "#08519C"]
+    ends = ["#1F3F5C", "#2F6EA5", "#9AD2FF"] if style.is_dark(ax) else ["#DCEAF7", "#8FBFE0", "#08519C"]
     return LinearSegmentedColormap.from_list("similarity", ends).with_extremes(bad=(0, 0, 0, 0))
 
 

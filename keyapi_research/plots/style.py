@@ -24,7 +24,9 @@ import pandas as pd
 from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgba
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patheffects import withStroke
@@ -365,7 +367,8 @@ def _write_across(ax: Axes, word: str) -> None:
     box = ax.get_window_extent()
     # six tenths of the diagonal long, a bold capital being about 0.75 em wide
     size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
-    under = max([image.get_zorder() + 0.1 for image in ax.images], default=0.1)  # an image would hide it
+    filled = [*ax.images, *(one for one in ax.collections if isinstance(one, (QuadMesh, ContourSet)))]  # would hide it
+    under = max([one.get_zorder() + 0.1 for one in filled], default=0.1)
     angle = math.degrees(math.atan2(box.height, box.width))
     look = {"color": ink(ax), "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
     look["alpha"] = 0.16 if is_dark(ax) else 0.09
