@@ -107,16 +107,25 @@ def closed_port() -> int:
 # Side by side --------------------------------------------------------------------------------------------------
 
 
+def meet(sandbox: Sandbox, number: int) -> None:
+    """Answer only where so many requests wait at once."""
+    together = threading.Barrier(number)
+
+    def wait(*_: object) -> None:
+        together.wait(60)
+
+    sandbox.on_request = wait
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_as_many_at_once_as_allowed(workers: int, make_client: Make, sandbox: Sandbox) -> None:
-    sandbox.latency = 0.1
-    client = make_client(max_workers=workers)
-    kr.fetch_hashtags(tags(*range(12)), client=client)
+    meet(sandbox, workers)
+    kr.fetch_hashtags(tags(*range(12)), client=make_client(max_workers=workers))
     assert most_at_once(sandbox.requests) == workers
 
 
 def test_all_calls_of_a_client_share_its_workers(make_client: Make, sandbox: Sandbox) -> None:
-    sandbox.latency = 0.1
+    meet(sandbox, 3)
     client = make_client(max_workers=3)
     calls = [threading.Thread(target=kr.fetch_hashtags, args=(tags(n, n + 10, n + 20),), kwargs={"client": client})
              for n in range(4)]
