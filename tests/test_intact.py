@@ -1945,7 +1945,7 @@ def put(path: Path, table: str, column: str, row: int, value: object) -> bool:
     return done
 
 
-@pytest.mark.parametrize("kinds", ["some", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kinds", ["some", pytest.param("all", marks=pytest.mark.long)])
 @pytest.mark.parametrize("table", ["keyapi_answers", "keyapi_ledger", "keyapi_meta", "responses", "any other"])
 def test_a_cell_of_another_kind_is_a_typed_error_or_is_not_read(
     table: str, kinds: str, study: Study, path: Path
