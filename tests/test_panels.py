@@ -366,7 +366,10 @@ RUN = "import sys, keyapi_research as kr; print(kr.panel(sys.argv[1]).run().stat
 
 
 def test_two_runs_at_once_pay_once(write: Write, sandbox: Sandbox) -> None:
-    """Each is a program of its own; the first gets no answer until the second waits for it."""
+    """Each is a program of its own; the first gets no answer until the second waits for it.
+
+    The second has started before, so that the first does not wait in vain where programs start slowly.
+    """
     ids = ", ".join(f'"tag{number}"' for number in range(8))
     path = write(LISTED.replace('"perfume"', ids), starts=pd.Timestamp.now("UTC").date().isoformat())
     begun, go_on = threading.Event(), threading.Event()
@@ -376,10 +379,14 @@ def test_two_runs_at_once_pay_once(write: Write, sandbox: Sandbox) -> None:
         assert go_on.wait(120)
 
     sandbox.on_request = hold
-    run = [sys.executable, "-c", RUN, path]
-    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as first:
-        assert begun.wait(120)
-        with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+    ready = f"import sys, keyapi_research.panels; print('ready', flush=True); sys.stdin.readline(); {RUN}"
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", ready, path], **pipes, text=True) as second:
+        assert second.stdout.readline() == "ready\n"
+        with subprocess.Popen([sys.executable, "-c", RUN, path], stdout=subprocess.PIPE, text=True) as first:
+            assert begun.wait(120)
+            second.stdin.write("\n")
+            second.stdin.flush()
             assert "waiting for another program" in second.stderr.readline()
             go_on.set()
             assert [one.communicate()[0] for one in (first, second)] == ["done\n"] * 2
