@@ -819,8 +819,8 @@ def weekly(last: str, observed_at: str, **more: Any) -> pd.DataFrame:
 )
 def test_a_last_point_whose_days_are_not_over_is_told(frame: pd.DataFrame, under_way: bool) -> None:
     ax = plots.trend(frame)
-    assert ("The 7 days of a last point were not over: it may still change." in footer(ax)) is under_way
-    assert ax.get_xlabel() == ("first of 7 days (UTC)" if len(frame) == 4 else "day (UTC)")
+    assert ("A last week was not over: its point may still change." in footer(ax)) is under_way
+    assert ax.get_xlabel() == ("start of the week (UTC)" if len(frame) == 4 else "day (UTC)")
 
 
 def test_a_line_breaks_where_buckets_are_missing_and_lone_points_show() -> None:
@@ -966,7 +966,7 @@ def test_windows_are_daily_averages_a_symbol_each() -> None:
     ax = plots.windows(pd.concat([by_window("31", {1: 9, 7: 70, 30: 240}), by_window("32", {1: 3, 7: 14, 30: None})]))
     assert dots(ax) == {"1": [[9, 0], [3, 1]], "7": [[10, 0], [2, 1]], "30": [[8, 0]]}
     assert ticks(ax.get_yticklabels()) == ["product 31", "product 32"]
-    assert legend(ax) == ["1 day", "7 days", "30 days"]  # a day alone says little: a tick
+    assert legend(ax) == ["1 day", "7 days", "30 days"]  # a day alone says little: a cross
     one, week, month = ax.collections[-3:]
     assert [len(one.get_paths()[0].vertices), week.get_sizes()[0], month.get_sizes()[0]] == [4, 55, 45]
     assert ax.get_title(loc="left") == "Units a day, by window, of 2 products"
@@ -1008,7 +1008,11 @@ def test_findings_are_spans_the_severest_first() -> None:
         "does not change\nviews in creator days",
         "days are missing\ncreator days",
     ]
-    assert [text.get_text() for text in ax.texts if text.get_gid() == "whose"] == ["1001", "1002", "1001"]
+    assert [text.get_text() for text in ax.texts if text.get_gid() == "whose"] == ["1001"]  # the row of one
+    long = {"check": "gap", "entity": "1234567890123456789"}
+    again = plots.findings(found({}, {"first": later, "last": later}, long))
+    names = {text.get_text(): text.xy[1] for text in again.texts if text.get_gid() == "whose"}
+    assert names == {"1001": pytest.approx(-0.15), "123456789…6789": pytest.approx(1)}  # once, at the upper of two
     assert legend(ax) == ["wrong (2)", "note (1)"]
     spans = {one.get_gid(): one.get_segments() for one in ax.collections if one.get_gid()}
     days_of = [[str(mdates.num2date(at).date()) for at, _ in segment] for segment in spans["wrong"]]
@@ -1592,6 +1596,13 @@ def test_numbers_stand_only_in_cells_that_are_wider(count: int, place: str) -> N
     assert bool(numbers) is (count < 30) or 3 < count < 30
     assert ("Without a similarity: fewer than 3" in footer(ax)) is (count > 1)
     assert "Hatched" not in footer(ax)
+
+
+def test_a_map_of_many_has_no_small_numbers_where_nothing_is_shown() -> None:
+    frame = pd.concat([people(f"t{i}", "country", {"Macao": 200, f"C{i}": 300}) for i in range(13)])
+    ax = plots.overlap(frame, ax=plt.subplots(figsize=(4.5, 4.5))[1])
+    places = [text.get_position() for text in ax.texts if text.get_gid() == "common"]
+    assert places == [(place, place) for place in range(13)]
 
 
 def test_those_alike_are_neighbours() -> None:

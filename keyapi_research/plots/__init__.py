@@ -265,7 +265,7 @@ def findings(df: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the findings of an audit over the days that they concern, the severest first.
 
     A row for each check and column, up to sixteen or as many as fit, and a line for each finding from its first to its
-    last day, with the end of the id that it is about.
+    last day; above them whose rows they are, where all of a row are of one.
 
     Parameters
     ----------

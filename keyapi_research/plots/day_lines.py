@@ -17,7 +17,7 @@ from ..measures import FILLED
 from ..model import TABLES, Column
 from . import lines
 from .lines import Line
-from .reading import NEEDS, label_of, newest
+from .reading import NEEDS, kind_of, label_of, newest
 
 _TOGETHER: Final = 3  # days go up and down so much that more lines are a tangle
 _DAY: Final = np.timedelta64(1, "D")
@@ -41,7 +41,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, small_multiples: bo
     dotted = f"Dotted: {missing:,} day{'s' if missing != 1 else ''} without a value."
     words = lines.Words(
         what=f"{head} a day" if MEASURES[measure].of == "of the day" else head,
-        things="products" if "product_id" in df.columns else "creators",
+        things=kind_of(df, len(found), "series"),
         shared="",
         across="day (UTC)",
         up=label,

@@ -35,7 +35,6 @@ IN_WORDS: Final = MappingProxyType(
 _WIDTHS: Final = MappingProxyType(dict(zip(SEVERITIES, (5.0, 2.5, 1.5), strict=True)))  # points, of a line
 _WHAT: Final = ["severity", "check", "table", "column"]
 _LONGEST: Final = 14  # characters of whose finding it is
-_SEVERAL: Final = 3  # findings in a row: names beside their lines would stand on each other
 
 
 def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
@@ -82,15 +81,17 @@ def _heights(drawn: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
-    """Write beside each line whose rows it is about, away from the nearer edge."""
-    few = drawn[drawn.groupby("row")["row"].transform("size") < _SEVERAL]
-    names = few["whose"].unique()
+    """Write above the first line of a row whose rows all its findings are about, away from the nearer edge."""
+    of_one = drawn.groupby("row")["whose"].transform("nunique") == 1
+    first_of_each = drawn[of_one].drop_duplicates("row")
+    names = first_of_each["whose"].unique()
     labels = style.labels_for(elide(one, _LONGEST) for one in names)
     written = dict(zip(names, labels.texts, strict=True))
     look: dict[str, Any] = {"va": "bottom", "gid": "whose", **style.on_data(ax), **labels.style}
     number: Any = mdates.date2num
-    ends = zip(number(few["first"]), number(few["last"]), strict=True)
-    for (first, last), height, whose in zip(ends, _heights(drawn)[few.index], few["whose"], strict=True):
+    ends = zip(number(first_of_each["first"]), number(first_of_each["last"]), strict=True)
+    heights = _heights(drawn)[first_of_each.index]
+    for (first, last), height, whose in zip(ends, heights, first_of_each["whose"], strict=True):
         left = first + last < sum(ax.get_xlim())
         place = (first if left else last, height)
         look["ha"] = "left" if left else "right"

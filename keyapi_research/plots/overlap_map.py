@@ -17,7 +17,7 @@ from .reading import NEEDS, plural
 
 _VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
 _READABLE: Final = 8.0  # points of the large numbers: where they are smaller, the others would only be clutter
-ENOUGH: Final = 3  # segments in both lists: from here on a similarity has a colour
+ENOUGH: Final = 3  # segments in both lists: from here on a similarity is shown
 _HALF: Final = 0.55  # luminance of a cell: from here on numbers are black
 _LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
 _DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background

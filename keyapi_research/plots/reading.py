@@ -50,7 +50,15 @@ _WORDS: Final = MappingProxyType(
     }
 )
 _LEFT_OUT: Final = ("day", "window", "est", "pct")  # of a column's name: the unit says it, or the words after it
-_KINDS: Final = MappingProxyType({"hashtag_name": "hashtags", "clip_id": "sounds", "category_id": "categories"})
+_KINDS: Final = MappingProxyType(
+    {
+        "hashtag_name": "hashtags",
+        "clip_id": "sounds",
+        "category_id": "categories",
+        "user_id": "creators",
+        "product_id": "products",
+    }
+)
 NEEDS: Final = MappingProxyType({one.call: replace(one, call=f"plots.{one.call}") for one in _READ})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -21,8 +22,8 @@ _OWN_PEAK: Final = "Each series is relative to its own peak in its window: compa
 _PIECES: Final = "Levels of two series, or on both sides of a break in a line, cannot be compared."
 _BAND: Final = "Joined from several windows. Band: where the values can be, often narrower than the line."
 _BREAK: Final = "A break in a line: dates are missing."
-_ACROSS: Final = {0: "first day of each point", 1: "day"}
-_MONTH: Final = 28  # days, the shortest
+_WEEK: Final = 7  # days
+_ACROSS: Final = MappingProxyType({1: "day", _WEEK: "start of the week"})  # by the days from one point to the next
 _SHARE: Final = f"popularity ({HASHTAG_TRENDS['share_of_peak'].unit}, 0 to 1)"
 _OF_HIGHEST: Final = "popularity (share of highest, 0 to 1)"
 
@@ -32,16 +33,16 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> 
     found, shared = find_lines(df)
     several, broken = len(found) > 1, any(np.isnan(line.values).any() for line in found if line.known)
     before, after = [_OWN_PEAK] if several else [], [_BREAK] if broken else []
-    step = _days_of_a_point(found)
+    step = _days_apart(found)
     if is_stitched(df):
         before, after = [_BAND, _PIECES] if several or broken else [_BAND], []
-    elif step > 1 and _is_under_way(df, found, step):
-        after.append(f"The {step} days of a last point were not over: it may still change.")
+    elif step == _WEEK and _is_under_way(df, found):
+        after.append("A last week was not over: its point may still change.")
     words = lines.Words(
         what="Popularity",
         things=kind_of(df, len(found), "series"),
         shared=shared,
-        across=f"{_ACROSS.get(step, f'first of {step} days')} ({HASHTAG_TRENDS['date'].unit})",
+        across=f"{_ACROSS.get(step, 'first day of each point')} ({HASHTAG_TRENDS['date'].unit})",
         up=_OF_HIGHEST if is_stitched(df) else _SHARE,
         before=before,
         after=after,
@@ -50,17 +51,17 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> 
     return lines.draw(df, ax, found, words, panels=small_multiples)
 
 
-def _days_of_a_point(found: Sequence[Line]) -> int:
-    """Return how many days a point is for, as far as they stand apart: 0 where series differ, and for months."""
+def _days_apart(found: Sequence[Line]) -> int:
+    """Return how many days lie between points, which is what a point is for: 0 where series differ."""
     dates = [np.unique(line.dates.astype("datetime64[D]")) for line in found]
     steps = {int(np.median(np.diff(one) / np.timedelta64(1, "D"))) for one in dates if len(one) > 1} or {1}
-    return max(steps) if len(steps) == 1 and max(steps) < _MONTH else 0
+    return steps.pop() if len(steps) == 1 else 0
 
 
-def _is_under_way(df: pd.DataFrame, found: Sequence[Line], step: int) -> bool:
-    """Whether rows were observed before the days of a last point were over."""
+def _is_under_way(df: pd.DataFrame, found: Sequence[Line]) -> bool:
+    """Whether rows were observed before a last week was over."""
     seen = last_seen(df)
-    return seen is not None and max(line.dates[-1] for line in found) + np.timedelta64(step, "D") > seen
+    return seen is not None and max(line.dates[-1] for line in found) + np.timedelta64(_WEEK, "D") > seen
 
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:

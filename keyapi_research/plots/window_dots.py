@@ -16,10 +16,10 @@ from ..entities import check_columns, find_entities, typed
 from ..errors import InvalidArgumentError
 from ..model import TABLES, Column
 from . import style
-from .reading import NEEDS, label_of, newest
+from .reading import NEEDS, kind_of, label_of, newest
 
 MOST_ROWS: Final = 20
-_WEEK: Final = 7
+_WEEK: Final = 7  # days
 _DEFAULTS: Final = ("units_window_est", "followers_gained")
 MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
     {
@@ -68,7 +68,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str | None) -> Axes:
     if most < total:
         notes.append(f"The first {most} of {total}.")
     head, label = label_of(MEASURES[measure], each="a day")
-    whose = labels.texts[0] if total == 1 else f"{total} {'products' if 'product_id' in df.columns else 'creators'}"
+    whose = labels.texts[0] if total == 1 else f"{total} {kind_of(df, total, 'series')}"
     empty = "" if len(shown) else "no known values" if total else "no rows"
     title = (f"{head} a day, by window, of {whose}",)
     return style.finish(ax, df, title, (label, ""), [*notes, *labels.notes], empty=empty)
