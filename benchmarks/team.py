@@ -113,7 +113,6 @@ def store_once(store: Store, endpoint: Endpoint, queries: Sequence[Query], envel
         mine=0,
         lasts=35,
         describe=lambda _: queries[0].params,
-        sent_at=now_us(),
         spacing=0,
         endpoint=endpoint.path,
         price=endpoint.credits,
@@ -125,7 +124,6 @@ def store_once(store: Store, endpoint: Endpoint, queries: Sequence[Query], envel
         [Arrival(query.key, query.params, envelope) for query in queries],
         url=f"https://api.keyapi.ai{endpoint.path}",
         endpoint=endpoint.path,
-        price=endpoint.credits,
         observed_at=now_us(),
         source="sandbox",
     )

@@ -34,7 +34,7 @@ from .queries import Query, query_of, split_page
 from .rows import blank_out
 from .settings import MEMORY, Settings, address_of
 from .spelling import normal_day
-from .store import LEDGER_COLUMNS, Observation, Store, compact_json, microseconds_of, when
+from .store import LEDGER_COLUMNS, LedgerRow, Observation, Store, compact_json, microseconds_of, when
 from .version import __version__
 
 FORMAT: Final = "keyapi_research archive"
@@ -49,7 +49,6 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_UNPACKED: Final = 200  # bytes of each packed one; archives pack to a tenth
 
 _COLUMNS: Final = ("request", *LEDGER_COLUMNS)
-_ENDPOINT, _CREDITS = _COLUMNS.index("endpoint"), _COLUMNS.index("credits")
 _SOURCE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 
 _AGAIN: Final = "Copy or download it again"
@@ -68,7 +67,6 @@ _FAILURES: Final = (  # of zipfile, on a damaged file, and of the system
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, OverflowError, ValueError,
 )  # fmt: skip
 
-Row = tuple[Any, ...]  # of the ledger, as the store has it
 Members = dict[str, zipfile.ZipInfo]
 
 
@@ -85,13 +83,13 @@ class Study:
     source: str
     answers: tuple[Observation, ...]
     origins: tuple[int, ...]
-    ledger: tuple[Row, ...]
+    ledger: tuple[LedgerRow, ...]
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of answers, of entities that KeyAPI had nothing for, of requests, and their credits where known."""
         absences = sum(one.absent for one in self.answers)
-        paid = sum(row[_CREDITS] or 0 for row in self.ledger)
+        paid = sum(row.credits or 0 for row in self.ledger)
         return dict(zip(COUNTS, (len(self.answers) - absences, absences, len(self.ledger), paid), strict=True))
 
 
@@ -104,15 +102,15 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
     for entity in {one.entity for one in read.values() if one.page}:
         read |= {page.id: page for pull in store.pulls(entity) for page in pull if page.page <= last.get(page.pull, 0)}
     read |= _answers_by_id(store, read.values())
-    rows = [row[: len(_COLUMNS)] for row in store.ledger(one.request for one in read.values())]
-    requests = {row[0]: number for number, row in enumerate(rows, start=1)}
+    rows = store.ledger(one.request for one in read.values())
+    requests = {row.id: number for number, row in enumerate(rows, start=1)}
     pulls = _number_pulls(store, read.values())
     ordered = sorted(read.values(), key=_order)
     answers = [
         one._replace(id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
         for number, one in enumerate(ordered, start=1)
     ]
-    ledger = [(requests[row[0]], *row[1:]) for row in rows]
+    ledger = [row._replace(id=requests[row.id], client=None, imported=0, price=None) for row in rows]
     return Study(store.source or "", tuple(answers), tuple(one.id for one in ordered), tuple(ledger))
 
 
@@ -197,8 +195,8 @@ def write(
             _pack(packed, name, promises[name]["bytes"], lines())
 
 
-def _ledger_lines(ledger: Iterable[Row]) -> Iterator[bytes]:
-    for cells in (_COLUMNS, *((number, stamp(sent_at), *rest) for number, sent_at, *rest in ledger)):
+def _ledger_lines(ledger: Iterable[LedgerRow]) -> Iterator[bytes]:
+    for cells in (_COLUMNS, *((row.id, stamp(row.sent_at), *row[2 : len(_COLUMNS)]) for row in ledger)):
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerow(cells)
         yield text.getvalue().encode()
@@ -383,21 +381,21 @@ def _lines(packed: zipfile.ZipFile, member: zipfile.ZipInfo, promise: Mapping[st
     _require(intact, f"its {name} has another checksum, so it was changed. {_AGAIN}")
 
 
-def _read_ledger(lines: Iterable[bytes]) -> list[Row]:
-    rows: list[Row] = []
+def _read_ledger(lines: Iterable[bytes]) -> list[LedgerRow]:
+    rows: list[LedgerRow] = []
     try:
         cells = csv.reader((line.decode() for line in lines), strict=True)
         in_order = tuple(next(cells, ())) == _COLUMNS
         for number, row in enumerate(cells, start=1):
             in_order = in_order and row[:1] == [str(number)]
-            rows.append((number, *(_read_cell(*pair) for pair in zip(LEDGER_COLUMNS, row[1:], strict=True))))
+            rows.append(LedgerRow(number, *(_read_cell(*pair) for pair in zip(LEDGER_COLUMNS, row[1:], strict=True))))
     except (csv.Error, TypeError, ValueError, OverflowError):
         raise StoreError(f"row {len(rows) + 1} of its {LEDGER} is not a valid request") from None
     _require(in_order, f"the rows of its {LEDGER} do not have the expected columns or order")
     return rows
 
 
-def _read_cell(name: str, text: str) -> object:
+def _read_cell(name: str, text: str) -> Any:
     if name == "sent_at":
         return microseconds_of(datetime.fromisoformat(text))
     kind, *needed = LEDGER_COLUMNS[name].split()
@@ -406,7 +404,7 @@ def _read_cell(name: str, text: str) -> object:
     return {"INTEGER": int, "REAL": float, "TEXT": str}[kind](text)
 
 
-def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tuple[Observation, dict[str, Any]]]:
+def _read_answers(lines: Iterator[bytes], ledger: Sequence[LedgerRow]) -> Iterator[tuple[Observation, dict[str, Any]]]:
     """Read the answers; each must be about what its own query names, and there once."""
     last = ("", "", 0)
     used: set[int] = set()
@@ -427,7 +425,7 @@ def _read_answers(lines: Iterator[bytes], ledger: Sequence[Row]) -> Iterator[tup
     _require(len(used) == len(ledger), f"its {LEDGER} has requests without an answer")
 
 
-def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) -> Observation:
+def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[LedgerRow]) -> Observation:
     """Read an answer like one that arrives: what is written about it must be what it shows."""
     params, page = record["params"], record["page"] or {"fresh": 0, "number": 0, "walk": 0}
     texts = all(isinstance(text, str) for text in params.values())
@@ -453,7 +451,7 @@ def _read_answer(number: int, record: Mapping[str, Any], ledger: Sequence[Row]) 
     numbers = 0 <= one.fresh <= one.rows and 0 <= one.pull <= len(ledger) and type(one.wanted) in (int, type(None))
     as_shown = numbers and _record(one, found.envelope) == record
     _require(as_shown, "its record does not match its content")
-    requested = 0 < one.request <= len(ledger) and ledger[one.request - 1][_ENDPOINT] == one.endpoint
+    requested = 0 < one.request <= len(ledger) and ledger[one.request - 1].endpoint == one.endpoint
     _require(requested, f"its request is not in {LEDGER}")
     return one
 

@@ -104,7 +104,7 @@ def import_store(path: str | os.PathLike[str], *, client: Client | None = None) 
         try:
             for start in range(1, last + 1, _AT_ONCE):
                 answers = other.observations(_some(start, last))
-                ledger = {row[0]: row for row in other.ledger(one.request for one in answers)}
+                ledger = {row.id: row for row in other.ledger(one.request for one in answers)}
                 new = store.take_in(answers, ledger, other.envelopes, numbers, url=address_of(source), source=source)
                 added = added.plus(new)
                 progress.step(number=len(answers))

@@ -35,8 +35,7 @@ from .model import DTYPES, Endpoint, endpoints
 from .queries import Query, Today, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
-from .store import UNDELIVERED, Answer, claim_of, when
-from .store.reading import OF_REQUEST
+from .store import Answer, LedgerRow, claim_of, cost_of, when
 from .tidy import make_frames
 from .version import versions
 
@@ -221,16 +220,16 @@ class _Prober:
         store = self.client.store
         newest = store.latest([query.key], until=self.client.policy.until).get(query.key)
         for request in reversed(requests):
-            answered = newest is not None and store.came_after(newest, request["row"])
-            if answered or not is_within(request["sent_at"], DAY):
+            answered = newest is not None and store.came_after(newest, request)
+            if answered or not is_within(request.sent_at, DAY):
                 return None
-            if claim is not None and claim.holds and claim.request == request["id"]:
+            if claim is not None and claim.holds and claim.request == request.id:
                 detail = "the same request is under way; run the probe again later"
                 return Finding(query.endpoint.path, "not tried", detail)
-            error = error_of_row(request["row"])
+            error = error_of_row(request)
             if not (isinstance(error, _TRIED_AGAIN) or _is_undelivered(error, request)):
                 found = _failure(error, request, live=False)
-                note = f"request of {when(request['sent_at']):%Y-%m-%d %H:%M} UTC, not sent again within a day"
+                note = f"request of {when(request.sent_at):%Y-%m-%d %H:%M} UTC, not sent again within a day"
                 return replace(found, detail=f"{found.detail} ({note})")
         return None
 
@@ -241,16 +240,16 @@ class _Prober:
             collection = self.client.collect(call)
         except BudgetExceededError as refused:
             return Finding(path, "not tried", _plain(refused.message.partition(". Nothing")[0]))
-        sent = [one for one in self._requests(queries) if one["id"] > last]
+        sent = [one for one in self._requests(queries) if one.id > last]
         if collection.answers:
-            paid = self._pay(sent, call.endpoint.credits) if collection.arrived else 0
+            paid = self._pay(sent) if collection.arrived else 0
             return replace(self._judge(collection.answers), credits=paid)
         error = collection.stop or collection.failures.get(queries[0]) or StoreError(CLOSED)
         if isinstance(error, StoreError):
             raise error
         own = error.params is not None  # otherwise another client sent the request
         request = sent[-1] if sent else None  # the sandbox may not have started
-        paid = self._pay(sent, call.endpoint.credits) if own else 0
+        paid = self._pay(sent) if own else 0
         found = replace(_failure(error, request, live=own), path=path, credits=paid)
         undelivered = _is_undelivered(error, request)
         if undelivered or isinstance(error, AuthenticationError | CreditsExhaustedError):
@@ -259,20 +258,18 @@ class _Prober:
 
     # The ledger ---------------------------------------------------------------------------------------------
 
-    def _requests(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
+    def _requests(self, queries: Sequence[Query]) -> list[LedgerRow]:
         """Return the requests for what is requested, from the ledger, oldest first."""
         endpoint, until = queries[0].endpoint, self.client.policy.until
         params = Request(endpoint, tuple(queries), page=int(endpoint.ranking)).params
-        rows = self.client.store.sent(endpoint.path, params)
-        found = [{**dict(zip(OF_REQUEST, row, strict=True)), "row": row} for row in rows]
-        return [one for one in found if until is None or one["sent_at"] <= until]
+        found = self.client.store.sent(endpoint.path, params)
+        return [one for one in found if until is None or one.sent_at <= until]
 
-    def _pay(self, sent: Sequence[Mapping[str, Any]], price: int) -> int | None:
-        """Count what requests cost and return it; None where it is not known whether the last was charged."""
-        costs = [one["credits"] for one in sent if not (one["message"] or "").startswith(UNDELIVERED)]
-        unknown = None in costs
-        self.spent += price if unknown else sum(costs)
-        return None if unknown else sum(costs)
+    def _pay(self, sent: Sequence[LedgerRow]) -> int | None:
+        """Count what requests cost and return it; None where it is not known whether one was charged."""
+        cost = sum(map(cost_of, sent))
+        self.spent += cost
+        return None if any(one.credits is None and not one.undelivered for one in sent) else cost
 
     # Answers ------------------------------------------------------------------------------------------------
 
@@ -282,8 +279,7 @@ class _Prober:
         answer = [*there, *answers][0]
         endpoint, store, one = answer.query.endpoint, self.client.store, answer.observation
         [request] = store.ledger([one.request])
-        told = dict(zip(OF_REQUEST, request, strict=True))
-        found = Finding(endpoint.path, "works", request_id=told["request_id"], observed_at=one.observed_at)
+        found = Finding(endpoint.path, "works", request_id=request.request_id, observed_at=one.observed_at)
         if one.absent:
             return replace(found, verdict="empty", detail="KeyAPI has nothing for the documented id")
         envelopes = list(store.envelopes([answer.observation.id for answer in there]))
@@ -316,13 +312,12 @@ def _queries_of(endpoint: Endpoint, today: Today) -> tuple[Query, ...]:
     return make_queries(endpoint, endpoint.example, usual, today)
 
 
-def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: bool) -> Finding:
+def _failure(error: KeyAPIError, request: LedgerRow | None, *, live: bool) -> Finding:
     """Return the finding of a request without a usable answer; only KeyAPI's own words are quoted.
 
     Messages of a proxy or of this machine may name hosts and paths.
     """
-    told: Mapping[str, Any] = request or {}
-    status, code, message = told.get("http_status"), told.get("code"), told.get("message")
+    status, code, message = (request.http_status, request.code, request.message) if request else (None, None, None)
     parts = [f"HTTP {status}"] * (status is not None) + [f"code {code}"] * (code is not None)
     detail = f"{type(error).__name__}{': ' if parts else ''}{', '.join(parts)}"
     unusable = isinstance(error, UnexpectedResponseError)
@@ -339,21 +334,19 @@ def _failure(error: KeyAPIError, request: Mapping[str, Any] | None, *, live: boo
     elif code is not None and message:
         detail += f": {_cut(message)}"
     return Finding(
-        error.endpoint or told.get("endpoint", ""),
+        error.endpoint or (request.endpoint if request else ""),
         "changed" if unusable else "refused",
         _plain(detail),
-        request_id=told.get("request_id"),
-        observed_at=told.get("sent_at"),
+        request_id=request.request_id if request else None,
+        observed_at=request.sent_at if request else None,
     )
 
 
-def _is_undelivered(error: KeyAPIError, request: Mapping[str, Any] | None) -> bool:
+def _is_undelivered(error: KeyAPIError, request: LedgerRow | None) -> bool:
     """Whether it is certain that a request did not reach KeyAPI."""
     if not isinstance(error, NetworkError):
         return False
-    if request is None or request["http_status"] == _PROXY_LOGIN:
-        return True
-    return (request["message"] or "").startswith(UNDELIVERED)
+    return request is None or request.http_status == _PROXY_LOGIN or request.undelivered
 
 
 def _cut(text: str) -> str:

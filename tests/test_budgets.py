@@ -744,7 +744,7 @@ def break_pace(patch: pytest.MonkeyPatch, _: Path) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no clock")
 
-    patch.setattr("keyapi_research.client.pacing.Pace.wait", broken)
+    patch.setattr("keyapi_research.client.pacing.Pace.turn", broken)
 
 
 def break_transport(patch: pytest.MonkeyPatch, _: Path) -> None:

@@ -191,12 +191,35 @@ def test_the_default_is_five_a_second_and_none_in_the_sandbox(make_client: Make)
     assert kr.Client(token=TOKEN, store=":memory:").settings.requests_per_second == 5
 
 
+@pytest.mark.of_a_file
+def test_what_a_locked_store_held_up_does_not_come_in_a_burst(
+    make_client: Make, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    client = make_client(requests_per_second=10, store=tmp_path / "locked.sqlite")
+    kr.fetch_hashtags("before", client=client)
+    other = sqlite3.connect(tmp_path / "locked.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(1, other.close)
+    release.start()
+    kr.fetch_hashtags(tags(*range(6)), client=client)
+    release.join()
+    sent, noted = np.sort([one.started for one in sandbox.requests[1:]]), stamps(client)
+    assert np.diff(noted).min() >= 0.1
+    assert sent[-1] - sent[0] > 0.4  # five intervals, less what the first was late
+    assert noted[1] - noted[0] > 0.9  # when it went out, not when it might have
+
+
+def take(pace: Pace, stop: threading.Event) -> bool:
+    with pace.turn(stop) as has_come:
+        return has_come
+
+
 def test_stopping_wakes_who_waits_for_the_pace() -> None:
     pace, stop = Pace(0.01), threading.Event()
-    assert pace.wait(stop) is not None
+    assert take(pace, stop)
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()
-    assert pace.wait(stop) is None
+    assert not take(pace, stop)
     assert time.monotonic() - began < 30  # not 100
 
 
@@ -280,8 +303,8 @@ def test_429_for_longer_than_a_minute_does_not_stall_the_next_call(make_client: 
 def test_slowing_down_while_somebody_waits_is_not_forgotten() -> None:
     pace = Pace(20)
     stop = threading.Event()
-    pace.wait(stop)
-    waiting = threading.Thread(target=pace.wait, args=(stop,))
+    take(pace, stop)
+    waiting = threading.Thread(target=take, args=(pace, stop))
     waiting.start()
     pace.slow_down(0.4)
     began = time.monotonic()
@@ -292,13 +315,13 @@ def test_slowing_down_while_somebody_waits_is_not_forgotten() -> None:
 def test_who_stands_in_line_hears_his_own_stop() -> None:
     pace = Pace(0.01)
     first, second = threading.Event(), threading.Event()
-    pace.wait(first)
-    holding = threading.Thread(target=pace.wait, args=(first,))
+    take(pace, first)
+    holding = threading.Thread(target=take, args=(pace, first))
     holding.start()
     time.sleep(0.05)
     second.set()
     began = time.monotonic()
-    assert pace.wait(second) is None
+    assert not take(pace, second)
     assert time.monotonic() - began < 30  # not 100
     first.set()
     holding.join(60)

@@ -192,10 +192,10 @@ def fill_at_one_moment(store: Store, *posts_of_each: int) -> Store:
     for posts_of_it in posts_of_each:
         request = store.begin(
             iter([("e",), ("f",)]), most=2, page=0, since=(9, 9), mine=0, lasts=9, describe=lambda _: {"id": "e,f"},
-            sent_at=5, spacing=0, endpoint="/v1/x", price=2, attempt=1,
+            spacing=0, endpoint="/v1/x", price=2, attempt=1,
         ).request
         arrivals = [Arrival(one, {"id": one}, {"code": 0, "data": {"posts": posts_of_it}}) for one in "ef"]
-        store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x", price=2,
+        store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x",
                    observed_at=7, source="sandbox")
     return store
 

@@ -246,10 +246,9 @@ def test_a_request_of_a_killed_program_counts_in_full(make_client: Make, place: 
     client.close()
     place.rows("DELETE FROM keyapi_claims")
     other = make_client()
-    sent_at = time.time_ns() // 1000
     other.store.begin(  # as a program does that is killed before the answer comes
         iter([("an entity",)]), most=1, page=0, since=(1, 1), mine=0, lasts=10, describe=lambda _: {},
-        sent_at=sent_at, spacing=0, endpoint="/v1/tiktok/trending/hashtag/detail", price=2, attempt=1,
+        spacing=0, endpoint="/v1/tiktok/trending/hashtag/detail", price=2, attempt=1,
     )
     other.close()
     again = make_client()
@@ -267,7 +266,7 @@ def ledger_row(client: kr.Client, *, sent_at: str, price: int, imported: int) ->
     store = client.store
     with store._transaction() as db:
         totals = store.totals()
-        row = [totals.requests + 1, at, "/v1/x", "{}", 1, 1, 200, 0, None, None, price, 0.1, "elsewhere:1", imported]
+        row = [totals.requests + 1, at, "/v1/x", "{}", 1, 1, 200, 0, None, None, price, 0.1, "elsewhere:1", imported, 2]
         put_row(db, "keyapi_ledger", row)
         put_totals(db, totals.plus(Totals(requests=1, credits=price)))
 
@@ -470,3 +469,21 @@ def test_a_limit_and_a_status_show_how_it_stands(client: kr.Client, clock: Clock
     assert repr(limit) == f"<Limit of the store: {words}>"
     assert words in repr(client.status())
     assert repr(client.limit_store(None)) == "<Limit of the store: no limit a month>"
+
+
+# Prices that the user gives ----------------------------------------------------------------------------------------
+
+
+def test_a_request_without_an_answer_counts_what_its_user_said_it_costs(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client(retries=0, max_call_credits=None)
+    client.limit_store(120)
+    sandbox.faults.put(Fault(close="before"))
+    with pytest.raises(kr.NetworkError):
+        kr.fetch_endpoint("/v1/tiktok/influencer/livestreams/analytics", {"user_id": "7"}, credits=50, client=client)
+    assert client.status().limits[0].spent == 50
+    assert client.limit_store(120).spent == 50  # counted anew, by the ledger
+    client.close()
+    again = make_client(max_call_credits=None)
+    again.limit_store(99)
+    with pytest.raises(kr.BudgetExceededError, match=r"costs 100 credits.* has 49 left"):
+        kr.fetch_endpoint("/v1/tiktok/influencer/livestreams/analytics", {"user_id": "7"}, credits=50, client=again)

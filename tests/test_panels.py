@@ -62,6 +62,14 @@ from = "trending_hashtags.hashtag_name"
 region = "US"
 period = 30
 """
+PRICED = """
+[[fetch]]
+function = "fetch_endpoint"
+path = "/v1/tiktok/influencer/livestreams/analytics"
+params = {user_id = "7288986759428588590"}
+credits = 50
+limit = 10
+"""
 Write = Callable[..., Path]
 
 
@@ -189,6 +197,18 @@ def test_a_budget_that_is_met_is_said_and_the_round_goes_on(write: Write, sandbo
     assert sandbox.charged == 4
     assert panel(write(credits_per_round="6")).run().state == "done"
     assert sandbox.charged == 6
+
+
+def test_what_was_not_answered_counts_what_the_file_says_it_costs(
+    write: Write, sandbox: Sandbox, clock: Clock
+) -> None:
+    path = write(PRICED, credits_per_round="60")
+    for refused in (kr.NetworkError, kr.BudgetExceededError):
+        sandbox.faults.put(Fault(close="before"))
+        with pytest.raises(refused):
+            panel(path).run()
+        assert panel(path).status().credits_spent == 50
+    assert len(sandbox.requests) == 1
 
 
 def test_a_round_whose_source_is_down_goes_on_later(write: Write, sandbox: Sandbox, clock: Clock) -> None:

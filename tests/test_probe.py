@@ -394,8 +394,8 @@ def test_after_a_day_everything_is_requested_again(
     from keyapi_research.store import now_us
 
     with monkeypatch.context() as patch:
-        for module in ("transport", "pacing"):
-            patch.setattr(f"keyapi_research.client.{module}.now_us", lambda: now_us() - 25 * 3600 * 1_000_000)
+        for module in ("client.transport", "store.sqlite"):
+            patch.setattr(f"keyapi_research.{module}.now_us", lambda: now_us() - 25 * 3600 * 1_000_000)
         frame = kr.probe(client=client)
     assert frame["verdict"].tolist() == ["works"] * 3 + ["refused"] + ["works"] * 3
     assert frame["credits"].tolist() == [2, 2, 1, 0, 2, 2, 2]

@@ -414,7 +414,7 @@ def begin_one(store: Store, entity: str = "e", lasts: float = 9) -> Any:
     """Begin a request for one entity."""
     return store.begin(
         iter([(entity,)]), most=1, page=0, since=(0, 0), mine=0, lasts=lasts, describe=lambda _: {},
-        sent_at=0, spacing=0, endpoint="/v1/x", price=2, attempt=1,
+        spacing=0, endpoint="/v1/x", price=2, attempt=1,
     )  # fmt: skip
 
 
@@ -620,7 +620,7 @@ class Turns:
         self._number += 1
         begun = self.store.begin(
             iter([(f"e{self._number}",)]), most=1, page=0, since=(0, 0), mine=0, lasts=9, describe=lambda _: {},
-            sent_at=0, spacing=spacing, endpoint="/v1/x", price=2, attempt=1,
+            spacing=spacing, endpoint="/v1/x", price=2, attempt=1,
         )  # fmt: skip
         [row] = self.store.ledger([begun.request])
         return (row[1] - 1_000_000_000_000_000) / 1e6, begun.wait

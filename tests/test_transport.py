@@ -33,6 +33,7 @@ from faulty import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import wait_until
 
 import keyapi_research as kr
 from keyapi_research.client import pacing, transport
@@ -232,9 +233,14 @@ def test_a_proxy_that_does_not_let_through(
 def test_refused_at_first(make_client: Callable[..., kr.Client]) -> None:
     """A server that is up again a moment later answers a call that began before."""
     server = Faulty(GOOD, port=unused_port())
-    start = threading.Timer(0.15, server.__enter__)
-    start.start()
     client = connect(make_client, f"http://127.0.0.1:{server._port}", retries=50)
+
+    def come_up() -> None:
+        wait_until(lambda: client.ledger()["message"].notna().any(), 60)  # it was refused
+        server.__enter__()
+
+    start = threading.Thread(target=come_up)
+    start.start()
     assert fetch(client)["posts"].tolist() == [POSTS]
     start.join()
     server.__exit__()

@@ -414,7 +414,7 @@ def _check_client(client: Client | None) -> None:
 
 def _provenance_of(found: list[Observation], client: Client | None) -> pd.DataFrame:
     requests = client.store.ledger(one.request for one in found) if client else []
-    ledger = ledger_frame(requests).set_axis([number for number, *_ in requests])
+    ledger = ledger_frame(requests).set_axis([row.id for row in requests])
     brought = ledger.reindex([one.request for one in found]).reset_index(drop=True)
     columns = {
         "endpoint": pd.array([one.endpoint for one in found], dtype="string"),

@@ -13,7 +13,7 @@ from ..arguments import Value
 from ..errors import KeyAPIError, StoreError
 from ..model import DTYPES, Endpoint, Table, Untyped
 from ..queries import Query
-from ..store import LEDGER_COLUMNS, Answer, Observation, when
+from ..store import LEDGER_COLUMNS, Answer, LedgerRow, Observation, when
 from .display import Facts
 from .pacing import is_hard
 
@@ -177,7 +177,6 @@ _LEDGER_DTYPES: Final = {
     "imported": DTYPES["flag"],
     "client": DTYPES["text"],
 }
-PARAMS, MESSAGE = (1 + list(LEDGER_COLUMNS).index(name) for name in ("params", "message"))  # places in a ledger row
 _LARGEST: Final = 2**63
 
 
@@ -197,9 +196,9 @@ def failures_frame(failures: Mapping[Query, KeyAPIError | None], stop: KeyAPIErr
     return _tabulate([row for row, _ in dict.fromkeys(rows)], _FAILURE_DTYPES)  # of a series one for all its days
 
 
-def ledger_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+def ledger_frame(rows: Sequence[LedgerRow]) -> pd.DataFrame:
     """Tabulate ledger rows: sent_at, endpoint, params, n_entities, attempt and so on, imported, client."""
-    cells = [(when(row[1]), *row[2 : len(LEDGER_COLUMNS) + 1], bool(row[-1]), row[-2]) for row in rows]
+    cells = [(when(row.sent_at), *row[2 : len(LEDGER_COLUMNS) + 1], bool(row.imported), row.client) for row in rows]
     return _tabulate(cells, _LEDGER_DTYPES)
 
 

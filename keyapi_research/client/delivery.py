@@ -25,7 +25,7 @@ from ..model import PAGES, Endpoint
 from ..queries import Query, page_params
 from ..settings import SANDBOX
 from ..spelling import writable
-from ..store import LEDGER_COLUMNS, UNDELIVERED, Answer, Arrival, Outcome
+from ..store import UNDELIVERED, Answer, Arrival, LedgerRow, Outcome
 from .budgets import Reservation
 from .call import writable_code
 from .display import Progress
@@ -272,18 +272,17 @@ def no_answer(what: str, delivered: bool) -> NetworkError:
     )
 
 
-def error_of_row(row: Sequence[Any]) -> KeyAPIError:
+def error_of_row(row: LedgerRow) -> KeyAPIError:
     """Return the error of a request that another client sent, from its row of the ledger."""
-    cells = dict(zip(("id", *LEDGER_COLUMNS), row, strict=False))
-    message, told = cells["message"], {name: cells[name] for name in ("code", "request_id")}
-    status, who = cells["http_status"], "another client sent the same request at that moment, so it was not repeated"
+    status, message, code, request_id = row.http_status, row.message, row.code, row.request_id
+    who = "another client sent the same request at that moment, so it was not repeated"
     if status is None:
-        delivered = not (message or "").startswith(UNDELIVERED)
-        return no_answer(f"{who}; {message or 'its outcome is not known'}", delivered)
-    if status < _REFUSED and told["code"] in (None, 0):
+        return no_answer(f"{who}; {message or 'its outcome is not known'}", not row.undelivered)
+    if status < _REFUSED and code in (None, 0):
         what = message or "it was about another id, or had another structure"
-        return UnexpectedResponseError(f"{who}, and its answer could not be used: {what}", status_code=status, **told)
-    return refusal(status=status, message=message, answer=None, **told)
+        said = f"{who}, and its answer could not be used: {what}"
+        return UnexpectedResponseError(said, status_code=status, code=code, request_id=request_id)
+    return refusal(status=status, message=message, answer=None, code=code, request_id=request_id)
 
 
 def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:

@@ -294,28 +294,27 @@ class Sender:
 
     def _begin(self, one: Delivery, attempt: int) -> bool:
         """Claim what is to be requested and write the ledger row, when it may go out; False where nothing is."""
-        sent_at = self._pace.wait(one.run.stop)
-        if sent_at is None:
-            return False
-        if self.closed:
-            raise StoreError(CLOSED)
-        if self._foreign is not None:
-            raise StoreError(self._foreign.message)
-        self.connection()
-        begun = self._store.begin(
-            one.offered(),
-            most=one.template.endpoint.batch,
-            page=one.template.page,
-            since=(one.run.looked, one.run.since[1]),
-            mine=one.row,
-            lasts=self._lease,
-            describe=lambda keys: one.request_of(keys).params,
-            sent_at=sent_at,
-            spacing=self._pace.spacing,
-            endpoint=one.template.endpoint.path,
-            price=one.template.endpoint.credits,
-            attempt=attempt,
-        )
+        with self._pace.turn(one.run.stop) as has_come:
+            if not has_come:
+                return False
+            if self.closed:
+                raise StoreError(CLOSED)
+            if self._foreign is not None:
+                raise StoreError(self._foreign.message)
+            self.connection()
+            begun = self._store.begin(
+                one.offered(),
+                most=one.template.endpoint.batch,
+                page=one.template.page,
+                since=(one.run.looked, one.run.since[1]),
+                mine=one.row,
+                lasts=self._lease,
+                describe=lambda keys: one.request_of(keys).params,
+                spacing=self._pace.spacing,
+                endpoint=one.template.endpoint.path,
+                price=one.template.endpoint.credits,
+                attempt=attempt,
+            )
         first = not one.row
         there = one.begin(begun.request, begun.elsewhere)
         if begun.wait and one.run.stop.wait(begun.wait):
@@ -325,10 +324,9 @@ class Sender:
 
     def _withdraw(self, one: Delivery, first: bool) -> None:
         """Write down that a request was not sent after all: its call was stopped while it waited for its turn."""
-        endpoint = one.template.endpoint
         self._store.keep(
             one.row, Outcome(message=f"{UNDELIVERED}: the call was stopped before it was sent"), (), url="",
-            endpoint=endpoint.path, price=endpoint.credits, observed_at=0, source=None,
+            endpoint=one.template.endpoint.path, observed_at=0, source=None,
         )  # fmt: skip
         self._store.release(one.row, failed=False)
         if first:
@@ -374,9 +372,8 @@ class Sender:
         url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
-            price = request.endpoint.credits
             return self._store.keep(
-                row, verdict.outcome, arrivals, url=url, endpoint=path, price=price, observed_at=at, source=source
+                row, verdict.outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source
             )
 
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from ..errors import (
@@ -16,7 +18,6 @@ from ..errors import (
     RateLimitedError,
     StoreError,
 )
-from ..store import now_us
 
 _LONGEST_WAIT: Final = 60.0  # seconds; a service that wants a longer wait is an error at once
 _SLOWEST: Final = 2.0  # seconds between sends, however often the service refused
@@ -36,9 +37,9 @@ def is_short_wait(error: RateLimitedError) -> bool:
 
 
 class Pace:
-    """Even pacing: sends at least an interval apart, by the clock they are stamped with.
+    """Even pacing: sends at least an interval apart.
 
-    Rate limiters of the shelf count requests in buckets, which lets bursts through, and know nothing of an answer
+    Off-the-shelf rate limiters count requests in buckets, which lets bursts through, and know nothing of an answer
     that says "wait": both matter here, where a refused burst may be charged.
     """
 
@@ -47,7 +48,7 @@ class Pace:
         self._interval = self._usual
         self._next = 0.0
         self._refused_at = 0.0
-        self._turn = threading.Lock()  # held while waiting: the next in line cannot wake early
+        self._turn = threading.Lock()  # held until it is sent: the next in line cannot come early
         self._lock = threading.Lock()
 
     @property
@@ -55,31 +56,37 @@ class Pace:
         """Microseconds between two sends, as long as no answer said to wait."""
         return int(self._usual * 1e6)
 
-    def wait(self, stop: threading.Event) -> int | None:
-        """Wait for the next send and stamp it (microseconds since 1970); None = stopped meanwhile."""
+    @contextlib.contextmanager
+    def turn(self, stop: threading.Event) -> Iterator[bool]:
+        """Wait for the next send; False = stopped meanwhile.
+
+        Others wait until the block ends, and then an interval: however long it takes to write down what is sent, for
+        which another program may lock the store, what waits is not sent in a burst.
+        """
         while not self._turn.acquire(timeout=_SLICE):
             if stop.is_set():
-                return None
+                yield False
+                return
         try:
-            stamp, left = self._claim()
-            while stamp is None and not stop.wait(left):
-                stamp, left = self._claim()
-            return None if stop.is_set() else stamp
+            while not stop.is_set() and (left := self._left()) > 0:
+                stop.wait(left)
+            if stop.is_set():
+                yield False
+                return
+            yield True
+            with self._lock:
+                margin = 0.0005 if self._interval else 0.0  # the clock of the stamps differs a little
+                self._next = max(self._next, time.monotonic() + self._interval + margin)
         finally:
             self._turn.release()
 
-    def _claim(self) -> tuple[int | None, float]:
-        """Claim the next moment if it has come; else return how long it takes."""
+    def _left(self) -> float:
+        """Seconds until the next send."""
         with self._lock:
             now = time.monotonic()
             if self._interval > self._usual and now - self._refused_at > _FORGETS_AFTER:
                 self._interval = self._usual
-            if now < self._next:
-                return None, self._next - now
-            stamp = now_us()
-            margin = 0.0005 if self._interval else 0.0  # the two clocks differ a little
-            self._next = time.monotonic() + self._interval + margin  # counted from after the stamp
-            return stamp, 0.0
+            return self._next - now
 
     def slow_down(self, seconds: float) -> None:
         """Send nothing for some time, and more slowly after it."""

@@ -17,8 +17,8 @@ from ..model import Endpoint, Series, endpoints
 from ..periods import MOST_DAYS
 from ..queries import Query
 from ..settings import KEYAPI, SANDBOX, SANDBOX_TODAY, Settings, shown_path, source_of
-from ..store import UNDELIVERED, Observation, Store, claim_of, microseconds_of, now_us, when
-from .call import MESSAGE, PARAMS, Call, counted, failures_frame, named, priced
+from ..store import Observation, Store, claim_of, microseconds_of, now_us, when
+from .call import Call, counted, failures_frame, named, priced
 from .delivery import Run
 
 DAY: Final = timedelta(days=1)
@@ -221,8 +221,8 @@ class Policy:
         wanted = {frozenset(query.params.items()): query.key for query in missing}
         requested = []  # rows of the ledger, and the entities and pages of each that are wanted
         for row in self.store.unanswered(call.endpoint.path):
-            if not (row[MESSAGE] or "").startswith(UNDELIVERED):
-                each = _requested(call.endpoint, json.loads(row[PARAMS]))
+            if not row.undelivered:
+                each = _requested(call.endpoint, json.loads(row.params))
                 requested.append((row, [(wanted[one], page) for one, page in each if one in wanted]))
         claims = self.store.claims(claim_of(*one) for _, each in requested for one in each)
         under_way = {claim.request for claim in claims.values() if claim.holds}
@@ -230,14 +230,14 @@ class Policy:
         sent = [
             row
             for row, each in requested
-            if row[0] not in under_way
+            if row.id not in under_way
             and any(key not in newest or not self.store.came_after(newest[key], row) for key, _ in each)
         ]
         if not sent:
             return ""
         return (
             f"{priced(len(sent), call.endpoint)} for some of these had no usable answer before (the last at "
-            f"{when(sent[-1][1]):%Y-%m-%d %H:%M} UTC) and may have been charged. They would be sent again"
+            f"{when(sent[-1].sent_at):%Y-%m-%d %H:%M} UTC) and may have been charged. They would be sent again"
         )
 
 

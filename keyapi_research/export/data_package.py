@@ -328,13 +328,13 @@ def _requests(queries: Sequence[tuple[Query, int]], client: Client) -> list[dict
         observed.setdefault(one.request, []).append(one)
     return [
         {
-            "request_id": request_id,
-            "params": json.loads(params),
-            "sent_at": stamp(sent_at),
-            "observed_at": stamp(max(one.observed_at for one in observed[number])),
-            "credits": price,
+            "request_id": row.request_id,
+            "params": json.loads(row.params),
+            "sent_at": stamp(row.sent_at),
+            "observed_at": stamp(max(one.observed_at for one in observed[row.id])),
+            "credits": row.credits,
         }
-        for number, sent_at, _, params, *_, request_id, price, _, _, _ in client.store.ledger(observed)
+        for row in client.store.ledger(observed)
     ]
 
 

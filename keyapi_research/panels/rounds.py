@@ -7,16 +7,10 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Final
 
 from ..errors import InvalidArgumentError, StoreError
-from ..store import Store, microseconds_of, now_us, when
-from ..store.facts import this_process
-from ..store.limits import cost_of
-from ..store.reading import OF_REQUEST
+from ..store import Store, cost_of, microseconds_of, now_us, this_process, when
 from .file import Fetch, PanelFile
-
-_CLIENT: Final = OF_REQUEST.index("client")
 
 
 @dataclass(frozen=True)
@@ -113,8 +107,8 @@ def spent_by(store: Store, rounds: Collection[Round]) -> Mapping[int, int]:
     if rounds:
         after, last = min(one.after for one in rounds), store.last_ids()[1]
         for row in store.ledger(range(after + 1, last + 1)):
-            if row[_CLIENT] in numbers:
-                spent[numbers[row[_CLIENT]]] += cost_of(row)
+            if row.client in numbers:
+                spent[numbers[row.client]] += cost_of(row)
     return spent
 
 

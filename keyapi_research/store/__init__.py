@@ -6,6 +6,7 @@ from .facts import (
     Answer,
     Arrival,
     Claim,
+    LedgerRow,
     Observation,
     Outcome,
     Totals,
@@ -14,10 +15,11 @@ from .facts import (
     in_this_process,
     microseconds_of,
     now_us,
+    this_process,
     when,
 )
 from .formats import FORMAT
-from .limits import PERIODS, Counted
+from .limits import PERIODS, Counted, cost_of
 from .writing import Renumbered, Store, is_there
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Arrival",
     "Claim",
     "Counted",
+    "LedgerRow",
     "Observation",
     "Outcome",
     "Renumbered",
@@ -36,9 +39,11 @@ __all__ = [
     "Totals",
     "claim_of",
     "compact_json",
+    "cost_of",
     "in_this_process",
     "is_there",
     "microseconds_of",
     "now_us",
+    "this_process",
     "when",
 ]

@@ -75,10 +75,10 @@ class Database(ABC):
         """Return the time that claims are held against: an earlier one where nobody could have renewed them of late."""
 
     @abstractmethod
-    def next_send(self, db: Writer, sent_at: int, spacing: int) -> tuple[int, float]:
+    def next_send(self, db: Writer, spacing: int) -> tuple[int, float]:
         """Return when a request may go out by the pace that all who share it keep, and in how many seconds that is.
 
-        `sent_at` is when it may by the client's own pace, `spacing` the microseconds the client leaves between two.
+        By the client's own pace it may now; `spacing` is the microseconds the client leaves between two.
         """
 
     @abstractmethod

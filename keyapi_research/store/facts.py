@@ -10,32 +10,60 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from ..queries import Query
-
-LEDGER_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "sent_at": "INTEGER NOT NULL",
-        "endpoint": "TEXT NOT NULL",
-        "params": "TEXT NOT NULL",
-        "n_entities": "INTEGER NOT NULL",
-        "attempt": "INTEGER NOT NULL",
-        "http_status": "INTEGER",
-        "code": "INTEGER",
-        "message": "TEXT",
-        "request_id": "TEXT",
-        "credits": "INTEGER",
-        "elapsed_s": "REAL",
-    }
-)  # columns of the ledger and their SQL types
-OF_THIS_STORE: Final[Mapping[str, str]] = MappingProxyType(
-    {"client": "TEXT", "imported": "INTEGER NOT NULL"}
-)  # who sent it, and whether it came with another store: no archive has them
 
 UNDELIVERED: Final = "not delivered"  # how the ledger's message begins where a request surely never arrived
 
 Row = tuple[Any, ...]
+
+
+class LedgerRow(NamedTuple):
+    """One request, as the ledger has it; times in microseconds since 1970, UTC.
+
+    What follows `attempt` is None where no answer came: an `Outcome`. The last three are of this store, no archive has
+    them: who sent it, whether it came with another store, and its price, None where format 1 did not note it.
+    """
+
+    id: int
+    sent_at: int
+    endpoint: str
+    params: str
+    n_entities: int
+    attempt: int
+    http_status: int | None = None
+    code: int | None = None
+    message: str | None = None
+    request_id: str | None = None
+    credits: int | None = None
+    elapsed_s: float | None = None
+    client: str | None = None
+    imported: int = 0
+    price: int | None = None
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether it surely never arrived, so that it cost nothing."""
+        return (self.message or "").startswith(UNDELIVERED)
+
+
+_SQL: Final[Mapping[object, str]] = MappingProxyType(
+    {
+        int: "INTEGER NOT NULL",
+        int | None: "INTEGER",
+        str: "TEXT NOT NULL",
+        str | None: "TEXT",
+        float | None: "REAL",
+    }
+)
+OF_THIS_STORE: Final = LedgerRow._fields[-3:]
+SQL_OF_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
+    {name: _SQL[kind] for name, kind in get_type_hints(LedgerRow).items() if name != "id"}
+)
+LEDGER_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
+    {name: kind for name, kind in SQL_OF_LEDGER.items() if name not in OF_THIS_STORE}
+)  # of an archive, too, and their SQL types
 
 
 class Observation(NamedTuple):

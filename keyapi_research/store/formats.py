@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..errors import StoreError
 from .bodies import checksum, digests_of
 from .database import Writer
-from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Totals, compact_json
+from .facts import LEDGER_COLUMNS, SQL_OF_LEDGER, Totals, compact_json
 
 FORMAT: Final = 2
 OLDEST_FORMAT: Final = 1
@@ -24,11 +24,15 @@ _RESPONSES: Final = (
     "CREATE INDEX expires_idx ON responses(expires)",
     "CREATE TABLE redirects (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
 )
-_LEDGER: Final = ", ".join(map(" ".join, LEDGER_COLUMNS.items()))
+
+
+def _columns(kinds: Mapping[str, str]) -> str:
+    return ", ".join(map(" ".join, kinds.items()))
+
+
 OWN: Final = (
     "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum TEXT NOT NULL)",
-    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_LEDGER},"
-    f" {', '.join(map(' '.join, OF_THIS_STORE.items()))}, checksum TEXT NOT NULL)",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_columns(SQL_OF_LEDGER)}, checksum TEXT NOT NULL)",
     "CREATE INDEX keyapi_unanswered ON keyapi_ledger(endpoint) WHERE credits IS NULL",
     "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, entity TEXT NOT NULL, endpoint TEXT NOT NULL,"
     " params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL, request INTEGER NOT NULL,"
@@ -41,7 +45,7 @@ OWN: Final = (
 # What format 1 had: no checksums, no claims, and of a pull not how many rows were wanted.
 _OWN_1: Final = (
     "CREATE TABLE keyapi_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_LEDGER})",
+    f"CREATE TABLE keyapi_ledger (id INTEGER PRIMARY KEY, {_columns(LEDGER_COLUMNS)})",
     "CREATE TABLE keyapi_answers (id INTEGER PRIMARY KEY, response TEXT NOT NULL UNIQUE, entity TEXT NOT NULL,"
     " endpoint TEXT NOT NULL, params TEXT NOT NULL, observed_at INTEGER NOT NULL, absent INTEGER NOT NULL,"
     " request INTEGER NOT NULL, walk INTEGER NOT NULL, page INTEGER NOT NULL, rows INTEGER NOT NULL,"
@@ -56,7 +60,7 @@ _SCHEMAS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
 _FROM_1: Final[Mapping[str, str]] = MappingProxyType(
     {
         "keyapi_meta": "SELECT name, value FROM old_keyapi_meta",
-        "keyapi_ledger": "SELECT *, NULL, 0 FROM old_keyapi_ledger",
+        "keyapi_ledger": "SELECT *, NULL, 0, NULL FROM old_keyapi_ledger",
         "keyapi_answers": "SELECT a.id, entity, endpoint, params, observed_at, absent, request, walk, page, rows,"
         " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM old_keyapi_answers b WHERE b.walk = a.walk) END,"
         " CAST(r.value AS BLOB) FROM old_keyapi_answers a LEFT JOIN responses r"

@@ -8,22 +8,20 @@ know, the ledger is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ..errors import BudgetExceededError
 from ..model import endpoints
 from .database import Writer
-from .facts import UNDELIVERED, Row, compact_json, microseconds_of, when
+from .facts import LedgerRow, compact_json, microseconds_of, when
 from .formats import put_fact
-from .reading import CREDITS, OF_REQUEST, SELECTED, Reader
+from .reading import SELECTED, Reader
 
 PERIODS: Final = ("day", "month")
 _NAMES: Final = {f"limit of a {per}": per for per in PERIODS}  # in the store
 _AT_ONCE: Final = 1000  # rows of the ledger: more at a time would not fit into memory where there are a million
-_SENT_AT, _ENDPOINT, _MESSAGE = (OF_REQUEST.index(name) for name in ("sent_at", "endpoint", "message"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +68,17 @@ def period_of(moment: int, per: str) -> tuple[int, int]:
     return microseconds_of(first), microseconds_of((first + timedelta(days=31)).replace(day=1))
 
 
-def cost_of(row: Sequence[Any], price: int | None = None) -> int:
+def cost_of(row: LedgerRow) -> int:
     """Return what a row of the ledger counts: without an answer its full price, unless it was surely not delivered."""
-    if row[CREDITS] is not None:
-        return int(row[CREDITS])
-    if (row[_MESSAGE] or "").startswith(UNDELIVERED):
+    if row.credits is not None:
+        return row.credits
+    if row.undelivered:
         return 0
-    return _usual_price(row[_ENDPOINT]) if price is None else price
+    return _usual_price(row.endpoint) if row.price is None else row.price
 
 
 def _usual_price(path: str) -> int:
-    """Return the price of an endpoint; of one that is not declared any more the highest there is."""
+    """Return what format 1, which noted no prices, asked for an endpoint; the highest there is for an unknown one."""
     prices = {one.path: one.credits for one in sorted(endpoints(), key=lambda one: one.credits)}
     return prices.get(path, max(prices.values()))
 
@@ -134,17 +132,16 @@ class LimitReader(Reader):
             one = replace(one, since=since, used=0, request=0)
         used, last = one.used, one.request
         while rows := self._sent_between(one.since, one.until, after=last):
-            used, last = used + sum(map(cost_of, rows)), rows[-1][0]
+            used, last = used + sum(map(cost_of, rows)), rows[-1].id
         return replace(one, used=used, request=max(last, self.totals().requests))
 
-    def _sent_between(self, since: int, until: int, *, after: int) -> list[Row]:
+    def _sent_between(self, since: int, until: int, *, after: int) -> list[LedgerRow]:
         """Read some ledger rows of a period, with ids after one; what was imported was not paid from here."""
-        rows = self._rows(
+        return self._ledger_rows(
             f"SELECT {SELECTED} FROM keyapi_ledger l WHERE l.id > ? AND l.imported = 0 AND l.sent_at >= ?"
             " AND l.sent_at < ? ORDER BY l.id LIMIT ?",
             (after, since, until, _AT_ONCE),
         )
-        return self._intact(rows, len(OF_REQUEST))
 
     # Within a transaction -----------------------------------------------------------------------------------
 
@@ -156,11 +153,11 @@ class LimitReader(Reader):
                 raise exceeded(now, price, what)
             put_limit(db, replace(now, used=now.used + price, request=request))
 
-    def _settle(self, db: Writer, row: Sequence[Any], price: int) -> None:
+    def _settle(self, db: Writer, row: LedgerRow) -> None:
         """Count what a request cost in the place of its price, where the price is what was counted."""
-        refund = price - cost_of(row, price)
+        refund = (row.price or 0) - cost_of(row)
         for one in self._limits() if refund else ():
-            if row[0] <= one.request and one.since <= row[_SENT_AT] < one.until:
+            if row.id <= one.request and one.since <= row.sent_at < one.until:
                 put_limit(db, replace(one, used=one.used - refund))
 
 

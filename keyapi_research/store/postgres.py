@@ -330,7 +330,7 @@ class Postgres(Database):
             f" FROM (SELECT {self.clock} AS now, {started} AS at) times)"
         )
 
-    def next_send(self, db: Writer, sent_at: int, spacing: int) -> tuple[int, float]:  # noqa: ARG002 - another clock
+    def next_send(self, db: Writer, spacing: int) -> tuple[int, float]:
         """Take the next turn of all who send; of those who sent within a minute the slowest pace holds."""
         now = self.now()
         paces: dict[int, int] = dict(self.rows("SELECT spacing, sent_at FROM keyapi_pace"))

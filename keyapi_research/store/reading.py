@@ -18,18 +18,15 @@ from typing import Any, Final
 from ..errors import StoreError
 from . import bodies
 from .database import Database
-from .facts import LEDGER_COLUMNS, OF_THIS_STORE, Claim, Observation, Row, Totals, compact_json, this_process
+from .facts import Claim, LedgerRow, Observation, Row, Totals, compact_json, this_process
 
 _BATCH: Final = 1000  # keys a reading transaction begins with: who reads for minutes keeps nobody from storing
 _MOST_READS: Final = 20  # of a ledger that others write just now, until it adds up
 _LAST: Final = 2**63 - 1
 _HIDDEN: Final = "its index does not match its answers"
 
-OF_REQUEST: Final = ("id", *LEDGER_COLUMNS, *OF_THIS_STORE)
-CREDITS: Final = OF_REQUEST.index("credits")
-_SENT_AT: Final = OF_REQUEST.index("sent_at")
 _ABSENT, _MORE = Observation._fields.index("absent"), Observation._fields.index("more")
-SELECTED: Final = ", ".join(f"l.{name}" for name in (*OF_REQUEST, "checksum"))
+SELECTED: Final = ", ".join(f"l.{name}" for name in (*LedgerRow._fields, "checksum"))
 _ANSWERS: Final = ", ".join(f"a.{name}" for name in (*Observation._fields, "checksum"))
 _KEPT: Final = "(SELECT count(*) FROM responses WHERE key >= j.value || '-' AND key < j.value || '.')"
 _TOTALS: Final = "SELECT value, checksum FROM keyapi_meta WHERE name = 'totals'"
@@ -231,11 +228,11 @@ class Reader:
         sql = "SELECT l.id FROM json_each(?) n CROSS JOIN keyapi_ledger l ON l.id = n.value WHERE l.imported = 1"
         return {one for rows in self._batches(sql, sorted(set(requests))) for (one,) in rows}
 
-    def came_after(self, one: Observation, row: Row) -> bool:
+    def came_after(self, one: Observation, row: LedgerRow) -> bool:
         """Tell whether an answer came after a request of the ledger was sent; if one was imported, by their moments."""
-        if self.imported([one.request, row[0]]):
-            return bool(one.observed_at >= row[_SENT_AT])
-        return bool(one.request >= row[0])
+        if self.imported([one.request, row.id]):
+            return one.observed_at >= row.sent_at
+        return one.request >= row.id
 
     def came_since(self, newest: Observation, answer: int) -> bool:
         """Tell whether the newest answer came after another one; what was only imported since may be old."""
@@ -363,24 +360,28 @@ class Reader:
 
     # Reading the ledger -------------------------------------------------------------------------------------
 
-    def ledger(self, ids: Iterable[int] | None = None) -> list[Row]:
-        """Read ledger rows in the order of recording: id, sent_at, endpoint, params and so on, client, imported."""
+    def ledger(self, ids: Iterable[int] | None = None) -> list[LedgerRow]:
+        """Read ledger rows in the order of recording."""
         if ids is not None:
             return self._requests(sorted(set(ids)))
         for _ in range(_MOST_READS):
             totals = self.totals()
             rows = self._requests(range(1, totals.requests + 1))
-            prices = [row[CREDITS] for row in rows]
+            prices = [row.credits for row in rows]
             if (totals.credits, totals.unanswered) == (sum(filter(None, prices)), prices.count(None)):
                 return rows
             if totals == self.totals():  # nobody wrote meanwhile
                 raise self._damaged("the credits in its ledger do not match its totals")
         return rows
 
-    def _requests(self, ids: Sequence[int]) -> list[Row]:
+    def _ledger_rows(self, sql: str, values: Sequence[Any]) -> list[LedgerRow]:
+        return list(map(LedgerRow._make, self._intact(self._rows(sql, values), len(LedgerRow._fields))))
+
+    def _requests(self, ids: Sequence[int]) -> list[LedgerRow]:
         sql = f"SELECT {SELECTED} FROM json_each(?) n CROSS JOIN keyapi_ledger l ON l.id = n.value ORDER BY l.id"
-        found = [row for rows in self._batches(sql, ids) for row in self._intact(rows, len(OF_REQUEST))]
-        if [row[0] for row in found] != list(ids):
+        batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+        found = [row for some in batches for row in self._ledger_rows(sql, (compact_json(list(some)),))]
+        if [row.id for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
         return found
 
@@ -396,23 +397,20 @@ class Reader:
                     found.setdefault(data, []).append(tuple(rest))
         return found
 
-    def unanswered(self, endpoint: str) -> list[Row]:
+    def unanswered(self, endpoint: str) -> list[LedgerRow]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
-        return self._intact(self._rows(f"SELECT {SELECTED} {where}", (endpoint,)), len(OF_REQUEST))
+        return self._ledger_rows(f"SELECT {SELECTED} {where}", (endpoint,))
 
-    def pending(self, *, since: int) -> list[Row]:
+    def pending(self, *, since: int) -> list[LedgerRow]:
         """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
         where = "FROM keyapi_ledger l WHERE l.credits IS NULL AND l.http_status IS NULL AND l.message IS NULL"
-        return self._intact(
-            self._rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)), len(OF_REQUEST)
-        )
+        return self._ledger_rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,))
 
-    def sent(self, endpoint: str, params: Mapping[str, str]) -> list[Row]:
+    def sent(self, endpoint: str, params: Mapping[str, str]) -> list[LedgerRow]:
         """Read the ledger rows of one request, in the order of recording: it may have been sent several times."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
-        rows = self._rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
-        return self._intact(rows, len(OF_REQUEST))
+        return self._ledger_rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
         """Return what is being requested just now, or was a moment ago."""

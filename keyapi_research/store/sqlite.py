@@ -83,9 +83,9 @@ class SQLite(Database):
         """Return the time of this machine."""
         return now_us()
 
-    def next_send(self, db: Writer, sent_at: int, spacing: int) -> tuple[int, float]:  # noqa: ARG002 - each its own
+    def next_send(self, db: Writer, spacing: int) -> tuple[int, float]:  # noqa: ARG002 - each its own
         """Leave each client its own pace."""
-        return sent_at, 0.0
+        return self.now(), 0.0
 
     def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Wait for a file beside the store that one program at a time can hold."""

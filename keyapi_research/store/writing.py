@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -19,13 +19,12 @@ from ..settings import is_address
 from . import bodies, postgres, sqlite
 from .database import Database, Writer
 from .facts import (
-    LEDGER_COLUMNS,
     Arrival,
     Begun,
     Claim,
+    LedgerRow,
     Observation,
     Outcome,
-    Row,
     Totals,
     claim_of,
     compact_json,
@@ -33,12 +32,10 @@ from .facts import (
 from .formats import put_fact, put_row, put_rows, put_totals
 from .limits import Counted, LimitReader, drop_limit, period_of, put_limit
 from .postgres import Postgres
-from .reading import CREDITS, OF_REQUEST
 from .sqlite import SQLite
 
 _OUTCOME_KEPT: Final = 600_000_000  # microseconds that others can still learn how a request ended
 _MOMENT: Final = 1000  # microseconds within which the same answer about the same entity is one
-_ENDED: Final = slice(OF_REQUEST.index("http_status"), OF_REQUEST.index("elapsed_s") + 1)  # how it ended: an Outcome
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,6 @@ class Store(LimitReader):
         mine: int,
         lasts: float,
         describe: Callable[[list[str]], Mapping[str, str]],
-        sent_at: int,
         spacing: int,
         endpoint: str,
         price: int,
@@ -141,8 +137,8 @@ class Store(LimitReader):
         Of the units of entities offered as many are claimed, for `lasts` seconds, as are free, up to `most`; of a
         ranking, their `page`. What came after the answer and the request of `since`, the last when the call looked, is
         not requested again. The claims of `mine`, the request before this one (0: none), go on. `describe` returns the
-        parameters of a request for some entities. The request may go out at `sent_at`, or later where others keep the
-        same pace (`spacing`, in microseconds). Its `price` is counted by the limits of the store; BudgetExceededError
+        parameters of a request for some entities. The request may go out now, or later where others keep the same
+        pace (`spacing`, in microseconds). Its `price` is counted by the limits of the store; BudgetExceededError
         where one has less left, and nothing is written.
         """
         self.check_writable()
@@ -160,10 +156,11 @@ class Store(LimitReader):
             totals = self.totals()
             request = totals.requests + 1
             now = self.now()
-            sent_at, wait = self._db.next_send(db, sent_at, spacing)
+            sent_at, wait = self._db.next_send(db, spacing)
             self._reserve(db, request, price, sent_at, f"a request of {endpoint}")
-            row = (request, sent_at, endpoint, compact_json(dict(describe(claimed))), len(claimed), attempt)
-            put_row(db, "keyapi_ledger", [*row, *astuple(Outcome()), self.sender, 0])
+            params = compact_json(dict(describe(claimed)))
+            row = LedgerRow(request, sent_at, endpoint, params, len(claimed), attempt, client=self.sender, price=price)
+            put_row(db, "keyapi_ledger", row)
             put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
             db.execute("DELETE FROM keyapi_claims WHERE until < ?", (self._db.claim_time(),))
             db.execute(
@@ -216,23 +213,22 @@ class Store(LimitReader):
         *,
         url: str,
         endpoint: str,
-        price: int,
         observed_at: int,
         source: str | None,
     ) -> list[Observation]:
         """Store the answers of one request, complete its ledger row and end its claims, all or nothing.
 
-        `source` is whom they come from; None where nothing came. `price` is what the limits counted for the request.
+        `source` is whom they come from; None where nothing came.
         """
         with self._transaction() as db:
             if source is not None:
                 self._bind(db, source)
-            values = list(self._requests([request])[0])
-            if any(cell is not None for cell in values[_ENDED]):
+            [begun] = self._requests([request])
+            row = begun._replace(**asdict(outcome))
+            if begun != begun._replace(**asdict(Outcome())):
                 return []  # it was kept already, and only then something failed
-            values[_ENDED] = astuple(outcome)
             db.execute("DELETE FROM keyapi_ledger WHERE id = ?", (request,))
-            put_row(db, "keyapi_ledger", values)
+            put_row(db, "keyapi_ledger", row)
             totals = self.totals()
             moments = self._moments([one.entity for one in arrivals], observed_at)
             new = [
@@ -248,7 +244,7 @@ class Store(LimitReader):
                 (request, compact_json([claim_of(one.entity, one.page) for one in kept])),
             )
             with contextlib.suppress(StoreError):  # a damaged limit stops the next request, but loses no paid answer
-                self._settle(db, values, price)
+                self._settle(db, row)
         self._db.check_there()
         return kept
 
@@ -268,7 +264,7 @@ class Store(LimitReader):
     def take_in(
         self,
         answers: Sequence[Observation],
-        ledger: Mapping[int, Row],
+        ledger: Mapping[int, LedgerRow],
         read: Callable[[Sequence[int]], Iterator[Mapping[str, Any]]],
         numbers: Renumbered,
         *,
@@ -289,11 +285,11 @@ class Store(LimitReader):
             taken: list[tuple[Observation, str, Mapping[str, Any]]] = []
             for one, envelope in zip(new, read([one.id for one in new]), strict=True):
                 if one.request not in numbers.requests:
-                    row, price = ledger[one.request], ledger[one.request][CREDITS]
-                    added = added.plus(Totals(requests=1, credits=price or 0, unanswered=price is None))
+                    row = ledger[one.request]
+                    added = added.plus(_totals_of(row))
                     added = added._replace(imported=added.credits)
                     numbers.requests[one.request] = totals.requests + added.requests
-                    put_row(db, "keyapi_ledger", [numbers.requests[one.request], *row[1:-1], 1])
+                    put_row(db, "keyapi_ledger", row._replace(id=numbers.requests[one.request], imported=1))
                 added = added.plus(Totals(answers=1, absences=one.absent))
                 request = numbers.requests[one.request]
                 pull = numbers.pulls.setdefault(one.pull, request) if one.page else 0
@@ -335,15 +331,14 @@ class Store(LimitReader):
         return new
 
     def restore(
-        self, ledger: Iterable[Row], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
+        self, ledger: Iterable[LedgerRow], answers: Iterable[tuple[Observation, Mapping[str, Any]]], *, url: str
     ) -> None:
         """Write rows of an archive into this (empty) store."""
         totals = Totals()
         with self._transaction() as db:
             for row in ledger:
-                price = row[CREDITS]
-                totals = totals.plus(Totals(requests=1, credits=price or 0, unanswered=price is None))
-                put_row(db, "keyapi_ledger", [*row[: len(LEDGER_COLUMNS) + 1], None, 0])
+                totals = totals.plus(_totals_of(row))
+                put_row(db, "keyapi_ledger", row)
             for one, envelope in answers:
                 _write(db, [(one, f"{url}{one.endpoint}", envelope)])
                 totals = totals.plus(Totals(answers=1, absences=one.absent))
@@ -357,6 +352,10 @@ def is_there(path: str) -> bool:
 
 def _database(path: str, *, read_only: bool) -> Database:
     return (Postgres if is_address(path) else SQLite)(path, read_only=read_only)
+
+
+def _totals_of(row: LedgerRow) -> Totals:
+    return Totals(requests=1, credits=row.credits or 0, unanswered=row.credits is None)
 
 
 def _observation(one: Arrival, number: int, moment: int, request: int, endpoint: str) -> Observation:
