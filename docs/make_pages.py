@@ -160,15 +160,20 @@ def _endpoints() -> str:
         f"The {len(listed)} GET endpoints for TikTok that are known of KeyAPI, as `kr.endpoints()` lists them. Those\n"
         "with tables have fetch functions; any other is fetched by its path: [Any endpoint](guide/any-endpoint.md). "
         "Prices are\n"
-        "those that KeyAPI documents. Where one is *unknown*, look it up before you pass it as `credits`. Written by\n"
-        "`python docs/make_pages.py`; do not edit it.\n",
+        "those that KeyAPI documents. Where one is *unknown*, look it up before you pass it as `credits`.\n\n"
+        "*known* says how far an endpoint is: A was read on KeyAPI's page; of B the path is known, parameters and\n"
+        "fields are inferred from EchoTik's specification of the same endpoint; of C and D the path itself is\n"
+        "inferred from the title of KeyAPI's page, and of D hardly anything else is known. Before you pay for C or D,\n"
+        "look at KeyAPI's page.\n\n"
+        "Written by `python docs/make_pages.py`; do not edit it.\n",
     ]
     for family, found in listed.groupby("family", sort=False):
         rows = (
-            (f"`{row.path}`<br>{row.title}", _known(row.credits), _known(row.paging), _linked(row.tables))
+            (f"`{row.path}`<br>{row.title}", str(row.certainty)[:1], _known(row.credits), _known(row.paging),
+             _linked(row.tables))
             for row in found.itertuples()
-        )
-        lines += [f"## {str(family).capitalize()}\n", _grid(("path", "credits", "pages", "tables"), rows)]
+        )  # fmt: skip
+        lines += [f"## {str(family).capitalize()}\n", _grid(("path", "known", "credits", "pages", "tables"), rows)]
     return "\n".join(lines)
 
 

@@ -42,7 +42,8 @@ FORMAT_VERSION: Final = 2
 _OLDEST_VERSION: Final = 1  # did not know how many rows a page was requested for
 MANIFEST, LEDGER, ANSWERS = MEMBERS = ("manifest.json", "ledger.csv", "answers.jsonl")
 COUNTS: Final = ("answers", "absences", "requests", "credits")
-_LARGEST_PART: Final = 4_000_000  # bytes of a line, or of the manifest; an answer has some thousands
+_LARGEST_PART: Final = 4_000_000  # bytes of a line; an answer has some thousands
+_LARGEST_MANIFEST: Final = 64_000_000  # bytes; each id that was asked for takes 29 of them
 _MOST_ROWS: Final = 1_000_000  # of a page
 _MOST_STORED: Final = 20  # answers of one request: ten usernames, and their ids
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -186,8 +187,10 @@ def write(
     written = (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
     largest = {MANIFEST: len(written)} | {name: promise["longest_line"] for name, promise in promises.items()}
     for name, size in largest.items():
-        if size > _LARGEST_PART:
-            raise StoreError(f"{path} was not written: a part of its {name} is larger than {_LARGEST_PART:,} bytes")
+        most = _LARGEST_MANIFEST if name == MANIFEST else _LARGEST_PART
+        if size > most:
+            advice = "Freeze a study of fewer ids" if name == MANIFEST else "Freeze a study without that answer"
+            raise StoreError(f"{path} was not written: a part of its {name} is larger than {most:,} bytes. {advice}")
     with replacing(path, new=True) as file, zipfile.ZipFile(file, "w") as packed:
         packed.comment = _seal(written)
         _pack(packed, MANIFEST, len(written), [written])
@@ -325,7 +328,7 @@ def _members(packed: zipfile.ZipFile) -> Members:
 
 def _read_manifest(packed: zipfile.ZipFile, members: Members) -> dict[str, Any]:
     size = members[MANIFEST].file_size
-    _require(size <= _LARGEST_PART, f"its manifest has {size:,} bytes, too many for a study")
+    _require(size <= _LARGEST_MANIFEST, f"its manifest has {size:,} bytes, too many for a study")
     with packed.open(members[MANIFEST]) as file:
         written = file.read(size)
     # Who packs it again drops the comment.

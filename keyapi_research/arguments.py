@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
@@ -184,17 +184,23 @@ def check_months_back(value: Value, todays: Sequence[date]) -> None:
     if not any(0 <= back <= _MONTHS_BACK for back in months):
         earliest = todays[0].year * 12 + todays[0].month - 1 - _MONTHS_BACK
         raise InvalidArgumentError(
-            f"time_scope {shown(value)} is out of range: KeyAPI covers the current month and the {_MONTHS_BACK} before "
-            f"it (from {earliest // 12}-{earliest % 12 + 1:02d}). Stored answers can still be read offline"
+            f"time_scope {shown(value)} is out of range: KeyAPI covers {_MONTHS_BACK} months before the current one "
+            f"(from {earliest // 12}-{earliest % 12 + 1:02d}). Stored answers can still be read offline"
         )
+
+
+def month_after(value: object) -> date | None:
+    """Return the first day after a month; None for what is no month."""
+    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
+        return None
+    year, month = int(value[:4]), int(value[5:])
+    return date(year + month // 12, month % 12 + 1, 1)
 
 
 def month_is_over(value: object, observed: date) -> bool:
     """Whether a month was over, by two days, when it was observed, so that its figures stay."""
-    if not isinstance(value, str) or _MONTH.fullmatch(value) is None:
-        return False
-    year, month = int(value[:4]), int(value[5:])
-    return observed >= date(year + month // 12, month % 12 + 1, 3)
+    after = month_after(value)
+    return after is not None and observed >= after + timedelta(days=2)
 
 
 def check_period(*allowed: int) -> Callable[[str, object], int]:

@@ -14,7 +14,7 @@ from .client import Client
 from .errors import InvalidArgumentError, shown
 from .frames import keep_origin, reading_client
 from .holdings import find_table, held_names, whole_frame
-from .model import DTYPES, TABLES, Endpoint, Table
+from .model import DTYPES, TABLES, Endpoint, Table, Untyped
 from .settings import is_number
 
 _MOST: Final = 10**9  # of a threshold: it finds nothing
@@ -96,8 +96,16 @@ def audit(
     """
     connection = reading_client(client)
     held = [one for one in held_names(connection) if one in TABLES]
-    names = held if table is None else [find_table(table, connection).name]
+    names = held if table is None else [_declared(table, connection)]
     return audit_frames(names, reader(connection), thresholds, [one for one in held if one not in names])
+
+
+def _declared(table: object, client: Client) -> str:
+    """Return the name of a table; what has no declared columns has nothing that can be checked."""
+    found = find_table(table, client)
+    if isinstance(found, Untyped):
+        raise InvalidArgumentError(f"table must be a name that kr.tables() lists: {found.name} has no declared columns")
+    return found.name
 
 
 def reader(client: Client) -> Callable[[str], pd.DataFrame]:

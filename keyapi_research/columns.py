@@ -167,6 +167,13 @@ def _read_numbers(column: Column, values: list[Any]) -> tuple[Array, int]:
     return numbers, len(unread) + int(wrong.sum())
 
 
+def is_beyond(column: Column, values: list[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which values are more than the column can have."""
+    numbers = np.array(_converted(values, _real_number)[0], dtype=np.float64)
+    most = np.inf if column.most is None else column.most
+    return np.asarray((numbers > most) & (numbers != NOT_AVAILABLE), dtype=np.bool_)
+
+
 def _read_stamps(values: list[Any]) -> tuple[Array, int]:
     """Read seconds or milliseconds since 1970; 0 means missing to the service."""
     seconds, missing, lost = _read_integers(values)

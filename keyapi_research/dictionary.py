@@ -132,8 +132,10 @@ def endpoints() -> pd.DataFrame:
     pandas.DataFrame
         One row per endpoint: path, title, family, credits (of one request; missing where its price was not read
         anywhere), paging ("page_num/page_size, up to 10 rows", "cursor offset", "none"; missing where not known),
-        status (tables: this package has tables of its answers; listed: it has none) and tables (their names).
-        Endpoints of tables that were declared in this session are at the end where the list does not have them.
+        status (tables: this package has tables of its answers; listed: it has none), tables (their names) and
+        certainty (how far all of this is known, from A, read on KeyAPI's page, to D, hardly anything; the paths of C
+        and D are inferred). Endpoints of tables that were declared in this session are at the end where the list does
+        not have them.
 
     Notes
     -----
@@ -148,12 +150,17 @@ def endpoints() -> pd.DataFrame:
     >>> page.loc["/v1/tiktok/video/captions", "status"]
     'listed'
     """
-    rows: list[tuple[str, str, str | None, int | None, str | None]] = [
-        (entry.path, entry.title, entry.family, entry.credits, _paging_text(entry)) for entry in listed().values()
+    rows: list[tuple[str, str, str | None, int | None, str | None, str | None]] = [
+        (entry.path, entry.title, entry.family, entry.credits, _paging_text(entry), entry.certainty)
+        for entry in listed().values()
     ]
-    rows += [(one.path, one.page, None, one.credits, None) for one in declared_endpoints() if one.path not in listed()]
-    frame = pd.DataFrame(rows, columns=["path", "title", "family", "credits", "paging"])
-    frame["tables"] = frame["path"].map(tables().groupby("endpoint")["table"].agg(", ".join))
+    rows += [
+        (one.path, one.page, None, one.credits, None, None)
+        for one in declared_endpoints()
+        if one.path not in listed()
+    ]
+    frame = pd.DataFrame(rows, columns=["path", "title", "family", "credits", "paging", "certainty"])
+    frame.insert(5, "tables", frame["path"].map(tables().groupby("endpoint")["table"].agg(", ".join)))
     frame.insert(5, "status", ["listed" if missing else "tables" for missing in frame["tables"].isna()])
     return frame.astype(dict.fromkeys(frame.columns, "string") | {"credits": "Int64"})
 

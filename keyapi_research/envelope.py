@@ -134,6 +134,7 @@ def refusal(
         advice, message = _PAGE_TEXT, None
     if status == _PROXY_LOGIN and code is None:
         kind, advice = _PROXY
+    advice += f". It asks for a wait of {retry_after:,.0f} seconds" if retry_after else ""
     said = f' KeyAPI says: "{message[:_SHOWN]}".' if message else ""
     numbers = f"HTTP {status}" + (f", code {code}" if code is not None else "")
     return kind(
@@ -422,7 +423,6 @@ def _unexpected(envelope: Envelope, text: str) -> UnexpectedResponseError:
         f"{text}. The answer is on .answer; it was not used but may have been charged",
         status_code=_OK,
         code=0,
-        message=envelope.message,
         request_id=envelope.request_id,
         answer=envelope.whole,
     )

@@ -27,6 +27,7 @@ from .notices import (
     warn_of_ignored_parameters,
     warn_of_markets,
     warn_of_old_rows,
+    warn_of_unfinished_months,
 )
 from .queries import Query, Today, make_queries, make_query
 from .settings import read_max_age
@@ -77,7 +78,7 @@ def _way_of(table: Table, arguments: Mapping[str, Any]) -> Endpoint:
     """Return the endpoint that takes the kind of id that `by` names."""
     ways = {one.entity.column: one for one in (table.endpoint, *table.ways) if one.entity}
     by = arguments.get("by", next(iter(ways), ""))
-    if by not in [*ways, ""]:
+    if not isinstance(by, str) or by not in [*ways, ""]:
         raise InvalidArgumentError(f"by must be one of {', '.join(ways)}; got {shown(by)}")
     return ways.get(by, table.endpoint)
 
@@ -168,6 +169,7 @@ def _conclude(collection: Collection, client: Client) -> pd.DataFrame:
 def _warn(collection: Collection, frame: pd.DataFrame, issues: Issues, client: Client) -> None:
     warn_of_confirmed_missing(collection, client)
     warn_of_old_rows(collection, frame, client)
+    warn_of_unfinished_months(collection, client)
     table = collection.call.table
     arrived = [one for one in collection.answers if one.observation.id in collection.arrived]
     if table.strict and ("declared", str(id(table))) not in client.told:  # what is stored may not fit it, either

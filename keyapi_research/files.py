@@ -28,6 +28,7 @@ _URL: Final = re.compile(
 _PASSWORD: Final = re.compile(r"password\s*=", re.IGNORECASE)  # of a connection string, which is no path
 _LOG: Final = logging.getLogger("keyapi_research")
 _LOOKS_AGAIN: Final = 0.1  # seconds, where another program holds a lock
+_DATABASE: Final = b"SQLite format 3\0"  # how its file begins
 _LONGEST_NAME: Final = 200  # bytes; with what is added to it a file system takes it
 _FIRST: Final = {errno.ENOSPC: "Free some space", errno.EDQUOT: "Free some space", errno.ENOENT: "Create its folder"}
 
@@ -125,6 +126,14 @@ def read_buffer(buffer: Any) -> bytes:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:  # it is not there, or cannot be read
+        return False
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     """Write a file: all of it, or what was there stays as it was; a new one takes nothing's place."""
@@ -135,6 +144,8 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
             with target.open("wb") as file:
                 yield file
             return
+        if _is_database(target):  # what was paid for may be in it
+            raise InvalidArgumentError(f"{target} is a database, such as a store: it stays. Choose another path")
         with _opened(beside, target) as file:
             yield file
         if new and target.exists():

@@ -44,7 +44,9 @@ def find_table(name: object, client: Client) -> Table:
         return untyped_table(query_of(name, {}).endpoint, None, personal())
     known = [*TABLES, *paths]
     near = nearest_name(name, known) if isinstance(name, str) else None
-    hint = f" Did you mean {near!r}?" if near else " The ledger is kr.ledger()" if name == LEDGER else ""
+    hint = f" Did you mean {near!r}?" if near else ""
+    if isinstance(name, str) and name == LEDGER:
+        hint = " The ledger is kr.ledger()."
     raise InvalidArgumentError(
         f"table must be a name that kr.tables() lists, or the path of an endpoint that is stored; got {name!r:.80}."
         f"{hint} kr.stored() lists what is stored"

@@ -173,7 +173,7 @@ def _open(path: str | os.PathLike[str], client: Client) -> Store:
 
 def _file(path: str | os.PathLike[str], client: Client) -> str:
     """Return the file of another store."""
-    if path == MEMORY:
+    if isinstance(path, str) and path == MEMORY:
         raise InvalidArgumentError("a store in memory cannot be imported: only its own connection can read it")
     file = as_path(path, of="a store's file, or an address", instead=NOT_A_FILE)
     with contextlib.suppress(OSError):

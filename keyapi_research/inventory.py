@@ -61,7 +61,7 @@ def stored(table: str | None = None, *, observations: Which = "latest", client: 
     >>> "hashtags" in kr.stored()["table"].tolist()
     True
     """
-    if observations not in ("latest", "all"):
+    if not isinstance(observations, str) or observations not in ("latest", "all"):
         raise InvalidArgumentError(f'observations must be "latest" or "all"; got {shown(observations)}')
     connection = reading_client(client)
     if table is not None:

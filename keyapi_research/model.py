@@ -46,10 +46,11 @@ class Column:
 
     `evidence` is the status and its reason; where parts of a meaning are known differently, the weakest counts.
     `least` and `most` are the values that can be right: others become missing, reported unless they are negative
-    counts. `zero_beside` names a column whose zero makes a zero here mean "not computable"; `zero_unless` a parameter
-    and those of its values with which a zero means zero. Texts in `missing` mean that there is nothing. `optional`
-    columns are known to be left out of answers at times. `of` is the span of a measure: "total" (since the
-    beginning), "of the day", "of the window" or "of the period".
+    counts; where one is more than `most`, its answer has another scale, and all of its values become missing.
+    `zero_beside` names a column whose zero makes a zero here mean "not computable"; `zero_unless` a parameter and those
+    of its values with which a zero means zero. Texts in `missing` mean that there is nothing. `optional` columns are
+    known to be left out of answers at times. `of` is the span of a measure: "total" (since the beginning), "of the
+    day", "of the window" or "of the period".
     """
 
     name: str
@@ -328,12 +329,13 @@ class Untyped(Table):
 
     `rows` has the path of the rows. Where it is empty, they are at the `likely` path if the first answer has that list,
     else where the answer shows them. Fields in `without` get no column. With `one_page` all rows of a page count,
-    whatever the limit.
+    whatever the limit. `doubt` is what its user should know before he pays for it.
     """
 
     likely: str = ""
     without: frozenset[str] = frozenset()
     one_page: bool = False
+    doubt: str = ""
 
     @property
     def function(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .arguments import check_price, month_is_over
+from .arguments import check_price, month_after, month_is_over
 from .client import DAY, Call, Client, Collection, failures_frame, named, priced, requests_for
 from .drift import find_drift
 from .errors import (
@@ -99,6 +99,24 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
         f'{price:,} credits: {call.name}(..., max_age="1D"); to accept any age: max_age="any"',
         StaleDataWarning,
     )
+
+
+def warn_of_unfinished_months(collection: Collection, client: Client) -> None:
+    """Warn, once for each month, of figures of a month that was not over when they were observed."""
+    found: dict[str, str] = {}
+    for one in collection.answers:
+        value = one.query.value_of.get("time_scope")
+        after, observed = month_after(value), client.policy.day_of(one.observation).isoformat()
+        if after is not None and observed < after.isoformat() and not one.observation.absent:
+            found[str(value)] = max(observed, found.get(str(value), ""))
+    for month, observed in found.items():
+        if ("month", month) not in client.told:
+            client.told.add(("month", month))
+            warn(
+                f"{collection.call.table.name}: {month} was not over on {observed}, when it was observed. Its figures "
+                "are those of its days until then: do not compare them with whole months",
+                IncompleteDataWarning,
+            )
 
 
 def warn_of_drift(

@@ -64,8 +64,9 @@ def half_times(trends: pd.DataFrame) -> pd.DataFrame:
             First date of its highest value.
         days_up, days_down : float64
             Days from the last crossing of half of the peak to the peak, and from the last date of the peak to the first
-            crossing; between two dates on a straight line. If the series does not cross half of its peak on this side,
-            the days to its end: it took at least so long (right-censored).
+            crossing; between two dates on a straight line. A series crosses half of its peak where it is below it:
+            exactly half is not, as in `bursts`. If it does not cross it on this side, the days to its end: it took at
+            least so long (right-censored).
         up_seen, down_seen : boolean
             Whether it crosses half of its peak on this side.
 
@@ -84,7 +85,9 @@ def half_times(trends: pd.DataFrame) -> pd.DataFrame:
     0     0.83     True        3.0      False
     """
     series, identity = _read(trends, _needs("half_times"))
-    shapes = pd.DataFrame([_shape(one) for one in series], columns=[*_SHAPE]).astype(_SHAPE)
+    shapes = pd.DataFrame([_shape(one) for one in series], columns=[*_SHAPE])
+    shapes["peak"] = pd.to_datetime(shapes["peak"], utc=True)  # else not a time where no series has a peak
+    shapes = shapes.astype(_SHAPE)
     return pd.concat([identity, shapes], axis=1)
 
 
@@ -149,6 +152,8 @@ def _read(trends: pd.DataFrame, needs: Needs) -> tuple[list[pd.DataFrame], pd.Da
     ids = [name for name in identity if name in ENTITY_IDS]
     if missing := int((rows[_DATE].isna() | rows[ids].isna().all(axis=1)).sum()):
         raise InvalidArgumentError(f"{missing:,} of {len(rows):,} rows have no date or no id. Leave them out")
+    if np.isinf(rows[_SHARE]).any():
+        raise InvalidArgumentError(f"{_SHARE} has infinite values. Leave them out")
     if rows.duplicated(["series", _DATE]).any():
         raise InvalidArgumentError(
             "a series has two values of one date. Join several observations with kr.stitch_trends first, or keep "

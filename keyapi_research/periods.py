@@ -31,12 +31,15 @@ def check_day(name: str, value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, np.datetime64):
-        value = pd.Timestamp(value)
+        value = None if np.datetime_data(value)[0] in ("Y", "M", "W") else pd.Timestamp(value)  # not one day
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value.strip())
-        if isinstance(value, datetime) and not is_missing(value) and value.time() == time():
-            value = value.date()
+        if isinstance(value, datetime) and not is_missing(value):
+            if value.utcoffset():
+                raise InvalidArgumentError(f"{name} must be a day in UTC, not in another time zone; got {shown(value)}")
+            if value.time() == time():
+                value = value.date()
         if isinstance(value, date) and not isinstance(value, datetime):
             return value.isoformat()
     except ValueError:

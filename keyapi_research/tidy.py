@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .arguments import ALL_REGIONS
-from .columns import Array, moments, read_cells, read_values, whole_number
+from .columns import Array, is_beyond, moments, read_cells, read_values, whole_number
 from .envelope import identify
 from .model import DTYPES, Column, Endpoint, Table
 from .places import Coded, Constant, CountOf, DeepestLevel, Field, FromQuery, Metadata, PerList, Place, Position
@@ -264,7 +264,18 @@ class _Reader:
         for piece in pieces if lost else ():
             if of_this := read_values(column, piece.found)[1]:
                 self.issues.unreadable[piece.named] += of_this
-        return array, _joined_indices([(piece.which, len(piece.found)) for piece in pieces])
+        which = _joined_indices([(piece.which, len(piece.found)) for piece in pieces])
+        scaled = lost > 0 and column.most is not None
+        return (self._scaled(column, _take(array, which), which, answer), None) if scaled else (array, which)
+
+    def _scaled(self, column: Column, read: Array, which: Index | None, answer: Index) -> Array:
+        """Blank what an answer has on another scale: all of it, where a value is more than the column can have."""
+        pieces = self._pieces[column.name]
+        beyond = is_beyond(column, list(chain.from_iterable(piece.found for piece in pieces)))
+        other = np.isin(answer, answer[_take(beyond, which)])
+        values = pd.Series(read)
+        self.issues.unreadable[pieces[0].named] += int((values.notna() & other).sum())
+        return values.mask(other).array
 
     def frame(self) -> pd.DataFrame:
         """Return the rows in order: those with a key, each key of an answer once."""

@@ -1671,3 +1671,16 @@ def test_validate_lists_ids_that_are_not_digits_outside_the_key_too(spoilt: str,
     for name in ("video_id", "user_id"):
         with pytest.raises(kr.InvalidArgumentError, match=f"{name}.*digits only"):
             videos.assign(**{name: pd.array([spoilt], dtype="string")}).keyapi.validate()
+
+
+def test_what_synthetic_rows_name_is_not_paid_for() -> None:
+    with kr.Client(sandbox=True, store=":memory:") as made_up:
+        rows = kr.fetch_creator_rankings(region="US", limit=3, client=made_up)
+        assert len(rows.keyapi.fetch_creators(client=made_up)) == 3
+    with kr.Client(token="a-token-of-the-tests", store=":memory:") as paying:
+        for fetch in (rows.keyapi.fetch_creators, rows.keyapi.fetch_creator_videos):
+            with pytest.raises(kr.InvalidArgumentError, match=r"synthetic .*this connection pays keyapi"):
+                fetch(client=paying)
+            with pytest.raises(kr.InvalidArgumentError, match="synthetic"):
+                kr.plan(fetch, client=paying)
+        assert paying.ledger().empty

@@ -677,3 +677,35 @@ def test_a_partial_table_names_ten_failed_ids_with_their_reason_and_how_many_mor
     assert len(re.findall(r"tag[0-9]+ \(InvalidRequestError: ", text)) == 10
     assert "and 2 more. A rerun pays only for what is missing: 12 requests = 24 credits." in text
     assert len(frame) == 1
+
+
+def test_a_trend_on_another_scale_is_not_data(client: kr.Client, sandbox: Sandbox) -> None:
+    """Of 0 to 100 the lowest values would look like a peak."""
+    served = [100, 87, 30, 4, 1, 1, 0]
+
+    def rescale(path: str, params: Any, envelope: Any) -> Any:
+        if params.get("hashtag_name") == "percent":
+            for point, value in zip(envelope["data"]["info"]["trend"], served, strict=True):
+                point["value"] = value
+        return envelope
+
+    sandbox.mutate = rescale
+    with pytest.warns(kr.SchemaDriftWarning, match=r"7 x .*trend\[\].value"):
+        trends = kr.fetch_hashtag_trends(["percent", "runtok"], period=7, client=client)
+    known = trends.groupby("hashtag_name")["share_of_peak"].count().to_dict()
+    assert known == {"percent": 0, "runtok": 7}
+
+
+# Months that are not over -----------------------------------------------------------------------------------------
+
+
+def test_a_month_that_is_not_over_is_said_before_and_after(client: kr.Client) -> None:
+    fetch = {"region": "US", "time_scope": "2026-02", "limit": 20, "client": client}  # in the sandbox it is 3 February
+    assert "2026-02 is not over" in kr.plan(kr.fetch_product_insights, **fetch).note
+    with pytest.warns(kr.IncompleteDataWarning, match="2026-02 was not over on 2026-02-03"):
+        kr.fetch_product_insights(**fetch)
+    assert not kr.plan(kr.fetch_product_insights, **fetch).note  # nothing would be sent
+    kr.fetch_product_insights(**fetch)  # said once
+    whole = {**fetch, "time_scope": "2026-01"}
+    assert not kr.plan(kr.fetch_product_insights, **whole).note
+    kr.fetch_product_insights(**whole)

@@ -999,3 +999,17 @@ def test_a_replay_needs_a_path(path: Any) -> None:
     if path is not None:
         with pytest.raises(kr.InvalidArgumentError, match="path of an archive"):
             kr.connect(replay=path)
+
+
+def test_what_is_too_large_for_an_archive_is_said(
+    client: kr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kr.fetch_hashtags([f"tag{number}" for number in range(20)], client=client)
+    monkeypatch.setattr("keyapi_research.archive_format._LARGEST_PART", 900)  # of a line; the manifest is larger
+    with pytest.raises(kr.StoreError, match=r"a part of its answers.jsonl .* Freeze a study"):
+        kr.freeze(tmp_path / "a.zip", client=client)
+    monkeypatch.undo()
+    monkeypatch.setattr("keyapi_research.archive_format._LARGEST_MANIFEST", 900)
+    with pytest.raises(kr.StoreError, match=r"a part of its manifest.json .* fewer ids"):
+        kr.freeze(tmp_path / "a.zip", client=client)
+    assert not (tmp_path / "a.zip").exists()

@@ -795,3 +795,27 @@ def test_one_column_with_a_line_break_in_its_name_comes_back() -> None:
     assert_frame_equal(there_and_back(frame), frame)
     with pytest.raises(kr.InvalidArgumentError, match="separated by semicolons"):
         parse_csv(b'"a";"b"\n1;2\n')
+
+
+SEMICOLONS = ("nice;=cmd|'/C calc'!A0;bye", ";'=1", ";;=", "a;b", "'tis;'tis", ";''", "=1;=2", "\uff1d1+1", "\n=1")
+
+
+def test_no_text_is_a_formula_where_semicolons_separate() -> None:
+    frame = pd.DataFrame({"description": pd.array(SEMICOLONS, dtype="string"), "n": range(len(SEMICOLONS))})
+    written = csv_bytes(frame, excel=True)
+    cells = [cell for row in csv.reader(io.StringIO(written.decode("utf-8-sig")), delimiter=";") for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\uff1d", "\n"))]
+    assert_frame_equal(parse_csv(written), frame)
+
+
+@given(st.lists(st.text(st.sampled_from(";'=+-@a\t\uff1d \n"), max_size=8), min_size=1, max_size=5))
+def test_text_of_semicolons_and_apostrophes_comes_back(texts: list[str]) -> None:
+    frame = pd.DataFrame({"description": pd.array([one or None for one in texts], dtype="string"), "n": 1})
+    assert_frame_equal(parse_csv(csv_bytes(frame, excel=True)), frame)
+
+
+def test_ids_that_a_spreadsheet_rounded_are_missing_and_said() -> None:
+    with pytest.warns(kr.SchemaDriftWarning, match=r"video_id \('7.11719E\+18' in row 2 was rounded"):
+        frame = kr.read_csv(io.StringIO("video_id,views\n7.11719E+18,1\n7117191641181555995,2\n7.11719E+18,40\n"))
+    assert frame["video_id"].isna().tolist() == [True, False, True]
+    assert frame["views"].tolist() == [1, 2, 40]

@@ -997,3 +997,48 @@ def test_a_fork_that_closes_what_another_thread_was_writing_with_ends(
     released.set()
     writer.join()
     assert ended == child
+
+
+# A service that is down ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(Fault(status=500, charge=True), kr.ServerError), (Fault(close="before"), kr.NetworkError)]
+)
+def test_where_the_first_requests_all_fail_the_rest_is_not_sent(
+    fault: Fault, kind: type[kr.KeyAPIError], make_client: Make, sandbox: Sandbox
+) -> None:
+    sandbox.on_request = lambda path, params: fault
+    client = make_client(retries=2, max_call_credits=None)
+    with pytest.raises(kind, match=r"first 5 requests of this call failed, so 35 more ids were not requested") as told:
+        kr.fetch_hashtags(tags(*range(40)), client=client)
+    assert {one.params["hashtag_name"] for one in sandbox.requests} <= set(tags(*range(40)))
+    assert len({one.params["hashtag_name"] for one in sandbox.requests}) == 5
+    assert len(sandbox.requests) == (15 if kind is kr.ServerError else 5)  # what may have been charged is not repeated
+    assert told.value.failures["error"].value_counts().to_dict() == {"NotSent": 35, kind.__name__: 5}
+    sandbox.on_request = None
+    assert len(kr.fetch_hashtags(tags(*range(40)), client=client)) == 40
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_service_that_answers_at_times_is_asked_for_all(make_client: Make, sandbox: Sandbox) -> None:
+    sandbox.on_request = lambda path, params: None if params["hashtag_name"] == "tag3" else Fault(status=500)
+    client = make_client(retries=0)
+    with pytest.raises(kr.FetchIncompleteError):
+        kr.fetch_hashtags(tags(*range(20)), client=client)
+    assert len(sandbox.requests) == 20
+
+
+@pytest.mark.parametrize("header", ["1.0", "1.5"])
+def test_a_wait_with_a_fraction_is_a_wait(header: str, make_client: Make, sandbox: Sandbox) -> None:
+    sandbox.faults.put(Fault(status=429, headers={"Retry-After": header}))
+    kr.fetch_hashtags("cats", client=make_client())
+    first, second = [one.started for one in sandbox.requests]
+    assert second - first >= 1
+
+
+def test_how_long_to_wait_is_said(make_client: Make, sandbox: Sandbox) -> None:
+    sandbox.faults.put(Fault(status=429, headers={"Retry-After": "3600"}))
+    with pytest.raises(kr.RateLimitedError, match="a wait of 3,600 seconds"):
+        kr.fetch_hashtags("cats", client=make_client())

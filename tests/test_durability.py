@@ -809,3 +809,17 @@ def test_a_file_taken_away_while_it_is_open_stops_spending(
     with pytest.raises(kr.StoreError, match="moved, replaced or deleted"):
         kr.fetch_hashtags(tags(2), client=client)
     assert sandbox.charged == 2
+
+
+def test_where_the_folder_of_the_store_goes_away_the_paid_answers_are_on_the_error(tmp_path: Path) -> None:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    with Sandbox(latency=0.05) as sandbox:
+        client = kr.Client(token="a-token", base_url=sandbox.url, store=folder / "s.sqlite", requests_per_second=None)
+        kr.fetch_hashtags("before", client=client)
+        paid = sandbox.charged
+        sandbox.on_request = lambda path, params: shutil.rmtree(folder, ignore_errors=True)
+        with pytest.raises(kr.StoreError) as told:
+            kr.fetch_hashtags([f"tag{number}" for number in range(9)], client=client)
+        assert 2 * len(told.value.answer) == sandbox.charged - paid > 0
+        client.close()

@@ -449,3 +449,12 @@ def test_equal_answers_say_nothing_of_the_same_parameters_or_of_another_endpoint
     kr.fetch_endpoint(PATH, {"region": "US"}, credits=1, max_age=0, client=client)
     kr.fetch_endpoint("/v1/tests/other", {"region": "DE"}, credits=1, client=client)
     assert (len(sandbox.requests), recwarn.list) == (3, [])
+
+
+def test_a_path_that_is_inferred_is_said_before_it_is_paid_for(make_client: Callable[..., kr.Client]) -> None:
+    client = make_client()
+    path = "/v1/tiktok/influencer/livestreams/analytics"
+    plan = kr.plan(kr.fetch_endpoint, path, {"user_id": "7"}, credits=1, client=client)
+    assert "its path is inferred" in plan.note
+    captions = kr.plan(kr.fetch_endpoint, "/v1/tiktok/video/captions", {"video_id": "7"}, client=client)
+    assert "inferred" not in captions.note

@@ -164,3 +164,14 @@ def test_freeze_refuses_a_name_that_is_too_long(tmp_path: Path) -> None:
         kr.fetch_hashtags("ufc324")
         with pytest.raises(kr.StoreError, match="was not written: File name too long"):
             kr.freeze(tmp_path / f"{'x' * 300}.zip")
+
+
+def test_no_file_is_written_over_a_store(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with kr.Client(sandbox=True, store=path) as client:
+        frame = kr.fetch_hashtags("cats", client=client)
+    for write in (frame.keyapi.to_csv, frame.keyapi.to_parquet):
+        with pytest.raises(kr.InvalidArgumentError, match=r"store.sqlite is a database"):
+            write(path)
+    with kr.Client(store=path, offline=True) as client:
+        assert len(kr.fetch_hashtags("cats", client=client)) == 1

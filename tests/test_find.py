@@ -207,7 +207,7 @@ def test_the_list_is_part_of_the_package() -> None:
 
 def test_endpoints_is_a_typed_frame() -> None:
     frame = kr.endpoints()
-    assert list(frame) == ["path", "title", "family", "credits", "paging", "status", "tables"]
+    assert list(frame) == ["path", "title", "family", "credits", "paging", "status", "tables", "certainty"]
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dict.fromkeys(frame, "string") | {
         "credits": "Int64"
     }
@@ -219,6 +219,12 @@ def test_endpoints_is_a_typed_frame() -> None:
         "influencer",
     ]
     assert not frame[["path", "title", "family", "status"]].isna().to_numpy().any()
+
+
+def test_endpoints_says_of_each_how_far_it_is_known() -> None:
+    frame = kr.endpoints().set_index("path")
+    assert frame.loc[V1 + "insights/products", "certainty"] == "A: read on KeyAPI's page"
+    assert frame["certainty"].str[:1].value_counts().to_dict() == {"B": 43, "C": 24, "A": 7, "D": 6}
 
 
 def test_prices_are_those_that_were_read_and_others_are_missing() -> None:

@@ -930,3 +930,30 @@ def test_pandas_own_edges_are_read(moment: Any) -> None:
 def test_a_missing_value_for_an_option_is_refused(option: str, missing: Any) -> None:
     with pytest.raises(kr.InvalidArgumentError):
         kr.Client(**{"token": TOKEN, "store": ":memory:", option: missing})
+
+
+@pytest.mark.parametrize(
+    "value", [np.datetime64("2026-01"), np.datetime64("2026"), pd.Timestamp("2026-01-10", tz="Asia/Shanghai")]
+)
+def test_a_month_or_another_zone_is_no_day(value: Any, client: kr.Client) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="must be a day"):
+        kr.fetch_creator_days("3993047", start=value, client=client)
+
+
+def test_what_is_ambiguous_to_pandas_is_a_wrong_argument(client: kr.Client, tmp_path: Path) -> None:
+    some = pd.Series(["hashtags"])
+    frame = kr.fetch_hashtags("cats", client=client)
+    kr.fetch_endpoint("/v1/tiktok/video/captions", {"video_id": "7117191641181555995"}, client=client)
+    for call in (
+        lambda: kr.stored("hashtags", observations=some, client=client),
+        lambda: kr.stored(some, client=client),
+        lambda: kr.audit(frame, client=client),
+        lambda: kr.audit("/v1/tiktok/video/captions", client=client),
+        lambda: kr.fetch_creators("1", by=some, client=client),
+        lambda: kr.import_store(frame, client=client),
+        lambda: kr.export_store(tmp_path / "e", tables=[["hashtags"]], client=client),
+        lambda: kr.freeze(tmp_path / "a.zip", partial="no", client=client),
+        lambda: frame.keyapi.to_csv(tmp_path / "a.csv", excel=pd.NA),
+    ):
+        with pytest.raises(kr.InvalidArgumentError):
+            call()

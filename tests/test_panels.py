@@ -1111,3 +1111,13 @@ def test_tables_that_nobody_fetches(write: Write) -> None:
     empty = panel(write()).table("hashtags")
     assert empty.empty
     assert empty["round"].dtype == "Int64"
+
+
+def test_dates_of_a_synthetic_panel_are_those_of_the_sandbox(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(
+        'name = "a"\nevery = "1D"\nstarts = 2026-11-01\ncredits_per_round = 30\nsandbox = true\n[[fetch]]\n'
+        'function = "fetch_creator_rankings"\nregion = "US"\ndate = 2026-03-01\nlimit = 5\n'
+    )
+    with pytest.raises(kr.InvalidArgumentError, match=r"a.toml, line 9: .*2026-03-01 is not over yet"):
+        panel(path)

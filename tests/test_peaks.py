@@ -46,6 +46,18 @@ def test_half_times_are_those_of_straight_lines(
     assert found == (pytest.approx(expected[0]), expected[1], pytest.approx(expected[2]), expected[3])
 
 
+def test_a_frame_without_any_peak_has_times_all_the_same() -> None:
+    found = kr.half_times(trend_of([0.0, 0.0, None]))
+    assert found["peak"].isna().tolist() == [True]
+    assert str(found["peak"].dtype) == str(kr.half_times(trend_of([0.0, 1.0]))["peak"].dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize("function", [kr.half_times, kr.bursts])
+def test_infinite_values_are_refused(function: Any) -> None:
+    with pytest.raises(kr.InvalidArgumentError, match="infinite"):
+        function(trend_of([0.1, np.inf, 0.3]))
+
+
 def test_half_times_turn_round_with_time() -> None:
     rng = np.random.default_rng(5)
     for _ in range(200):

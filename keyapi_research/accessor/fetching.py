@@ -12,9 +12,11 @@ import pandas as pd
 
 from ..client import Call, Client, find_client
 from ..docstrings import complete
+from ..errors import InvalidArgumentError
 from ..fetch import Errors, MaxAge, fetches, make_call
 from ..frames import Needs, reading_client
-from ..model import Table
+from ..model import SOURCE, Table
+from ..settings import SANDBOX
 from . import answers
 from .follow import any_of, links_of, needs_of, parts_of, queries_of
 from .recognise import find_table, joined
@@ -58,6 +60,18 @@ class Frame:
     def _read_part(self, method: str, of: str | None, client: Client | None) -> pd.DataFrame:
         table = self._find_table(method, of)
         return answers.read(parts_of(method)[table.name], self._find(table, method, client), client)
+
+
+def _check_real(frame: pd.DataFrame, client: Client | None) -> None:
+    """Refuse to pay for what synthetic rows name: KeyAPI has nothing of them."""
+    if SOURCE.name not in frame.columns or not (frame[SOURCE.name].astype("string") == SANDBOX).any():
+        return
+    connection = find_client(client)
+    if connection.policy.pays:
+        raise InvalidArgumentError(
+            f"these rows are synthetic (source {SANDBOX}), but this connection pays {connection.source} for what their "
+            "ids name, and nobody has these ids: nothing was sent. Fetch the rows here first, or connect(sandbox=True)"
+        )
 
 
 class Fetching(Frame):
@@ -327,6 +341,7 @@ class Fetching(Frame):
     def _follow(self, method: str, given: Mapping[str, object], options: Mapping[str, Any]) -> Call:
         """Make the call that fetches what the rows name, or what a part of their answers names."""
         client, links = options["client"], links_of(method)
+        _check_real(self._frame, client)
         table = self._find_table(method, any_of(self._frame, method, given) if options["of"] is None else options["of"])
         link = links[table.name]
         if link.table is table:

@@ -303,7 +303,7 @@ class Methods(Fetching):
     def to_csv(
         self, path: str | os.PathLike[str], *, excel: bool = False, index: bool = False, client: Client | None = None
     ) -> None:
-        """Write the frame to a file that `kr.read_csv` brings back as it was: ids, missing values, times, text.
+        """Write the frame to a file that `kr.read_csv` brings back as it was: all columns of tables.
 
         Parameters
         ----------

@@ -201,6 +201,7 @@ def untyped_table(endpoint: Endpoint, rows: str | None, without: frozenset[str],
     )
     of = () if rows is None else (rows,)
     known = listed().get(endpoint.path)
+    inferred = known is not None and known.certainty[0] in "CD"
     return Untyped(
         endpoint,
         endpoint.path,
@@ -211,6 +212,7 @@ def untyped_table(endpoint: Endpoint, rows: str | None, without: frozenset[str],
         likely=known.rows if known else "",
         without=without,
         one_page=one_page,
+        doubt="its path is inferred, not read on KeyAPI's page: check it there first" if inferred else "",
     )
 
 

@@ -68,7 +68,7 @@ PRODUCT_RANKING = Endpoint(
     parameters=(
         ANY_REGION, TIME_SCOPE_PARAMETER, SEARCH_PARAMETER,
         Parameter("category_id", "filter_category_id", "ecom_category_id", check_category_filter,
-                  "Only rows of this category; None for all."),
+                  "Only rows of this category, documented for level 3 alone; None for all."),
     ),
     identity=_category_identity("list[]"),
     record="list",
@@ -99,7 +99,7 @@ PRODUCT_INSIGHTS = declare(Table(
             _INSIGHT,
             Column("category_id", "id", _category_identity(_INSIGHT),
                    "Id of the category: the deepest level present.",
-                   "documented: the third level is what product detail takes; the levels above are inferred"),
+                   "inferred: documented is that the third level is what product detail takes"),
         ),
         Column("posts", "count", Field("list[].post"), "Videos; rounded to about 3 digits.",
                "inferred: TikTok explains the figure as the number of videos, for keywords", "videos", 0),

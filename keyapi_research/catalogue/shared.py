@@ -286,7 +286,7 @@ def rank_columns(base: str, status: str, *, optional: bool) -> tuple[Column, ...
         Column("rank", "count", Field(f"{base}.rank"), "Place in the chart.", status, "rank", 0, optional=optional),
         Column("rank_change", "integer", Field(f"{base}.rank_diff"),
                "Places moved, size only: the direction is rank_movement. Missing when new.",
-               f"{status}; a size without sign in a real answer of 100 hashtags, 15 of them falling", "ranks",
+               "inferred: a size without sign in a real answer of 100 hashtags, 15 of them falling", "ranks",
                optional=True),
     )
 

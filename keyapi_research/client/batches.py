@@ -21,7 +21,7 @@ from .ranges import Unit, requests_for, units_of
 
 
 class Batches:
-    """Gets videos, hashtags, sounds and categories; what several clients request at once is sent once."""
+    """Gets what is requested by ids; what several clients request at once is sent once."""
 
     def __init__(self, policy: Policy, sender: Sender) -> None:
         self._policy = policy

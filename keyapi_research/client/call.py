@@ -67,9 +67,9 @@ class Plan(Facts):
     requests : int
         Requests it would send.
     credits : int
-        What they cost; pages of a ranking counted at 20 rows.
+        What they cost, if every list and series has as much as was asked for; pages counted at their largest size.
     credits_max : int or None
-        The same with pages of 10 rows, the smallest KeyAPI mentions; None where the number of pages is not known.
+        The same with pages of the smallest size KeyAPI mentions; None where the number of pages is not known.
     stored : int
         Entities (or pages) the store serves, at no cost.
     oldest : pandas.Timestamp

@@ -15,7 +15,7 @@ from typing import Self
 import pandas as pd
 
 from ..errors import CLOSED, KeyAPIError, StoreError
-from ..model import ORIGIN, SOURCE
+from ..model import ORIGIN, SOURCE, Untyped
 from ..settings import (
     DEFAULT_CALL_CREDITS,
     DEFAULT_PACE,
@@ -302,6 +302,10 @@ class Client(Facts):
         plan = self._way(call).plan(call)
         lacking = [] if self.policy.offline else [one for one in self.store.limits() if one.remaining < plan.credits]
         notes = [f"more than the limit of this store has left: {StoreLimit.of(one)}" for one in lacking]
+        if plan.requests and not self.policy.synthetic:
+            notes += [call.table.doubt] if isinstance(call.table, Untyped) else []
+        for month in self.policy.unfinished_months(call.queries) if plan.requests else ():
+            notes.append(f"{month} is not over: its figures will be those of its days so far")
         return replace(plan, note="; ".join(filter(None, [plan.note, *notes])))
 
     def collect(self, call: Call) -> Collection:

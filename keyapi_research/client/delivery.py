@@ -37,6 +37,7 @@ _LONGEST_MESSAGE: Final = 500
 _REFUSED: Final = 400
 _BROKEN: Final = 500
 _FIRST_ANSWERS: Final = 5  # where none of these can be used, the rest is not paid for
+_OUTAGE: Final = (UnexpectedResponseError, ServerError, NetworkError)
 
 Delivered = list[tuple[Query, Answer | KeyAPIError | None]]  # None: another client requests it, or just stored it
 
@@ -90,7 +91,7 @@ class Run:
     rows: set[int] = field(default_factory=set)  # of the ledger: its requests that are in flight
     renewed: float = 0.0  # when their claims were
     usable: bool = False  # whether any answer could be used
-    unusable: int = 0  # requests whose answers could not
+    unusable: int = 0  # requests whose answers could not, or that had none
 
     @property
     def room(self) -> float:
@@ -101,7 +102,7 @@ class Run:
         """Note whether what came could be used; what another client requests says nothing."""
         got = [one for _, one in delivered if one is not None]
         self.usable = self.usable or any(isinstance(one, Answer) for one in got)
-        self.unusable += bool(got) and all(isinstance(one, UnexpectedResponseError) for one in got)
+        self.unusable += bool(got) and all(isinstance(one, _OUTAGE) for one in got)
 
 
 class Delivery:
@@ -279,21 +280,23 @@ def error_of_row(row: LedgerRow) -> KeyAPIError:
     if status is None:
         return no_answer(f"{who}; {message or 'its outcome is not known'}", not row.undelivered)
     if status < _REFUSED and code in (None, 0):
-        what = message or "it was about another id, or had another structure"
+        what = message if code is None and message else "it was about another id, or had another structure"
         said = f"{who}, and its answer could not be used: {what}"
         return UnexpectedResponseError(said, status_code=status, code=code, request_id=request_id)
     return refusal(status=status, message=message, answer=None, code=code, request_id=request_id)
 
 
-def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> UnexpectedResponseError:
-    """Return the error of a call whose first answers could not be used."""
-    error = copy.copy(next(error for error in failures.values() if isinstance(error, UnexpectedResponseError)))
-    error.message = (
-        f"the first {_FIRST_ANSWERS} answers of this call could not be used, so {left:,} more ids were not requested: "
-        f"{error.message.rstrip('.')}. Check .answer and base_url, fetch a single id, and run the call again once its "
-        "answer is usable"
-    )
-    error.args = (error.message,)
+def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> KeyAPIError:
+    """Return the error of a call whose first answers could not be used, or did not come."""
+    error = copy.copy(next(error for error in failures.values() if isinstance(error, _OUTAGE)))
+    what, advice = "requests of this call failed", "Run the call again when KeyAPI answers a single id"
+    if isinstance(error, UnexpectedResponseError):
+        what = "answers of this call could not be used"
+        advice = "Check .answer and base_url, fetch a single id, and run the call again once its answer is usable"
+    said = str(error).rstrip(".")
+    text = f"the first {_FIRST_ANSWERS} {what}, so {left:,} more ids were not requested: {said}. {advice}"
+    error.args = (text,)
+    error.message = text if isinstance(error, UnexpectedResponseError) else error.message
     return error
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
+from ..arguments import month_after
 from ..envelope import Envelope, Found, match
 from ..errors import MOST_NAMED, InvalidArgumentError, NotStoredError, UnexpectedResponseError, listed
 from ..model import Endpoint, Series, endpoints
@@ -68,6 +69,12 @@ class Policy:
     def synthetic(self) -> bool:
         """Whether the answers come from the sandbox."""
         return self.store.source == SANDBOX
+
+    @property
+    def pays(self) -> bool:
+        """Whether what it fetches is surely paid for."""
+        sandbox = self.settings.sandbox or self.synthetic or _is_sandbox_here(self.settings.base_url)
+        return not (self.offline or sandbox) and (self.store.source is not None or self.source == KEYAPI)
 
     @property
     def place(self) -> str:
@@ -185,6 +192,15 @@ class Policy:
         if self.synthetic or (self.store.source is None and _is_sandbox_here(self.settings.base_url)):
             return SANDBOX_TODAY
         return when(now_us()).date() if moment is None else moment.astimezone(UTC).date()
+
+    def day_of(self, one: Observation) -> date:
+        """Return the day on which an answer came, at its source: in the sandbox time stands still."""
+        return SANDBOX_TODAY if self.synthetic else when(one.observed_at).date()
+
+    def unfinished_months(self, queries: Sequence[Query]) -> list[str]:
+        """Return the months that some queries are about and that are not over."""
+        months = {str(value): month_after(value) for query in queries for value in query.values}
+        return sorted(month for month, after in months.items() if after is not None and after > self.today)
 
     @property
     def _todays(self) -> tuple[date, ...]:

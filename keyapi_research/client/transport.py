@@ -39,6 +39,7 @@ _LARGEST_BODY: Final = 64 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 _READS: Final = 4  # a whole answer may last this many times the read timeout
 _LONGEST_NUMBER: Final = 12
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 _FINAL: Final = 200  # lower statuses announce an answer that follows
 
 _sent: Final[ContextVar[bool]] = ContextVar("sent")  # whether this thread's request left: urllib3 does not report it
@@ -149,7 +150,7 @@ class _Adapter(HTTPAdapter):
 def _retry_after(header: str | None) -> float | None:
     """Read seconds or an HTTP date; urllib3's own reader would cut what is long, and how long is for the user."""
     text = (header or "").strip()
-    if text.isdecimal():
+    if _SECONDS.fullmatch(text):
         return float(text[:_LONGEST_NUMBER])
     try:
         moment = parsedate_to_datetime(text)

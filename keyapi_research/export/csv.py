@@ -26,21 +26,26 @@ from ..errors import InvalidArgumentError, KeyAPIWarning, SchemaDriftWarning, li
 from ..files import as_path, read_buffer, read_bytes, write_bytes
 from ..measures import RATES
 from ..model import COLUMN_DTYPES, DTYPES, TABLES
+from ..settings import read_flag
 from .compression import pack, unpack
 
 BOM: Final = b"\xef\xbb\xbf"
 
 _SEPARATORS: Final[Mapping[str, str]] = MappingProxyType({";": "semicolons", "\t": "tabs"})  # of other CSV files
 _SPREADSHEETS: Final = frozenset((".xlsx", ".xls", ".xlsm", ".ods"))
-_FORMULAS: Final = tuple("=+-@\t\r")  # a spreadsheet may take what follows for a formula
+_FORMULAS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # a spreadsheet may see a formula
 _RISKY: Final = (*_FORMULAS, "'")
+# Where spreadsheets begin a cell that take semicolons for separators, as in many countries.
+_INSIDE: Final = re.compile(f"(?<=;)(?=[{re.escape(''.join(_RISKY))}])")
+_GUARD_INSIDE: Final = re.compile(f"(?<=;)'(?=[{re.escape(''.join(_RISKY))}])")
+_ROUNDED: Final = re.compile(r"[0-9](?:[.,][0-9]+)?E\+1[5-9]")  # what a spreadsheet makes of a long id
 _LONG: Final = re.compile(r"[+-]?[0-9]{16,}")  # a spreadsheet keeps 15 digits of a number
 
 # A cell in quotes: they open where it begins and close where it ends.
 _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"(?![^,\r\n])')
 _NO_END: Final = bytes(set(range(256)) - set(b",\n"))  # what ends neither a cell nor a row
 _LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
-_GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r0-9-]")  # where there are none, no cell has to be looked at
+_GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r\n\xef0-9-]|;'")  # where there are none, no cell has to be looked at
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _CELLS: Final = 2**18  # read at once: bounds memory
@@ -77,13 +82,14 @@ def distinct_names(df: object) -> list[str]:
 
 
 def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False, index: bool = False) -> None:
-    """Write a frame to one CSV file that `read_csv` brings back as it was, dtypes included.
+    """Write a frame to one CSV file that `read_csv` brings back as it was, columns of tables with their dtypes.
 
     Parameters
     ----------
     df : pandas.DataFrame
-        Any frame; its index is not written. Text of columns that `describe` does not know is inferred again when it is
-        read; an empty text is missing then.
+        Any frame; its index is not written. Columns that `describe` does not know, such as `peak` of `half_times`, are
+        inferred when they are read: times stay text, Int64 and boolean become int64 and bool, text of digits a number,
+        an empty text is missing. Parquet keeps them.
     path : path
         Where to; .gz, .bz2, .xz and .zip are compressed.
     excel : bool
@@ -100,7 +106,8 @@ def write_csv(df: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     StoreError
         The file cannot be written.
     """
-    if index:
+    excel = read_flag("excel", excel)
+    if read_flag("index", index):
         raise InvalidArgumentError("the index is not written. Make it a column first: df.reset_index()")
     where = as_path(path)
     if where.suffix.lower() in _SPREADSHEETS:
@@ -150,12 +157,15 @@ def _cell(value: object, *, excel: bool) -> object:
 
 
 def _guarded(text: str) -> str:
+    if ";" in text:
+        text = _INSIDE.sub("'", text)
     return f"'{text}" if text.startswith(_RISKY) or _LONG.fullmatch(text) else text
 
 
 def _unguarded(text: str) -> str:
-    """Remove the apostrophe of the form for spreadsheets, if it is not the text's own, as of 'tis."""
-    return text[1:] if text.startswith("'") and _guarded(text[1:]) == text else text
+    """Remove the apostrophes of the form for spreadsheets, if they are not the text's own, as of 'tis."""
+    free = _GUARD_INSIDE.sub("", text) if ";'" in text else text
+    return next((one for one in (free[1:], free) if _guarded(one) == text), text)
 
 
 # Reading ----------------------------------------------------------------------------------------------------
@@ -210,12 +220,13 @@ def parse_csv(content: bytes, own: Mapping[str, str | None] | None = None) -> pd
     _check_separator(content)
     declared = {**known_dtypes(), **(own or {})}
     try:
-        names, columns, unread = _read(content, declared, excel=excel)
+        names, columns, unread, rounded = _read(content, declared, excel=excel)
         if not excel and own is None and _GUARDS.search(content) and _is_guarded([pd.Series(names).array, *columns]):
-            names, columns, unread = _read(content, declared, excel=True)
+            names, columns, unread, rounded = _read(content, declared, excel=True)
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"it is not UTF-8 text ({error}). Save it as UTF-8") from None
     undeclared = [said for name, said in unread.items() if name not in (own or {})]
+    undeclared += [f"{name} ({said})" for name, said in rounded.items()]
     if undeclared:
         warn(
             f"some columns have values that are not valid for their dtype in the dictionary: {listed(undeclared)}. "
@@ -262,24 +273,42 @@ def _is_guarded(columns: Sequence[Array]) -> bool:
 
 def _read(
     content: bytes, dtypes: Mapping[str, str | None], *, excel: bool
-) -> tuple[list[str], list[Array], dict[str, str]]:
-    """Read names and columns; what has a value that is not of its dtype is read once more as others are, and named."""
+) -> tuple[list[str], list[Array], dict[str, str], dict[str, str]]:
+    """Read names and columns; what has a value that is not of its dtype is read once more as others are, and named.
+
+    Ids that a spreadsheet rounded are missing, and named, too.
+    """
     names = [_unguarded(name) if excel else name for name in next(_rows(content))]
     declared = [dtypes.get(name) for name in names]
     parts: list[list[Array]] = [[] for _ in names]
+    ids = id_columns()
     unread: dict[str, str] = {}
+    rounded: dict[str, str] = {}
     row = 2
     for block in _blocks(content, declared):
         for name, dtype, cells, read in zip(names, declared, block, parts, strict=True):
-            array, lost = _read_cells(cells, dtype, excel=excel)
+            given = cells
+            if name in ids and dtype == DTYPES["text"] and (gone := _places_of_rounded(cells)):
+                said = f"{shown(cells[gone[0]], _MOST_SHOWN)} in row {row + gone[0]} was rounded by a spreadsheet"
+                rounded.setdefault(name, f"{said}, so that such ids are missing")
+                given = ["" if at in set(gone) else cell for at, cell in enumerate(cells)]
+            array, lost = _read_cells(given, dtype, excel=excel)
             read.append(array)
             if lost:
                 value = shown(cells[lost[0]], _MOST_SHOWN)
                 unread.setdefault(name, f"{name} ({value} in row {row + lost[0]} is not a valid {dtype})")
         row += len(block[0])
     if unread:
-        return *_read(content, {**dtypes, **dict.fromkeys(unread)}, excel=excel)[:2], unread
-    return names, [_joined(parts.pop(0), dtype) for dtype in declared], {}
+        names, columns, _, rounded = _read(content, {**dtypes, **dict.fromkeys(unread)}, excel=excel)
+        return names, columns, unread, rounded
+    return names, [_joined(parts.pop(0), dtype) for dtype in declared], {}, rounded
+
+
+def _places_of_rounded(cells: Cells) -> list[int]:
+    """List the places of ids that a spreadsheet wrote as 7.1E+18."""
+    if isinstance(cells, np.ndarray) or not any("E+1" in cell for cell in cells):
+        return []
+    return [at for at, cell in enumerate(cells) if _ROUNDED.fullmatch(cell)]
 
 
 def _read_cells(cells: Cells, dtype: str | None, *, excel: bool) -> tuple[Array, list[int]]:
@@ -287,7 +316,7 @@ def _read_cells(cells: Cells, dtype: str | None, *, excel: bool) -> tuple[Array,
     if isinstance(cells, np.ndarray):
         return pd.arrays.IntegerArray(cells, np.zeros(len(cells), dtype=np.bool_)), []
     if excel:
-        cells = [_unguarded(cell) if cell[:1] == "'" else cell for cell in cells]
+        cells = [_unguarded(cell) if "'" in cell else cell for cell in cells]
     if dtype not in (None, DTYPES["text"]):
         return read_cells(dtype, cells)
     texts = [cell or None for cell in cells] if "" in cells else cells

@@ -14,13 +14,13 @@ from ..arguments import Value
 from ..catalogue.listed import personal as personal_fields
 from ..client import Call, CallRecord, Client
 from ..client.display import Facts
-from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed, shown
+from ..errors import FetchIncompleteError, InvalidArgumentError, NotStoredError, StoreError, listed
 from ..files import as_path
 from ..frames import reading_client
 from ..model import TABLES, Paging, Table, Untyped, endpoints_at, plain_endpoint
 from ..queries import Query, make_queries, make_query
 from ..rows import blank_out
-from ..settings import MEMORY, Settings
+from ..settings import MEMORY, Settings, read_flag
 from ..store import Observation, Store, compact_json
 
 
@@ -113,8 +113,7 @@ def freeze(
         return _summary_of(str(path), connection)
     if os.path.exists(target):  # noqa: PTH110 - of a name that is too long, too
         raise InvalidArgumentError(f"{target} already exists and is not overwritten. Choose another path")
-    if not isinstance(personal, bool):
-        raise InvalidArgumentError(f"personal must be True or False; got {shown(personal)}")
+    partial, personal = read_flag("partial", partial), read_flag("personal", personal)
     read = connection.records.read
     if not read:
         raise InvalidArgumentError(

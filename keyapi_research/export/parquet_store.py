@@ -197,9 +197,10 @@ def export_store(
 
 
 def _sources(tables: str | Sequence[str] | None, client: Client) -> list[_Source]:
-    if tables is not None and not isinstance(tables, str | list | tuple):
+    named = [tables] if isinstance(tables, str) else tables
+    if not (tables is None or (isinstance(named, list | tuple) and all(isinstance(one, str) for one in named))):
         raise InvalidArgumentError(f"tables must be a name, or a list of names; got {shown(tables)}")
-    names = [*held_names(client), LEDGER] if tables is None else [tables] if isinstance(tables, str) else list(tables)
+    names = [*held_names(client), LEDGER] if named is None else list(named)
     upto = last_answer(client)
 
     def of(name: object) -> _Source:
@@ -228,7 +229,7 @@ def _settled(client: Client) -> int:
     """Return the last request before the first one that still waits for its answer."""
     _, last = client.store.last_ids()
     for row in client.store.pending(since=client.store.now() - _SETTLED):
-        return int(row[0]) - 1
+        return row.id - 1
     return last
 
 

@@ -27,7 +27,17 @@ from ..fetch import call_checked
 from ..files import as_path, read_bytes, real_path, whole_path
 from ..model import Table, Untyped
 from ..periods import check_day
-from ..settings import MEMORY, NOT_A_FILE, Secret, Settings, is_address, is_number, read_address, without_user
+from ..settings import (
+    MEMORY,
+    NOT_A_FILE,
+    SANDBOX_TODAY,
+    Secret,
+    Settings,
+    is_address,
+    is_number,
+    read_address,
+    without_user,
+)
 
 _SETTINGS: Final = ("name", "every", "starts", "credits_per_round", "store", "sandbox", "fetch")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -181,6 +191,7 @@ class _Reader:
 
     def __init__(self, path: str, text: str) -> None:
         self._path, self._lines = path, _lines_of(text)
+        self._today: date | None = None  # the sandbox's
 
     def _wrong(self, key: str, message: str, block: int = -1) -> InvalidArgumentError:
         line = self._lines.get((block, key)) or self._lines.get((block, ""))
@@ -199,6 +210,7 @@ class _Reader:
         sandbox = values.get("sandbox", False)
         if not isinstance(sandbox, bool):
             raise self._wrong("sandbox", f"sandbox must be true or false; got {shown(sandbox)}")
+        self._today = SANDBOX_TODAY if sandbox else None
         return PanelFile(
             path=self._path,
             name=name,
@@ -287,7 +299,7 @@ class _Reader:
         source = self._source(block["from"], number, above) if "from" in block else None
         found = Fetch(function, options, ids, source)
         try:
-            with _client_for_checks() as client:
+            with _client_for_checks(self._today) as client:
                 found.call(ids or (), client=client)
         except InvalidArgumentError as error:
             first = re.split(r"\W", str(error), maxsplit=1)[0]  # most begin with the name of what is wrong
@@ -355,9 +367,9 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _client_for_checks() -> Client:
+def _client_for_checks(today: date | None = None) -> Client:
     """Return a client that has no store and sends nothing."""
-    return Client.of(Settings())
+    return Client.of(Settings(today=today))
 
 
 def _lines_of(text: str) -> dict[tuple[int, str], int]:

@@ -30,7 +30,8 @@ class PanelPlan(Facts):
     rounds : int
         How many rounds begin in a year, this one included.
     credits_per_year : int
-        What they cost, at most; exact if all ids are listed, no answer is final, and every round is run in one go.
+        What they cost, at most; exact if all ids are listed, no two fetches share an answer, no answer
+        is final, and every round is run in one go.
     fetches : tuple of (str, int or None)
         Each function with its credits a round, at most; None if it cannot be known in advance.
     note : str

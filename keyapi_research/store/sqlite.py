@@ -333,7 +333,10 @@ def _file_id(path: str) -> tuple[int, int]:
 
 
 def _is_full(file: Path) -> bool:
-    return shutil.disk_usage(file.parent).free < _LEAST_FREE
+    try:
+        return shutil.disk_usage(file.parent).free < _LEAST_FREE
+    except OSError:  # its folder is gone, which is said elsewhere
+        return False
 
 
 def _advice(error: Exception, path: str, patience: float) -> str:  # noqa: PLR0911 - one sentence for each
