@@ -15,11 +15,11 @@ class KeyAPIAccessor:
     """What the rows of a frame lead to, whether filtered, sorted, merged or read from a file: Tab shows what applies.
 
     A row stands for the answer it came from, found by the key columns of its table and `observed_at` (without that,
-    the newest stored one). trend(), audience(), posts(), hashtags(), related(), example_videos(), windows(), posting(),
-    categories() and products() return other parts of these answers; history(), raw() and provenance() the answers
-    themselves; engagement(), fill_days(), validate(), to_csv(), to_excel(), to_parquet() and plot work on the frame.
-    All of these are free: what is not stored is a NotStoredError with the price of fetching it. Only the methods called
-    fetch_... pay for what is not stored.
+    the newest stored one). trend(), audience(), posts(), hashtags(), related(), example_videos(), windows(),
+    posting(), categories() and products() return other parts of these answers; history(), raw() and provenance() the
+    answers themselves, audit() what in them contradicts the rest; engagement(), fill_days(), validate(), to_csv(),
+    to_excel(), to_parquet() and plot work on the frame. All of these are free: what is not stored is a NotStoredError
+    with the price of fetching it. Only the methods called fetch_... pay for what is not stored.
     Where a frame holds two entities, as after a merge, `of="hashtags"` names the one that is meant.
 
     Parameters

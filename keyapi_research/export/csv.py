@@ -45,7 +45,7 @@ _LONG: Final = re.compile(r"[+-]?[0-9]{16,}")  # a spreadsheet keeps 15 digits o
 _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+"(?![^,\r\n])')
 _NO_END: Final = bytes(set(range(256)) - set(b",\n"))  # what ends neither a cell nor a row
 _LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
-_GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r\n\xef0-9-]|;'")  # where there are none, no cell has to be looked at
+_GUARDS: Final = re.compile(rb"'(?<![^,\r\n\"]')[=+@\t\r\n\xef0-9-]|;'")  # without them no cell is looked at
 _SEP_LINE: Final = re.compile(rb'"?sep=,"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _CELLS: Final = 2**18  # read at once: bounds memory

@@ -99,12 +99,6 @@ def _own_views(bits: Bits, power: float) -> Factor:
     return found * viral
 
 
-def viral_days(seed: str, creator: Creator) -> Whole:
-    """Return the days on which something of a creator goes viral."""
-    bits = noise(seed, "views", creator.user_id) >> np.uint64(8) & np.uint64(0xFFFF)
-    return np.flatnonzero(bits.astype(np.int64) < int(effects.VIRAL_SHARE * 65536)) + effects.FIRST_DAY
-
-
 @lru_cache(maxsize=1024)
 def activity(setting: Setting, creator: Creator) -> Activity:
     """Return a creator's days, but for what they sell and post."""
