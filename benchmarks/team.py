@@ -124,6 +124,7 @@ def store_once(store: Store, endpoint: Endpoint, queries: Sequence[Query], envel
         [Arrival(query.key, query.params, envelope) for query in queries],
         url=f"https://api.keyapi.ai{endpoint.path}",
         endpoint=endpoint.path,
+        price=endpoint.credits,
         observed_at=now_us(),
         source="sandbox",
     )

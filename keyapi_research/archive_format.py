@@ -111,7 +111,7 @@ def gather(store: Store, ids: Iterable[int]) -> Study:
         one._replace(id=number, request=requests[one.request], pull=pulls.get(one.pull, 0))
         for number, one in enumerate(ordered, start=1)
     ]
-    ledger = [row._replace(id=requests[row.id], client=None, imported=0, price=None) for row in rows]
+    ledger = [row._replace(id=requests[row.id], client=None, imported=0) for row in rows]
     return Study(store.source or "", tuple(answers), tuple(one.id for one in ordered), tuple(ledger))
 
 

@@ -35,7 +35,7 @@ from .model import DTYPES, Endpoint, endpoints
 from .queries import Query, Today, make_queries, make_query
 from .settings import is_number
 from .spelling import writable
-from .store import Answer, LedgerRow, claim_of, cost_of, when
+from .store import Answer, LedgerRow, claim_of, when
 from .tidy import make_frames
 from .version import versions
 
@@ -267,7 +267,7 @@ class _Prober:
 
     def _pay(self, sent: Sequence[LedgerRow]) -> int | None:
         """Count what requests cost and return it; None where it is not known whether one was charged."""
-        cost = sum(map(cost_of, sent))
+        cost = sum(map(self.client.store.cost_of, sent))
         self.spent += cost
         return None if any(one.credits is None and not one.undelivered for one in sent) else cost
 

@@ -827,7 +827,7 @@ FORGED: dict[str, tuple[Callable[[Parts], object], str]] = {
     "a source that is a path": (lambda p: p.manifest.update(source="../x"), "manifest does not have the expected "
     "fields"),
     "other counts": (lambda p: p.manifest.update(credits=1000), "counts in its manifest do not match"),
-    "a manifest of 5 MB": (lambda p: p.manifest.update(source="x" * 5_000_000), "its manifest has 5,00.* bytes"),
+    "a manifest of 65 MB": (lambda p: p.manifest.update(source="x" * 65_000_000), "its manifest has 65,00.* bytes"),
     "a line of 5 MB": (lambda p: p.long_line(5_000_000), "line 1 of its answers.jsonl is longer than 4,000,000"),
     "a line of 20 MB, denied": (
         lambda p: p.long_line(20_000_000, longest_line=1000), "line 1 .* is longer than 4,000,000 bytes"),

@@ -133,9 +133,10 @@ def test_the_list_of_tables_leads_to_all_of_them() -> None:
 
 def test_the_list_of_endpoints_has_all_and_their_prices() -> None:
     text = pages()["endpoints.md"]
-    rows = {cells[1]: cells for cells in (re.split(r" *\| *", line) for line in text.split("\n")) if len(cells) == 6}
+    rows = {cells[1]: cells for cells in (re.split(r" *\| *", line) for line in text.split("\n")) if len(cells) == 7}
     for row in kr.endpoints().itertuples():
-        _, _, price, paging, tables_of, _ = rows[f"`{row.path}`<br>{row.title}"]
+        _, _, certainty, price, paging, tables_of, _ = rows[f"`{row.path}`<br>{row.title}"]
+        assert certainty == row.certainty[0]
         assert price == ("unknown" if pd.isna(row.credits) else str(row.credits))
         assert paging == ("unknown" if pd.isna(row.paging) else row.paging)
         assert re.findall(r"\[(\w+)\]", tables_of) == ([] if pd.isna(row.tables) else row.tables.split(", "))

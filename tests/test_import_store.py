@@ -195,7 +195,7 @@ def fill_at_one_moment(store: Store, *posts_of_each: int) -> Store:
             spacing=0, endpoint="/v1/x", price=2, attempt=1,
         ).request
         arrivals = [Arrival(one, {"id": one}, {"code": 0, "data": {"posts": posts_of_it}}) for one in "ef"]
-        store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x",
+        store.keep(request, Outcome(200, 0, credits=2), arrivals, url="https://x", endpoint="/v1/x", price=2,
                    observed_at=7, source="sandbox")
     return store
 

@@ -266,7 +266,7 @@ def ledger_row(client: kr.Client, *, sent_at: str, price: int, imported: int) ->
     store = client.store
     with store._transaction() as db:
         totals = store.totals()
-        row = [totals.requests + 1, at, "/v1/x", "{}", 1, 1, 200, 0, None, None, price, 0.1, "elsewhere:1", imported, 2]
+        row = [totals.requests + 1, at, "/v1/x", "{}", 1, 1, 200, 0, None, None, price, 0.1, "elsewhere:1", imported]
         put_row(db, "keyapi_ledger", row)
         put_totals(db, totals.plus(Totals(requests=1, credits=price)))
 

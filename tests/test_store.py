@@ -16,7 +16,7 @@ from stores import Place
 
 import keyapi_research as kr
 from keyapi_research.sandbox import Sandbox
-from keyapi_research.store import Observation, Store
+from keyapi_research.store import LedgerRow, Observation, Store
 
 pytestmark = pytest.mark.both_stores
 
@@ -257,7 +257,7 @@ def observation(number: int, params: str = "{}") -> Observation:
                        page=0, rows=0, fresh=0, more=None)
 
 
-REQUEST = (1, 1_770_000_000_000_000, "/v1/x", "{}", 1, 1, 200, 0, "success", None, 2, 0.5)
+REQUEST = LedgerRow(1, 1_770_000_000_000_000, "/v1/x", "{}", 1, 1, 200, 0, "success", None, 2, 0.5)
 VALUES: dict[str, object] = {
     "whole numbers that fit 64 bits": [2**63 - 1, -(2**63), 2**64 - 1, 0],
     "larger whole numbers": [2**63, 2**64, -(2**63) - 1, 10**40],

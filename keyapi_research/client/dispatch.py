@@ -326,7 +326,7 @@ class Sender:
         """Write down that a request was not sent after all: its call was stopped while it waited for its turn."""
         self._store.keep(
             one.row, Outcome(message=f"{UNDELIVERED}: the call was stopped before it was sent"), (), url="",
-            endpoint=one.template.endpoint.path, observed_at=0, source=None,
+            endpoint=one.template.endpoint.path, price=one.template.endpoint.credits, observed_at=0, source=None,
         )  # fmt: skip
         self._store.release(one.row, failed=False)
         if first:
@@ -372,8 +372,9 @@ class Sender:
         url, at = f"{self.connection().base_url}{path}", verdict.arrived_at
 
         def keep() -> list[Observation]:
+            price = request.endpoint.credits
             return self._store.keep(
-                row, verdict.outcome, arrivals, url=url, endpoint=path, observed_at=at, source=source
+                row, verdict.outcome, arrivals, url=url, endpoint=path, price=price, observed_at=at, source=source
             )
 
         try:

@@ -56,7 +56,7 @@ class Pages:
                 continue
             self._policy.check_answerable([query])
             requests += (pages_left := _pages_left(call, pages, paging.most))
-            if pages_left > 1 and call.limit is not None:
+            if pages_left > 1 and call.limit is not None and call.endpoint.entity is not None:
                 notes.append("at most: a list that ends before its limit costs less")
             most += _pages_left(call, [], paging.least) + (_pages_left(call, pages, paging.least) if pages else 0)
             if others:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from ..errors import InvalidArgumentError, StoreError
-from ..store import Store, cost_of, microseconds_of, now_us, this_process, when
+from ..store import Store, microseconds_of, now_us, this_process, when
 from .file import Fetch, PanelFile
 
 
@@ -108,7 +108,7 @@ def spent_by(store: Store, rounds: Collection[Round]) -> Mapping[int, int]:
         after, last = min(one.after for one in rounds), store.last_ids()[1]
         for row in store.ledger(range(after + 1, last + 1)):
             if row.client in numbers:
-                spent[numbers[row.client]] += cost_of(row)
+                spent[numbers[row.client]] += store.cost_of(row)
     return spent
 
 

@@ -19,7 +19,7 @@ from .facts import (
     when,
 )
 from .formats import FORMAT
-from .limits import PERIODS, Counted, cost_of
+from .limits import PERIODS, Counted
 from .writing import Renumbered, Store, is_there
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "Totals",
     "claim_of",
     "compact_json",
-    "cost_of",
     "in_this_process",
     "is_there",
     "microseconds_of",

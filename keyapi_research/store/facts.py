@@ -22,8 +22,8 @@ Row = tuple[Any, ...]
 class LedgerRow(NamedTuple):
     """One request, as the ledger has it; times in microseconds since 1970, UTC.
 
-    What follows `attempt` is None where no answer came: an `Outcome`. The last three are of this store, no archive has
-    them: who sent it, whether it came with another store, and its price, None where format 1 did not note it.
+    What follows `attempt` is None where no answer came: an `Outcome`. The last two are of this store, no archive has
+    them: who sent it, and whether it came with another store.
     """
 
     id: int
@@ -40,7 +40,6 @@ class LedgerRow(NamedTuple):
     elapsed_s: float | None = None
     client: str | None = None
     imported: int = 0
-    price: int | None = None
 
     @property
     def undelivered(self) -> bool:
@@ -57,7 +56,7 @@ _SQL: Final[Mapping[object, str]] = MappingProxyType(
         float | None: "REAL",
     }
 )
-OF_THIS_STORE: Final = LedgerRow._fields[-3:]
+OF_THIS_STORE: Final = LedgerRow._fields[-2:]
 SQL_OF_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
     {name: _SQL[kind] for name, kind in get_type_hints(LedgerRow).items() if name != "id"}
 )

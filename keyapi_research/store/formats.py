@@ -60,7 +60,7 @@ _SCHEMAS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
 _FROM_1: Final[Mapping[str, str]] = MappingProxyType(
     {
         "keyapi_meta": "SELECT name, value FROM old_keyapi_meta",
-        "keyapi_ledger": "SELECT *, NULL, 0, NULL FROM old_keyapi_ledger",
+        "keyapi_ledger": "SELECT *, NULL, 0 FROM old_keyapi_ledger",
         "keyapi_answers": "SELECT a.id, entity, endpoint, params, observed_at, absent, request, walk, page, rows,"
         " fresh, more, CASE WHEN page THEN (SELECT sum(b.rows) FROM old_keyapi_answers b WHERE b.walk = a.walk) END,"
         " CAST(r.value AS BLOB) FROM old_keyapi_answers a LEFT JOIN responses r"

@@ -68,17 +68,8 @@ def period_of(moment: int, per: str) -> tuple[int, int]:
     return microseconds_of(first), microseconds_of((first + timedelta(days=31)).replace(day=1))
 
 
-def cost_of(row: LedgerRow) -> int:
-    """Return what a row of the ledger counts: without an answer its full price, unless it was surely not delivered."""
-    if row.credits is not None:
-        return row.credits
-    if row.undelivered:
-        return 0
-    return _usual_price(row.endpoint) if row.price is None else row.price
-
-
-def _usual_price(path: str) -> int:
-    """Return what format 1, which noted no prices, asked for an endpoint; the highest there is for an unknown one."""
+def usual_price(path: str) -> int:
+    """Return the price of an endpoint; of one that is not declared the highest there is."""
     prices = {one.path: one.credits for one in sorted(endpoints(), key=lambda one: one.credits)}
     return prices.get(path, max(prices.values()))
 
@@ -96,6 +87,18 @@ def exceeded(one: Counted, amount: int, what: str) -> BudgetExceededError:
 
 class LimitReader(Reader):
     """An open store, and how its limits stand."""
+
+    def cost_of(self, row: LedgerRow) -> int:
+        """Return what a row of the ledger counts: without an answer its full price, unless it surely never arrived.
+
+        That is the usual one, or a higher one that was given for the path: the ledger has no prices.
+        """
+        if row.credits is not None:
+            return row.credits
+        return 0 if row.undelivered else max(usual_price(row.endpoint), self._noted_price(row.endpoint))
+
+    def _noted_price(self, path: str) -> int:
+        return int(self._fact(f"price of {path}") or 0)
 
     def limits(self, moment: int | None = None) -> list[Counted]:
         """Return the limits as they stand now, or at a moment."""
@@ -132,7 +135,7 @@ class LimitReader(Reader):
             one = replace(one, since=since, used=0, request=0)
         used, last = one.used, one.request
         while rows := self._sent_between(one.since, one.until, after=last):
-            used, last = used + sum(map(cost_of, rows)), rows[-1].id
+            used, last = used + sum(map(self.cost_of, rows)), rows[-1].id
         return replace(one, used=used, request=max(last, self.totals().requests))
 
     def _sent_between(self, since: int, until: int, *, after: int) -> list[LedgerRow]:
@@ -153,9 +156,15 @@ class LimitReader(Reader):
                 raise exceeded(now, price, what)
             put_limit(db, replace(now, used=now.used + price, request=request))
 
-    def _settle(self, db: Writer, row: LedgerRow) -> None:
+    def _note_price(self, db: Writer, path: str, price: int) -> None:
+        """Note a price that a user gave, for requests that are not answered."""
+        if price > usual_price(path) and price > self._noted_price(path):
+            put_fact(db, f"price of {path}", str(price))
+
+    def _settle(self, db: Writer, row: LedgerRow, price: int) -> None:
         """Count what a request cost in the place of its price, where the price is what was counted."""
-        refund = (row.price or 0) - cost_of(row)
+        kept = row.credits if row.credits is not None else 0 if row.undelivered else price
+        refund = price - kept
         for one in self._limits() if refund else ():
             if row.id <= one.request and one.since <= row.sent_at < one.until:
                 put_limit(db, replace(one, used=one.used - refund))

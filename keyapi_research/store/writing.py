@@ -158,8 +158,9 @@ class Store(LimitReader):
             now = self.now()
             sent_at, wait = self._db.next_send(db, spacing)
             self._reserve(db, request, price, sent_at, f"a request of {endpoint}")
+            self._note_price(db, endpoint, price)
             params = compact_json(dict(describe(claimed)))
-            row = LedgerRow(request, sent_at, endpoint, params, len(claimed), attempt, client=self.sender, price=price)
+            row = LedgerRow(request, sent_at, endpoint, params, len(claimed), attempt, client=self.sender)
             put_row(db, "keyapi_ledger", row)
             put_totals(db, totals.plus(Totals(requests=1, unanswered=1)))
             db.execute("DELETE FROM keyapi_claims WHERE until < ?", (self._db.claim_time(),))
@@ -213,12 +214,13 @@ class Store(LimitReader):
         *,
         url: str,
         endpoint: str,
+        price: int,
         observed_at: int,
         source: str | None,
     ) -> list[Observation]:
         """Store the answers of one request, complete its ledger row and end its claims, all or nothing.
 
-        `source` is whom they come from; None where nothing came.
+        `source` is whom they come from; None where nothing came. `price` is what the limits counted for the request.
         """
         with self._transaction() as db:
             if source is not None:
@@ -244,7 +246,7 @@ class Store(LimitReader):
                 (request, compact_json([claim_of(one.entity, one.page) for one in kept])),
             )
             with contextlib.suppress(StoreError):  # a damaged limit stops the next request, but loses no paid answer
-                self._settle(db, row)
+                self._settle(db, row, price)
         self._db.check_there()
         return kept
 
