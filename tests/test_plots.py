@@ -333,7 +333,7 @@ def test_without_matplotlib_the_error_says_what_to_install() -> None:
         "import keyapi_research as kr\n"
         "for draw in (kr.plots.trend, lambda df: kr.plots.stamp([], df)):\n"
         "    try:\n        draw(pd.DataFrame())\n"
-        "    except ImportError as error:\n        print(error.name, '-', error)"
+        "    except kr.MissingPackageError as error:\n        print(error.name, '-', error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.count("matplotlib - Pictures need matplotlib, which is not installed. Run: python -m pip") == 2
@@ -629,7 +629,19 @@ SHOWN = people("a", "age", {"18-24": 100})
         (lambda: plots.products(ranking({}), labels=True), "labels is a whole number"),
         (lambda: plots.categories(ranking({}), level=4), "level is 1, 2 or 3; got 4"),
         (lambda: plots.categories(ranking({}), level=True), "level is 1, 2 or 3; got True"),
+        (lambda: plots.categories(ranking({}), level=2.0), r"level is 1, 2 or 3; got 2\.0"),  # type: ignore[arg-type]
+        (lambda: plots.categories(ranking({"category_l3": None}), level=3), "level is at most 2 here, the deepest of these rows; got 3"),
+        (lambda: plots.categories(ranking({}), lowest=None), "lowest must be True or False; got None"),  # type: ignore[arg-type]
         (lambda: plots.categories(ranking({}), measure="position"), "measure is one of posts, .*; got 'position'"),
+        (lambda: plots.days(by_day("1", [1]), measure=["a"]), r"measure is one of .*; got \['a'\]"),  # type: ignore[arg-type]
+        (lambda: plots.windows(by_window("31", {7: 1}), measure=["a"]), r"got \['a'\]"),  # type: ignore[arg-type]
+        (
+            lambda: plots.windows(by_window("31", {7: 1}), measure="video_creators_window"),
+            "which add up over days; got 'video_creators_window'",
+        ),
+        (lambda: plots.spending(ledger({}).assign(sent_at="soon")), "Column sent_at cannot be read as times"),
+        (lambda: plots.spending(ledger({}).assign(credits="much")), "Column credits cannot be read as float64"),
+        (lambda: plots.findings(found({"first": "May"})), "Column first cannot be read as times"),
         (lambda: plots.stamp(plt.subplots()[1], "sandbox"), "read from the rows of a DataFrame; got str"),  # type: ignore[arg-type]
     ],
 )
@@ -1084,8 +1096,8 @@ def test_what_nobody_knows_and_what_others_paid_is_counted_and_not_drawn() -> No
     [
         (1, "hour", ["2026-01-01", "2026-01-02"]),
         (40, "day", ["2026-01-01", "2026-02-10"]),
-        (200, "week", ["2025-12-29", "2026-07-20"]),
-        (800, "month", ["2026-01-01", "2028-03-01"]),
+        (200, "week", ["2026-01-01", "2026-07-23"]),  # in the middle of 29 December to 4 January
+        (800, "month", ["2026-01-16", "2028-03-16"]),
     ],
 )
 def test_bars_are_as_long_as_suits_the_span(days_: int, step: str, starts: list[str]) -> None:
@@ -1095,6 +1107,20 @@ def test_bars_are_as_long_as_suits_the_span(days_: int, step: str, starts: list[
     (bars,) = stacks(ax).values()
     assert [start for start, _, _ in bars] == starts
     draw(ax.figure)
+
+
+@pytest.mark.parametrize(
+    ("last", "ends"),
+    [("2026-07-20", ("2025-12-29", "2026-01-05")), ("2028-03-01", ("2026-01-01", "2026-02-01"))],
+    ids=["weeks", "months"],
+)
+def test_a_bar_stands_within_its_week_or_month(last: str, ends: tuple[str, str]) -> None:
+    first = pd.Timestamp("2026-01-03", tz="UTC")
+    ax = plots.spending(ledger({"sent_at": first}, {"sent_at": pd.Timestamp(last, tz="UTC")}))
+    left, right = (float(mdates.date2num(np.datetime64(end))) for end in ends)
+    bar = ax.containers[0][0]
+    assert left < bar.get_x() < bar.get_x() + bar.get_width() < right
+    assert ax.get_xlim()[0] < left
 
 
 def test_a_team_sees_who_spent_and_the_rest_is_together() -> None:
@@ -1172,7 +1198,9 @@ def test_the_dimension_is_the_first_one_there_and_the_others_are_told() -> None:
     ax = plots.audience(pd.concat(parts))
     assert ticks(ax.get_yticklabels()) == ["Sports News"]
     assert "Shown: interest. Also in the frame: country." in footer(ax)
-    assert "Shown" not in footer(plots.audience(pd.concat(parts), dimension="country"))
+    for drawn in (plots.audience(pd.concat(parts), "country"), pd.concat(parts).keyapi.plot.audience("country")):
+        assert "Shown" not in footer(drawn)
+        assert ticks(drawn.get_yticklabels()) == ["Macao"]
 
 
 def test_values_are_rounded_and_stand_where_the_bars_are_thicker_than_they() -> None:
@@ -1289,7 +1317,7 @@ def boxes(ax: Axes) -> dict[str, Any]:
     return {label.get_text(): Text.get_window_extent(label) for label in labels}
 
 
-@pytest.mark.parametrize("labels", [0, 15, slow(60)])
+@pytest.mark.parametrize("labels", [0, np.int64(15), slow(60)])
 def test_labels_name_the_first_rows_and_do_not_overlap(labels: int) -> None:
     spread = np.random.default_rng(7).lognormal(0.3, 0.3, (60, 2))
     frame = ranking(*({"ctr_pct": x, "cvr_pct": y, "impressions": 10_000 * i} for i, (x, y) in enumerate(spread, 1)))

@@ -114,7 +114,7 @@ SIGNATURES = {
     "panel": "path, *, client=None",
     "limit_store": "credits, *, per='month', client=None",
     "plan": "fetch, *args, **kwargs",
-    "plots.audience": "df, *, dimension=None, ax=None",
+    "plots.audience": "df, dimension=None, *, ax=None",
     "plots.categories": "df, *, measure='impressions', level=2, lowest=False, ax=None",
     "plots.days": "df, *, measure='gmv_day_est', small_multiples=None, ax=None",
     "plots.engagement": "df, *, ax=None",

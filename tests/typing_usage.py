@@ -81,7 +81,7 @@ origin: str = kr.status().token
 # What comes next
 audience: pd.DataFrame = frame.keyapi.audience("country")
 axes: Axes = kr.plots.trend(frame, ax=None)
-axes = kr.plots.audience(frame, dimension="age", ax=axes)
+axes = kr.plots.audience(frame, "age", ax=axes)
 axes = kr.plots.stamp(axes, frame)
 pairs: pd.DataFrame = kr.audience_similarity(frame, dimension="interest")
 

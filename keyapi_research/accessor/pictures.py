@@ -31,10 +31,12 @@ def _reading(draw: Callable[..., Axes], read: str) -> Callable[..., Axes]:
     """Make the picture of a frame that has what is drawn, or of rows whose answers have it; those are free to read."""
 
     @wraps(draw)
-    def picture(df: pd.DataFrame, *, of: str | None = None, client: Client | None = None, **options: Any) -> Axes:
+    def picture(
+        df: pd.DataFrame, *given: Any, of: str | None = None, client: Client | None = None, **options: Any
+    ) -> Axes:
         here = _has(draw.__name__, df)
         rows = df if here else _named(getattr(df.keyapi, read)(of=of, client=client), df)
-        return call_checked(draw, rows, **options)
+        return call_checked(draw, rows, *given, **options)
 
     own, more = inspect.signature(draw), inspect.signature(getattr(Methods, read)).parameters
     both = [*own.parameters.values(), more["of"], more["client"]]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..docstrings import complete, plain
+from ..errors import MissingPackageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +71,7 @@ def trend(df: pd.DataFrame, *, ax: Axes | None = None, small_multiples: bool | N
 
 
 @_drawn
-def audience(df: pd.DataFrame, *, dimension: str | None = None, ax: Axes | None = None) -> Axes:
+def audience(df: pd.DataFrame, dimension: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw who watches: ages as shares, in age order; countries or interests as an index, with the line of 100.
 
     Up to six entities stand side by side, with the twelve countries or interests of the highest index, or as many as
@@ -353,4 +354,6 @@ def _load(name: str) -> Any:
         if error.name != "matplotlib":
             raise
         text = "Pictures need matplotlib, which is not installed. Run: python -m pip install matplotlib"
-        raise ImportError(text, name="matplotlib") from error
+        missing = MissingPackageError(text)
+        missing.name = error.name
+        raise missing from error

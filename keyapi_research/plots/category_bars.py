@@ -16,6 +16,7 @@ from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import check_columns, shared_window, typed
 from ..errors import InvalidArgumentError
 from ..model import Column
+from ..settings import is_number, read_flag
 from . import style
 from .reading import NEEDS, label_of, rows_text
 
@@ -90,13 +91,16 @@ def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bo
     column = MEASURES.get(measure) if isinstance(measure, str) else None
     if column is None:
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
-    if level not in _LEVELS or isinstance(level, bool):
+    if not is_number(level, whole=True) or level not in _LEVELS:
         raise InvalidArgumentError(f"level is 1, 2 or 3; got {level!r}")
+    lowest = read_flag("lowest", lowest)
     needs = NEEDS["categories"]
     check_columns(df, replace(needs, columns=(*needs.columns, measure)))
     rows = typed(df, [*needs.columns, measure, "region", "time_scope", "observed_at"]).drop_duplicates()
     _check_once(rows)
     rows, deepest, notes = _deepest_rows(rows)
+    if level > deepest > 0:
+        raise InvalidArgumentError(f"level is at most {deepest} here, the deepest of these rows; got {level}")
     missing = int(rows[measure].isna().sum())
     if missing:
         notes.append(f"{rows_text(missing)} without {measure} left out.")

@@ -34,7 +34,7 @@ MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, small_multiples: bool | None) -> Axes:
     """Draw a measure of the creators or products of a frame."""
-    if measure not in MEASURES:
+    if not isinstance(measure, str) or measure not in MEASURES:
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
     found, missing = find_lines(df, measure)
     head, label = label_of(MEASURES[measure])

@@ -19,6 +19,7 @@ from matplotlib.transforms import Bbox
 from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
+from ..settings import is_number
 from . import style
 from .reading import NEEDS, rows_text
 
@@ -38,7 +39,7 @@ _MANY: Final = 5  # symbols: from here on the medians say something
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
     """Draw categories as symbols and name the first ones."""
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
+    if not is_number(labels, whole=True) or labels < 0:
         raise InvalidArgumentError(f"labels is a whole number of at least 0; got {labels!r}")
     found = find_points(df, style.most_named(ax, MOST_GROUPS))
     ax = style.axes_for(ax, 5.4)

@@ -136,7 +136,11 @@ def newest(df: pd.DataFrame, keys: Iterable[str]) -> pd.DataFrame:
 def times(column: pd.Series[Any]) -> pd.Series[Any]:
     """Read moments, as text or not, with a fresh index."""
     as_text = not pd.api.types.is_datetime64_any_dtype(column)
-    return pd.to_datetime(column, utc=True, format="ISO8601" if as_text else None).reset_index(drop=True)
+    try:
+        return pd.to_datetime(column, utc=True, format="ISO8601" if as_text else None).reset_index(drop=True)
+    except (ValueError, TypeError) as error:
+        text = f"Column {column.name} cannot be read as times ({error}). Pass the frame as it came."
+        raise InvalidArgumentError(text) from error
 
 
 def label_of(column: Column, each: str = "") -> tuple[str, str]:

@@ -10,7 +10,7 @@ from matplotlib import dates as mdates
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..entities import check_columns, elide
+from ..entities import check_columns, elide, typed
 from ..errors import InvalidArgumentError
 from ..model import endpoints
 from ..store import UNDELIVERED
@@ -53,9 +53,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, by: str) -> Axes:
 def find_spending(df: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[str]]:
     """Return sent_at, kind and credits of the requests that cost something, and notes on the others."""
     kind = df[by].astype("string") if by in df.columns else pd.Series(pd.NA, index=df.index, dtype="string")
-    rows = pd.DataFrame({"sent_at": times(df["sent_at"]), "kind": kind.to_numpy()}).assign(
-        credits=pd.to_numeric(df["credits"]).to_numpy(dtype="float64", na_value=np.nan)
-    )
+    rows = typed(df, ["credits"]).assign(sent_at=times(df["sent_at"]), kind=kind.to_numpy())
     rows["kind"] = rows["kind"].replace(_TABLES).fillna(f"{by} not known").str.removeprefix("/v1/tiktok/")
     others = np.zeros(len(df), dtype=bool)
     if "imported" in df.columns:
@@ -84,7 +82,7 @@ def _draw_bars(ax: Axes, rows: pd.DataFrame, kinds: list[str], spent: pd.Series[
     number: Any = mdates.date2num
     starts, ends = number(each.start_time), number(each.end_time)
     low, handles = np.zeros(len(sums)), []
-    places = (starts + ends) / 2 if step == "hour" else starts  # a day stands above its date
+    places = starts if step == "day" else (starts + ends) / 2  # a day stands above its date
     colours = style.palette(ax)
     for place, kind in enumerate(kinds):
         colour, hatch = (style.GREY, "") if kind == _OTHER else (colours[place], style.HATCHES[place])

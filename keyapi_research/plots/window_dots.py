@@ -20,6 +20,7 @@ from .reading import NEEDS, kind_of, label_of, newest
 
 MOST_ROWS: Final = 20
 _WEEK: Final = 7  # days
+_DISTINCT: Final = ("creators", "products")  # units that do not add up: who comes on two days counts once in a window
 _DEFAULTS: Final = ("units_window_est", "followers_gained")
 MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
     {
@@ -27,15 +28,15 @@ MEASURES: Final[Mapping[str, Column]] = MappingProxyType(
         for table in TABLES.values()
         if table.key[1:] == ("window_days",)
         for column in table.columns
-        if column.of == "of the window"
+        if column.of == "of the window" and column.unit not in _DISTINCT
     }
 )
 
 
 def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str | None) -> Axes:
     """Draw a line of symbols for each creator or product, one a window."""
-    if measure is not None and measure not in MEASURES:
-        raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
+    if measure is not None and not (isinstance(measure, str) and measure in MEASURES):
+        raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}, which add up over days; got {measure!r}")
     there = df.columns if isinstance(df, pd.DataFrame) else ()
     measure = measure or next((one for one in (*_DEFAULTS, *MEASURES) if one in there), _DEFAULTS[0])
     needs = replace(NEEDS["windows"], columns=("window_days", measure))
