@@ -630,7 +630,7 @@ SHOWN = people("a", "age", {"18-24": 100})
         (lambda: plots.categories(ranking({}), level=4), "level is 1, 2 or 3; got 4"),
         (lambda: plots.categories(ranking({}), level=True), "level is 1, 2 or 3; got True"),
         (lambda: plots.categories(ranking({}), level=2.0), r"level is 1, 2 or 3; got 2\.0"),  # type: ignore[arg-type]
-        (lambda: plots.categories(ranking({"category_l3": None}), level=3), "level is at most 2 here, the deepest of these rows; got 3"),
+        (lambda: plots.categories(ranking({"category_l3": None}), level=3), "at most 2 here, .*; got 3"),
         (lambda: plots.categories(ranking({}), lowest=None), "lowest must be True or False; got None"),  # type: ignore[arg-type]
         (lambda: plots.categories(ranking({}), measure="position"), "measure is one of posts, .*; got 'position'"),
         (lambda: plots.days(by_day("1", [1]), measure=["a"]), r"measure is one of .*; got \['a'\]"),  # type: ignore[arg-type]
@@ -980,7 +980,10 @@ def test_windows_are_daily_averages_a_symbol_each() -> None:
     assert ticks(ax.get_yticklabels()) == ["product 31", "product 32"]
     assert legend(ax) == ["1 day", "7 days", "30 days"]  # a day alone says little: a cross
     one, week, month = ax.collections[-3:]
-    assert [len(one.get_paths()[0].vertices), week.get_sizes()[0], month.get_sizes()[0]] == [4, 55, 45]
+    assert [len(one.get_paths()[0].vertices), week.get_sizes()[0], month.get_sizes()[0]] == [4, 28, 64]
+    assert len(month.get_facecolors()) == 0  # an open diamond around the circle where both are equal
+    assert ax.get_xlim()[0] == 0
+    assert "7 days right of 30 days: faster lately. Order: the last 7 days." in footer(ax)
     assert ax.get_title(loc="left") == "Units a day, by window, of 2 products"
     assert ax.get_xlabel() == "estimated units a day"
     assert "1 window without a value." in footer(ax)
@@ -992,7 +995,16 @@ def test_the_newest_of_a_window_counts_and_what_does_not_fit_is_counted() -> Non
     assert dots(plots.windows(frame)) == {"7": [[100, 0]]}
     ax = plots.windows(pd.concat([by_window(str(31 + i), {7: 7}) for i in range(25)]))
     assert len(ticks(ax.get_yticklabels())) == 20
-    assert "The first 20 of 25." in footer(ax)
+    assert "The 20 highest of 25." in footer(ax)
+
+
+def test_windows_are_in_the_order_of_the_short_one() -> None:
+    few, none, many = by_window("31", {7: 7, 30: 900}), by_window("32", {30: 60}), by_window("33", {7: 70, 30: 30})
+    ax = plots.windows(pd.concat([few, none, many]))
+    assert ticks(ax.get_yticklabels()) == ["product 33", "product 31", "product 32"]
+    assert dots(ax) == {"7": [[1, 1], [10, 0]], "30": [[30, 1], [2, 2], [1, 0]]}
+    fallen = rows("creator_windows", [{"window_days": 7, "followers_gained": -14}], user_id="1001")
+    assert plots.windows(fallen).get_xlim()[0] < -2
 
 
 def test_windows_of_creators_are_of_followers_unless_said() -> None:

@@ -240,9 +240,9 @@ def days(
 def windows(df: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw windows of creators or products as daily averages, so that a short one shows what is new in a long one.
 
-    Each window's value is divided by its days. A line for each creator or product, in the frame's order, up to twenty,
-    or as many as fit: a filled circle for the shortest window of at least a week, as one day says little (a cross), an
-    open diamond for the longest, ticks between them.
+    Each window's value is divided by its days. A line for each creator or product, up to twenty, or as many as fit: a
+    filled circle for the shortest window of at least a week, as one day says little (a cross), an open diamond for the
+    longest, ticks between them. The lines are in the order of the circles, the highest first.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def windows(df: pd.DataFrame, *, measure: str | None = None, ax: Axes | None = N
         Rows of creator_windows or product_windows: window_days, the measure, and user_id or product_id; names where
         the frame has username or product_name.
     measure : str, optional
-        A measure of the window; by default units_window_est, or followers_gained of creators.
+        A measure of the window that adds up over days; by default units_window_est, or followers_gained of creators.
 
     Examples
     --------
