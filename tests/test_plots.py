@@ -1029,14 +1029,14 @@ def test_findings_are_spans_the_severest_first() -> None:
         )
     )
     assert ticks(ax.get_yticklabels()) == [
-        "does not change\nviews in creator days",
-        "days are missing\ncreator days",
+        "views of creator days:\ndoes not change",
+        "creator days:\ndays are missing",
     ]
-    assert [text.get_text() for text in ax.texts if text.get_gid() == "whose"] == ["1001"]  # the row of one
+    assert names_of_lines(ax) == {"creator 1001": [-0.15, 1], "creator 1002": [0.15]}
     long = {"check": "gap", "entity": "1234567890123456789"}
-    again = plots.findings(found({}, {"first": later, "last": later}, long))
-    names = {text.get_text(): text.xy[1] for text in again.texts if text.get_gid() == "whose"}
-    assert names == {"1001": pytest.approx(-0.15), "123456789…6789": pytest.approx(1)}  # once, at the upper of two
+    market = {"check": "uncovered_zero", "entity": "FR"}
+    again = names_of_lines(plots.findings(found({}, {"first": later, "last": later}, long, market)))
+    assert again == {"creator 1001": [-0.15, 0.15], "creator …6789": [1], "market FR": [2]}
     assert legend(ax) == ["wrong (2)", "note (1)"]
     spans = {one.get_gid(): one.get_segments() for one in ax.collections if one.get_gid()}
     days_of = [[str(mdates.num2date(at).date()) for at, _ in segment] for segment in spans["wrong"]]
@@ -1044,6 +1044,22 @@ def test_findings_are_spans_the_severest_first() -> None:
     assert all(-0.5 < height < 0.5 for segment in spans["wrong"] for _, height in segment)
     assert all(0.5 < height < 1.5 for segment in spans["note"] for _, height in segment)
     assert ax.get_title(loc="left") == "3 findings of an audit, by the days that they concern"
+
+
+def names_of_lines(ax: Axes) -> dict[str, list[float]]:
+    """By name: the heights of the lines that have it."""
+    heights: dict[str, list[float]] = {}
+    for text in ax.texts:
+        if text.get_gid() == "whose":
+            heights.setdefault(text.get_text(), []).append(round(float(text.xy[1]), 2))
+    return heights
+
+
+def test_a_name_that_would_cover_a_line_is_left_out() -> None:
+    same = plots.findings(found(*({"entity": f"100{i}"} for i in range(4))))
+    assert names_of_lines(same) == {"creator 1000": [-0.22]}  # below each other, too near for names
+    many = plots.findings(found(*({"first": OBSERVED - pd.Timedelta(days=9 * i)} for i in range(40))))
+    assert names_of_lines(many) == {}
 
 
 def test_every_check_is_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,9 +11,11 @@ import pandas as pd
 from matplotlib import dates as mdates
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from ..checks import SEVERITIES
 from ..entities import check_columns, elide
+from ..model import TABLES
 from . import style
 from .lines import set_dates
 from .reading import NEEDS, in_words, times
@@ -35,6 +38,9 @@ IN_WORDS: Final = MappingProxyType(
 _WIDTHS: Final = MappingProxyType(dict(zip(SEVERITIES, (5.0, 2.5, 1.5), strict=True)))  # points, of a line
 _WHAT: Final = ["severity", "check", "table", "column"]
 _LONGEST: Final = 14  # characters of whose finding it is
+_KINDS: Final = MappingProxyType({"user_id": "creator", "clip_id": "sound"})  # of ids that say something else
+_LAST: Final = 4  # digits of an id
+_NAMED: Final = 6  # lines of a row: more would have no room for names
 
 
 def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
@@ -59,8 +65,6 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         _draw_spans(ax, drawn)
         _name_rows(ax, drawn)
         set_dates(ax, drawn["first"].min().to_numpy(), drawn["last"].max().to_numpy())
-        if not style.is_narrow(ax):
-            _say_whose(ax, drawn)
         style.set_frame(ax, "x")
         if most < len(rows):
             left_out = len(dated) - len(drawn)
@@ -71,7 +75,10 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
     count = len(found)
     title = f"{count:,} finding{'s' if count != 1 else ''} of an audit, by the days that they concern"
     empty = "" if most else "no finding has a day" if count else "no findings"
-    return style.finish(ax, df, (title,), ("day or moment of observation (UTC)", ""), notes, empty=empty)
+    style.finish(ax, df, (title,), ("day or moment of observation (UTC)", ""), notes, empty=empty)
+    if most and not style.is_narrow(ax):
+        _say_whose(ax, drawn)
+    return ax
 
 
 def _heights(drawn: pd.DataFrame) -> pd.Series[Any]:
@@ -81,21 +88,37 @@ def _heights(drawn: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
-    """Write above the first line of a row whose rows all its findings are about, away from the nearer edge."""
-    of_one = drawn.groupby("row")["whose"].transform("nunique") == 1
-    first_of_each = drawn[of_one].drop_duplicates("row")
-    names = first_of_each["whose"].unique()
-    labels = style.labels_for(elide(one, _LONGEST) for one in names)
+    """Write above lines whose rows they are about, away from the nearer edge, where it covers no other line."""
+    drawn = drawn.assign(height=_heights(drawn), named=list(map(_name, drawn["whose"], drawn["table"])))
+    names = drawn["named"].unique()
+    labels = style.labels_for(names)
     written = dict(zip(names, labels.texts, strict=True))
     look: dict[str, Any] = {"va": "bottom", "gid": "whose", **style.on_data(ax), **labels.style}
     number: Any = mdates.date2num
-    ends = zip(number(first_of_each["first"]), number(first_of_each["last"]), strict=True)
-    heights = _heights(drawn)[first_of_each.index]
-    for (first, last), height, whose in zip(ends, heights, first_of_each["whose"], strict=True):
+    places = np.column_stack([number(drawn["first"]), number(drawn["last"]), drawn["height"]])
+    lines = [Bbox(ax.transData.transform([(first, y), (last, y)])).padded(4) for first, last, y in places]
+    inside, few = ax.get_window_extent(), drawn.groupby("row")["row"].transform("size") <= _NAMED
+    for place in np.flatnonzero(few):
+        first, last, y = places[place]
         left = first + last < sum(ax.get_xlim())
-        place = (first if left else last, height)
-        look["ha"] = "left" if left else "right"
-        ax.annotate(written[whose], place, (0, 4), textcoords="offset points", **look)
+        at, look["ha"] = (first, "left") if left else (last, "right")
+        label = ax.annotate(written[drawn["named"].iloc[place]], (at, y), (0, 4), textcoords="offset points", **look)
+        box = label.get_window_extent()
+        if box.count_overlaps([*lines[:place], *lines[place + 1 :]]) or not (inside.contains(*box.min) and inside.contains(*box.max)):
+            label.remove()
+        else:
+            lines.append(box)
+
+
+def _name(whose: str, table: str) -> str:
+    """Return a market or an id with what it is of; of a long id the end, which tells it from others."""
+    key = TABLES[table].key[0] if table in TABLES else ""
+    if re.fullmatch("[A-Z]{2}", whose):
+        return f"market {whose}"
+    if not (whose.isdecimal() and key.endswith("_id")):
+        return elide(whose, _LONGEST)
+    short = f"\u2026{whose[-_LAST:]}" if len(whose) > 2 * _LAST else whose
+    return f"{_KINDS.get(key, key.removesuffix('_id'))} {short}"
 
 
 def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
@@ -119,11 +142,11 @@ def _name_rows(ax: Axes, drawn: pd.DataFrame) -> None:
     longest = style.longest_name(ax) + 2
     first = drawn.drop_duplicates("row")
     columns = first["column"].where(first["column"] != "date", "").map(in_words)
-    where = columns.str.cat(first["table"].str.replace("_", " "), sep=" in ").str.removeprefix(" in ")
+    where = columns.str.cat(first["table"].str.replace("_", " "), sep=" of ").str.removeprefix(" of ")
     labels = style.labels_for(elide(one, longest) for one in where.unique())
     named = dict(zip(where.unique(), labels.texts, strict=True))
     said = [IN_WORDS.get(check, check) for check in first["check"]]
-    texts = [f"{check}\n{named[place]}" for check, place in zip(said, where, strict=True)]
+    texts = [f"{named[place]}:\n{check}" for check, place in zip(said, where, strict=True)]
     ax.set_yticks(first["row"], texts, fontsize=style.small(ax), **labels.style)
     ax.set_ylim(len(first) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
