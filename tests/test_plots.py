@@ -1659,6 +1659,20 @@ def test_a_map_of_many_has_no_small_numbers_where_nothing_is_shown() -> None:
     ax = plots.overlap(frame, ax=plt.subplots(figsize=(4.5, 4.5))[1])
     places = [text.get_position() for text in ax.texts if text.get_gid() == "common"]
     assert places == [(place, place) for place in range(13)]
+    assert "n: how many countries a list has." in footer(ax)
+
+
+def test_the_stamp_of_a_map_covers_no_cell() -> None:
+    for count in (2, 3, 9):
+        frame = [people(f"t{i}", "country", {"Macao": 200, f"C{i}": 300}, source="sandbox") for i in range(count)]
+        ax = plots.overlap(pd.concat(frame))
+        ax.figure.draw_without_rendering()
+        (word,) = written(ax, "synthetic")
+        middle, radius = word.get_window_extent().get_points().mean(axis=0), word.get_fontsize() * ax.figure.dpi / 72
+        x, y = ax.transAxes.inverted().transform(middle)
+        beyond = (x + y - 1) * ax.get_window_extent().width / math.sqrt(2)  # of the diagonal, in pixels
+        assert beyond - 0.4 * radius > ax.get_window_extent().width * math.sqrt(0.5) / count
+        assert ax.get_window_extent().padded(1).contains(*word.get_window_extent().max)
 
 
 def test_those_alike_are_neighbours() -> None:

@@ -104,7 +104,8 @@ def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
         at, look["ha"] = (first, "left") if left else (last, "right")
         label = ax.annotate(written[drawn["named"].iloc[place]], (at, y), (0, 4), textcoords="offset points", **look)
         box = label.get_window_extent()
-        if box.count_overlaps([*lines[:place], *lines[place + 1 :]]) or not (inside.contains(*box.min) and inside.contains(*box.max)):
+        others = [*lines[:place], *lines[place + 1 :]]
+        if box.count_overlaps(others) or not all(inside.contains(*corner) for corner in (box.min, box.max)):
             label.remove()
         else:
             lines.append(box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +16,14 @@ from ..measures import Floats, Similarity, compare_audiences
 from . import style
 from .reading import NEEDS, plural
 
-_VALUES: Final = (9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
+_VALUES: Final = (10.0, 9.0, 8.0, 7.0, 6.0)  # points, of numbers in cells
 _READABLE: Final = 8.0  # points of the large numbers: where they are smaller, the others would only be clutter
+_SMALLER: Final = 0.85  # the others, of the large ones
 ENOUGH: Final = 3  # segments in both lists: from here on a similarity is shown
 _HALF: Final = 0.55  # luminance of a cell: from here on numbers are black
 _LUMINANCE: Final = (0.2126, 0.7152, 0.0722)  # of red, green, blue
 _DIAGONAL: Final = ("#DDDDDD", "#444444")  # on a bright and on a dark background
-_FEW: Final = ("#F2F2F2", "#222222")
+_FEW: Final = ("#F4F4F4", "#262626")
 _NONE: Final = "Hatched: none is in both."
 _LITTLE: Final = "Without a similarity: fewer than 3 are in both, which says little."
 _ONE: Final = "What only one of two lists has is unknown in the other, not zero; it counts as average (100)."
@@ -51,8 +53,21 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     size = _size_of_values(ax, shown)
     if size:
         _write_cells(ax, found, shown, size)
-        notes.insert(0, f"n: how many {plural(dimension)} both lists have (diagonal: one list).")
-    return style.finish(ax, df, title, notes=notes)
+        whose = "both lists have (diagonal: one list)" if size >= _READABLE else "a list has"
+        notes.insert(0, f"n: how many {plural(dimension)} {whose}.")
+    style.finish(ax, df, title, notes=notes)
+    _move_stamp(ax, count)
+    return ax
+
+
+def _move_stamp(ax: Axes, count: int) -> None:
+    """Move the stamp to where no cell is, along the diagonal: it would change colours that are values."""
+    steps = math.sqrt(0.5) / count  # of the map's side, as all lengths here: how far cells reach beyond the diagonal
+    for word in [text for text in ax.texts if text.get_gid() == "synthetic" and count > 1]:
+        long = 0.8 * (math.sqrt(2) - 2 * steps)
+        size = style.points(ax, long * ax.get_window_extent().width) / (0.75 * len(word.get_text()))
+        place = 0.5 + math.sqrt(0.5) * (steps + 0.08 * long)
+        word.set(position=(place, place), rotation=-45, fontsize=min(size, word.get_fontsize()))
 
 
 def _select(found: Similarity, order: list[int]) -> Similarity:
@@ -82,8 +97,8 @@ def _draw_cells(ax: Axes, shown: Floats, common: npt.NDArray[np.intp]) -> None:
     dark, hatched = style.is_dark(ax), {"hatch": "////", "fill": False, "edgecolor": style.GREY}
     for row, column in np.argwhere(np.tri(len(shown), dtype=bool)).tolist():
         if row == column or common[row, column] < ENOUGH:
-            grey = {"color": (_DIAGONAL if row == column else _FEW)[dark]}
-            look: dict[str, Any] = {**(grey if common[row, column] else hatched), "linewidth": 0}
+            grey = {"facecolor": (_DIAGONAL if row == column else _FEW)[dark], "edgecolor": style.GREY}
+            look: dict[str, Any] = {**(grey if common[row, column] else hatched), "linewidth": 0.6}
             ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
     below = "min" if np.nanmin(shown, initial=0) < 0 else "neither"
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.04, 1)), extend=below)  # as high as the map
@@ -126,7 +141,8 @@ def _write_cells(ax: Axes, found: Similarity, shown: Floats, size: float) -> Non
             colour = "black" if np.dot(colours(value)[:3], _LUMINANCE) > _HALF else "white"
         known = np.isfinite(value) and common >= ENOUGH
         if known:
-            ax.text(column, row - 0.12, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
-        if common and (known or row == column or size >= _READABLE):
-            below = 0.28 if known else 0
-            ax.text(column, row + below, f"n={common}", color=colour, fontsize=0.72 * size, gid="common", **how)
+            above = 0.14 if size >= _READABLE else 0
+            ax.text(column, row - above, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
+        if common and (row == column or size >= _READABLE):
+            below = 0.25 if known and row != column else 0
+            ax.text(column, row + below, f"n={common}", color=colour, fontsize=_SMALLER * size, gid="common", **how)
