@@ -1375,6 +1375,14 @@ def test_a_label_covers_no_other_symbol_and_is_drawn_above_all_of_them() -> None
     assert min(labels) > max(collection.get_zorder() for collection in ax.collections)
 
 
+def test_the_largest_and_the_outermost_get_their_names_first_and_near_ones_no_line() -> None:
+    near = [{"ctr_pct": 5 + i / 1000, "cvr_pct": 5.0, "impressions": 1000 + i} for i in range(6)]
+    ax = plots.products(ranking(*near, {"ctr_pct": 9.0, "cvr_pct": 9.0, "impressions": 10}))
+    names = [text for text in ax.texts if text.get_gid() == "label"]
+    assert [text.get_text() for text in names][:2] == ["Things 6", "Things 7"]
+    assert [text.arrow_patch is None for text in names][:2] == [True, True]
+
+
 def test_regions_are_told_where_there_are_several() -> None:
     ax = plots.products(pd.concat([ranking({"ctr_pct": 1.0}), ranking({"ctr_pct": 9.0}, region="GB")]))
     assert set(boxes(ax)) == {"Things 1 (US)", "Things 1 (GB)"}
@@ -1418,10 +1426,12 @@ def test_rates_are_medians_and_say_so() -> None:
     ax = plots.categories(ranking(*SHOP), measure="cvr_pct")
     assert named(ax) == ["Light", "Decor", "Drinks"]
     assert widths(ax) == [[6, 4, 2]]
-    assert ends(ax) == ["6.00 (1)  Home", "4.00 (3)  Home", "2.00 (1)  Food"]
+    assert ends(ax) == ["6.00 % (1)  Home", "4.00 % (3)  Home", "2.00 % (1)  Food"]
     assert ax.get_xlabel() == "conversion rate (percent), median of its level-3 categories"
     assert ax.get_title(loc="left") == "Conversion rate of 3 level-2 categories, US, 7 days"
-    assert "In brackets: of how many level-3 categories in these rows; faint: one." in footer(ax)
+    assert "In brackets: of how many level-3 categories in these rows. Hatched: of one only." in footer(ax)
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [True, False, True]
+    assert {to_hex(bar.get_edgecolor()) for bar in ax.patches if bar.get_hatch()} == {style.COLOURS[0].lower()}
     assert [to_hex(bar.get_facecolor()) == to_hex(style.COLOURS[0]) for bar in ax.patches] == [False, True, False]
 
 
@@ -1502,7 +1512,7 @@ def test_each_level_of_the_hierarchy_can_be_drawn() -> None:
     ax = plots.categories(ranking(*SHOP), level=3, measure="cvr_pct")
     assert named(ax) == ["Things 5", "Things 4", "Things 2", "Things 3", "Things 1"]
     assert widths(ax) == [[9, 6, 4, 2, 1]]
-    assert ends(ax) == ["9.00  Home", "6.00  Home", "4.00  Home", "2.00  Food", "1.00  Home"]
+    assert ends(ax) == ["9.00 %  Home", "6.00 %  Home", "4.00 %  Home", "2.00 %  Food", "1.00 %  Home"]
     assert ax.get_xlabel() == "conversion rate (percent)"  # of the rows themselves: nothing is put together
     assert "In brackets" not in footer(ax)
 
@@ -1530,7 +1540,8 @@ def medians(ax: Axes) -> list[str]:
 def test_rates_are_points_on_a_log_axis_with_medians() -> None:
     ax = plots.engagement(videos(*CLIPS))
     assert ax.get_xscale() == "log"
-    assert ticks(ax.get_yticklabels()) == ["all three", "likes", "comments", "shares"]
+    assert ticks(ax.get_yticklabels()) == ["likes\n+ comments + shares", "likes", "comments", "shares"]
+    assert "Medians do not add up." in footer(ax)
     assert strips(ax) == [pytest.approx(x) for x in ([0.101, 0.212], [0.1, 0.2, 0.3], [0.01], [0.001, 0.002])]
     assert medians(ax) == ["median 15.7 %", "median 20.0 %", "median 0.00 %", "median 0.150 %"]
     lines = [collection.get_segments()[0][0, 0] for collection in ax.collections if hasattr(collection, "get_segments")]

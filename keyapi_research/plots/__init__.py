@@ -99,7 +99,7 @@ def products(df: pd.DataFrame, *, labels: int = 15, ax: Axes | None = None) -> A
 
     The area of a symbol is its impressions (the smallest have one size); colour and shape are its level-1 category
     (the four with most impressions, then "other"). Dashed lines are medians. The first rows are named where there is
-    room, with a line from name to symbol: sort by what matters.
+    room, of these the largest and the outermost first: sort by what matters.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
     rows = hierarchy.rows.head(most)
     notes = list(hierarchy.notes)
     if most:
-        notes += _notes(hierarchy)
+        notes += _notes(hierarchy, rows)
         notes += _draw_bars(ax, hierarchy, rows)
     head, words = label_of(hierarchy.column)
     words += f", {hierarchy.how} of its level-{hierarchy.deepest} categories" if hierarchy.below else ""
@@ -52,11 +52,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
     return style.finish(ax, df, title, (words, ""), notes, empty="" if most else "no rows")
 
 
-def _notes(hierarchy: Hierarchy) -> list[str]:
+def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     notes = []
     if hierarchy.below:
-        faint = "; faint: one" if hierarchy.how == "median" else ""
-        notes.append(f"In brackets: of how many level-{hierarchy.deepest} categories in these rows{faint}.")
+        notes.append(f"In brackets: of how many level-{hierarchy.deepest} categories in these rows.")
+        if hierarchy.how == "median" and (rows["n"] == 1).any():
+            notes.append("Hatched: of one only.")
     return notes
 
 
@@ -70,8 +71,9 @@ def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
     rates = hierarchy.how == "median"
     for bar, n in zip(bars, rows["n"], strict=True):
         if hierarchy.below and rates and n == 1:
-            bar.set_color(style.pale(ax, bar.get_facecolor()))
-    values = [f"{value:.2f}" if rates else style.compact(value, even=True) for value in rows["value"]]
+            bar.set(facecolor=style.paper(ax), edgecolor=style.palette(ax)[0], hatch="////", linewidth=1)
+    percent = " %" if "percent" in hierarchy.column.unit else ""
+    values = [f"{value:.2f}{percent}" if rates else style.compact(value, even=True) for value in rows["value"]]
     if hierarchy.below:
         values = [f"{value} ({n})" for value, n in zip(values, rows["n"], strict=True)]
     if hierarchy.level > 1 and not style.is_narrow(ax):

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..entities import check_columns, typed
@@ -15,7 +16,8 @@ from . import style
 from .reading import NEEDS, newest
 
 RATES: Final = ("engagement_rate", *PARTS)
-_NAMES: Final = ("all three", *PARTS.values())
+_NAMES: Final = (" + ".join(PARTS.values()).replace(" + ", "\n+ ", 1), *PARTS.values())
+_MIDDLE: Final = 0.08  # of a strip, from its place down
 _FEW: Final = 30  # videos whose points are all seen, before the bar of the middle half
 _MANY: Final = 2000  # a vector file of more points is slow
 
@@ -32,7 +34,7 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         ax.set_xlim(low, shown.max() * 2)
         for place, values in enumerate(rates):
             _draw_strip(ax, place, values[np.isfinite(values)], low)
-        ax.set_yticks(range(len(rates)), _NAMES, **style.text_style())
+        ax.set_yticks(np.arange(len(rates)) + _MIDDLE, _NAMES, **style.text_style())
         ax.set_ylim(len(rates) - 0.4, -0.75)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_formatter(FuncFormatter(_percent))
@@ -41,6 +43,7 @@ def draw(df: pd.DataFrame, ax: Axes | None) -> Axes:
         if any(np.isfinite(values).sum() > 1 for values in rates):
             zeros = ", zeros included" if any((values == 0).any() for values in rates) else ""
             notes.insert(0, f"Box: middle half of the videos; line: median{zeros}. Height in a strip means nothing.")
+            notes.insert(1, "Medians do not add up.")
         if style.lines_that_fit(ax, 8) >= 2 * len(rates):  # a line for each strip, and one for its text
             _write_medians(ax, rates, low)
     empty = "" if len(shown) else "no rate above zero" if videos else "no rows"
@@ -61,8 +64,9 @@ def _draw_strip(ax: Axes, place: int, known: Floats, least: float) -> None:
     ax.scatter(shown, spread, color=style.palette(ax)[0], rasterized=len(shown) > _MANY, **look)
     if len(known) > 1:  # one point needs no median
         first, middle, third = (max(q, least) for q in np.quantile(known, (0.25, 0.5, 0.75)))
-        colours = {"color": style.paper(ax), "edgecolor": style.ink(ax)}
-        ax.barh(place + 0.08, third - first, 0.22, left=first, alpha=0.55, zorder=3, **colours)
+        veil = to_rgba(style.ink(ax), 0.25) if style.is_dark(ax) else to_rgba(style.paper(ax), 0.55)
+        look = {"facecolor": veil, "edgecolor": style.ink(ax), "zorder": 3}
+        ax.barh(place + _MIDDLE, third - first, 0.22, left=first, **look)
         ax.vlines(middle, place - 0.26, place + 0.42, colors=style.ink(ax), linewidth=2, zorder=3.5)
 
 

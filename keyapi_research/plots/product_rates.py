@@ -19,6 +19,7 @@ from matplotlib.transforms import Bbox
 from ..catalogue.product_categories import PRODUCT_INSIGHTS
 from ..entities import Name, check_columns, name_rows, shared_window, typed
 from ..errors import InvalidArgumentError
+from ..measures import Floats
 from ..settings import is_number
 from . import style
 from .reading import NEEDS, rows_text
@@ -29,7 +30,7 @@ _ACROSS: Final = ("center", "left", "right")  # by side: 0, 1, -1
 _UP: Final = ("center", "bottom", "top")
 MOST_GROUPS: Final = 4
 OTHER: Final = "other"
-_OTHER_COLOURS: Final = ("#DDDDDD", "#555555")  # on a bright and on a dark background
+_OTHER_COLOURS: Final = ("#C4C4C4", "#999999")  # on a bright and on a dark background
 _AREAS: Final = MappingProxyType({"o": math.pi / 4, **dict.fromkeys("^v<>", 0.5)})  # of symbols in a box of area 1
 _SMALLEST: Final = 6.0  # area of the box of a symbol, in square points
 _LARGEST: Final = 0.0022  # of the room
@@ -105,12 +106,20 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     reach, middles = (radii * style.root(ax).dpi / 72)[:, None], ax.transData.transform(places)
     symbols = [Bbox(corners) for corners in np.stack([middles - reach, middles + reach], axis=1)]
     covered: list[Bbox] = []
-    for number, text in enumerate(names.texts):
+    rows = found.rows.head(len(names.texts))
+    outer = [rows["impressions"].fillna(0), *(sign * rows[rate] for rate in _RATES.values() for sign in (1, -1))]
+    first = [int(values.to_numpy().argmax()) for values in outer if len(rows)]  # what a reader looks for gets its place
+    for number in dict.fromkeys([*first, *range(len(rows))]):
+        text = names.texts[number]
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
-        leader = {"arrowstyle": "-", "color": style.ink(ax), "linewidth": 0.6, "shrinkA": 0, "shrinkB": radii[number]}
-        look = {"gid": "label", "arrowprops": leader, **style.on_data(ax), **names.style}
-        for away, (x, y) in product(_AWAY, _SIDES):
+        leader = {"arrowstyle": "-", "color": style.ink(ax), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+        look = {"gid": "label", **style.on_data(ax), **names.style}
+        for ends_inside, away, (x, y) in product((False, True), _AWAY, _SIDES):
             far = (radii[number] + away) * (0.75 if x and y else 1)
+            step = np.array([x, y]) * far * style.root(ax).dpi / 72
+            if away > _AWAY[0] and _crosses(middles, reach, number, step, ends_inside=ends_inside):
+                continue
+            look["arrowprops"] = leader if away > _AWAY[0] else None  # to the middle: the edge may be another's, too
             look |= {"ha": _ACROSS[x], "va": _UP[y], "xytext": (x * far, y * far), "textcoords": "offset points"}
             label = ax.annotate(text, tuple(places[number]), **look)
             label.get_window_extent()  # moves the text to its place
@@ -119,6 +128,14 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
                 covered.append(box)
                 break
             label.remove()
+
+
+def _crosses(middles: Floats, reach: Floats, number: int, step: Floats, *, ends_inside: bool) -> bool:
+    """Whether a line from the middle of a symbol crosses others, or such as the middle is not inside of."""
+    line = np.linspace(0, 1, 12)[:, None, None] * step + middles[number]
+    over = np.hypot(*(line - middles).transpose(2, 0, 1)) < reach.T
+    allowed = over[0] if ends_inside else np.arange(len(middles)) == number
+    return bool((over & ~allowed).any())
 
 
 def find_points(df: pd.DataFrame, most: int) -> Points:

@@ -99,11 +99,6 @@ def palette(ax: Axes) -> tuple[str, ...]:
     return _ON_DARK if is_dark(ax) else COLOURS
 
 
-def pale(ax: Axes, color: Any) -> Any:
-    """Return a colour half way to the background's, which nothing behind shines through."""
-    return (np.add(to_rgba(color), to_rgba(paper(ax))) / 2).tolist()
-
-
 def line_colours(ax: Axes) -> tuple[Any, ...]:
     """Return the colours of lines: yellow ones do not show on white."""
     return (*palette(ax)[:-1], ink(ax))
