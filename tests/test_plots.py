@@ -1106,7 +1106,7 @@ def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
         "videos: 5": [("2026-01-05", 0, 1), ("2026-01-11", 0, 4)],
         "hashtags: 2": [("2026-01-05", 1, 2)],
     }
-    assert ax.get_title(loc="left") == "7 credits spent in 3 requests"
+    assert ax.get_title(loc="left") == "7 KeyAPI credits spent in 3 requests"
     assert ax.get_ylabel() == "credits per day"
     assert footer(ax) == "source: keyapi, sent 2026-01-05 to 2026-01-11 (UTC)"
 
@@ -1114,7 +1114,7 @@ def test_credits_are_stacked_by_what_they_were_spent_on() -> None:
 def test_what_nobody_knows_and_what_others_paid_is_counted_and_not_drawn() -> None:
     refused = {"credits": None, "message": "not delivered: no route to the host"}
     ax = plots.spending(ledger({"message": "success"}, {"credits": None}, refused, {"credits": 50, "imported": True}))
-    assert ax.get_title(loc="left") == "2 credits spent in 1 request"
+    assert ax.get_title(loc="left") == "2 KeyAPI credits spent in 1 request"
     assert "Not drawn: 1 without an answer (nobody knows whether they were charged)." in footer(ax)
     assert "Left out: 1 imported, which others paid." in footer(ax)
 
@@ -1155,6 +1155,8 @@ def test_a_team_sees_who_spent_and_the_rest_is_together() -> None:
     frame = ledger(*({"client": f"machine:{i}", "credits": 20 - i} for i in range(9)))
     ax = plots.spending(frame, by="client")
     assert legend(ax) == [*(f"machine:{i}: {20 - i}" for i in range(6)), "other: 39"]
+    others = ax.containers[-1][0]  # no colour, but an outline: no grey is told from all others by all kinds of vision
+    assert (to_hex(others.get_facecolor()), to_hex(others.get_edgecolor())) == ("#ffffff", "#000000")
     with pytest.raises(kr.InvalidArgumentError, match="by is one of 'endpoint', 'client'; got 'day'"):
         plots.spending(frame, by="day")
     assert legend(plots.spending(frame.drop(columns="client"), by="client")) == ["client not known: 144"]

@@ -114,28 +114,28 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
         leader = {"arrowstyle": "-", "color": style.ink(ax), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
         look = {"gid": "label", **style.on_data(ax), **names.style}
-        for ends_inside, away, (x, y) in product((False, True), _AWAY, _SIDES):
+        for away, (x, y) in product(_AWAY, _SIDES):
             far = (radii[number] + away) * (0.75 if x and y else 1)
-            step = np.array([x, y]) * far * style.root(ax).dpi / 72
-            if away > _AWAY[0] and _crosses(middles, reach, number, step, ends_inside=ends_inside):
+            if away > _AWAY[0] and _crosses(middles, reach, number, np.array([x, y]) * far * style.root(ax).dpi / 72):
                 continue
-            look["arrowprops"] = leader if away > _AWAY[0] else None  # to the middle: the edge may be another's, too
+            look["arrowprops"] = leader if away > _AWAY[0] else None
             look |= {"ha": _ACROSS[x], "va": _UP[y], "xytext": (x * far, y * far), "textcoords": "offset points"}
             label = ax.annotate(text, tuple(places[number]), **look)
             label.get_window_extent()  # moves the text to its place
             box = Text.get_window_extent(label).padded(1)
             if not box.count_overlaps(others) and all(inside.contains(*corner) for corner in (box.min, box.max)):
                 covered.append(box)
+                if label.arrow_patch:  # at the middle: what is at the edge may be another's, too
+                    ax.plot(*places[number], ".", color=style.ink(ax), markersize=3, zorder=4)
                 break
             label.remove()
 
 
-def _crosses(middles: Floats, reach: Floats, number: int, step: Floats, *, ends_inside: bool) -> bool:
-    """Whether a line from the middle of a symbol crosses others, or such as the middle is not inside of."""
+def _crosses(middles: Floats, reach: Floats, number: int, step: Floats) -> bool:
+    """Whether a line from the middle of a symbol crosses others, besides those that the middle is in."""
     line = np.linspace(0, 1, 12)[:, None, None] * step + middles[number]
     over = np.hypot(*(line - middles).transpose(2, 0, 1)) < reach.T
-    allowed = over[0] if ends_inside else np.arange(len(middles)) == number
-    return bool((over & ~allowed).any())
+    return bool((over & ~over[0]).any())
 
 
 def find_points(df: pd.DataFrame, most: int) -> Points:

@@ -42,10 +42,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, by: str) -> Axes:
     if kinds:
         step = _draw_bars(ax, rows, kinds, spent)
     credits_, requests = int(spent.sum()), len(rows)
-    title = (
-        f"{credits_:,} credit{'s' if credits_ != 1 else ''} spent in {requests:,} request{'s' if requests != 1 else ''}"
-        f"{'' if by == 'endpoint' else ', by who sent them'}"
-    )
+    plurals = ["s" if number != 1 else "" for number in (credits_, requests)]
+    title = f"{credits_:,} KeyAPI credit{plurals[0]} spent in {requests:,} request{plurals[1]}"
+    title += "" if by == "endpoint" else ", by who sent them"
     empty = "" if kinds else "nothing was spent"
     return style.finish(ax, df, (title,), (f"{step} (UTC)", f"credits per {step}"), notes, empty=empty)
 
@@ -85,11 +84,14 @@ def _draw_bars(ax: Axes, rows: pd.DataFrame, kinds: list[str], spent: pd.Series[
     places = starts if step == "day" else (starts + ends) / 2  # a day stands above its date
     colours = style.palette(ax)
     for place, kind in enumerate(kinds):
-        colour, hatch = (style.GREY, "") if kind == _OTHER else (colours[place], style.HATCHES[place])
-        look: dict[str, Any] = {"color": colour, "hatch": hatch, "gid": kind}
-        look |= {"edgecolor": style.paper(ax), "linewidth": 0.5, "zorder": 2.5}
-        handles.append(ax.bar(places, sums[kind], 0.9 * (ends - starts), low, **look))
-        low = low + sums[kind].to_numpy()
+        face, edge, hatch = style.paper(ax), style.ink(ax), ""  # of the others: no grey looks like none of the colours
+        if kind != _OTHER:
+            face, edge, hatch = colours[place], style.paper(ax), style.HATCHES[place]
+        look: dict[str, Any] = {"facecolor": face, "edgecolor": edge, "hatch": hatch, "linewidth": 0.6, "zorder": 2.5}
+        high = sums[kind].to_numpy()
+        some = high > 0
+        handles.append(ax.bar(places[some], high[some], 0.9 * (ends - starts)[some], low[some], gid=kind, **look))
+        low = low + high
     totals = [spent.get(kind, 0) if kind != _OTHER else spent.iloc[len(kinds) - 1 :].sum() for kind in kinds]
     words = [f"{elide(kind)}: {total:,.0f}" for kind, total in zip(kinds, totals, strict=True)]
     style.add_legend(ax, handles, style.labels_for(words, 60), "total credits")
