@@ -46,7 +46,9 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str | None) -> Axes:
         if count > 1:
             style.add_legend(ax, bars, labels)
         for one in bars if count <= _VALUED and not style.is_narrow(ax) else ():
-            _write_values(ax, one)
+            values = [f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}" for value in one.datavalues]
+            look = {"fontsize": _VALUE, "color": style.ink(ax), "in_layout": False, **style.text_style()}
+            ax.bar_label(one, values, padding=2, **look)
         if np.isnan(scores).any():
             notes.append("No bar: not listed there, which is unknown, not zero.")
     empty = "" if total else "no known scores" if audience.names else "no rows"
@@ -90,11 +92,6 @@ def _name_segments(ax: Axes, segments: style.Labels, *, upright: bool) -> None:
         style.set_frame(ax, "x")
 
 
-def _write_values(ax: Axes, bars: Any) -> None:
-    texts = [f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}" for value in bars.datavalues]
-    ax.bar_label(bars, texts, padding=2, fontsize=_VALUE, color=style.ink(ax), in_layout=False, **style.text_style())
-
-
 def find_audience(df: pd.DataFrame, dimension: str | None, most: int = MOST_ENTITIES) -> Audience:
     """Return one dimension of audiences: ages in age order, others by their highest index."""
     needs = NEEDS["audience"]
@@ -104,13 +101,14 @@ def find_audience(df: pd.DataFrame, dimension: str | None, most: int = MOST_ENTI
         check_dimension(dimension, DIMENSIONS)
     chosen = dimension or next((one for one in DIMENSIONS if one in present), "age")
     rows = df[is_dimension(df, chosen)]
-    notes = [f"No {chosen} rows; the frame has {', '.join(present)}."] if rows.empty and len(present) else []
-    if dimension is None and len(present) > 1:
-        notes.append(f"Shown: {chosen}. Also in the frame: {', '.join(one for one in present if one != chosen)}.")
+    others = " and ".join(one for one in present if one != chosen)
+    notes = [f"No list by {chosen}, but by {others}."] if rows.empty and others else []
+    if dimension is None and others:
+        notes.append(f"Not drawn: lists by {others}.")
     entities = find_entities(rows, needs)
     segments, scores = spread_scores(rows, entities)
     if len(entities.names) > most:
-        notes.append(f"The first {most} of {len(entities.names)} entities.")
+        notes.append(f"The first {most} of {len(entities.names)} {kind_of(rows, len(entities.names), 'lists')}.")
         scores = scores[:, :most]
     listed = np.flatnonzero(~np.isnan(scores).all(axis=1)).tolist()
     if chosen == "age":

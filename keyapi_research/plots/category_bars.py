@@ -18,7 +18,7 @@ from ..errors import InvalidArgumentError
 from ..model import Column
 from ..settings import is_number, read_flag
 from . import style
-from .reading import NEEDS, label_of, rows_text
+from .reading import NEEDS, in_words, label_of, rows_text
 
 MOST_CATEGORIES: Final = 15
 _LEVELS: Final = (1, 2, 3)
@@ -41,24 +41,21 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, level: int, lowest:
         most = min(most, style.lines_that_fit(ax, style.small(ax) + 1))
     rows = hierarchy.rows.head(most)
     notes = list(hierarchy.notes)
+    if most and hierarchy.below:
+        notes.append(f"In brackets: of how many level-{hierarchy.deepest} categories in these rows.")
+        if hierarchy.how == "median" and (rows["n"] == 1).any():
+            notes.append("Hatched: of one only.")
     if most:
-        notes += _notes(hierarchy, rows)
         notes += _draw_bars(ax, hierarchy, rows)
     head, words = label_of(hierarchy.column)
     words += f", {hierarchy.how} of its level-{hierarchy.deepest} categories" if hierarchy.below else ""
     kind = f"level-{level} categor{'ies' if total != 1 else 'y'}"
-    which = f"the {most} {'lowest' if lowest else 'highest'} of {total} {kind}" if most < total else f"{total} {kind}"
-    title = (f"{head} of {which}", hierarchy.shared)
-    return style.finish(ax, df, title, (words, ""), notes, empty="" if most else "no rows")
-
-
-def _notes(hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
-    notes = []
-    if hierarchy.below:
-        notes.append(f"In brackets: of how many level-{hierarchy.deepest} categories in these rows.")
-        if hierarchy.how == "median" and (rows["n"] == 1).any():
-            notes.append("Hatched: of one only.")
-    return notes
+    title = f"{head} of {total} {kind}"
+    if most < total:
+        counted = hierarchy.how == "sum" and hierarchy.column.kind == "count"
+        extreme = (("the highest", "the lowest"), ("most", "fewest"))[counted][bool(lowest)]
+        title = f"The {most} of {total} {kind} with {extreme} {in_words(measure)}"
+    return style.finish(ax, df, (title, hierarchy.shared), (words, ""), notes, empty="" if most else "no rows")
 
 
 def _draw_bars(ax: Axes, hierarchy: Hierarchy, rows: pd.DataFrame) -> list[str]:
@@ -105,7 +102,7 @@ def find_hierarchy(df: pd.DataFrame, measure: str, level: int = 2, *, lowest: bo
         raise InvalidArgumentError(f"level is at most {deepest} here, the deepest of these rows; got {level}")
     missing = int(rows[measure].isna().sum())
     if missing:
-        notes.append(f"{rows_text(missing)} without {measure} left out.")
+        notes.append(f"Not counted: {rows_text(missing)} without {in_words(measure)}.")
     rows = rows.dropna(subset=[measure])
     names = [f"category_l{one}" for one in range(1, level + 1)]
     rows = rows.fillna({name: f"(no level {one})" for one, name in enumerate(names, 1)})
@@ -139,7 +136,7 @@ def _deepest_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
     level = 1 + rows["category_l2"].notna().astype(int) + rows["category_l3"].notna().astype(int)
     deepest = 0 if rows.empty else int(level.max())
     above = int((level < deepest).sum())
-    notes = [f"{rows_text(above)} above level {deepest} left out."] if above else []
+    notes = [f"Not counted: {rows_text(above)} for whole categories above level {deepest}."] if above else []
     return rows[level == deepest], deepest, notes
 
 

@@ -38,14 +38,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str, small_multiples: bo
         raise InvalidArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
     found, missing = find_lines(df, measure)
     head, label = label_of(MEASURES[measure])
-    dotted = f"Dotted: {missing:,} day{'s' if missing != 1 else ''} without a value."
     words = lines.Words(
         what=f"{head} a day" if MEASURES[measure].of == "of the day" else head,
         things=kind_of(df, len(found), "series"),
         shared="",
         across="day (UTC)",
         up=label,
-        before=[dotted] if missing else [],
+        before=[f"Dotted: {missing:,} day{'s' if missing != 1 else ''} without a value."] if missing else [],
         together=_TOGETHER,
     )
     return lines.draw(df, ax, found, words, panels=small_multiples)

@@ -83,11 +83,11 @@ def _write_medians(ax: Axes, rates: list[Floats], least: float) -> None:
 def _left_out(rates: list[Floats]) -> list[str]:
     """Count what a log axis cannot show, rate by rate."""
     said = []
-    for name, values in zip(RATES, rates, strict=True):
+    for name, values in zip(_NAMES, rates, strict=True):
         zero, missing = int((values == 0).sum()), int(np.isnan(values).sum())
         counts = [f"{count:,} {what}" for count, what in ((zero, "zero"), (missing, "missing")) if count]
         if counts:
-            said.append(f"{name} {' and '.join(counts)}")
+            said.append(f"{name.replace(chr(10), ' ')} {' and '.join(counts)}")
     return [f"No point on a log axis: {'; '.join(said)}."] if said else []
 
 

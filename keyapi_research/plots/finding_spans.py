@@ -21,7 +21,8 @@ from .lines import set_dates
 from .reading import NEEDS, in_words, times
 
 MOST_ROWS: Final = 16
-_LOOKS: Final = MappingProxyType(dict(zip(SEVERITIES, ((1, "s"), (0, "D"), (None, "o")), strict=True)))  # None: grey
+# by severity: colour (None: grey), marker, and points of the line
+_LOOKS: Final = MappingProxyType(dict(zip(SEVERITIES, ((1, "s", 5), (0, "D", 2.5), (None, "o", 1.5)), strict=True)))
 IN_WORDS: Final = MappingProxyType(
     {
         "falling_total": "a total falls",
@@ -35,7 +36,6 @@ IN_WORDS: Final = MappingProxyType(
         "gap": "days are missing",
     }
 )
-_WIDTHS: Final = MappingProxyType(dict(zip(SEVERITIES, (5.0, 2.5, 1.5), strict=True)))  # points, of a line
 _WHAT: Final = ["severity", "check", "table", "column"]
 _LONGEST: Final = 14  # characters of whose finding it is
 _KINDS: Final = MappingProxyType({"user_id": "creator", "clip_id": "sound"})  # of ids that say something else
@@ -90,9 +90,8 @@ def _heights(drawn: pd.DataFrame) -> pd.Series[Any]:
 def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
     """Write above lines whose rows they are about, away from the nearer edge, where it covers no other line."""
     drawn = drawn.assign(height=_heights(drawn), named=list(map(_name, drawn["whose"], drawn["table"])))
-    names = drawn["named"].unique()
-    labels = style.labels_for(names)
-    written = dict(zip(names, labels.texts, strict=True))
+    labels = style.labels_for(drawn["named"].unique())
+    written = dict(zip(drawn["named"].unique(), labels.texts, strict=True))
     look: dict[str, Any] = {"va": "bottom", "gid": "whose", **style.on_data(ax), **labels.style}
     number: Any = mdates.date2num
     places = np.column_stack([number(drawn["first"]), number(drawn["last"]), drawn["height"]])
@@ -114,10 +113,8 @@ def _say_whose(ax: Axes, drawn: pd.DataFrame) -> None:
 def _name(whose: str, table: str) -> str:
     """Return a market or an id with what it is of; of a long id the end, which tells it from others."""
     key = TABLES[table].key[0] if table in TABLES else ""
-    if re.fullmatch("[A-Z]{2}", whose):
-        return f"market {whose}"
     if not (whose.isdecimal() and key.endswith("_id")):
-        return elide(whose, _LONGEST)
+        return f"market {whose}" if re.fullmatch("[A-Z]{2}", whose) else elide(whose, _LONGEST)
     short = f"\u2026{whose[-_LAST:]}" if len(whose) > 2 * _LAST else whose
     return f"{_KINDS.get(key, key.removesuffix('_id'))} {short}"
 
@@ -125,16 +122,16 @@ def _name(whose: str, table: str) -> str:
 def _draw_spans(ax: Axes, drawn: pd.DataFrame) -> None:
     height = _heights(drawn)
     handles, words = [], []
-    for severity, (colour, marker) in _LOOKS.items():
+    for severity, (colour, marker, width) in _LOOKS.items():
         part = drawn[drawn["severity"] == severity]
         if part.empty:
             continue
         look: dict[str, Any] = {"color": style.GREY if colour is None else style.palette(ax)[colour]}
         at = height[part.index]
-        ax.hlines(at, part["first"], part["last"], linewidth=_WIDTHS[severity], zorder=2.5, gid=severity, **look)
+        ax.hlines(at, part["first"], part["last"], linewidth=width, zorder=2.5, gid=severity, **look)
         for end in ("first", "last"):
             ax.scatter(part[end], at, marker=marker, s=22, edgecolors=style.paper(ax), linewidths=0.4, zorder=3, **look)
-        handles.append(Line2D([], [], marker=marker, linewidth=_WIDTHS[severity], markersize=5, **look))
+        handles.append(Line2D([], [], marker=marker, linewidth=width, markersize=5, **look))
         words.append(f"{severity} ({len(part):,})")
     style.add_legend(ax, handles, style.labels_for(words))
 

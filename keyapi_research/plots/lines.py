@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -43,13 +42,12 @@ def draw(df: pd.DataFrame, ax: Axes | None, lines: Sequence[Line], words: Words,
     """Draw lines into one Axes, or a panel each: where asked for, or where they are more than can be named."""
     if panels and ax is not None:
         raise InvalidArgumentError("small_multiples makes a figure of its own: leave ax out")
-    many = panels is None and ax is None and len(lines) > words.together
-    if (panels or many) and lines:
-        return _draw_panels(df, lines, words, many=many)
+    if lines and (ax is None and len(lines) > words.together if panels is None else panels):
+        return _draw_panels(df, lines, words)
     ax = style.axes_for(ax, 4.8)
     labels = style.labels_for([line.name for line in lines], style.longest_name(ax))
     most = style.most_named(ax, MOST_NAMED)
-    colours = style.line_colours(ax)
+    colours = (*style.palette(ax)[:-1], style.ink(ax))  # yellow lines do not show on white
     drawn = []
     for place, line in enumerate(lines):
         dash, marker = DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)]
@@ -59,7 +57,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, lines: Sequence[Line], words: Words,
         _set_axes(ax, lines, words)
     notes = [*words.before, *labels.notes]
     if len(lines) > 1:
-        style.add_legend(ax, drawn[:most], style.Labels(labels.texts[:most], labels.style, []))
+        style.add_legend(ax, drawn[:most], style.Labels(labels.texts[:most], labels.style, []), length=3.5)
     if len(lines) > most:
         notes.append(f"Grey: {len(lines) - most} more series.")
     notes += [*_unknown(lines), *words.after]
@@ -71,12 +69,12 @@ def _title(words: Words, labels: Sequence[str], count: int) -> str:
     return f"{words.what} of {labels[0] if count == 1 else f'{count} {words.things}'}"
 
 
-def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many: bool) -> Axes:
+def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words) -> Axes:
     """Draw one panel a series; the first one is returned."""
     shown = lines[:MOST_PANELS]
     columns = min(next(columns for most, columns in _COLUMNS if len(shown) <= most), len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = plt.figure(figsize=(style.WIDTH, 1.4 + 1.6 * rows), dpi=style.DPI, layout="constrained")
+    figure = style.new_figure(1.4 + 1.6 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=words.levels is not None, squeeze=False)
     panels: list[Axes] = list(grid.flat)
     for panel in panels[len(shown) :]:
@@ -90,17 +88,16 @@ def _draw_panels(df: pd.DataFrame, lines: Sequence[Line], words: Words, *, many:
         panel.set_title(label, loc="left", fontsize=style.small(panel) + 2, **labels.style)
     scale = "each on its own scale" if words.levels is None and len(shown) > 1 else ""
     title = ", ".join(filter(None, (_title(words, labels.texts, len(lines)), words.shared, scale)))
-    figure.suptitle(title, x=0.01, ha="left", gid="title", **style.title_style(title))
+    look = {**style.TITLE, **style.text_style(title)}
+    figure.suptitle(title, x=style.MARGIN / style.WIDTH, ha="left", gid="title", **look)
     longest = int((72 * figure.get_figheight() - _AROUND) / (0.53 * _LABEL))
     figure.supylabel(textwrap.fill(words.up, longest), fontsize=_LABEL, **style.text_style())
     notes = [f"Across: {words.across}.", *words.before, *labels.notes, *_unknown(shown), *words.after]
-    if many:
-        notes.insert(0, f"More than {words.together} lines: a panel each.")
     if len(lines) > len(shown):
         notes.append(f"{len(lines) - len(shown)} more series are not drawn.")
     origin = find_origin(df)
     style.write_footer(panels, origin, notes)
-    style.stamp(panels, origin)
+    style.stamp_figure(panels, origin)
     return panels[0]
 
 
@@ -133,11 +130,8 @@ def _set_axes(ax: Axes, lines: Sequence[Line], words: Words, dates_of: Sequence[
     style.set_frame(ax, "both")
     if not any(line.known for line in lines):
         style.write_inside(ax, "no known values")
-    set_dates(ax, *_ends(dates_of or lines))
-
-
-def _ends(lines: Sequence[Line]) -> tuple[np.datetime64, np.datetime64]:
-    return min(line.dates[0] for line in lines), max(line.dates[-1] for line in lines)
+    lines = dates_of or lines
+    set_dates(ax, min(line.dates[0] for line in lines), max(line.dates[-1] for line in lines))
 
 
 def set_dates(ax: Axes, first: np.datetime64, last: np.datetime64) -> None:

@@ -35,8 +35,10 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     listed = np.flatnonzero(found.common.diagonal())
     notes = []
     if len(listed) < len(found.names):
-        notes.append(f"{len(found.names) - len(listed)} without a list by {dimension} left out.")
-    found = _select(found, [int(listed[i]) for i in side_by_side(found.similarity[np.ix_(listed, listed)])])
+        notes.append(f"{len(found.names) - len(listed)} without a list by {dimension}: not drawn.")
+    order = listed[side_by_side(found.similarity[np.ix_(listed, listed)])]
+    cells = np.ix_(order, order)
+    found = Similarity([found.names[i] for i in order], found.similarity[cells], found.common[cells], found.shared)
     count = len(found.names)
     ax = style.axes_for(ax, float(np.clip(2.6 + 0.5 * count, 4, 7.8)))
     labels = style.labels_for(found.names, style.longest_name(ax))
@@ -47,8 +49,8 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, dimension: str) -> Axes:
     _draw_cells(ax, shown, found.common)
     _name_cells(ax, labels)
     common = found.common[np.tri(count, k=-1, dtype=bool)]
-    cells = [_LITTLE] * bool(((common > 0) & (common < ENOUGH)).any()) + [_NONE] * bool((common == 0).any())
-    notes = [*cells, _ONE, *notes, *labels.notes]
+    said = [_LITTLE] * bool(((common > 0) & (common < ENOUGH)).any()) + [_NONE] * bool((common == 0).any())
+    notes = [*said, _ONE, *notes, *labels.notes]
     style.lay_out(ax)
     size = _size_of_values(ax, shown)
     if size:
@@ -68,11 +70,6 @@ def _move_stamp(ax: Axes, count: int) -> None:
         size = style.points(ax, long * ax.get_window_extent().width) / (0.75 * len(word.get_text()))
         place = 0.5 + math.sqrt(0.5) * (steps + 0.08 * long)
         word.set(position=(place, place), rotation=-45, fontsize=min(size, word.get_fontsize()))
-
-
-def _select(found: Similarity, order: list[int]) -> Similarity:
-    cells = np.ix_(order, order)
-    return Similarity([found.names[i] for i in order], found.similarity[cells], found.common[cells], found.shared)
 
 
 def side_by_side(similarity: Floats) -> list[int]:
@@ -141,8 +138,8 @@ def _write_cells(ax: Axes, found: Similarity, shown: Floats, size: float) -> Non
             colour = "black" if np.dot(colours(value)[:3], _LUMINANCE) > _HALF else "white"
         known = np.isfinite(value) and common >= ENOUGH
         if known:
-            above = 0.14 if size >= _READABLE else 0
-            ax.text(column, row - above, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
+            place = row - 0.14 * (size >= _READABLE)
+            ax.text(column, place, f"{value:.2f}", color=colour, fontsize=size, gid="value", **how)
         if common and (row == column or size >= _READABLE):
-            below = 0.25 if known and row != column else 0
-            ax.text(column, row + below, f"n={common}", color=colour, fontsize=_SMALLER * size, gid="common", **how)
+            place, look = row + 0.25 * bool(known), {"fontsize": _SMALLER * size, "gid": "common", **how}
+            ax.text(column, place, f"n={common}", color=colour, **look)

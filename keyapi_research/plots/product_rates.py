@@ -60,7 +60,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, labels: int) -> Axes:
             ax.axhline(found.rows["cvr_pct"].median(), **dashed)
             notes.append("Dashed: medians.")
         tiny = int((found.rows["impressions"] * scale < _SMALLEST).sum()) if scale else 0
-        notes += [f"{rows_text(tiny)} drawn at the smallest size."] if tiny else []
+        notes += [f"The smallest size: {rows_text(tiny)} with few."] if tiny else []
         notes += [f"Area: {PRODUCT_INSIGHTS['impressions'].unit}, the largest {style.compact(most)}."] if scale else []
         edge = {"markeredgewidth": 0.5, "markeredgecolor": style.ink(ax)}
         look = {"linestyle": "", "markersize": 7, "alpha": 0.7, **edge}
@@ -108,8 +108,8 @@ def _place_labels(ax: Axes, found: Points, names: style.Labels, scale: float) ->
     covered: list[Bbox] = []
     rows = found.rows.head(len(names.texts))
     outer = [rows["impressions"].fillna(0), *(sign * rows[rate] for rate in _RATES.values() for sign in (1, -1))]
-    first = [int(values.to_numpy().argmax()) for values in outer if len(rows)]  # what a reader looks for gets its place
-    for number in dict.fromkeys([*first, *range(len(rows))]):
+    first = [int(values.to_numpy().argmax()) for values in outer if len(rows)]
+    for number in dict.fromkeys([*first, *range(len(rows))]):  # what a reader looks for first gets its place first
         text = names.texts[number]
         others = [*symbols[:number], *symbols[number + 1 :], *covered]
         leader = {"arrowstyle": "-", "color": style.ink(ax), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
@@ -146,10 +146,10 @@ def find_points(df: pd.DataFrame, most: int) -> Points:
     drawn = rows.dropna(subset=["ctr_pct", "cvr_pct"])
     notes = []
     if len(drawn) < len(rows):
-        notes.append(f"{rows_text(len(rows) - len(drawn))} without ctr or cvr not drawn.")
+        notes.append(f"Not drawn: {rows_text(len(rows) - len(drawn))} without one of the rates.")
     unknown = int(drawn["impressions"].isna().sum())
     if unknown:
-        notes.append(f"{rows_text(unknown)} without impressions drawn as a small cross.")
+        notes.append(f"Small cross: impressions not known ({rows_text(unknown)}).")
     totals = drawn.groupby("category_l1")["impressions"].sum().sort_values(ascending=False, kind="stable")
     groups = [str(name) for name in totals.index[:most]]
     group = drawn["category_l1"].map({name: i for i, name in enumerate(groups)}).astype("float64")

@@ -139,8 +139,7 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
     try:
         return pd.to_datetime(column, utc=True, format="ISO8601" if as_text else None).reset_index(drop=True)
     except (ValueError, TypeError) as error:
-        text = f"Column {column.name} cannot be read as times ({error}). Pass the frame as it came."
-        raise InvalidArgumentError(text) from error
+        raise InvalidArgumentError(f"Column {column.name} cannot be read as times: {error}") from error
 
 
 def label_of(column: Column, each: str = "") -> tuple[str, str]:
@@ -150,7 +149,8 @@ def label_of(column: Column, each: str = "") -> tuple[str, str]:
     each = each or ("a day" if column.of == "of the day" else "")
     inside = ", ".join(filter(None, (unit, "" if each else column.of)))
     label = " ".join(filter(None, (words, each, f"({inside})" if inside else "")))
-    return words[0].upper() + words[1:], f"estimated {label}" if column.name.endswith("_est") else label
+    head = words.replace("GMV", "sales value (GMV)")
+    return head[0].upper() + head[1:], f"estimated {label}" if column.name.endswith("_est") else label
 
 
 def in_words(name: str) -> str:

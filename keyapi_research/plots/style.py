@@ -28,9 +28,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgba
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import PlaceHolderLayoutEngine
+from matplotlib.layout_engine import ConstrainedLayoutEngine, PlaceHolderLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from ..entities import Name, elide, numbered
 from ..errors import InvalidArgumentError
@@ -44,8 +45,9 @@ HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++")
 GREY: Final = "#999999"
 LINE: Final = 1.4  # font sizes from one line to the next
 DPI: Final = 150
-_TITLE: Final = MappingProxyType({"fontsize": "medium", "fontweight": "bold"})
+TITLE: Final = MappingProxyType({"fontsize": "medium", "fontweight": "bold"})
 WIDTH: Final = 8.0  # inches, as wide as a notebook's output
+MARGIN: Final = 0.1  # inches
 _NARROW: Final = 5.5 * 72  # points
 _LONGEST: Final = 28  # characters of a name where there is room
 _BRIGHT: Final = 0.5  # luminance of a background: darker ones need bright colours
@@ -72,10 +74,16 @@ def check_axes(ax: object) -> None:
 def axes_for(ax: Axes | None, height: float) -> Axes:
     """Return the Axes to draw into: the user's, or those of a new figure as high as said."""
     if ax is None:
-        return plt.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained").add_subplot()
+        return new_figure(height).add_subplot()
     if is_narrow(ax):
         ax.tick_params(labelsize=small(ax))
     return ax
+
+
+def new_figure(height: float) -> Figure:
+    """Return a figure as high as said, with a margin."""
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
+    return plt.figure(figsize=(WIDTH, height + 2 * MARGIN), dpi=DPI, layout=layout)
 
 
 def ink(ax: Axes) -> Any:
@@ -97,11 +105,6 @@ def is_dark(ax: Axes) -> bool:
 def palette(ax: Axes) -> tuple[str, ...]:
     """Return the colours of areas and symbols on this background."""
     return _ON_DARK if is_dark(ax) else COLOURS
-
-
-def line_colours(ax: Axes) -> tuple[Any, ...]:
-    """Return the colours of lines: yellow ones do not show on white."""
-    return (*palette(ax)[:-1], ink(ax))
 
 
 def on_data(ax: Axes) -> dict[str, Any]:
@@ -150,11 +153,6 @@ def longest_name(ax: Axes) -> int:
     return min(_LONGEST, max(10, int(room(ax)[0] / (1.6 * small(ax)))))
 
 
-def title_style(text: str) -> dict[str, Any]:
-    """Return the look of a title."""
-    return {**_TITLE, **text_style(text)}
-
-
 def most_named(ax: Axes | None, most: int) -> int:
     """Return how many names, of at most so many, a legend has room for."""
     if ax is None:
@@ -188,17 +186,17 @@ def compact(value: float, _: object = None, *, even: bool = False) -> str:
 # Around the data --------------------------------------------------------------------------------------------
 
 
-def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "") -> None:
-    """Put a legend beside the data, or above them where Axes are narrow."""
+def add_legend(ax: Axes, handles: Sequence[Any], labels: Labels, title: str = "", *, length: float = 2) -> None:
+    """Put a legend beside the data, or above them where Axes are narrow; handles of lines need some length."""
     narrow = is_narrow(ax)
     size = small(ax) + (0 if narrow else 1)
     longest = max(map(len, [*labels.texts, title]), default=0)
-    columns = max(1, int(0.5 * room(ax)[0] / (size * (0.62 * longest + 4))))  # of an above one
+    columns = max(1, int(0.5 * room(ax)[0] / (size * (0.62 * longest + 2 + length))))  # of an above one
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.02), "ncols": min(columns, len(handles))}
     if not narrow:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
     look = {"frameon": False, "alignment": "left", "borderaxespad": 0, "labelspacing": 0.35, "labelcolor": ink(ax)}
-    fonts: dict[str, Any] = {"fontsize": size, "title_fontsize": size, "title": title or None}
+    fonts: dict[str, Any] = {"handlelength": length, "fontsize": size, "title_fontsize": size, "title": title or None}
     numbers = [str(place) for place in range(len(handles))]  # the text comes after: matplotlib drops labels like "_a"
     legend = ax.legend(handles, numbers, **fonts, **look, **place)
     for text, label in zip(legend.get_texts(), labels.texts, strict=True):
@@ -224,7 +222,7 @@ def finish(
         ax.set(xticks=[], yticks=[])
     narrow, legend, text = is_narrow(ax), ax.get_legend(), ", ".join(filter(None, title))
     above = points(ax, legend.get_window_extent().height) if legend and narrow else 0
-    look = {**title_style(text), "loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above}
+    look = {**TITLE, **text_style(text), "loc": "left", "pad": mpl.rcParams["axes.titlepad"] + above}
     heading = ax.set_title(text, gid="title", **look | ({"fontsize": 8} if narrow else {}))
     look = {"fontsize": small(ax) if narrow else mpl.rcParams["axes.labelsize"], **text_style()}
     x, y = ax.set_xlabel(labels[0], **look), ax.set_ylabel(labels[1], **look)
@@ -234,9 +232,7 @@ def finish(
     return ax
 
 
-def write_footer(
-    panels: Sequence[Axes], origin: Origin, notes: Iterable[str] = (), others: Sequence[Any] = ()
-) -> None:
+def write_footer(panels: Sequence[Axes], origin: Origin, notes: Iterable[str] = (), others: Iterable[Any] = ()) -> None:
     """Write notes, source and age below a figure that shows these panels only, else below the first of them.
 
     It and the other texts of the picture are broken into lines that fit.
@@ -248,19 +244,30 @@ def write_footer(
     size = 8.0 if whole and not narrow else small(ax)
     look = {"fontsize": size, "color": ink(ax), "alpha": 0.75, "gid": "footer", **text_style(text)}
     if whole:
-        footer = ax.figure.supxlabel(text, x=0.01, ha="left", **look)
+        footer = ax.figure.supxlabel(text, x=MARGIN / root(ax).get_figwidth(), ha="left", **look)
     else:
         below = (ax.yaxis.label, ax.xaxis.label)  # from the leftmost label on, below the lowest
         look |= {"va": "top", "annotation_clip": False, "in_layout": False}
         footer = ax.annotate(text, (0, 0), (0, -6), below, "offset points", **look)
-    for one in (footer, *others):
+    texts = [footer, *others]
+    for one in texts:
         # matplotlib would break a title above a high legend at each word, an upright label by the figure's height, not
         # by the data's; and it would measure formulas
         breaks = whole and not (one.get_gid() == "title" and is_narrow(ax)) and one is not ax.yaxis.label
         one.set_wrap(breaks and not is_math_text(one.get_text()))
+        if breaks:
+            one.__class__ = _Inset
     lay_out(ax)
     _join_lines(ax, footer, parts)
-    _break_lines(ax, [one for one in (footer, *others) if not one.get_wrap()])
+    _break_lines(ax, [one for one in texts if not one.get_wrap()])
+
+
+class _Inset(Text):
+    """Text that is broken into lines before it comes too near the edge of the figure."""
+
+    def _get_wrap_line_width(self) -> float:
+        width: float = super()._get_wrap_line_width()  # type: ignore[misc]
+        return width - MARGIN * self.figure.canvas.figure.dpi
 
 
 def _join_lines(ax: Axes, footer: Any, parts: Sequence[str]) -> None:
@@ -269,7 +276,8 @@ def _join_lines(ax: Axes, footer: Any, parts: Sequence[str]) -> None:
         return
     text, wraps = footer.get_text(), footer.get_wrap()
     footer.set(text="  \u00b7  ".join(parts), wrap=False)
-    most = 0.98 * ax.figure.bbox.width if footer in ax.figure.texts else ax.get_window_extent().width
+    most = ax.figure.bbox.width - 2 * MARGIN * root(ax).dpi
+    most = most if footer in ax.figure.texts else ax.get_window_extent().width
     fits = Text.get_window_extent(footer).width <= most
     footer.set(text=footer.get_text() if fits else text, wrap=wraps)
 
@@ -313,7 +321,7 @@ def dress(ax: object, df: object) -> None:
     for panel in panels:
         set_frame(panel)
         if panel.title.get_fontsize() == plain.get_size_in_points():  # the user chose none
-            panel.title.set(x=0, ha="left", **_TITLE)
+            panel.title.set(x=0, ha="left", **TITLE)
     write_footer(panels, origin)
     stamp(panels, origin)
 
@@ -354,21 +362,30 @@ def stamp(panels: Sequence[Axes], origin: Origin) -> None:
     lay_out(panels[0])
     for ax in panels:
         _remove(ax, "synthetic")
+        filled = [*ax.images, *(one for one in ax.collections if isinstance(one, (QuadMesh, ContourSet)))]
+        under = max([one.get_zorder() + 0.1 for one in filled], default=0.1)  # these would hide it
         if origin.synthetic:
-            _write_across(ax, "SYNTHETIC")
+            look = _stamp_look(ax, ax.get_window_extent())
+            ax.text(0.5, 0.5, zorder=under, clip_on=True, transform=ax.transAxes, **look)
 
 
-def _write_across(ax: Axes, word: str) -> None:
-    box = ax.get_window_extent()
-    # six tenths of the diagonal long, a bold capital being about 0.75 em wide
-    size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len(word)))
-    filled = [*ax.images, *(one for one in ax.collections if isinstance(one, (QuadMesh, ContourSet)))]  # would hide it
-    under = max([one.get_zorder() + 0.1 for one in filled], default=0.1)
-    angle = math.degrees(math.atan2(box.height, box.width))
-    look = {"color": ink(ax), "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
-    look["alpha"] = 0.16 if is_dark(ax) else 0.09
-    place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes, "rotation": angle}
-    ax.text(0.5, 0.5, word, gid="synthetic", zorder=under, in_layout=False, clip_on=True, **place, **look)
+def stamp_figure(panels: Sequence[Axes], origin: Origin) -> None:
+    """Write SYNTHETIC once across a figure of panels of synthetic rows, behind all of them."""
+    lay_out(panels[0])
+    if origin.synthetic:
+        for ax in panels:
+            ax.patch.set_visible(False)
+        box = Bbox.union([ax.get_window_extent() for ax in panels])
+        x, y = panels[0].figure.transFigure.inverted().transform(box.get_points().mean(axis=0))
+        panels[0].figure.text(x, y, zorder=-1, **_stamp_look(panels[0], box))
+
+
+def _stamp_look(ax: Axes, box: Bbox) -> dict[str, Any]:
+    """Return the word and its look: across six tenths of a box, a bold capital being about 0.75 em wide."""
+    size = points(ax, 0.6 * math.hypot(box.width, box.height) / (0.75 * len("SYNTHETIC")))
+    look = {"s": "SYNTHETIC", "color": ink(ax), "fontweight": "bold", "fontsize": min(size, 60), **text_style()}
+    look |= {"alpha": 0.16 if is_dark(ax) else 0.09, "rotation": math.degrees(math.atan2(box.height, box.width))}
+    return {"ha": "center", "va": "center", "gid": "synthetic", "in_layout": False, **look}
 
 
 # Fonts ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ _PIECES: Final = "Levels of two series, or on both sides of a break in a line, c
 _BAND: Final = "Joined from several windows. Band: where the values can be, often narrower than the line."
 _BREAK: Final = "A break in a line: dates are missing."
 _WEEK: Final = 7  # days
+_WHOLE_WEEK: Final = np.timedelta64(_WEEK, "D")
 _ACROSS: Final = MappingProxyType({1: "day", _WEEK: "start of the week"})  # by the days from one point to the next
 _SHARE: Final = f"popularity ({HASHTAG_TRENDS['share_of_peak'].unit}, 0 to 1)"
 _OF_HIGHEST: Final = "popularity (share of highest, 0 to 1)"
@@ -33,13 +34,13 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, small_multiples: bool | None) -> 
     found, shared = find_lines(df)
     several, broken = len(found) > 1, any(np.isnan(line.values).any() for line in found if line.known)
     before, after = [_OWN_PEAK] if several else [], [_BREAK] if broken else []
-    step = _days_apart(found)
+    step, seen = _days_apart(found), last_seen(df)
     if is_stitched(df):
         before, after = [_BAND, _PIECES] if several or broken else [_BAND], []
-    elif step == _WEEK and _is_under_way(df, found):
-        after.append("A last week was not over: its point may still change.")
+    elif step == _WEEK and seen is not None and seen < max(line.dates[-1] for line in found) + _WHOLE_WEEK:
+        after.append("The last week is not complete: its point may still change.")
     words = lines.Words(
-        what="Popularity",
+        what="Weekly popularity" if step == _WEEK else "Popularity",
         things=kind_of(df, len(found), "series"),
         shared=shared,
         across=f"{_ACROSS.get(step, 'first day of each point')} ({HASHTAG_TRENDS['date'].unit})",
@@ -56,12 +57,6 @@ def _days_apart(found: Sequence[Line]) -> int:
     dates = [np.unique(line.dates.astype("datetime64[D]")) for line in found]
     steps = {int(np.median(np.diff(one) / np.timedelta64(1, "D"))) for one in dates if len(one) > 1} or {1}
     return steps.pop() if len(steps) == 1 else 0
-
-
-def _is_under_way(df: pd.DataFrame, found: Sequence[Line]) -> bool:
-    """Whether rows were observed before a last week was over."""
-    seen = last_seen(df)
-    return seen is not None and max(line.dates[-1] for line in found) + np.timedelta64(_WEEK, "D") > seen
 
 
 def find_lines(df: pd.DataFrame) -> tuple[list[Line], str]:

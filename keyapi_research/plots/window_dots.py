@@ -70,8 +70,7 @@ def draw(df: pd.DataFrame, ax: Axes | None, *, measure: str | None) -> Axes:
         style.set_frame(ax, "both")
         if len(windows) > 1:
             notes.append(f"{_name(short)} right of {_name(windows[-1])}: faster lately.")
-        if total > 1:
-            notes.append(f"Order: the last {_name(short)}.")
+        notes += [f"Order: the last {_name(short)}."] if total > 1 else []
     missing = int((rows["entity"] < most).sum()) - len(shown)
     if missing and len(shown):
         notes.append(f"{missing} window{'s' if missing != 1 else ''} without a value.")
