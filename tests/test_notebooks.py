@@ -705,7 +705,7 @@ def test_the_brief_names_family_sound_and_time(world: World) -> None:
     left = 1 + effects.FAMILY_HEIGHT / (1 + x + x**2 / 2 + x**3 / 6)
     assert found["stands_at"] == pytest.approx(left / (1 + effects.FAMILY_HEIGHT), abs=effects.FAMILY_NOISE)
     numbers = (f"{one:.2f}" for one in (best, next_best, found["stands_at"]))
-    for claim in (*found["cluster"], effects.TWIN_SOUND, *numbers, f"gaps, mean {every_days} days"):
+    for claim in (*found["cluster"], effects.TWIN_SOUND, *numbers, f"mean gap {every_days} days"):
         assert claim in found["brief"]
     ages = re.findall(r"([\d+-]+) (\d+) % \((\d+) to (\d+)\)", found["brief"])
     assert [age for age, *_ in ages] == ["18-24", "25-34", "35-44", "45-54", "55+"]
