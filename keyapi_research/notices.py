@@ -104,7 +104,7 @@ def warn_of_old_rows(collection: Collection, frame: pd.DataFrame, client: Client
 def warn_of_unfinished_months(collection: Collection, client: Client) -> None:
     """Warn, once for each month, of figures of a month that was not over when they were observed."""
     found: dict[str, str] = {}
-    for one in collection.answers:
+    for one in collection.answers if "time_scope" in collection.call.endpoint.columns else ():
         value = one.query.value_of.get("time_scope")
         after, observed = month_after(value), client.policy.day_of(one.observation).isoformat()
         if after is not None and observed < after.isoformat() and not one.observation.absent:

@@ -304,8 +304,9 @@ class Client(Facts):
         notes = [f"more than the limit of this store has left: {StoreLimit.of(one)}" for one in lacking]
         if plan.requests and not self.policy.synthetic:
             notes += [call.table.doubt] if isinstance(call.table, Untyped) else []
-        for month in self.policy.unfinished_months(call.queries) if plan.requests else ():
-            notes.append(f"{month} is not over: its figures will be those of its days so far")
+        if plan.requests and "time_scope" in call.endpoint.columns:
+            months = self.policy.unfinished_months(call.queries)
+            notes += [f"{month} is not over: its figures will be those of its days so far" for month in months]
         return replace(plan, note="; ".join(filter(None, [plan.note, *notes])))
 
     def collect(self, call: Call) -> Collection:
