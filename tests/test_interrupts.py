@@ -303,8 +303,8 @@ def interrupt_at_lines() -> None:
 LINES = [
     pytest.param("hashtags", 8, id="hashtags"),
     pytest.param("product_insights", 1, id="a ranking"),
-    pytest.param("hashtags", 250, marks=pytest.mark.slow, id="hashtags, often"),
-    pytest.param("product_insights", 80, marks=pytest.mark.slow, id="a ranking, often"),
+    pytest.param("hashtags", 250, marks=pytest.mark.long, id="hashtags, often"),
+    pytest.param("product_insights", 80, marks=pytest.mark.long, id="a ranking, often"),
     pytest.param("hashtags", 1000, marks=pytest.mark.long, id="hashtags, a thousand times"),
     pytest.param("product_insights", 300, marks=pytest.mark.long, id="a ranking, three hundred times"),
 ]

@@ -156,7 +156,7 @@ def test_in_a_few_worlds_the_interval_has_what_is_planted(number: str) -> None:
         assert low < value < high
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @every
 def test_in_a_few_worlds_without_the_effect_it_finds_none(number: str) -> None:
     seeds, missed = a_few(number)
