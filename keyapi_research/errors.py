@@ -267,7 +267,7 @@ class IncompleteDataWarning(KeyAPIWarning):
     """Some of what was requested is not in the table.
 
     Ids that failed (`errors="warn"`), answers about other ids, a round of a panel that is not finished, windows that
-    `stitch_trends` had cut off, or the days of a month that was not over. Read what it names before you count or
+    seem to be cut, or the days of a month that was not over. Read what it names before you count or
     compare rows; run the call again where ids failed.
     """
 

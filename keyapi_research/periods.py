@@ -30,8 +30,8 @@ def check_day(name: str, value: object) -> str | None:
     value = plain_value(value)
     if value is None:
         return None
-    if isinstance(value, np.datetime64):
-        value = None if np.datetime_data(value)[0] in ("Y", "M", "W") else pd.Timestamp(value)  # not one day
+    if isinstance(value, np.datetime64) and np.datetime_data(value)[0] not in ("Y", "M", "W"):  # these are several days
+        value = pd.Timestamp(value)
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value.strip())

@@ -64,7 +64,7 @@ class Frame:
 
 def _check_real(frame: pd.DataFrame, client: Client | None) -> None:
     """Refuse to pay for what synthetic rows name: KeyAPI has nothing of them."""
-    if SOURCE.name not in frame.columns or not (frame[SOURCE.name].astype("string") == SANDBOX).any():
+    if not frame.loc[:, frame.columns == SOURCE.name].isin([SANDBOX]).to_numpy().any():
         return
     connection = find_client(client)
     if connection.policy.pays:

@@ -295,8 +295,9 @@ def broken_feed(failures: Mapping[Query, KeyAPIError | None], left: int) -> KeyA
         advice = "Check .answer and base_url, fetch a single id, and run the call again once its answer is usable"
     said = str(error).rstrip(".")
     text = f"the first {_FIRST_ANSWERS} {what}, so {left:,} more ids were not requested: {said}. {advice}"
+    if error.message == str(error):  # not KeyAPI's own
+        error.message = text
     error.args = (text,)
-    error.message = text if isinstance(error, UnexpectedResponseError) else error.message
     return error
 
 

@@ -55,7 +55,8 @@ class Pages:
             if pages_needed(call, pages) is not None:
                 continue
             self._policy.check_answerable([query])
-            requests += (pages_left := _pages_left(call, pages, paging.most))
+            pages_left = _pages_left(call, pages, paging.most)
+            requests += pages_left
             if pages_left > 1 and call.limit is not None and call.endpoint.entity is not None:
                 notes.append("at most: a list that ends before its limit costs less")
             most += _pages_left(call, [], paging.least) + (_pages_left(call, pages, paging.least) if pages else 0)

@@ -291,7 +291,7 @@ def _read(
             if name in ids and dtype == DTYPES["text"] and (gone := _places_of_rounded(cells)):
                 said = f"{shown(cells[gone[0]], _MOST_SHOWN)} in row {row + gone[0]} was rounded by a spreadsheet"
                 rounded.setdefault(name, f"{said}, so that such ids are missing")
-                given = ["" if at in set(gone) else cell for at, cell in enumerate(cells)]
+                given = ["" if _ROUNDED.fullmatch(cell) else cell for cell in cells]
             array, lost = _read_cells(given, dtype, excel=excel)
             read.append(array)
             if lost:

@@ -191,7 +191,6 @@ class _Reader:
 
     def __init__(self, path: str, text: str) -> None:
         self._path, self._lines = path, _lines_of(text)
-        self._today: date | None = None  # the sandbox's
 
     def _wrong(self, key: str, message: str, block: int = -1) -> InvalidArgumentError:
         line = self._lines.get((block, key)) or self._lines.get((block, ""))
@@ -210,7 +209,6 @@ class _Reader:
         sandbox = values.get("sandbox", False)
         if not isinstance(sandbox, bool):
             raise self._wrong("sandbox", f"sandbox must be true or false; got {shown(sandbox)}")
-        self._today = SANDBOX_TODAY if sandbox else None
         return PanelFile(
             path=self._path,
             name=name,
@@ -219,7 +217,7 @@ class _Reader:
             credits_per_round=self._credits(values["credits_per_round"]),
             store=self._store(values.get("store", f"{name}.sqlite")),
             sandbox=sandbox,
-            fetches=self._fetches(values.get("fetch")),
+            fetches=self._fetches(values.get("fetch"), SANDBOX_TODAY if sandbox else None),
         )
 
     def _name(self, name: object) -> str:
@@ -262,12 +260,12 @@ class _Reader:
 
     # Fetches ------------------------------------------------------------------------------------------------
 
-    def _fetches(self, blocks: object) -> tuple[Fetch, ...]:
+    def _fetches(self, blocks: object, today: date | None) -> tuple[Fetch, ...]:
         if not isinstance(blocks, list) or not blocks or not all(isinstance(one, dict) for one in blocks):
             raise self._wrong("fetch", "a panel needs at least one [[fetch]] with a function")
         fetches: list[Fetch] = []
         for number, block in enumerate(blocks):
-            one = self._fetch(block, number, fetches)
+            one = self._fetch(block, number, fetches, today)
             untyped = [other for other in fetches if isinstance(other.table, Untyped)]
             same = [other for other in untyped if other.table.name == one.table.name]
             if any(other.table.rows != one.table.rows for other in same):
@@ -275,7 +273,9 @@ class _Reader:
             fetches.append(one)
         return tuple(fetches)
 
-    def _fetch(self, block: Mapping[str, Any], number: int, above: Sequence[Fetch]) -> Fetch:
+    def _fetch(
+        self, block: Mapping[str, Any], number: int, above: Sequence[Fetch], today: date | None
+    ) -> Fetch:
         function = block.get("function")
         if not isinstance(function, str) or function not in _FUNCTIONS:
             advice = _did_you_mean(str(function), _FUNCTIONS)
@@ -299,7 +299,7 @@ class _Reader:
         source = self._source(block["from"], number, above) if "from" in block else None
         found = Fetch(function, options, ids, source)
         try:
-            with _client_for_checks(self._today) as client:
+            with _client_for_checks(today) as client:
                 found.call(ids or (), client=client)
         except InvalidArgumentError as error:
             first = re.split(r"\W", str(error), maxsplit=1)[0]  # most begin with the name of what is wrong

@@ -68,9 +68,9 @@ def period_of(moment: int, per: str) -> tuple[int, int]:
     return microseconds_of(first), microseconds_of((first + timedelta(days=31)).replace(day=1))
 
 
-def usual_price(path: str) -> int:
-    """Return the price of an endpoint; of one that is not declared the highest there is."""
-    prices = {one.path: one.credits for one in sorted(endpoints(), key=lambda one: one.credits)}
+def _usual_price(path: str) -> int:
+    """Return the price of an endpoint of the package, whatever a session declares; of another the highest there is."""
+    prices = {one.path: one.credits for one in sorted(endpoints(yours=False), key=lambda one: one.credits)}
     return prices.get(path, max(prices.values()))
 
 
@@ -88,14 +88,16 @@ def exceeded(one: Counted, amount: int, what: str) -> BudgetExceededError:
 class LimitReader(Reader):
     """An open store, and how its limits stand."""
 
-    def cost_of(self, row: LedgerRow) -> int:
+    def cost_of(self, row: LedgerRow, price: int | None = None) -> int:
         """Return what a row of the ledger counts: without an answer its full price, unless it surely never arrived.
 
-        That is the usual one, or a higher one that was given for the path: the ledger has no prices.
+        Where that is not known, it is the usual one, or a higher one that was given for the path: the ledger has none.
         """
         if row.credits is not None:
             return row.credits
-        return 0 if row.undelivered else max(usual_price(row.endpoint), self._noted_price(row.endpoint))
+        if row.undelivered:
+            return 0
+        return max(_usual_price(row.endpoint), self._noted_price(row.endpoint)) if price is None else price
 
     def _noted_price(self, path: str) -> int:
         return int(self._fact(f"price of {path}") or 0)
@@ -140,11 +142,12 @@ class LimitReader(Reader):
 
     def _sent_between(self, since: int, until: int, *, after: int) -> list[LedgerRow]:
         """Read some ledger rows of a period, with ids after one; what was imported was not paid from here."""
-        return self._ledger_rows(
+        rows = self._rows(
             f"SELECT {SELECTED} FROM keyapi_ledger l WHERE l.id > ? AND l.imported = 0 AND l.sent_at >= ?"
             " AND l.sent_at < ? ORDER BY l.id LIMIT ?",
             (after, since, until, _AT_ONCE),
         )
+        return self._ledger_rows(rows)
 
     # Within a transaction -----------------------------------------------------------------------------------
 
@@ -158,13 +161,12 @@ class LimitReader(Reader):
 
     def _note_price(self, db: Writer, path: str, price: int) -> None:
         """Note a price that a user gave, for requests that are not answered."""
-        if price > usual_price(path) and price > self._noted_price(path):
+        if price > _usual_price(path) and price > self._noted_price(path):
             put_fact(db, f"price of {path}", str(price))
 
     def _settle(self, db: Writer, row: LedgerRow, price: int) -> None:
         """Count what a request cost in the place of its price, where the price is what was counted."""
-        kept = row.credits if row.credits is not None else 0 if row.undelivered else price
-        refund = price - kept
+        refund = price - self.cost_of(row, price)
         for one in self._limits() if refund else ():
             if row.id <= one.request and one.since <= row.sent_at < one.until:
                 put_limit(db, replace(one, used=one.used - refund))

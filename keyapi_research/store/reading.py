@@ -374,13 +374,12 @@ class Reader:
                 raise self._damaged("the credits in its ledger do not match its totals")
         return rows
 
-    def _ledger_rows(self, sql: str, values: Sequence[Any]) -> list[LedgerRow]:
-        return list(map(LedgerRow._make, self._intact(self._rows(sql, values), len(LedgerRow._fields))))
+    def _ledger_rows(self, rows: Sequence[Row]) -> list[LedgerRow]:
+        return list(map(LedgerRow._make, self._intact(rows, len(LedgerRow._fields))))
 
     def _requests(self, ids: Sequence[int]) -> list[LedgerRow]:
         sql = f"SELECT {SELECTED} FROM json_each(?) n CROSS JOIN keyapi_ledger l ON l.id = n.value ORDER BY l.id"
-        batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
-        found = [row for some in batches for row in self._ledger_rows(sql, (compact_json(list(some)),))]
+        found = [row for rows in self._batches(sql, ids) for row in self._ledger_rows(rows)]
         if [row.id for row in found] != list(ids):
             raise self._damaged("a row is missing from its ledger")
         return found
@@ -400,17 +399,17 @@ class Reader:
     def unanswered(self, endpoint: str) -> list[LedgerRow]:
         """Read the ledger rows of an endpoint's requests whose cost nobody knows."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.credits IS NULL ORDER BY l.id"
-        return self._ledger_rows(f"SELECT {SELECTED} {where}", (endpoint,))
+        return self._ledger_rows(self._rows(f"SELECT {SELECTED} {where}", (endpoint,)))
 
     def pending(self, *, since: int) -> list[LedgerRow]:
         """Read the ledger rows of requests sent since a moment that nothing is known about yet."""
         where = "FROM keyapi_ledger l WHERE l.credits IS NULL AND l.http_status IS NULL AND l.message IS NULL"
-        return self._ledger_rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,))
+        return self._ledger_rows(self._rows(f"SELECT {SELECTED} {where} AND l.sent_at >= ? ORDER BY l.id", (since,)))
 
     def sent(self, endpoint: str, params: Mapping[str, str]) -> list[LedgerRow]:
         """Read the ledger rows of one request, in the order of recording: it may have been sent several times."""
         where = "FROM keyapi_ledger l WHERE l.endpoint = ? AND l.params = ? ORDER BY l.id"
-        return self._ledger_rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params))))
+        return self._ledger_rows(self._rows(f"SELECT {SELECTED} {where}", (endpoint, compact_json(dict(params)))))
 
     def claims(self, entities: Iterable[str]) -> dict[str, Claim]:
         """Return what is being requested just now, or was a moment ago."""
