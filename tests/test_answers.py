@@ -709,3 +709,14 @@ def test_a_month_that_is_not_over_is_said_before_and_after(client: kr.Client) ->
     whole = {**fetch, "time_scope": "2026-01"}
     assert not kr.plan(kr.fetch_product_insights, **whole).note
     kr.fetch_product_insights(**whole)
+
+
+def test_why_an_answer_was_not_used_is_said_not_that_it_was_a_success(client: kr.Client, sandbox: Sandbox) -> None:
+    def another(path: str, params: Any, envelope: Any) -> Any:
+        envelope["data"][0]["video_id"] = "999"
+        return envelope
+
+    sandbox.mutate = another
+    with pytest.warns(kr.IncompleteDataWarning, match="7117191641181000301.*was requested") as told:
+        kr.fetch_videos(["7117191641181000301"], errors="warn", client=client)
+    assert "success" not in "".join(str(one.message) for one in told)

@@ -487,3 +487,14 @@ def test_a_request_without_an_answer_counts_what_its_user_said_it_costs(make_cli
     again.limit_store(99)
     with pytest.raises(kr.BudgetExceededError, match=r"costs 100 credits.* has 49 left"):
         kr.fetch_endpoint("/v1/tiktok/influencer/livestreams/analytics", {"user_id": "7"}, credits=50, client=again)
+
+
+def test_the_price_of_a_path_is_known_to_who_never_declared_it(make_client: Make, sandbox: Sandbox) -> None:
+    client = make_client(retries=0, max_call_credits=None)
+    client.limit_store(200)
+    for credits_ in (50, 1):  # the highest counts: the ledger does not say which of them it was
+        sandbox.faults.put(Fault(close="before"))
+        with pytest.raises(kr.NetworkError):
+            kr.fetch_endpoint("/v1/tiktok/somewhere/else", {"n": credits_}, credits=credits_, client=client)
+    client.close()
+    assert make_client().limit_store(200).spent == 100
